@@ -1,0 +1,1 @@
+//! Seeded tick generators and rivals that the benchmarks share.

@@ -1,0 +1,231 @@
+//! Points in time and the minutes that hold them: UTC, integer microseconds, no zones.
+
+/// Microseconds in a minute.
+pub(crate) const MICROS_PER_MINUTE: i64 = 60_000_000;
+
+/// A point in time: whole microseconds since the Unix epoch, within the years 1 to 9999.
+///
+/// The bounds keep every date printable and every minute number small; arithmetic saturates at them.
+///
+/// ```
+/// use candle_core::Timestamp;
+///
+/// let at = Timestamp::from_micros(1_629_648_467_200_000).unwrap();
+/// assert_eq!(at.minute().start().as_micros(), 1_629_648_420_000_000);
+/// assert_eq!(Timestamp::from_micros(i64::MAX), None);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(try_from = "i64", into = "i64")
+)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// 0001-01-01T00:00:00Z.
+    pub const MIN: Self = Self(-62_135_596_800_000_000);
+    /// 9999-12-31T23:59:59.999999Z.
+    pub const MAX: Self = Self(253_402_300_799_999_999);
+    /// 1970-01-01T00:00:00Z.
+    pub const EPOCH: Self = Self(0);
+
+    /// The point `micros` microseconds after the Unix epoch, or `None` outside the years 1 to 9999.
+    pub const fn from_micros(micros: i64) -> Option<Self> {
+        if micros < Self::MIN.0 || micros > Self::MAX.0 {
+            return None;
+        }
+        Some(Self(micros))
+    }
+
+    /// The point `seconds` seconds after the Unix epoch, or `None` outside the years 1 to 9999.
+    pub const fn from_seconds(seconds: i64) -> Option<Self> {
+        match seconds.checked_mul(1_000_000) {
+            Some(micros) => Self::from_micros(micros),
+            None => None,
+        }
+    }
+
+    /// Microseconds since the Unix epoch.
+    pub const fn as_micros(self) -> i64 {
+        self.0
+    }
+
+    /// This point moved by `micros` microseconds, stopping at [`MIN`](Self::MIN) and [`MAX`](Self::MAX).
+    #[must_use]
+    pub const fn saturating_add(self, micros: i64) -> Self {
+        let moved = self.0.saturating_add(micros);
+        if moved < Self::MIN.0 {
+            Self::MIN
+        } else if moved > Self::MAX.0 {
+            Self::MAX
+        } else {
+            Self(moved)
+        }
+    }
+
+    /// The minute that holds this point.
+    #[inline]
+    pub const fn minute(self) -> Minute {
+        Minute(self.0.div_euclid(MICROS_PER_MINUTE))
+    }
+
+    /// Microseconds since the start of its minute: 0 to 59,999,999.
+    #[inline]
+    pub const fn offset_in_minute(self) -> u32 {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "0..60_000_000 fits"
+        )]
+        let offset = self.0.rem_euclid(MICROS_PER_MINUTE) as u32;
+        offset
+    }
+}
+
+impl From<Timestamp> for i64 {
+    fn from(at: Timestamp) -> Self {
+        at.as_micros()
+    }
+}
+
+impl TryFrom<i64> for Timestamp {
+    type Error = OutOfRange;
+
+    fn try_from(micros: i64) -> Result<Self, OutOfRange> {
+        Self::from_micros(micros).ok_or(OutOfRange)
+    }
+}
+
+/// A time outside the years 1 to 9999.
+///
+/// ```
+/// use candle_core::Timestamp;
+///
+/// let error = Timestamp::try_from(i64::MAX).unwrap_err();
+/// assert_eq!(error.to_string(), "the time lies outside the years 1 to 9999");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfRange;
+
+impl std::fmt::Display for OutOfRange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the time lies outside the years 1 to 9999")
+    }
+}
+
+impl std::error::Error for OutOfRange {}
+
+/// One minute of UTC time, `[start, start + 60 s)`, counted from the Unix epoch.
+///
+/// ```
+/// use candle_core::{Minute, Timestamp};
+///
+/// let just_before = Timestamp::from_micros(-1).unwrap();
+/// assert_eq!(just_before.minute(), Minute::EPOCH.saturating_add(-1));
+/// assert_eq!(just_before.minute().end(), Timestamp::EPOCH);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Minute(i64);
+
+impl Minute {
+    /// The first minute of the year 1.
+    pub const MIN: Self = Timestamp::MIN.minute();
+    /// The last minute of the year 9999.
+    pub const MAX: Self = Timestamp::MAX.minute();
+    /// The minute that starts at the Unix epoch.
+    pub const EPOCH: Self = Self(0);
+
+    /// Minutes since the Unix epoch.
+    pub const fn number(self) -> i64 {
+        self.0
+    }
+
+    /// The minute `number` minutes after the epoch's, stopping at [`MIN`](Self::MIN) and [`MAX`](Self::MAX).
+    pub(crate) const fn saturating_from(number: i64) -> Self {
+        if number < Self::MIN.0 {
+            Self::MIN
+        } else if number > Self::MAX.0 {
+            Self::MAX
+        } else {
+            Self(number)
+        }
+    }
+
+    /// The minute `minutes` later, stopping at [`MIN`](Self::MIN) and [`MAX`](Self::MAX).
+    #[must_use]
+    pub const fn saturating_add(self, minutes: i64) -> Self {
+        Self::saturating_from(self.0.saturating_add(minutes))
+    }
+
+    /// Its first microsecond.
+    pub const fn start(self) -> Timestamp {
+        Timestamp(self.0 * MICROS_PER_MINUTE)
+    }
+
+    /// The first microsecond after it (for [`Minute::MAX`], where no such time exists, its last one).
+    pub const fn end(self) -> Timestamp {
+        self.start().saturating_add(MICROS_PER_MINUTE)
+    }
+}
+
+/// A reading of the caller's monotonic clock, in tenths of a second since a start of the caller's choosing.
+///
+/// Candles never depend on it: it only tells how long ago an instrument was last heard of, on a clock that no
+/// feed and no leap can move. It lasts for thirteen years after that start and stops there.
+///
+/// ```
+/// use candle_core::Arrival;
+/// use std::time::Duration;
+///
+/// let heard = Arrival::after(Duration::from_secs(3));
+/// let now = Arrival::after(Duration::from_millis(4_512));
+/// assert_eq!(heard.age(now), Duration::from_millis(1_500));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Arrival(std::num::NonZeroU32);
+
+impl Arrival {
+    /// The start itself.
+    pub const START: Self = Self(std::num::NonZeroU32::MIN);
+
+    /// The reading `since_start` after the start, cut to whole tenths of a second.
+    pub fn after(since_start: std::time::Duration) -> Self {
+        let tenths = u32::try_from(since_start.as_millis() / 100).unwrap_or(u32::MAX);
+        Self(std::num::NonZeroU32::MIN.saturating_add(tenths))
+    }
+
+    /// How long before `now` this was; zero if it was later.
+    pub fn age(self, now: Self) -> std::time::Duration {
+        std::time::Duration::from_millis(100 * u64::from(now.0.get().saturating_sub(self.0.get())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn minutes_floor_before_the_epoch() {
+        let at = Timestamp::from_micros(-60_000_001).unwrap();
+        assert_eq!(at.minute().number(), -2);
+        assert_eq!(at.offset_in_minute(), 59_999_999);
+    }
+
+    #[test]
+    fn the_bounds_are_whole_years() {
+        assert_eq!(Minute::MIN.start(), Timestamp::MIN);
+        assert_eq!(
+            Minute::MAX.start().as_micros() + MICROS_PER_MINUTE - 1,
+            Timestamp::MAX.as_micros()
+        );
+    }
+
+    #[test]
+    fn arithmetic_saturates() {
+        assert_eq!(Timestamp::MAX.saturating_add(i64::MAX), Timestamp::MAX);
+        assert_eq!(Timestamp::MIN.saturating_add(i64::MIN), Timestamp::MIN);
+        assert_eq!(Minute::MAX.saturating_add(1), Minute::MAX);
+        assert_eq!(Minute::MAX.end(), Timestamp::MAX);
+    }
+}

@@ -1,0 +1,2 @@
+//! A price stream in, one-minute candles out over HTTP.
+#![forbid(unsafe_code)]

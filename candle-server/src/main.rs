@@ -1,0 +1,2 @@
+//! The `candle-server` binary.
+fn main() {}
