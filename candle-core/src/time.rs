@@ -3,6 +3,9 @@
 /// Microseconds in a minute.
 pub(crate) const MICROS_PER_MINUTE: i64 = 60_000_000;
 
+/// How many minutes a reader sees: the forming one and the 29 before it.
+pub const WINDOW_MINUTES: i64 = 30;
+
 /// A point in time: whole microseconds since the Unix epoch, within the years 1 to 9999.
 ///
 /// The bounds keep every date printable and every minute number small; arithmetic saturates at them.
@@ -15,11 +18,7 @@ pub(crate) const MICROS_PER_MINUTE: i64 = 60_000_000;
 /// assert_eq!(Timestamp::from_micros(i64::MAX), None);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Serialize, serde::Deserialize),
-    serde(try_from = "i64", into = "i64")
-)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(try_from = "i64", into = "i64"))]
 pub struct Timestamp(i64);
 
 impl Timestamp {
@@ -73,11 +72,7 @@ impl Timestamp {
     /// Microseconds since the start of its minute: 0 to 59,999,999.
     #[inline]
     pub const fn offset_in_minute(self) -> u32 {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "0..60_000_000 fits"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "0..60_000_000 fits")]
         let offset = self.0.rem_euclid(MICROS_PER_MINUTE) as u32;
         offset
     }
@@ -169,38 +164,6 @@ impl Minute {
     }
 }
 
-/// A reading of the caller's monotonic clock, in tenths of a second since a start of the caller's choosing.
-///
-/// Candles never depend on it: it only tells how long ago an instrument was last heard of, on a clock that no
-/// feed and no leap can move. It lasts for thirteen years after that start and stops there.
-///
-/// ```
-/// use candle_core::Arrival;
-/// use std::time::Duration;
-///
-/// let heard = Arrival::after(Duration::from_secs(3));
-/// let now = Arrival::after(Duration::from_millis(4_512));
-/// assert_eq!(heard.age(now), Duration::from_millis(1_500));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Arrival(std::num::NonZeroU32);
-
-impl Arrival {
-    /// The start itself.
-    pub const START: Self = Self(std::num::NonZeroU32::MIN);
-
-    /// The reading `since_start` after the start, cut to whole tenths of a second.
-    pub fn after(since_start: std::time::Duration) -> Self {
-        let tenths = u32::try_from(since_start.as_millis() / 100).unwrap_or(u32::MAX);
-        Self(std::num::NonZeroU32::MIN.saturating_add(tenths))
-    }
-
-    /// How long before `now` this was; zero if it was later.
-    pub fn age(self, now: Self) -> std::time::Duration {
-        std::time::Duration::from_millis(100 * u64::from(now.0.get().saturating_sub(self.0.get())))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,10 +178,7 @@ mod tests {
     #[test]
     fn the_bounds_are_whole_years() {
         assert_eq!(Minute::MIN.start(), Timestamp::MIN);
-        assert_eq!(
-            Minute::MAX.start().as_micros() + MICROS_PER_MINUTE - 1,
-            Timestamp::MAX.as_micros()
-        );
+        assert_eq!(Minute::MAX.start().as_micros() + MICROS_PER_MINUTE - 1, Timestamp::MAX.as_micros());
     }
 
     #[test]

@@ -1,0 +1,104 @@
+//! What readers ask: one instrument, the catalogue, the most viewed, the counts.
+
+use std::ops::Bound;
+
+use super::Aggregator;
+use crate::candle::Candle;
+use crate::catalogue::Summary;
+use crate::history::History;
+use crate::instrument::Handle;
+use crate::outcome::Outcomes;
+use crate::popularity::Popular;
+use crate::stripe::{Stripe, Viewed};
+use crate::top_k::LEADERS;
+
+/// The largest `k` that [`Aggregator::top`] answers exactly.
+pub const MAX_TOP: usize = LEADERS;
+
+impl Aggregator {
+    /// One instrument as it is now, or `None` if it is not listed.
+    pub fn history(&self, id: &str) -> Option<History> {
+        let (stripe, slot) = self.lock_id(id);
+        slot.map(|slot| stripe.history(slot))
+    }
+
+    /// Counts a view, and returns the instrument with this view counted, or `None` if it is not listed.
+    pub fn view(&self, id: &str) -> Option<History> {
+        self.count_view(id, Stripe::history)
+    }
+
+    /// Counts a view and returns how many there are now, or `None` if the instrument is not listed.
+    pub fn hit(&self, id: &str) -> Option<u64> {
+        self.count_view(id, Stripe::views)
+    }
+
+    /// Counts a view, and reads under the same lock.
+    #[inline]
+    fn count_view<T>(&self, id: &str, read: impl FnOnce(&Stripe, u32) -> T) -> Option<T> {
+        let (mut stripe, slot) = self.lock_id(id);
+        let slot = slot?;
+        let viewed = stripe.view(slot);
+        let read = read(&stripe, slot);
+        if viewed == Viewed::CrossedFloor {
+            let handle = self.handle(id, &stripe, slot);
+            drop(stripe);
+            self.popularity.consider(handle, &self.stripes);
+        }
+        Some(read)
+    }
+
+    /// The `k` most viewed instruments into `top`, most first, ties by the bytes of the id; all of them if fewer are
+    /// listed. `k` is cut to [`MAX_TOP`].
+    ///
+    /// Exact when no view is being counted at the same time. While views are counted, each count returned was true at
+    /// some moment of the call, the order is that of these counts, and an instrument may be missing whose decisive
+    /// view was counted during the call. Nothing is allocated where `top` has room for `k`.
+    pub fn top(&self, k: usize, top: &mut Vec<Popular>) {
+        let k = k.min(MAX_TOP);
+        self.popularity.top(k, &self.stripes, top);
+        if top.len() < k {
+            // Everyone with views is in already; the others follow by id.
+            let viewed = top.len();
+            for id in self.catalogue.lock().keys() {
+                if top.len() == k {
+                    break;
+                }
+                if top[..viewed].iter().all(|popular| popular.id != *id) {
+                    top.push(Popular { id: id.clone(), views: 0 });
+                }
+            }
+        }
+    }
+
+    /// At most `limit` instruments by the bytes of their ids: those that start with `prefix` and come after `after`.
+    pub fn page(&self, after: Option<&str>, prefix: &str, limit: usize) -> Vec<Summary> {
+        let start = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.as_bytes()));
+        let from = match start {
+            Bound::Excluded(after) if after >= prefix.as_bytes() => start,
+            _ => Bound::Included(prefix.as_bytes()),
+        };
+        let handles: Vec<Handle> = {
+            let catalogue = self.catalogue.lock();
+            let range = catalogue.range::<[u8], _>((from, Bound::Unbounded));
+            let matching = range.take_while(|(id, _)| id.as_bytes().starts_with(prefix.as_bytes()));
+            matching.take(limit).map(|(_, handle)| *handle).collect()
+        };
+        let summary = |handle| {
+            let (stripe, slot) = self.stripes.lock_handle(handle);
+            slot.map(|slot| Summary {
+                id: stripe.id(slot).clone(),
+                description: stripe.description(slot).cloned(),
+                last_price: stripe.newest(slot).map(Candle::close),
+                views: stripe.views(slot),
+            })
+        };
+        handles.into_iter().filter_map(summary).collect()
+    }
+
+    /// How many ticks had each outcome so far. Stripe by stripe; exact when nothing is being recorded.
+    pub fn outcomes(&self) -> Outcomes {
+        let mut sum = Outcomes::default();
+        self.stripes.each().for_each(|(_, stripe)| sum.merge(stripe.outcomes()));
+        sum
+    }
+}

@@ -1,0 +1,320 @@
+//! The open, high, low and close of one instrument's ticks within one minute.
+
+use std::num::NonZeroU64;
+
+use crate::key::Key;
+use crate::tick::Admitted;
+use crate::time::{Minute, Timestamp};
+
+/// One instrument's ticks of one minute, folded: one cache line, never empty.
+///
+/// Open and close belong to the smallest and the largest `(time, seq)`, so the order in which ticks of distinct keys
+/// arrive does not matter. Of exactly equal keys the first arrival has the open, the last one the close.
+///
+/// ```
+/// use candle_core::{Ring, Rules, Tick, Timestamp};
+///
+/// let now = Timestamp::from_seconds(60).unwrap();
+/// let mut ring = Ring::default();
+/// for (second, price) in [(30, 12.0), (5, 10.0), (13, 15.0)] {
+///     let tick = Tick::new(now.saturating_add(second * 1_000_000), price);
+///     let _ = ring.record(&tick, &Rules::default().at(tick.time));
+/// }
+/// let candle = ring.newest().unwrap();
+/// assert_eq!([candle.open(), candle.high(), candle.low(), candle.close()], [10.0, 15.0, 10.0, 12.0]);
+/// assert_eq!(candle.count(), 3);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(align(64))]
+pub struct Candle {
+    // Invariant: low <= open, close <= high, all finite.
+    open: f64,
+    high: f64,
+    low: f64,
+    close: f64,
+    volume: f64,
+    /// The key of the open; no tick of this minute precedes it.
+    first: Key,
+    /// The key of the close; it precedes no tick of this minute.
+    last: Key,
+    stamp: Stamp,
+}
+
+// 5 x f64 + 2 x key + stamp. `Option<Candle>` uses the niche of the stamp, which is never zero.
+const _: () = assert!(size_of::<Candle>() == 64 && size_of::<Option<Candle>>() == 64);
+
+/// Minute, revised or not, and count, in 33 + 1 + 30 bits.
+///
+/// The years 1 to 9999 have fewer than 2^33 minutes; the count is never zero, so neither is the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp(NonZeroU64);
+
+const COUNT_BITS: u32 = 30;
+const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
+const REVISED: u64 = 1 << COUNT_BITS;
+const MINUTE_SHIFT: u32 = COUNT_BITS + 1;
+const _: () = assert!(Minute::MAX.number() - Minute::MIN.number() < 1 << (u64::BITS - MINUTE_SHIFT));
+
+impl Stamp {
+    #[expect(clippy::cast_sign_loss, reason = "no minute is before the first")]
+    const fn new(minute: Minute, count: NonZeroU64) -> Self {
+        let minutes = (minute.number() - Minute::MIN.number()) as u64;
+        Self(NonZeroU64::MIN.saturating_add((minutes << MINUTE_SHIFT | count.get()) - 1))
+    }
+
+    #[expect(clippy::cast_possible_wrap, reason = "33 bits")]
+    const fn minute(self) -> Minute {
+        Minute::MIN.saturating_add((self.0.get() >> MINUTE_SHIFT) as i64)
+    }
+
+    /// Adds to the count, which stops at [`Candle::MAX_COUNT`].
+    const fn count_more(&mut self, more: u64) {
+        let room = COUNT_MASK - (self.0.get() & COUNT_MASK);
+        self.0 = self.0.saturating_add(if more < room { more } else { room });
+    }
+}
+
+impl Candle {
+    /// The largest count; ticks beyond it still move the prices. One instrument would need 17 million ticks a second
+    /// to get there within a minute.
+    pub const MAX_COUNT: u32 = (1 << COUNT_BITS) - 1;
+
+    /// The candle of one tick.
+    pub(crate) const fn opened(tick: &Admitted) -> Self {
+        let price = tick.price.get();
+        Self {
+            open: price,
+            high: price,
+            low: price,
+            close: price,
+            volume: tick.size.get(),
+            first: tick.key,
+            last: tick.key,
+            stamp: Stamp::new(tick.minute, NonZeroU64::MIN),
+        }
+    }
+
+    /// Folds one more tick of the same minute in.
+    #[inline]
+    pub(crate) fn update(&mut self, tick: &Admitted) {
+        debug_assert_eq!(tick.minute, self.minute());
+        let price = tick.price.get();
+        self.high = if price > self.high { price } else { self.high };
+        self.low = if price < self.low { price } else { self.low };
+        if !tick.key.precedes(self.last) {
+            self.close = price;
+            self.last = tick.key;
+        } else if tick.key.precedes(self.first) {
+            self.open = price;
+            self.first = tick.key;
+        }
+        self.volume += tick.size.get();
+        self.stamp.count_more(1);
+    }
+
+    /// Notes that the candle changed after its minute was over.
+    pub(crate) const fn revise(&mut self) {
+        self.stamp.0 = self.stamp.0.saturating_add((!self.stamp.0.get()) & REVISED);
+    }
+
+    /// What one candle would hold that saw the ticks of both, `self` being the part that arrived earlier; `None` where
+    /// the two are of different minutes.
+    ///
+    /// Associative; commutative too wherever the ends of the two have distinct keys. Counts and volumes add up.
+    #[must_use]
+    pub fn merged(mut self, later: &Self) -> Option<Self> {
+        if self.minute() != later.minute() {
+            return None;
+        }
+        if later.first.precedes(self.first) {
+            self.open = later.open;
+            self.first = later.first;
+        }
+        if !later.last.precedes(self.last) {
+            self.close = later.close;
+            self.last = later.last;
+        }
+        self.high = self.high.max(later.high);
+        self.low = self.low.min(later.low);
+        self.volume += later.volume;
+        self.stamp.count_more(u64::from(later.count()));
+        if later.is_revised() {
+            self.revise();
+        }
+        Some(self)
+    }
+
+    /// The minute it covers.
+    #[inline]
+    pub const fn minute(&self) -> Minute {
+        self.stamp.minute()
+    }
+
+    /// The price of the first tick.
+    pub const fn open(&self) -> f64 {
+        self.open
+    }
+
+    /// The highest price.
+    pub const fn high(&self) -> f64 {
+        self.high
+    }
+
+    /// The lowest price.
+    pub const fn low(&self) -> f64 {
+        self.low
+    }
+
+    /// The price of the last tick.
+    pub const fn close(&self) -> f64 {
+        self.close
+    }
+
+    /// The sum of the sizes.
+    pub const fn volume(&self) -> f64 {
+        self.volume
+    }
+
+    /// How many ticks, at least 1, at most [`MAX_COUNT`](Self::MAX_COUNT).
+    pub const fn count(&self) -> u32 {
+        (self.stamp.0.get() & COUNT_MASK) as u32
+    }
+
+    /// Whether a tick came in after the minute was over.
+    pub const fn is_revised(&self) -> bool {
+        self.stamp.0.get() & REVISED != 0
+    }
+
+    /// The time of the last tick.
+    pub const fn last_time(&self) -> Timestamp {
+        self.minute().start().saturating_add(self.last.offset() as i64)
+    }
+}
+
+/// A candle's fields as plain data: the form in which one is stored.
+#[cfg(feature = "serde")]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+pub(crate) struct CandleParts {
+    minute: i64,
+    open: f64,
+    high: f64,
+    low: f64,
+    close: f64,
+    volume: f64,
+    count: u32,
+    revised: bool,
+    first: u64,
+    last: u64,
+}
+
+#[cfg(feature = "serde")]
+impl From<&Candle> for CandleParts {
+    fn from(candle: &Candle) -> Self {
+        Self {
+            minute: candle.minute().number(),
+            open: candle.open,
+            high: candle.high,
+            low: candle.low,
+            close: candle.close,
+            volume: candle.volume,
+            count: candle.count(),
+            revised: candle.is_revised(),
+            first: candle.first.to_bits(),
+            last: candle.last.to_bits(),
+        }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl CandleParts {
+    /// The candle, or `None` where these parts break an invariant of one.
+    pub(crate) fn candle(&self) -> Option<Candle> {
+        use crate::price::{Price, Prices};
+
+        for price in [self.open, self.high, self.low, self.close] {
+            Price::new(price, Prices::Any)?;
+        }
+        let (first, last) = (Key::from_bits(self.first)?, Key::from_bits(self.last)?);
+        let sound = [self.open, self.close].iter().all(|price| (self.low..=self.high).contains(price))
+            && self.volume.is_finite()
+            && self.volume >= 0.0
+            && (Minute::MIN.number()..=Minute::MAX.number()).contains(&self.minute)
+            && self.count <= Candle::MAX_COUNT
+            && first.offset() <= last.offset();
+        let count = NonZeroU64::new(u64::from(self.count))?;
+        let mut candle = Candle {
+            open: self.open,
+            high: self.high,
+            low: self.low,
+            close: self.close,
+            volume: self.volume,
+            first,
+            last,
+            stamp: Stamp::new(Minute::EPOCH.saturating_add(self.minute), count),
+        };
+        if self.revised {
+            candle.revise();
+        }
+        sound.then_some(candle)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::price::{Price, Prices, Size};
+
+    fn tick(offset: u32, seq: u64, price: f64) -> Admitted {
+        Admitted {
+            minute: Minute::EPOCH,
+            key: Key::new(offset, seq),
+            price: Price::new(price, Prices::Any).unwrap(),
+            size: Size::new(1.0).unwrap(),
+        }
+    }
+
+    fn folded(ticks: &[Admitted]) -> Candle {
+        let mut candle = Candle::opened(&ticks[0]);
+        ticks[1..].iter().for_each(|tick| candle.update(tick));
+        candle
+    }
+
+    #[test]
+    fn of_equal_keys_the_first_has_the_open_and_the_last_the_close() {
+        let candle = folded(&[tick(5, 1, 10.0), tick(5, 1, 11.0), tick(5, 1, 12.0)]);
+        assert_eq!((candle.open(), candle.close()), (10.0, 12.0));
+        let halves = folded(&[tick(5, 1, 10.0)]).merged(&folded(&[tick(5, 1, 11.0), tick(5, 1, 12.0)])).unwrap();
+        assert_eq!(halves, candle);
+    }
+
+    #[test]
+    fn a_late_tick_with_the_smallest_key_has_the_open() {
+        let candle = folded(&[tick(5, 1, 10.0), tick(9, 0, 11.0), tick(5, 0, 9.0), tick(7, 3, 20.0)]);
+        assert_eq!([candle.open(), candle.high(), candle.low(), candle.close()], [9.0, 20.0, 9.0, 11.0]);
+    }
+
+    #[test]
+    fn negative_prices_have_right_highs() {
+        let candle = folded(&[tick(1, 0, -5.0), tick(2, 0, -3.0), tick(3, 0, -9.0)]);
+        assert_eq!((candle.high(), candle.low()), (-3.0, -9.0));
+    }
+
+    #[test]
+    fn the_stamp_keeps_minute_count_and_revision_apart() {
+        for minute in [Minute::MIN, Minute::EPOCH.saturating_add(-1), Minute::EPOCH, Minute::MAX] {
+            let mut candle = Candle::opened(&Admitted { minute, ..tick(0, 0, 1.0) });
+            candle.stamp.count_more(u64::MAX);
+            assert_eq!((candle.minute(), candle.count(), candle.is_revised()), (minute, Candle::MAX_COUNT, false));
+            candle.revise();
+            candle.revise();
+            candle.stamp.count_more(1);
+            assert_eq!((candle.minute(), candle.count(), candle.is_revised()), (minute, Candle::MAX_COUNT, true));
+        }
+    }
+
+    #[test]
+    fn candles_of_different_minutes_do_not_merge() {
+        let other = Candle::opened(&Admitted { minute: Minute::MAX, ..tick(0, 0, 1.0) });
+        assert_eq!(folded(&[tick(0, 0, 1.0)]).merged(&other), None);
+    }
+}

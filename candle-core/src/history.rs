@@ -1,0 +1,53 @@
+//! One instrument, copied out at one instant.
+
+use std::sync::Arc;
+
+use crate::arrival::Arrival;
+use crate::candle::Candle;
+use crate::ring::Ring;
+use crate::time::Timestamp;
+use crate::window::{Gaps, WindowCandle};
+
+/// All that is known of one instrument, as it was at one instant under its lock.
+///
+/// ```
+/// use candle_core::{Aggregator, Gaps, Tick, Timestamp};
+///
+/// let now = Timestamp::EPOCH;
+/// let aggregator = Aggregator::default();
+/// aggregator.list("BTC", Some("Bitcoin"))?;
+/// let _ = aggregator.record("BTC", &Tick::new(now, 9.5), now);
+/// let history = aggregator.view("BTC").unwrap();
+/// assert_eq!((history.views, history.description.as_deref()), (1, Some("Bitcoin")));
+/// assert_eq!(history.candles(now, Gaps::Filled).map(|candle| candle.close).collect::<Vec<_>>(), [9.5]);
+/// # Ok::<(), candle_core::ListError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct History {
+    /// What its lister said of it.
+    pub description: Option<Arc<str>>,
+    /// How often it was viewed since it was listed.
+    pub views: u64,
+    /// When its last accepted tick arrived; `None` if there was none since the process started.
+    pub last_arrival: Option<Arrival>,
+    /// Its candles.
+    pub ring: Ring,
+}
+
+impl History {
+    /// The window seen from `now`: see [`Ring::candles`].
+    pub fn candles(&self, now: Timestamp, gaps: Gaps) -> impl Iterator<Item = WindowCandle> {
+        self.ring.candles(now, gaps)
+    }
+
+    /// The time of the last tick, on the feed's clock.
+    pub fn last_time(&self) -> Option<Timestamp> {
+        self.ring.newest().map(Candle::last_time)
+    }
+
+    /// The price of the last tick.
+    pub fn last_price(&self) -> Option<f64> {
+        self.ring.newest().map(Candle::close)
+    }
+}

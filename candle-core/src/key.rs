@@ -1,0 +1,81 @@
+//! The order of ticks within one minute.
+
+/// Where a tick stands among those of its minute: its microsecond, then its sequence number.
+///
+/// Packed as 26 bits of offset above the low 38 bits of the sequence number. Sequence numbers that share a
+/// microsecond are compared as serial numbers (RFC 1982): right wherever those of one instrument and microsecond
+/// span less than 2^37, whatever their size, and across the wrap at 2^64.
+///
+/// There is no `Ord` on purpose: serial numbers have no total order outside that span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key(u64);
+
+/// A minute has 60,000,000 microseconds: 26 bits hold them, which leaves 38.
+const SEQ_BITS: u32 = 38;
+
+impl Key {
+    /// The key of the tick `offset` microseconds into its minute with sequence number `seq`.
+    #[inline]
+    pub(crate) const fn new(offset: u32, seq: u64) -> Self {
+        Self((offset as u64) << SEQ_BITS | seq & ((1 << SEQ_BITS) - 1))
+    }
+
+    /// Microseconds since the start of the minute.
+    #[inline]
+    pub(crate) const fn offset(self) -> u32 {
+        (self.0 >> SEQ_BITS) as u32
+    }
+
+    /// Whether this tick comes before `other`; never true of equal keys.
+    #[inline]
+    #[expect(clippy::cast_possible_wrap, reason = "the sign is what is asked for")]
+    pub(crate) const fn precedes(self, other: Self) -> bool {
+        if self.offset() == other.offset() {
+            // The difference's low 38 bits, moved to the top: positive means a step forward of less than 2^37.
+            (other.0.wrapping_sub(self.0) << (u64::BITS - SEQ_BITS)) as i64 > 0
+        } else {
+            self.0 < other.0
+        }
+    }
+
+    #[cfg(feature = "serde")]
+    pub(crate) const fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// The key with these bits, or `None` where they name no microsecond of a minute.
+    #[cfg(feature = "serde")]
+    pub(crate) fn from_bits(bits: u64) -> Option<Self> {
+        let key = Self(bits);
+        (i64::from(key.offset()) < crate::time::MICROS_PER_MINUTE).then_some(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_decides_before_the_sequence() {
+        assert!(Key::new(1, u64::MAX).precedes(Key::new(2, 0)));
+        assert!(!Key::new(2, 0).precedes(Key::new(1, u64::MAX)));
+        assert!(Key::new(59_999_998, 5).precedes(Key::new(59_999_999, 4)));
+    }
+
+    #[test]
+    fn the_sequence_decides_within_a_microsecond() {
+        for base in [0, 1 << 37, (1 << 38) - 1, 4_744_868_157, u64::MAX] {
+            for step in [1, 2, (1 << 37) - 1] {
+                let (early, late) = (Key::new(7, base), Key::new(7, base.wrapping_add(step)));
+                assert!(early.precedes(late), "{base} + {step}");
+                assert!(!late.precedes(early), "{base} + {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn equal_keys_do_not_precede_each_other() {
+        assert!(!Key::new(7, 3).precedes(Key::new(7, 3)));
+        assert_eq!(Key::new(59_999_999, 3).offset(), 59_999_999);
+    }
+}

@@ -1,0 +1,104 @@
+//! Prices and sizes that a candle can hold: finite numbers, checked once where they enter.
+
+/// Which finite prices are taken.
+///
+/// ```
+/// use candle_core::{Price, Prices};
+///
+/// assert!(Price::new(-37.63, Prices::Positive).is_none());
+/// assert_eq!(Price::new(-37.63, Prices::Any).map(Price::get), Some(-37.63)); // oil, April 2020
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Prices {
+    /// Greater than zero: what shares and currencies have, and what a broken feed most often violates.
+    #[default]
+    Positive,
+    /// Zero and negative ones too: spreads, interest rates, power, oil in 2020.
+    Any,
+}
+
+/// A finite price; never NaN, infinite or -0.0.
+///
+/// ```
+/// use candle_core::{Price, Prices};
+///
+/// assert!(Price::new(f64::NAN, Prices::Any).is_none());
+/// assert!(Price::new(-0.0, Prices::Any).unwrap().get().is_sign_positive());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Price(f64);
+
+impl Price {
+    /// The price `raw`, or `None` where `prices` refuses it.
+    #[inline]
+    pub fn new(raw: f64, prices: Prices) -> Option<Self> {
+        let taken = match prices {
+            Prices::Positive => raw > 0.0 && raw < f64::INFINITY,
+            Prices::Any => raw.is_finite(),
+        };
+        // Adding +0.0 turns -0.0 into 0.0 and leaves every other number as it is.
+        taken.then_some(Self(raw + 0.0))
+    }
+
+    /// The number.
+    #[inline]
+    pub const fn get(self) -> f64 {
+        self.0
+    }
+}
+
+/// A traded amount: finite, 0 to [`Size::MAX`], and never -0.0.
+///
+/// ```
+/// use candle_core::Size;
+///
+/// assert!(Size::new(0.0).is_some());
+/// assert!(Size::new(-1.0).is_none());
+/// assert!(Size::new(2e15).is_none());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Size(f64);
+
+impl Size {
+    /// The largest size taken. Sums of a minute's sizes stay far from the point where `f64` overflows.
+    pub const MAX: f64 = 1e15;
+
+    /// The size `raw`, or `None` if it is negative, not a number, or above [`Size::MAX`].
+    #[inline]
+    pub fn new(raw: f64) -> Option<Self> {
+        (0.0..=Self::MAX).contains(&raw).then_some(Self(raw + 0.0))
+    }
+
+    /// The number.
+    #[inline]
+    pub const fn get(self) -> f64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_finite_prices_are_taken() {
+        for raw in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert!(Price::new(raw, Prices::Any).is_none());
+            assert!(Price::new(raw, Prices::Positive).is_none());
+        }
+        for raw in [0.0, -0.0, -5.0] {
+            assert!(Price::new(raw, Prices::Positive).is_none());
+            assert!(Price::new(raw, Prices::Any).is_some());
+        }
+        assert!(Price::new(f64::MAX, Prices::Positive).is_some());
+        assert!(Price::new(f64::from_bits(1), Prices::Positive).is_some());
+    }
+
+    #[test]
+    fn sizes_end_at_their_bounds() {
+        assert!(Size::new(Size::MAX).is_some());
+        assert!(Size::new(Size::MAX.next_up()).is_none());
+        assert!(Size::new(f64::NAN).is_none());
+        assert!(Size::new(-0.0).unwrap().get().is_sign_positive());
+    }
+}

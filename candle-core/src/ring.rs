@@ -1,0 +1,378 @@
+//! The last minutes of one instrument: a fixed number of slots, each tick in its own minute in O(1).
+
+use crate::candle::Candle;
+use crate::outcome::Outcome;
+use crate::tick::{Admitted, Judge, Tick};
+use crate::time::{Minute, Timestamp, WINDOW_MINUTES};
+use crate::window::{Gaps, WindowCandle};
+
+/// How many minutes a ring holds, the newest included: the window, one for a tick that is ahead of `now`, and one
+/// for a reader whose `now` is a moment behind the writer's.
+pub const RING_MINUTES: usize = 32;
+
+/// The same as a distance between minutes.
+const SPAN: i64 = 32;
+const _: () =
+    assert!(SPAN.unsigned_abs() == RING_MINUTES as u64 && RING_MINUTES.is_power_of_two() && SPAN >= WINDOW_MINUTES + 2);
+
+/// The candles of one instrument's last [`RING_MINUTES`] minutes, counted back from its newest tick.
+///
+/// On its own it is the series of one instrument with one owner: no lock, no look-up, no allocation after it is made.
+/// An [`Aggregator`](crate::Aggregator) holds one for each instrument.
+///
+/// ```
+/// use candle_core::{Gaps, Ring, Rules, State, Tick, Timestamp};
+///
+/// let mut ring = Ring::default();
+/// let at = |second| Timestamp::from_seconds(second).unwrap();
+/// for (second, price) in [(5, 10.0), (59, 11.0), (185, 12.0), (30, 9.0)] {
+///     let _ = ring.record(&Tick::new(at(second), price), &Rules::default().at(at(186)));
+/// }
+/// let closes: Vec<_> = ring.candles(at(190), Gaps::Filled).map(|candle| (candle.close, candle.filled)).collect();
+/// assert_eq!(closes, [(11.0, false), (11.0, true), (11.0, true), (12.0, false)]);
+/// assert_eq!(ring.candles(at(190), Gaps::Omitted).map(|candle| candle.state).collect::<Vec<_>>(), [
+///     State::Revised,
+///     State::Forming,
+/// ]);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ring {
+    newest: Option<Candle>,
+    past: Past,
+}
+
+/// All that a ring holds but its newest candle, which alone changes while ticks come in order.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Past {
+    /// Slot `m % 32` holds minute `m`, for the 31 minutes before the newest one; every other slot is empty. So the
+    /// slots are a function of the ticks alone, and rings that hold the same candles are equal.
+    closed: [Option<Candle>; RING_MINUTES],
+    /// The newest candle that the ring is too short for: the close that fills the first minutes of the window.
+    seed: Option<Candle>,
+}
+
+impl Default for Past {
+    fn default() -> Self {
+        Self { closed: [None; RING_MINUTES], seed: None }
+    }
+}
+
+/// The slot of a minute; right for negative numbers too, in two's complement.
+#[expect(clippy::cast_possible_truncation, reason = "the remainder is below 32")]
+const fn slot(minute: Minute) -> usize {
+    minute.number().rem_euclid(SPAN) as usize
+}
+
+impl Past {
+    fn get(&self, minute: Minute) -> Option<&Candle> {
+        self.closed[slot(minute)].as_ref().filter(|candle| candle.minute() == minute)
+    }
+
+    fn keep_as_seed(&mut self, candle: Candle) {
+        self.seed = match self.seed {
+            Some(seed) if seed.minute() > candle.minute() => Some(seed),
+            Some(seed) => Some(seed.merged(&candle).unwrap_or(candle)),
+            None => Some(candle),
+        };
+    }
+
+    /// Makes room for the minute `to`, which is after that of `newest`: puts `newest` into its slot and lets go of what
+    /// is then more than 31 minutes old.
+    fn advance(&mut self, newest: Candle, to: Minute) {
+        let from = newest.minute();
+        self.closed[slot(from)] = Some(newest);
+        // Minutes that leave, oldest first, so that the seed is the newest of them; none beyond `from` exist.
+        let leaving = (from.number() - SPAN + 1)..=(to.number() - SPAN).min(from.number());
+        for number in leaving {
+            if let Some(candle) = self.closed[slot(Minute::saturating_from(number))].take() {
+                self.keep_as_seed(candle);
+            }
+        }
+    }
+
+    /// Puts `tick` into its minute, which is before that of the newest candle.
+    fn amend(&mut self, tick: &Admitted) -> (&mut Candle, Outcome) {
+        match &mut self.closed[slot(tick.minute)] {
+            Some(candle) => {
+                candle.update(tick);
+                (candle, Outcome::Updated)
+            }
+            empty => (empty.insert(Candle::opened(tick)), Outcome::Opened),
+        }
+    }
+}
+
+/// Records an admitted tick; `minute` is that of `now`.
+///
+/// `past` is asked for only where the tick is not of the newest candle's minute, so that in order one cache line is
+/// touched.
+#[inline]
+pub(crate) fn record<'p>(
+    newest: &mut Option<Candle>,
+    past: impl FnOnce() -> &'p mut Past,
+    tick: &Admitted,
+    minute: Minute,
+) -> Outcome {
+    match newest {
+        Some(candle) if candle.minute() == tick.minute && tick.minute >= minute => {
+            candle.update(tick);
+            Outcome::Updated
+        }
+        _ => record_elsewhere(newest, past(), tick, minute),
+    }
+}
+
+/// The rest of [`record`]: a new minute, or a late tick.
+#[cold]
+#[inline(never)]
+fn record_elsewhere(newest: &mut Option<Candle>, past: &mut Past, tick: &Admitted, minute: Minute) -> Outcome {
+    let (candle, outcome) = match newest {
+        Some(candle) if candle.minute() == tick.minute => {
+            candle.update(tick);
+            (candle, Outcome::Updated)
+        }
+        Some(candle) if tick.minute < candle.minute() => {
+            // Only under a `now` that went back: the slot belongs to a later minute already.
+            if tick.minute.number() <= candle.minute().number() - SPAN {
+                return Outcome::TooOld;
+            }
+            past.amend(tick)
+        }
+        newest => {
+            if let Some(candle) = newest.take() {
+                past.advance(candle, tick.minute);
+            }
+            (newest.insert(Candle::opened(tick)), Outcome::Opened)
+        }
+    };
+    if tick.minute < minute {
+        candle.revise();
+        return Outcome::LateAmended;
+    }
+    outcome
+}
+
+impl Ring {
+    pub(crate) const fn from_parts(newest: Option<Candle>, past: Past) -> Self {
+        Self { newest, past }
+    }
+
+    pub(crate) fn into_parts(self) -> (Option<Candle>, Past) {
+        (self.newest, self.past)
+    }
+
+    /// Records one tick and says what became of it. O(1) however late the tick is, and nothing is allocated.
+    #[inline]
+    pub fn record(&mut self, tick: &Tick, judge: &Judge) -> Outcome {
+        match judge.judge(tick) {
+            Ok(admitted) => record(&mut self.newest, || &mut self.past, &admitted, judge.minute),
+            Err(refused) => refused,
+        }
+    }
+
+    /// The newest candle, whatever its age.
+    pub const fn newest(&self) -> Option<&Candle> {
+        self.newest.as_ref()
+    }
+
+    fn get(&self, minute: Minute) -> Option<&Candle> {
+        self.newest().filter(|candle| candle.minute() == minute).or_else(|| self.past.get(minute))
+    }
+
+    /// Every candle the ring holds, oldest first, the one that seeds the left edge included.
+    pub fn stored(&self) -> impl Iterator<Item = &Candle> {
+        let newest = self.newest().map_or(0, |candle| candle.minute().number());
+        let closed = (newest - SPAN + 1..newest).filter_map(|number| self.past.get(Minute::saturating_from(number)));
+        self.past.seed.iter().chain(closed).chain(&self.newest)
+    }
+
+    /// The newest candle before `minute`.
+    fn before(&self, minute: Minute) -> Option<&Candle> {
+        self.stored().take_while(|candle| candle.minute() < minute).last()
+    }
+
+    /// The window seen from `now`, oldest minute first: at most [`WINDOW_MINUTES`] candles, the last of them the forming
+    /// one. Nothing comes before the first tick ever, nor after the minute of `now`.
+    pub fn candles(&self, now: Timestamp, gaps: Gaps) -> impl Iterator<Item = WindowCandle> {
+        let forming = now.minute();
+        let first = forming.saturating_add(1 - WINDOW_MINUTES);
+        let mut previous = self.before(first).map(Candle::close);
+        (first.number()..=forming.number()).filter_map(move |number| {
+            let minute = Minute::saturating_from(number);
+            if let Some(candle) = self.get(minute) {
+                previous = Some(candle.close());
+                return Some(WindowCandle::traded(candle, forming));
+            }
+            match gaps {
+                Gaps::Filled => previous.map(|close| WindowCandle::filler(minute, close, forming)),
+                Gaps::Omitted => None,
+            }
+        })
+    }
+
+    /// Joins what another ring of the same instrument holds, `later` being the part that arrived later: the result is
+    /// what one ring would hold that saw the ticks of both.
+    ///
+    /// Associative; commutative too wherever no two ticks have equal keys. Counts and volumes add up.
+    pub fn merge(&mut self, later: &Self) {
+        let (Some(mine), Some(theirs)) = (self.newest, later.newest) else {
+            if self.newest.is_none() {
+                *self = later.clone();
+            }
+            return;
+        };
+        if theirs.minute() > mine.minute() {
+            self.past.advance(mine, theirs.minute());
+            self.newest = Some(theirs);
+        } else {
+            self.merge_candle(&theirs);
+        }
+        for candle in later.stored().filter(|candle| candle.minute() < theirs.minute()) {
+            self.merge_candle(candle);
+        }
+    }
+
+    fn merge_candle(&mut self, later: &Candle) {
+        let newest = self.newest.map_or(later.minute(), |candle| candle.minute());
+        debug_assert!(later.minute() <= newest);
+        if later.minute().number() <= newest.number() - SPAN {
+            self.past.keep_as_seed(*later);
+            return;
+        }
+        let mine =
+            if later.minute() == newest { &mut self.newest } else { &mut self.past.closed[slot(later.minute())] };
+        *mine = Some(mine.and_then(|mine| mine.merged(later)).unwrap_or(*later));
+    }
+}
+
+#[cfg(feature = "serde")]
+impl Ring {
+    /// The ring of these candles, or `None` where they are not what one ring can hold: oldest first, each minute once,
+    /// at most one of them beyond the ring's span.
+    pub(crate) fn from_stored(candles: Vec<Candle>) -> Option<Self> {
+        let mut ring = Self::default();
+        let newest = candles.last().copied();
+        let span = newest.map_or(0, |candle| candle.minute().number() - SPAN);
+        let mut previous = None;
+        for (place, candle) in candles.into_iter().enumerate() {
+            let beyond = candle.minute().number() <= span;
+            if previous.is_some_and(|minute| candle.minute() <= minute) || (beyond && place > 0) {
+                return None;
+            }
+            previous = Some(candle.minute());
+            if beyond {
+                ring.past.seed = Some(candle);
+            } else {
+                ring.past.closed[slot(candle.minute())] = Some(candle);
+            }
+        }
+        ring.newest = newest.and_then(|candle| ring.past.closed[slot(candle.minute())].take());
+        Some(ring)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tick::Rules;
+    use crate::window::State;
+
+    fn at(minute: i64) -> Timestamp {
+        Minute::EPOCH.saturating_add(minute).start()
+    }
+
+    fn put(ring: &mut Ring, minute: i64, price: f64, now: i64) -> Outcome {
+        ring.record(&Tick::new(at(minute), price), &Rules::default().at(at(now)))
+    }
+
+    fn seen(ring: &Ring, now: i64) -> Vec<(i64, f64, bool)> {
+        ring.candles(at(now), Gaps::Filled).map(|c| (c.minute.number(), c.close, c.filled)).collect()
+    }
+
+    #[test]
+    fn sizes_are_pinned() {
+        assert_eq!(size_of::<Past>(), 33 * 64); // 32 slots and the seed
+        assert_eq!(size_of::<Ring>(), 34 * 64);
+    }
+
+    #[test]
+    fn nothing_comes_before_the_first_tick() {
+        let mut ring = Ring::default();
+        assert_eq!(seen(&ring, 100), []);
+        assert_eq!(put(&mut ring, 98, 5.0, 98), Outcome::Opened);
+        assert_eq!(seen(&ring, 100), [(98, 5.0, false), (99, 5.0, true), (100, 5.0, true)]);
+    }
+
+    #[test]
+    fn the_close_that_left_the_window_seeds_its_left_edge() {
+        let mut ring = Ring::default();
+        for minute in [0, 1, 40] {
+            assert_eq!(put(&mut ring, minute, 1.0 + minute as f64, minute), Outcome::Opened);
+        }
+        let window = seen(&ring, 40);
+        assert_eq!(window.len(), 30);
+        assert_eq!(window[0], (11, 2.0, true));
+        assert_eq!(window[29], (40, 41.0, false));
+    }
+
+    #[test]
+    fn an_instrument_idle_for_over_30_minutes_has_30_fillers() {
+        let mut ring = Ring::default();
+        assert_eq!(put(&mut ring, 0, 7.0, 0), Outcome::Opened);
+        let window = seen(&ring, 1_000_000);
+        assert_eq!(window.len(), 30);
+        assert!(window.iter().all(|(_, close, filled)| *close == 7.0 && *filled));
+    }
+
+    #[test]
+    fn a_tick_a_little_ahead_evicts_nothing_visible_and_is_not_shown() {
+        let mut ring = Ring::default();
+        (0..30).for_each(|minute| assert!(put(&mut ring, minute, 1.0, minute).is_accepted()));
+        let now = at(29).saturating_add(58_000_000);
+        let ahead = Tick::new(at(30), 2.0);
+        assert_eq!(ring.record(&ahead, &Rules::default().at(now)), Outcome::Opened);
+        let window: Vec<_> = ring.candles(now, Gaps::Filled).collect();
+        assert_eq!(window.len(), 30);
+        assert!(window.iter().all(|candle| !candle.filled && candle.close == 1.0));
+    }
+
+    #[test]
+    fn a_late_tick_replaces_the_filler_and_is_marked() {
+        let mut ring = Ring::default();
+        for minute in [0, 5] {
+            assert_eq!(put(&mut ring, minute, 1.0, minute), Outcome::Opened);
+        }
+        assert_eq!(put(&mut ring, 3, 2.0, 5), Outcome::LateAmended);
+        assert_eq!(put(&mut ring, 3, 3.0, 5), Outcome::LateAmended);
+        let states: Vec<_> = ring.candles(at(5), Gaps::Filled).map(|c| (c.state, c.filled, c.count)).collect();
+        assert_eq!(states[3], (State::Revised, false, 2));
+        assert_eq!(states[4], (State::Final, true, 0));
+        assert_eq!(states[5], (State::Forming, false, 1));
+    }
+
+    #[test]
+    fn a_jump_of_a_million_minutes_keeps_only_the_seed() {
+        let mut ring = Ring::default();
+        (0..32).for_each(|minute| assert!(put(&mut ring, minute, minute as f64 + 1.0, minute).is_accepted()));
+        assert_eq!(put(&mut ring, 1_000_000, 99.0, 1_000_000), Outcome::Opened);
+        assert_eq!(ring.stored().map(|c| c.minute().number()).collect::<Vec<_>>(), [31, 1_000_000]);
+    }
+
+    #[test]
+    fn under_a_now_that_went_back_a_slot_of_a_later_minute_is_safe() {
+        let mut ring = Ring::default();
+        assert_eq!(put(&mut ring, 100, 1.0, 100), Outcome::Opened);
+        assert_eq!(put(&mut ring, 68, 9.0, 90), Outcome::TooOld);
+        assert_eq!(put(&mut ring, 69, 9.0, 90), Outcome::LateAmended);
+        assert_eq!(ring.stored().map(|c| c.minute().number()).collect::<Vec<_>>(), [69, 100]);
+    }
+
+    #[test]
+    fn minutes_before_the_epoch_have_slots_of_their_own() {
+        let mut ring = Ring::default();
+        (-40..-9).for_each(|minute| assert_eq!(put(&mut ring, minute, 50.0 + minute as f64, minute), Outcome::Opened));
+        let window = seen(&ring, -10);
+        assert_eq!(window.len(), 30);
+        assert!(window.iter().all(|(minute, close, filled)| *close == 50.0 + *minute as f64 && !filled));
+    }
+}

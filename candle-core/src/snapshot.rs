@@ -1,0 +1,229 @@
+//! Parts of an aggregator as plain data: what a store keeps and another process takes over.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::instrument::InstrumentId;
+use crate::outcome::Outcomes;
+use crate::ring::Ring;
+
+/// One stripe of an aggregator at one instant: its instruments with candles, forming ones included, descriptions and
+/// views, its counts of outcomes, and the highest mark of any write it had seen.
+///
+/// With the feature `serde` it serialises, in any format that serde knows, with the version of the form in it.
+///
+/// ```
+/// use candle_core::{Aggregator, Tick, Timestamp};
+///
+/// let now = Timestamp::EPOCH;
+/// let aggregator = Aggregator::default();
+/// aggregator.list("BTC", None)?;
+/// let _ = aggregator.record("BTC", &Tick::new(now, 9.5), now);
+/// let parts: Vec<_> = aggregator.snapshot().collect();
+/// assert_eq!(parts.iter().map(|part| part.instruments()).sum::<usize>(), 1);
+/// let again = Aggregator::restore(*aggregator.config(), parts).unwrap();
+/// assert_eq!(again.history("BTC"), aggregator.history("BTC").map(|mut history| {
+///     history.last_arrival = None; // a reading of this process's clock means nothing to the next one
+///     history
+/// }));
+/// # Ok::<(), candle_core::ListError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(try_from = "wire::Part", into = "wire::Part")
+)]
+pub struct StripeSnapshot {
+    /// The seed that spread ids over stripes.
+    pub(crate) seed: u64,
+    /// How many stripes the aggregator had.
+    pub(crate) stripes: u32,
+    /// Which of them this is.
+    pub(crate) stripe: u32,
+    pub(crate) mark: u64,
+    pub(crate) outcomes: Outcomes,
+    pub(crate) listed: Vec<Listed>,
+}
+
+/// One instrument of a [`StripeSnapshot`].
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Listed {
+    pub(crate) id: InstrumentId,
+    pub(crate) description: Option<Arc<str>>,
+    pub(crate) views: u64,
+    pub(crate) ring: Ring,
+}
+
+impl StripeSnapshot {
+    /// How many instruments it holds.
+    pub fn instruments(&self) -> usize {
+        self.listed.len()
+    }
+
+    /// The highest [`mark`](crate::Terms::mark) of any write that it holds: replay what came after.
+    pub const fn mark(&self) -> u64 {
+        self.mark
+    }
+
+    /// How many ticks had each outcome.
+    pub const fn outcomes(&self) -> &Outcomes {
+        &self.outcomes
+    }
+}
+
+/// Why a snapshot was not taken in; nothing of it was.
+///
+/// ```
+/// use candle_core::{Aggregator, Config, SnapshotError};
+///
+/// let mut parts: Vec<_> = Aggregator::default().snapshot().collect();
+/// parts.pop();
+/// assert_eq!(Aggregator::restore(Config::default(), parts).unwrap_err(), SnapshotError::Missing { stripe: 255 });
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// It was written by a version whose form this one does not know.
+    UnknownVersion {
+        /// The version it names.
+        version: u32,
+    },
+    /// What it holds cannot have been written by any version.
+    Damaged {
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// Its parts are of different aggregators.
+    Mixed,
+    /// A stripe is there twice.
+    Repeated {
+        /// Which one.
+        stripe: u32,
+    },
+    /// A stripe is not there.
+    Missing {
+        /// Which one.
+        stripe: u32,
+    },
+    /// It holds more instruments than may be listed.
+    Full {
+        /// How many may be.
+        max_instruments: usize,
+    },
+}
+
+impl fmt::Display for SnapshotError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownVersion { version } => {
+                write!(f, "the snapshot has version {version}, which is not known here")
+            }
+            Self::Damaged { what } => write!(f, "the snapshot is damaged: {what}"),
+            Self::Mixed => f.write_str("the snapshot's parts are of different aggregators"),
+            Self::Repeated { stripe } => write!(f, "the snapshot holds stripe {stripe} twice"),
+            Self::Missing { stripe } => write!(f, "the snapshot lacks stripe {stripe}"),
+            Self::Full { max_instruments } => {
+                write!(f, "the snapshot holds more instruments than the {max_instruments} that may be listed")
+            }
+        }
+    }
+}
+
+impl std::error::Error for SnapshotError {}
+
+/// The stored form, and the way back, on which nothing is taken on trust.
+#[cfg(feature = "serde")]
+mod wire {
+    use serde::{Deserialize, Serialize};
+
+    use super::{Listed, SnapshotError, StripeSnapshot};
+    use crate::candle::CandleParts;
+    use crate::catalogue::MAX_DESCRIPTION_BYTES;
+    use crate::config::Config;
+    use crate::instrument::InstrumentId;
+    use crate::outcome::Outcomes;
+    use crate::ring::{RING_MINUTES, Ring};
+
+    /// Goes up with each change of the form below.
+    const VERSION: u32 = 1;
+
+    #[derive(Serialize, Deserialize)]
+    pub(super) struct Part {
+        version: u32,
+        seed: u64,
+        stripes: u32,
+        stripe: u32,
+        mark: u64,
+        outcomes: Outcomes,
+        listed: Vec<Instrument>,
+    }
+
+    #[derive(Serialize, Deserialize)]
+    struct Instrument {
+        id: String,
+        description: Option<String>,
+        views: u64,
+        candles: Vec<CandleParts>,
+    }
+
+    impl From<StripeSnapshot> for Part {
+        fn from(part: StripeSnapshot) -> Self {
+            let instrument = |listed: Listed| Instrument {
+                id: listed.id.as_str().to_owned(),
+                description: listed.description.map(|text| text.as_ref().to_owned()),
+                views: listed.views,
+                candles: listed.ring.stored().map(CandleParts::from).collect(),
+            };
+            Self {
+                version: VERSION,
+                seed: part.seed,
+                stripes: part.stripes,
+                stripe: part.stripe,
+                mark: part.mark,
+                outcomes: part.outcomes,
+                listed: part.listed.into_iter().map(instrument).collect(),
+            }
+        }
+    }
+
+    impl TryFrom<Part> for StripeSnapshot {
+        type Error = SnapshotError;
+
+        fn try_from(part: Part) -> Result<Self, SnapshotError> {
+            if part.version != VERSION {
+                return Err(SnapshotError::UnknownVersion { version: part.version });
+            }
+            let known = part.stripes.is_power_of_two() && part.stripes as usize <= Config::MAX_STRIPES;
+            if !known || part.stripe >= part.stripes {
+                return Err(SnapshotError::Damaged { what: "there is no such stripe" });
+            }
+            Ok(Self {
+                seed: part.seed,
+                stripes: part.stripes,
+                stripe: part.stripe,
+                mark: part.mark,
+                outcomes: part.outcomes,
+                listed: part.listed.into_iter().map(listed).collect::<Result<_, _>>()?,
+            })
+        }
+    }
+
+    fn listed(stored: Instrument) -> Result<Listed, SnapshotError> {
+        let damaged = |what| SnapshotError::Damaged { what };
+        if stored.description.as_ref().is_some_and(|text| text.len() > MAX_DESCRIPTION_BYTES) {
+            return Err(damaged("a description is too long"));
+        }
+        if stored.candles.len() > RING_MINUTES + 1 {
+            return Err(damaged("a ring holds too many candles"));
+        }
+        let candles: Option<Vec<_>> = stored.candles.iter().map(CandleParts::candle).collect();
+        let ring = candles.and_then(Ring::from_stored).ok_or(damaged("its candles are none that a ring holds"))?;
+        Ok(Listed {
+            id: InstrumentId::new(&stored.id).map_err(|_| damaged("an instrument id is none"))?,
+            description: stored.description.map(Into::into),
+            views: stored.views,
+            ring,
+        })
+    }
+}

@@ -1,0 +1,48 @@
+//! What a write needs to know besides the tick itself.
+
+use crate::arrival::Arrival;
+use crate::time::Timestamp;
+
+/// The terms under which ticks are recorded. A plain [`Timestamp`] converts into the terms of that `now`.
+///
+/// ```
+/// use candle_core::{Aggregator, Outcome, Terms, Tick, Timestamp, Unlisted};
+///
+/// let now = Timestamp::EPOCH;
+/// let aggregator = Aggregator::default();
+/// assert_eq!(aggregator.record("BTC", &Tick::new(now, 9.5), now), Outcome::UnknownInstrument);
+/// let terms = Terms { unlisted: Unlisted::List, ..Terms::from(now) };
+/// assert_eq!(aggregator.record("BTC", &Tick::new(now, 9.5), terms), Outcome::Opened);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The time on the candles' clock: decides which minute is forming, what is too far ahead and what is too old.
+    pub now: Timestamp,
+    /// When the tick reached the caller, on the caller's monotonic clock; kept for the instrument's age only.
+    pub arrival: Arrival,
+    /// The write's position in the caller's log, for callers that keep one: each stripe remembers the highest it saw, and
+    /// a snapshot carries it, so that replaying what came after is exact. 0 where there is no log.
+    pub mark: u64,
+    /// What to do with a tick whose instrument is not listed.
+    pub unlisted: Unlisted,
+}
+
+impl From<Timestamp> for Terms {
+    fn from(now: Timestamp) -> Self {
+        Self { now, arrival: Arrival::START, mark: 0, unlisted: Unlisted::Reject }
+    }
+}
+
+/// What to do with a tick whose instrument is not listed.
+///
+/// ```
+/// assert_eq!(candle_core::Unlisted::default(), candle_core::Unlisted::Reject);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Unlisted {
+    /// Refuse it: the feed announces its instruments.
+    #[default]
+    Reject,
+    /// List the instrument if the tick is otherwise acceptable: the feed has no catalogue.
+    List,
+}

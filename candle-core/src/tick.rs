@@ -1,0 +1,192 @@
+//! A tick, and the rules by which one is taken.
+
+use crate::key::Key;
+use crate::outcome::Outcome;
+use crate::price::{Price, Prices, Size};
+use crate::time::{Minute, Timestamp, WINDOW_MINUTES};
+
+/// One price update entering the core, as the feed sent it: nothing in it is checked yet.
+///
+/// ```
+/// use candle_core::{Tick, Timestamp};
+///
+/// let at = Timestamp::from_micros(1_742_944_020_715_000).unwrap();
+/// let tick = Tick::new(at, 87_232.0).with_size(0.000_12).with_seq(4_744_868_157);
+/// assert_eq!(tick.time, at);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tick {
+    /// When it happened, on the feed's clock; it decides the minute.
+    pub time: Timestamp,
+    /// The feed's own sequence or trade number, which orders the ticks of one microsecond. Where a feed has none, the
+    /// one place that reads the feed numbers its ticks in arrival order.
+    pub seq: u64,
+    /// The price, in the instrument's own currency or unit.
+    pub price: f64,
+    /// The amount traded, 0 where the feed tells none.
+    pub size: f64,
+}
+
+impl Tick {
+    /// A tick without size or sequence number.
+    pub const fn new(time: Timestamp, price: f64) -> Self {
+        Self { time, seq: 0, price, size: 0.0 }
+    }
+
+    /// The same tick with this size.
+    #[must_use]
+    pub const fn with_size(self, size: f64) -> Self {
+        Self { size, ..self }
+    }
+
+    /// The same tick with this sequence number.
+    #[must_use]
+    pub const fn with_seq(self, seq: u64) -> Self {
+        Self { seq, ..self }
+    }
+}
+
+/// What a tick must be like to be taken.
+///
+/// ```
+/// use candle_core::{Outcome, Ring, Rules, Tick, Timestamp};
+///
+/// let rules = Rules::default();
+/// let now = Timestamp::from_seconds(1_000).unwrap();
+/// let mut ring = Ring::default();
+/// let five_ahead = Tick::new(now.saturating_add(5_000_000), 10.0);
+/// assert_eq!(ring.record(&five_ahead, &rules.at(now)), Outcome::Opened);
+/// let just_over = Tick::new(now.saturating_add(5_000_001), 10.0);
+/// assert_eq!(ring.record(&just_over, &rules.at(now)), Outcome::TooFarAhead);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    prices: Prices,
+    max_ahead_micros: i64,
+}
+
+impl Rules {
+    /// How far ahead of `now` a tick may be, in microseconds: clocks of well-kept machines differ by less.
+    pub const DEFAULT_MAX_AHEAD_MICROS: i64 = 5_000_000;
+
+    /// The most that can be allowed, in microseconds. A ring has a spare slot for one minute ahead and not for more,
+    /// so that an early tick evicts nothing that can be seen.
+    pub const MAX_AHEAD_LIMIT_MICROS: i64 = 60_000_000;
+
+    /// Positive prices, at most five seconds ahead.
+    pub const DEFAULT: Self = Self { prices: Prices::Positive, max_ahead_micros: Self::DEFAULT_MAX_AHEAD_MICROS };
+
+    /// The same rules with other prices taken.
+    #[must_use]
+    pub const fn with_prices(self, prices: Prices) -> Self {
+        Self { prices, ..self }
+    }
+
+    /// The same rules with ticks taken up to `micros` microseconds ahead of `now`, cut to 0 ..=
+    /// [`MAX_AHEAD_LIMIT_MICROS`](Self::MAX_AHEAD_LIMIT_MICROS).
+    #[must_use]
+    pub const fn with_max_ahead_micros(self, micros: i64) -> Self {
+        let cut = if micros < 0 {
+            0
+        } else if micros > Self::MAX_AHEAD_LIMIT_MICROS {
+            Self::MAX_AHEAD_LIMIT_MICROS
+        } else {
+            micros
+        };
+        Self { max_ahead_micros: cut, ..self }
+    }
+
+    /// These rules as they stand at `now`.
+    #[inline]
+    pub const fn at(&self, now: Timestamp) -> Judge {
+        let minute = now.minute();
+        Judge {
+            prices: self.prices,
+            latest: now.saturating_add(self.max_ahead_micros),
+            minute,
+            oldest: minute.saturating_add(1 - WINDOW_MINUTES),
+        }
+    }
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// [`Rules`] at one `now`: worked out once, applied to any number of ticks.
+///
+/// ```
+/// use candle_core::{Outcome, Ring, Rules, Tick, Timestamp};
+///
+/// let now = Timestamp::from_seconds(600).unwrap();
+/// let judge = Rules::default().at(now);
+/// let mut ring = Ring::default();
+/// assert_eq!(ring.record(&Tick::new(now, f64::NAN), &judge), Outcome::BadPrice);
+/// assert_eq!(ring.record(&Tick::new(now, 1.0), &judge), Outcome::Opened);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judge {
+    prices: Prices,
+    /// The latest time that is not too far ahead.
+    latest: Timestamp,
+    /// The minute of `now`; every earlier one is over.
+    pub(crate) minute: Minute,
+    /// The first minute of the window.
+    oldest: Minute,
+}
+
+impl Judge {
+    /// The tick in the form that a candle takes, or the first reason to refuse it.
+    #[inline]
+    pub(crate) fn judge(&self, tick: &Tick) -> Result<Admitted, Outcome> {
+        let price = Price::new(tick.price, self.prices).ok_or(Outcome::BadPrice)?;
+        let size = Size::new(tick.size).ok_or(Outcome::BadSize)?;
+        if tick.time > self.latest {
+            return Err(Outcome::TooFarAhead);
+        }
+        let minute = tick.time.minute();
+        if minute < self.oldest {
+            return Err(Outcome::TooOld);
+        }
+        Ok(Admitted { minute, key: Key::new(tick.time.offset_in_minute(), tick.seq), price, size })
+    }
+}
+
+/// A tick that its judge let through.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admitted {
+    pub(crate) minute: Minute,
+    pub(crate) key: Key,
+    pub(crate) price: Price,
+    pub(crate) size: Size,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(tick: Tick, now: Timestamp) -> Result<Minute, Outcome> {
+        Rules::default().at(now).judge(&tick).map(|admitted| admitted.minute)
+    }
+
+    #[test]
+    fn reasons_are_judged_in_order() {
+        let now = Timestamp::from_seconds(100_000).unwrap();
+        let old = Timestamp::EPOCH;
+        let ahead = now.saturating_add(60_000_000);
+        assert_eq!(judged(Tick::new(old, -1.0).with_size(-1.0), now), Err(Outcome::BadPrice));
+        assert_eq!(judged(Tick::new(ahead, 1.0).with_size(-1.0), now), Err(Outcome::BadSize));
+        assert_eq!(judged(Tick::new(ahead, 1.0), now), Err(Outcome::TooFarAhead));
+        assert_eq!(judged(Tick::new(old, 1.0), now), Err(Outcome::TooOld));
+    }
+
+    #[test]
+    fn the_window_is_the_minute_of_now_and_the_29_before() {
+        let now = Minute::EPOCH.saturating_add(100).start();
+        let first = now.minute().saturating_add(-29).start();
+        assert_eq!(judged(Tick::new(first, 1.0), now), Ok(first.minute()));
+        assert_eq!(judged(Tick::new(first.saturating_add(-1), 1.0), now), Err(Outcome::TooOld));
+    }
+}
