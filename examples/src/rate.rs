@@ -29,6 +29,11 @@ impl Rate {
     pub const fn gap(self) -> Duration {
         self.0
     }
+
+    /// Events a second.
+    pub const fn per_second(self) -> f64 {
+        1.0 / self.0.as_secs_f64()
+    }
 }
 
 /// A text that is not a rate.
