@@ -1,2 +1,5 @@
 //! A price stream in, one-minute candles out over HTTP.
 #![forbid(unsafe_code)]
+
+pub mod problem;
+pub mod route;
