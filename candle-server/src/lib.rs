@@ -1,5 +1,6 @@
 //! A price stream in, one-minute candles out over HTTP.
 #![forbid(unsafe_code)]
 
+pub mod http;
 pub mod problem;
 pub mod route;
