@@ -2,4 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod feed;
+pub mod http;
 pub mod message;
+pub mod problem;
+pub mod route;
