@@ -17,6 +17,8 @@ fn lines() -> impl Strategy<Value = String> {
             4 => "-?[0-9]{1,10}(\\.[0-9]{1,12})?",
             1 => "-?[0-9]{1,22}(\\.[0-9]{0,22})?([eE][+-]?[0-9]{1,3})?",
             1 => any::<f64>().prop_map(|value| format!("{value}")),
+            // Halves of a microsecond, and what is next to them.
+            1 => "[0-9]{1,10}\\.[0-9]{6}(4999|5|50|5000)",
             1 => Just("\"5\"".to_owned()),
         ]
     };
