@@ -130,12 +130,7 @@ impl SplitMix64 {
 
     /// Uniform from 0 to one less than `bound`, with a bias below 2^-32.
     fn below(&mut self, bound: u32) -> u32 {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a product of two 32-bit numbers, its upper half"
-        )]
-        let scaled = (((self.next() >> 32) * u64::from(bound)) >> 32) as u32;
-        scaled
+        (((self.next() >> 32) * u64::from(bound)) >> 32) as u32
     }
 
     /// Uniform above 0 up to and with 1.
@@ -147,6 +142,7 @@ impl SplitMix64 {
     ///
     /// The value itself needs a division only. The logarithm, which platforms may round differently, decides one
     /// draw in eighty and never enters a price.
+    #[expect(clippy::many_single_char_names, reason = "the names of the paper")]
     fn normal(&mut self) -> f64 {
         loop {
             let u = self.unit();

@@ -108,7 +108,7 @@ impl From<Error> for Ended {
     fn from(error: Error) -> Self {
         match error {
             Error::ConnectionClosed | Error::AlreadyClosed => Self::Closed,
-            Error::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => Self::Tls(error),
+            Error::Io(error) if is_tls(&error) => Self::Tls(error),
             Error::Io(error) => Self::Lost(error),
             Error::Tls(error) => Self::Tls(io::Error::other(error)),
             Error::Capacity(_) => Self::Oversize,
@@ -116,6 +116,13 @@ impl From<Error> for Ended {
             error => Self::Protocol(error.to_string()),
         }
     }
+}
+
+/// Whether an error of the transport is in truth one of the TLS inside it.
+fn is_tls(error: &io::Error) -> bool {
+    error
+        .get_ref()
+        .is_some_and(|inner| inner.downcast_ref::<rustls::Error>().is_some())
 }
 
 /// A WebSocket that is open.
@@ -192,11 +199,10 @@ impl Connection {
     }
 
     async fn send_ping(&mut self, silent_at: Instant) {
-        match timeout_at(silent_at, self.stream.send(Message::Ping(bytes::Bytes::new()))).await {
-            Ok(Ok(())) => {}
-            // What was received before the break is still to be read; reading then meets the break itself.
-            Ok(Err(_)) => {}
-            Err(_) => self.ended = Some(Ended::Silent),
+        let sent = timeout_at(silent_at, self.stream.send(Message::Ping(bytes::Bytes::new()))).await;
+        // A broken connection is left to the reading, which first brings what came before the break.
+        if sent.is_err() {
+            self.ended = Some(Ended::Silent);
         }
     }
 
