@@ -23,8 +23,8 @@ use super::stream::Stream;
 use super::{Answer, Limits};
 use crate::problem::{MEDIA_TYPE, Problem};
 
-/// Time to wait for the client's own close after ours: one round trip on the worst of lines.
-const LINGER_TIME: Duration = Duration::from_secs(1);
+/// Time to wait for the client's own close after ours: a round trip on the worst of lines.
+const LINGER_TIME: Duration = Duration::from_secs(2);
 /// Bytes to throw away meanwhile: what may be under way of a request that was refused early.
 const LINGER_BYTES: usize = 256 * 1024;
 

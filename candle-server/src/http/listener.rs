@@ -18,8 +18,8 @@ use super::{Answer, Limits, connection};
 /// Pause after an accept that failed for want of descriptors or memory: long enough not to spin, short enough to pass
 /// unnoticed once some are free again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Time beyond the drain for connections to notice that theirs is over.
-const DRAIN_SLACK: Duration = Duration::from_secs(2);
+/// Time beyond the drain for connections to close: more than they linger.
+const DRAIN_SLACK: Duration = Duration::from_secs(3);
 
 /// The HTTP face of one process: what it answers, its limits, and what happened so far.
 ///

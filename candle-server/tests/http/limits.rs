@@ -1,6 +1,6 @@
 //! Each limit, from both sides where it has two.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::time::Duration;
 
 use candle_server::http::Limits;
@@ -8,7 +8,7 @@ use candle_server::http::Limits;
 use crate::site::{LARGE, Site, eventually};
 
 /// Short enough to be waited for, long enough for a loaded machine to serve a good request in.
-const SHORT: Duration = Duration::from_millis(400);
+const SHORT: Duration = Duration::from_secs(1);
 
 #[test]
 fn a_client_that_sends_nothing_is_closed_without_a_word() {
@@ -32,11 +32,13 @@ fn half_requests_end_in_408_while_good_clients_are_served() {
         "GET / HTTP/1.1\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nX-A: b",
     ];
-    let mut clients: Vec<_> = (0..200).map(|_| site.connect()).collect();
-    for (client, half) in clients.iter_mut().zip(halves.iter().cycle()) {
+    let half_sent = |half: &&str| {
+        let mut client = site.connect();
         client.send(half);
-    }
-    while site.server.timeouts() < 200 {
+        client
+    };
+    let mut clients: Vec<_> = halves.iter().cycle().take(300).map(half_sent).collect();
+    while site.server.timeouts() < 300 {
         site.is_fine();
     }
     for client in &mut clients {
@@ -183,12 +185,18 @@ fn a_body_is_refused_unread_and_nothing_after_it_is_taken_for_a_request() {
 }
 
 #[test]
-fn a_refused_upload_still_gets_its_answer() {
+fn a_refused_upload_may_run_on_while_its_answer_travels() {
     let site = Site::start(Limits::default());
     let mut client = site.connect();
     client.send("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
-    let _ = client.socket.write_all(&vec![b'x'; 100_000]);
     client.response().is_problem(413, "unexpected-body");
+    assert_eq!(client.rest(), b"");
+    // Were the socket gone, the first of these would draw a reset and a later one fail; and a reset that crosses the
+    // answer on the line can destroy it.
+    for _ in 0..100 {
+        site.is_fine();
+        client.send([b'x'; 1000]);
+    }
 }
 
 #[test]
