@@ -254,20 +254,14 @@ fn message(object: &str) -> Result<Message<'_>, Unreadable> {
     let Some(kind @ ("QUOTE" | "ADD" | "DELETE")) = kind.as_deref() else {
         return outer.quote(outer.id.or(outer.isin));
     };
-    let data = outer
-        .data
-        .filter(|raw| raw.get().starts_with('{'))
-        .ok_or(Unreadable::Data)?;
+    let data = outer.data.filter(|raw| raw.get().starts_with('{')).ok_or(Unreadable::Data)?;
     let data = Fields::of(data.get())?;
     let id = data.isin.or(data.id);
     match kind {
         "QUOTE" => data.quote(id),
         "ADD" => {
             let description = optional(data.description, string, Unreadable::Description)?;
-            Ok(Message::Add {
-                id: id_of(id)?,
-                description,
-            })
+            Ok(Message::Add { id: id_of(id)?, description })
         }
         _ => Ok(Message::Delete { id: id_of(id)? }),
     }

@@ -72,10 +72,7 @@ impl FromStr for FeedUrl {
             "ws" | "wss" => text.parse().map(Self::WebSocket),
             "partner+ws" | "partner+wss" => {
                 let base: SocketUrl = text.trim_start_matches("partner+").parse()?;
-                Ok(Self::Partner {
-                    instruments: base.join("/instruments")?,
-                    quotes: base.join("/quotes")?,
-                })
+                Ok(Self::Partner { instruments: base.join("/instruments")?, quotes: base.join("/quotes")? })
             }
             "stdin" if rest.is_empty() => Ok(Self::Stdin),
             "stdin" => Err(FeedUrlError::Path("stdin:")),
@@ -91,11 +88,7 @@ impl fmt::Display for FeedUrl {
             Self::Demo(_) => f.write_str("demo:"),
             Self::WebSocket(url) => url.fmt(f),
             Self::Partner { instruments, .. } => {
-                write!(
-                    f,
-                    "partner+{}",
-                    instruments.to_string().trim_end_matches("/instruments")
-                )
+                write!(f, "partner+{}", instruments.to_string().trim_end_matches("/instruments"))
             }
             Self::Stdin => f.write_str("stdin:"),
             Self::File { path, .. } => write!(f, "file:{}", path.display()),
@@ -120,9 +113,7 @@ impl SocketUrl {
 
     /// The port, by default 80, or 443 with TLS.
     pub fn port(&self) -> u16 {
-        self.0
-            .port_u16()
-            .unwrap_or(if self.0.scheme_str() == Some("wss") { 443 } else { 80 })
+        self.0.port_u16().unwrap_or(if self.0.scheme_str() == Some("wss") { 443 } else { 80 })
     }
 
     /// The address with `path` put behind its own path, the query kept.
@@ -160,12 +151,7 @@ impl FromStr for SocketUrl {
 
 impl fmt::Display for SocketUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}://{}",
-            self.0.scheme_str().unwrap_or_default(),
-            self.0.host().unwrap_or_default()
-        )?;
+        write!(f, "{}://{}", self.0.scheme_str().unwrap_or_default(), self.0.host().unwrap_or_default())?;
         if let Some(port) = self.0.port_u16() {
             write!(f, ":{port}")?;
         }
@@ -191,18 +177,14 @@ fn demo(rest: &str) -> Result<DemoOptions, FeedUrlError> {
             .ok_or(FeedUrlError::Value("instruments", "a number from 1 to 1000000"))?;
     }
     if let Some(text) = rate {
-        options.rate = rate_of(text).ok_or(FeedUrlError::Value(
-            "rate",
-            "a number above 0 with /s or /min, at most 10000000/s",
-        ))?;
+        options.rate =
+            rate_of(text).ok_or(FeedUrlError::Value("rate", "a number above 0 with /s or /min, at most 10000000/s"))?;
     }
     if let Some(text) = pace {
         options.speed = speed_of(text)?;
     }
     if let Some(text) = seed {
-        options.seed = text
-            .parse()
-            .map_err(|_| FeedUrlError::Value("seed", "a number of 64 bits"))?;
+        options.seed = text.parse().map_err(|_| FeedUrlError::Value("seed", "a number of 64 bits"))?;
     }
     Ok(options)
 }
@@ -214,10 +196,7 @@ fn file(rest: &str) -> Result<FeedUrl, FeedUrlError> {
     }
     let [speed] = values(query, ["speed"])?;
     let pace = speed.map_or(Ok(Pace::Full), |text| speed_of(text).map(Pace::Times))?;
-    Ok(FeedUrl::File {
-        path: path.into(),
-        pace,
-    })
+    Ok(FeedUrl::File { path: path.into(), pace })
 }
 
 /// The values of the named options, each at most once and no others.
@@ -241,10 +220,7 @@ fn rate_of(text: &str) -> Option<f64> {
         "min" => 60.0,
         _ => return None,
     };
-    within(
-        Some(events.parse::<f64>().ok()? / seconds),
-        f64::MIN_POSITIVE..=MAX_RATE,
-    )
+    within(Some(events.parse::<f64>().ok()? / seconds), f64::MIN_POSITIVE..=MAX_RATE)
 }
 
 fn speed_of(text: &str) -> Result<f64, FeedUrlError> {

@@ -120,9 +120,7 @@ impl From<Error> for Ended {
 
 /// Whether an error of the transport is in truth one of the TLS inside it.
 fn is_tls(error: &io::Error) -> bool {
-    error
-        .get_ref()
-        .is_some_and(|inner| inner.downcast_ref::<rustls::Error>().is_some())
+    error.get_ref().is_some_and(|inner| inner.downcast_ref::<rustls::Error>().is_some())
 }
 
 /// A WebSocket that is open.
@@ -146,20 +144,11 @@ impl Connection {
     ///
     /// Why there is no connection, at the latest after [`CONNECT_TIMEOUT`].
     pub async fn open(url: &SocketUrl) -> Result<Self, Ended> {
-        let stream = timeout(CONNECT_TIMEOUT, handshake(url))
-            .await
-            .map_err(|_| Ended::TimedOut)??;
+        let stream = timeout(CONNECT_TIMEOUT, handshake(url)).await.map_err(|_| Ended::TimedOut)??;
         let now = Instant::now();
         let mut ping = interval_at(now + PING_EVERY, PING_EVERY);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self {
-            stream,
-            ping,
-            heard: now,
-            data: None,
-            run: Vec::new(),
-            ended: None,
-        })
+        Ok(Self { stream, ping, heard: now, data: None, run: Vec::new(), ended: None })
     }
 
     /// Waits for a frame and takes with it as many as are there already: never an empty run.
@@ -259,9 +248,7 @@ impl Connection {
 }
 
 async fn handshake(url: &SocketUrl) -> Result<WebSocketStream<MaybeTlsStream<TcpStream>>, Ended> {
-    let socket = TcpStream::connect((url.host(), url.port()))
-        .await
-        .map_err(Ended::Unreachable)?;
+    let socket = TcpStream::connect((url.host(), url.port())).await.map_err(Ended::Unreachable)?;
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .max_message_size(Some(MAX_MESSAGE_BYTES))
@@ -275,10 +262,7 @@ async fn handshake(url: &SocketUrl) -> Result<WebSocketStream<MaybeTlsStream<Tcp
 /// The provider is named because rustls panics where it has to guess, which any dependency can bring about.
 fn tls() -> Result<Connector, Ended> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let roots = webpki_roots::TLS_SERVER_ROOTS
-        .iter()
-        .cloned()
-        .collect::<rustls::RootCertStore>();
+    let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect::<rustls::RootCertStore>();
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| Ended::Tls(io::Error::other(error)))?

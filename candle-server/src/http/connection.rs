@@ -71,9 +71,7 @@ fn serve<A: Answer>(server: &Server<A>, request: &Request<Incoming>) -> Response
     let mut response = respond(server.answer(), server.limits(), request);
     if server.is_full() {
         // Others are waiting for a seat; keeping this one would let the first comers stay for ever.
-        response
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("close"));
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }

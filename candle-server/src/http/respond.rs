@@ -78,9 +78,7 @@ fn options() -> Response<Bytes> {
     insert(&mut response, header::ALLOW, ALLOW);
     insert(&mut response, header::ACCESS_CONTROL_ALLOW_METHODS, ALLOW);
     insert(&mut response, header::ACCESS_CONTROL_ALLOW_HEADERS, "*");
-    response
-        .headers_mut()
-        .insert(header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS);
+    response.headers_mut().insert(header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS);
     response
 }
 
@@ -98,15 +96,9 @@ fn check<'r, B>(limits: &Limits, request: &'r Request<B>) -> Result<&'r str, (Pr
         return Err((Problem::TargetTooLong, "The request target is too long."));
     }
     let headers = request.headers();
-    let bytes: usize = headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len())
-        .sum();
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if headers.len() > limits.headers || bytes > limits.header_bytes {
-        return Err((
-            Problem::HeadersTooLarge,
-            "The request has too many headers, or too large ones.",
-        ));
+        return Err((Problem::HeadersTooLarge, "The request has too many headers, or too large ones."));
     }
     let mut hosts = headers.get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -120,10 +112,7 @@ fn check<'r, B>(limits: &Limits, request: &'r Request<B>) -> Result<&'r str, (Pr
         _ => {}
     }
     // CONNECT's target is a host alone, and nothing here connects; a method problem comes out of any known path.
-    let path = request
-        .uri()
-        .path_and_query()
-        .map(hyper::http::uri::PathAndQuery::as_str);
+    let path = request.uri().path_and_query().map(hyper::http::uri::PathAndQuery::as_str);
     match path {
         Some(path) => Ok(path),
         None if request.method() == hyper::Method::CONNECT => Ok("/"),
@@ -139,6 +128,5 @@ fn target_bytes(target: &Uri) -> usize {
 
 /// Whether `host` has only characters of `uri-host [":" port]` (RFC 3986); an empty one is allowed.
 fn is_host(host: &[u8]) -> bool {
-    host.iter()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(byte))
+    host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(byte))
 }

@@ -95,13 +95,7 @@ impl<'a> Cursor<'a> {
         let id = self.id()?;
         self.comma()?;
         self.expect_key(b"\"price\":")?;
-        let mut quote = Quote {
-            id,
-            price: self.number()?.value()?,
-            time: None,
-            size: 0.0,
-            seq: None,
-        };
+        let mut quote = Quote { id, price: self.number()?.value()?, time: None, size: 0.0, seq: None };
         if self.next_key(b"\"timestamp\":") {
             quote.time = Some(self.number()?.timestamp()?);
         }
@@ -133,13 +127,7 @@ impl<'a> Cursor<'a> {
         }
         self.space();
         self.expect(b"}")?;
-        Some(Quote {
-            id: Cow::Borrowed(id),
-            price,
-            time: None,
-            size: 0.0,
-            seq: None,
-        })
+        Some(Quote { id: Cow::Borrowed(id), price, time: None, size: 0.0, seq: None })
     }
 
     fn id(&mut self) -> Option<Cow<'a, str>> {
@@ -154,11 +142,7 @@ impl<'a> Cursor<'a> {
     fn string(&mut self) -> Option<&'a str> {
         self.expect(b"\"")?;
         let start = self.at;
-        let end = start
-            + self
-                .rest()
-                .iter()
-                .position(|&byte| byte == b'"' || byte == b'\\' || byte < b' ')?;
+        let end = start + self.rest().iter().position(|&byte| byte == b'"' || byte == b'\\' || byte < b' ')?;
         self.at = end;
         self.expect(b"\"")?;
         self.text.get(start..end)
@@ -172,21 +156,12 @@ impl<'a> Cursor<'a> {
         if whole == 0 || whole > 1 && self.text.as_bytes()[self.at - whole] == b'0' {
             return None;
         }
-        let (fraction, mantissa) = if self.eat(b".") {
-            self.digits(mantissa)
-        } else {
-            (0, mantissa)
-        };
+        let (fraction, mantissa) = if self.eat(b".") { self.digits(mantissa) } else { (0, mantissa) };
         let token = self.text.get(start..self.at)?;
         if token.ends_with('.') || matches!(self.peek(), Some(b'e' | b'E')) {
             return None;
         }
-        Some(Number {
-            token,
-            mantissa,
-            digits: whole + fraction,
-            fraction,
-        })
+        Some(Number { token, mantissa, digits: whole + fraction, fraction })
     }
 
     /// How many digits come next, and the number they make when they are put behind those of `value`.
@@ -286,11 +261,7 @@ impl Number<'_> {
             return number::finite(self.token);
         }
         let magnitude = self.mantissa as f64 / POWERS_OF_TEN[self.fraction] as f64;
-        Some(if self.token.starts_with('-') {
-            -magnitude
-        } else {
-            magnitude
-        })
+        Some(if self.token.starts_with('-') { -magnitude } else { magnitude })
     }
 
     fn timestamp(&self) -> Option<Timestamp> {

@@ -12,26 +12,15 @@ const SHORT: Duration = Duration::from_secs(1);
 
 #[test]
 fn a_client_that_sends_nothing_is_closed_without_a_word() {
-    let site = Site::start(Limits {
-        request_time: SHORT,
-        ..Limits::default()
-    });
+    let site = Site::start(Limits { request_time: SHORT, ..Limits::default() });
     assert_eq!(site.connect().rest(), b"");
     eventually("the time-out is counted", || site.server.timeouts() == 1);
 }
 
 #[test]
 fn half_requests_end_in_408_while_good_clients_are_served() {
-    let site = Site::start(Limits {
-        request_time: SHORT,
-        ..Limits::default()
-    });
-    let halves = [
-        "G",
-        "GET /instr",
-        "GET / HTTP/1.1\r\n",
-        "GET / HTTP/1.1\r\nHost: a\r\nX-A: b",
-    ];
+    let site = Site::start(Limits { request_time: SHORT, ..Limits::default() });
+    let halves = ["G", "GET /instr", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: a\r\nX-A: b"];
     let half_sent = |half: &&str| {
         let mut client = site.connect();
         client.send(half);
@@ -49,10 +38,7 @@ fn half_requests_end_in_408_while_good_clients_are_served() {
 
 #[test]
 fn a_byte_now_and_then_does_not_win_time() {
-    let site = Site::start(Limits {
-        request_time: SHORT,
-        ..Limits::default()
-    });
+    let site = Site::start(Limits { request_time: SHORT, ..Limits::default() });
     let mut client = site.connect();
     client.send("GET / HTTP/1.1\r\nX-Long: ");
     client.socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
@@ -67,11 +53,7 @@ fn a_byte_now_and_then_does_not_win_time() {
 
 #[test]
 fn a_later_request_has_its_own_time_and_silence_between_has_another() {
-    let limits = Limits {
-        request_time: SHORT,
-        idle_time: SHORT * 3,
-        ..Limits::default()
-    };
+    let limits = Limits { request_time: SHORT, idle_time: SHORT * 3, ..Limits::default() };
     let site = Site::start(limits);
     let mut client = site.connect();
     client.send("GET /instruments/4 HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -89,11 +71,7 @@ fn a_later_request_has_its_own_time_and_silence_between_has_another() {
 
 #[test]
 fn half_a_request_behind_a_whole_one_is_closed_too() {
-    let site = Site::start(Limits {
-        request_time: SHORT,
-        idle_time: SHORT,
-        ..Limits::default()
-    });
+    let site = Site::start(Limits { request_time: SHORT, idle_time: SHORT, ..Limits::default() });
     let mut client = site.connect();
     client.send("GET /instruments/4 HTTP/1.1\r\nHost: a\r\n\r\nGET /ins");
     assert_eq!(client.response().status, 200);
@@ -103,24 +81,16 @@ fn half_a_request_behind_a_whole_one_is_closed_too() {
 
 #[test]
 fn a_client_that_does_not_read_is_closed() {
-    let site = Site::start(Limits {
-        answer_time: SHORT,
-        ..Limits::default()
-    });
+    let site = Site::start(Limits { answer_time: SHORT, ..Limits::default() });
     let mut client = site.connect();
     client.send("GET /instruments/large HTTP/1.1\r\nHost: a\r\n\r\n");
-    eventually("the connection is given up", || {
-        site.server.timeouts() == 1 && site.server.connections() == 0
-    });
+    eventually("the connection is given up", || site.server.timeouts() == 1 && site.server.connections() == 0);
     assert!(client.rest().len() < LARGE);
 }
 
 #[test]
 fn a_client_that_reads_byte_by_byte_is_closed() {
-    let site = Site::start(Limits {
-        answer_time: SHORT,
-        ..Limits::default()
-    });
+    let site = Site::start(Limits { answer_time: SHORT, ..Limits::default() });
     let mut client = site.connect();
     client.send("GET /instruments/large HTTP/1.1\r\nHost: a\r\n\r\n");
     while site.server.timeouts() == 0 {
@@ -201,10 +171,7 @@ fn a_refused_upload_may_run_on_while_its_answer_travels() {
 
 #[test]
 fn connections_over_the_limit_wait_for_a_seat() {
-    let site = Site::start(Limits {
-        connections: 2,
-        ..Limits::default()
-    });
+    let site = Site::start(Limits { connections: 2, ..Limits::default() });
     let mut first = site.connect();
     first.send("GET /instruments/first HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(first.response().header("connection"), None);

@@ -27,9 +27,7 @@ fn lines() -> impl Strategy<Value = String> {
     (id, number(), optional(), optional(), optional(), gap(), gap(), 0..6u8).prop_map(
         |(id, price, timestamp, size, seq, after, edge, shape)| {
             let field = |name: &str, value: &Option<String>| {
-                value
-                    .as_ref()
-                    .map_or(String::new(), |value| format!(",{after}\"{name}\":{after}{value}"))
+                value.as_ref().map_or(String::new(), |value| format!(",{after}\"{name}\":{after}{value}"))
             };
             let tail = field("timestamp", &timestamp) + &field("size", &size) + &field("seq", &seq);
             match shape {
@@ -50,18 +48,11 @@ fn lines() -> impl Strategy<Value = String> {
 fn frames() -> impl Strategy<Value = Vec<u8>> {
     let whole = prop_oneof![
         lines(),
-        (
-            proptest::collection::vec(lines(), 0..5),
-            prop_oneof![Just(","), Just(", ")]
-        )
+        (proptest::collection::vec(lines(), 0..5), prop_oneof![Just(","), Just(", ")])
             .prop_map(|(lines, comma)| format!("[{}]", lines.join(comma))),
     ];
     let edits = proptest::collection::vec(
-        (
-            any::<prop::sample::Index>(),
-            0..3u8,
-            prop::sample::select(&b"{}[]\",:. -0159eEx\\\xc3"[..]),
-        ),
+        (any::<prop::sample::Index>(), 0..3u8, prop::sample::select(&b"{}[]\",:. -0159eEx\\\xc3"[..])),
         0..4,
     );
     (whole, prop_oneof![Just(0), 0..4usize], edits).prop_map(|(whole, count, edits)| {
@@ -125,10 +116,7 @@ fn the_template_reads_every_hot_shape_to_its_end() {
 #[test]
 fn eight_digits_are_eight_digits() {
     for number in [0_u64, 1, 12_345_678, 87_654_321, 99_999_999, 10_000_000, 90_909_090] {
-        assert_eq!(
-            eight_digits(format!("{number:08}").as_bytes().try_into().unwrap()),
-            Some(number)
-        );
+        assert_eq!(eight_digits(format!("{number:08}").as_bytes().try_into().unwrap()), Some(number));
     }
     for place in 0..8 {
         for byte in (0..=u8::MAX).filter(|byte| !byte.is_ascii_digit()) {
