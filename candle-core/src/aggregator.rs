@@ -173,8 +173,9 @@ impl Aggregator {
     /// As [`list`](Self::list).
     pub fn list_marked(&self, id: &str, description: Option<&str>, mark: u64) -> Result<Handle, ListError> {
         let description = description.map(cut_description);
-        let (mut stripe, handle) = self.list_in(&mut self.catalogue.lock(), id, mark)?;
+        let (mut stripe, handle) = self.list_in(&mut self.catalogue.lock(), id)?;
         stripe.describe(handle.slot, description);
+        stripe.advance_mark(mark);
         Ok(handle)
     }
 
@@ -183,10 +184,8 @@ impl Aggregator {
         &self,
         catalogue: &mut BTreeMap<InstrumentId, Handle>,
         id: &str,
-        mark: u64,
     ) -> Result<(MutexGuard<'_, Stripe>, Handle), ListError> {
         let (mut stripe, listed) = self.lock_id(id);
-        stripe.advance_mark(mark);
         if let Some(slot) = listed {
             let handle = self.handle(id, &stripe, slot);
             return Ok((stripe, handle));

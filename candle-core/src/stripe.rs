@@ -201,7 +201,8 @@ impl Stripe {
     #[inline]
     pub(crate) fn view(&mut self, slot: u32) -> Viewed {
         let popularity = &mut self.popularity[slot as usize];
-        popularity.views += 1;
+        // Saturating, because a snapshot from outside may hold any count.
+        popularity.views = popularity.views.saturating_add(1);
         if !popularity.is_leader && popularity.views >= self.floor { Viewed::CrossedFloor } else { Viewed::Counted }
     }
 
@@ -238,11 +239,9 @@ impl Stripe {
         self.popularity[slot as usize].is_leader = false;
     }
 
-    /// The slots of everything listed, in the order of slots.
-    pub(crate) fn listed(&self) -> Vec<u32> {
-        let mut slots: Vec<u32> = self.index.iter().copied().collect();
-        slots.sort_unstable();
-        slots
+    /// The slots of everything listed, in no order.
+    pub(crate) fn listed(&self) -> impl Iterator<Item = u32> {
+        self.index.iter().copied()
     }
 
     pub(crate) fn id(&self, slot: u32) -> &InstrumentId {

@@ -24,18 +24,25 @@ impl Aggregator {
 
     /// Counts a view, and returns the instrument with this view counted, or `None` if it is not listed.
     pub fn view(&self, id: &str) -> Option<History> {
-        self.count_view(id, Stripe::history)
+        self.count_view(id, 0, Stripe::history)
     }
 
     /// Counts a view and returns how many there are now, or `None` if the instrument is not listed.
     pub fn hit(&self, id: &str) -> Option<u64> {
-        self.count_view(id, Stripe::views)
+        self.hit_marked(id, 0)
+    }
+
+    /// [`hit`](Self::hit), for a caller that keeps a log of views too, in which this one has the position `mark` (see
+    /// [`Terms::mark`](crate::Terms::mark)).
+    pub fn hit_marked(&self, id: &str, mark: u64) -> Option<u64> {
+        self.count_view(id, mark, Stripe::views)
     }
 
     /// Counts a view, and reads under the same lock.
     #[inline]
-    fn count_view<T>(&self, id: &str, read: impl FnOnce(&Stripe, u32) -> T) -> Option<T> {
+    fn count_view<T>(&self, id: &str, mark: u64, read: impl FnOnce(&Stripe, u32) -> T) -> Option<T> {
         let (mut stripe, slot) = self.lock_id(id);
+        stripe.advance_mark(mark);
         let slot = slot?;
         let viewed = stripe.view(slot);
         let read = read(&stripe, slot);
