@@ -3,12 +3,14 @@
 //! HTTP/1.1 (and 1.0) only: sniffing for HTTP/2 would wait without a limit for a client that sends nothing; a proxy in
 //! front speaks it where wanted. What is answered lies behind one seam, [`Answer`].
 
+mod conditional;
 mod connection;
 mod limits;
 mod listener;
 mod respond;
 mod stream;
 
+pub use conditional::Representation;
 pub use limits::Limits;
 pub use listener::Server;
 pub use respond::{json, problem};
