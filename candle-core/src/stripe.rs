@@ -81,6 +81,9 @@ impl Stripe {
     /// Those of them that are allocated one by one.
     pub(crate) const BOXED_BYTES: usize = size_of::<Past>();
 
+    /// Room grows by at least this many slots at a time.
+    pub(crate) const MIN_GROWTH: usize = 8;
+
     #[inline]
     pub(crate) fn find(&self, hash: u64, id: &[u8]) -> Option<u32> {
         self.index.find(hash, |slot| self.identities[*slot as usize].id.as_bytes() == id).copied()
@@ -107,7 +110,7 @@ impl Stripe {
     fn grow(&mut self, id: &InstrumentId) -> u32 {
         let len = self.identities.len();
         if len == self.identities.capacity() {
-            let more = (len / 8).max(8);
+            let more = (len / 8).max(Self::MIN_GROWTH);
             self.identities.reserve_exact(more);
             self.newest.reserve_exact(more);
             self.popularity.reserve_exact(more);

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use candle_core::{Gaps, InstrumentId, Latest, Popular, Timestamp, Update};
 use hyper::{HeaderMap, Response};
 use parking_lot::Mutex;
 
 use crate::document::Document;
-use crate::http::{self, Answer, Representation, Verb};
+use crate::http::{self, Answer, Body, Representation, Verb};
 use crate::json::{self, Moment};
 use crate::market::Market;
 use crate::problem::Problem;
@@ -40,7 +39,7 @@ struct Kept {
 }
 
 impl Answer for Api {
-    fn answer(&self, verb: Verb, route: &Route<'_>, headers: &HeaderMap) -> Response<Bytes> {
+    fn answer(&self, verb: Verb, route: &Route<'_>, headers: &HeaderMap) -> Response<Body> {
         match route {
             Route::Start => self.start(verb),
             Route::Listing(page) => self.listing(page, headers),
@@ -63,14 +62,14 @@ impl Api {
         Self { market, renderings: Renderings::new(kept), popular: Mutex::default() }
     }
 
-    fn start(&self, verb: Verb) -> Response<Bytes> {
+    fn start(&self, verb: Verb) -> Response<Body> {
         if verb == Verb::Get {
             self.market.start();
         }
         http::json(STARTED)
     }
 
-    fn history(&self, verb: Verb, id: &str, gaps: Gaps, headers: &HeaderMap) -> Response<Bytes> {
+    fn history(&self, verb: Verb, id: &str, gaps: Gaps, headers: &HeaderMap) -> Response<Body> {
         let mut document = Document::default();
         match self.write(&mut document, id, gaps, verb, self.market.clock.now()) {
             Some(_) => Representation::from(document).respond(headers),
@@ -101,7 +100,7 @@ impl Api {
         Some(latest.views)
     }
 
-    fn popular(&self, headers: &HeaderMap) -> Response<Bytes> {
+    fn popular(&self, headers: &HeaderMap) -> Response<Body> {
         let elapsed = self.market.clock.elapsed();
         let kept = self.popular.lock().clone();
         let fresh = kept.filter(|kept| elapsed.saturating_sub(kept.written) < POPULAR_REUSE);
@@ -135,7 +134,7 @@ impl Api {
         document
     }
 
-    fn listing(&self, page: &Page<'_>, headers: &HeaderMap) -> Response<Bytes> {
+    fn listing(&self, page: &Page<'_>, headers: &HeaderMap) -> Response<Body> {
         let limit = usize::from(page.limit);
         // One more than asked for tells whether there is a next page.
         let mut found = self.market.aggregator.page(page.after.as_deref(), &page.prefix, limit + 1);
@@ -158,7 +157,7 @@ impl Api {
         Representation::from(document).respond(headers)
     }
 
-    fn ready(&self) -> Response<Bytes> {
+    fn ready(&self) -> Response<Body> {
         if self.market.is_stopping() {
             return http::problem(Problem::NotReady, "The server is stopping.");
         }

@@ -72,9 +72,10 @@ impl Aggregator {
     /// The `k` most viewed instruments into `top`, most first, ties by the bytes of the id; all of them if fewer are
     /// listed. `k` is cut to [`MAX_TOP`].
     ///
-    /// Exact when no view is being counted at the same time. While views are counted, each count returned was true at
-    /// some moment of the call, the order is that of these counts, and an instrument may be missing whose decisive
-    /// view was counted during the call. Nothing is allocated where `top` has room for `k`.
+    /// Exact when no view is being counted at the same time. While views are counted, the order is that of the counts
+    /// returned, and views whose [`hit`](Self::hit) or [`view`](Self::view) has not returned yet may be missing from
+    /// them. Nothing is allocated where `top` has room for `k`, unless so many of the most viewed were delisted that all
+    /// counters must be read again.
     pub fn top(&self, k: usize, top: &mut Vec<Popular>) {
         let k = k.min(MAX_TOP);
         self.popularity.top(k, &self.stripes, top);
