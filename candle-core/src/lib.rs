@@ -42,7 +42,7 @@
 //! use candle_core::{Gaps, Ring, Rules, Timestamp, Tick};
 //!
 //! let mut ring = Ring::default();
-//! let at = |minute, second| Timestamp::from_seconds((13 * 60 + minute) * 60 + second).unwrap();
+//! let at = |minute: i64, second: i64| Timestamp::from_seconds((13 * 60 + minute) * 60 + second).unwrap();
 //! let ticks = [
 //!     (at(0, 5), 10.0), (at(0, 6), 11.0), (at(0, 13), 15.0), (at(0, 19), 11.0),
 //!     (at(0, 32), 13.0), (at(0, 49), 12.0), (at(0, 57), 12.0), (at(1, 0), 9.0),
