@@ -44,23 +44,8 @@ struct Options {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let Options {
-        host,
-        port,
-        instruments,
-        rate,
-        speed,
-        seed,
-    } = Options::parse();
-    let quotes = Demo::new(
-        &DemoOptions {
-            instruments,
-            rate: rate.per_second(),
-            speed,
-            seed,
-        },
-        wall_clock()?,
-    );
+    let Options { host, port, instruments, rate, speed, seed } = Options::parse();
+    let quotes = Demo::new(&DemoOptions { instruments, rate: rate.per_second(), speed, seed }, wall_clock()?);
 
     let channel = Channel::new();
     let subscribe = {
@@ -90,13 +75,7 @@ async fn send(channel: &Channel, quotes: Demo, gap: Duration) {
     }
 }
 
-fn to_frame(
-    DemoQuote {
-        instrument,
-        price,
-        time,
-    }: DemoQuote,
-) -> Frame {
+fn to_frame(DemoQuote { instrument, price, time }: DemoQuote) -> Frame {
     let seconds = time.as_micros() as f64 / 1e6;
     Frame::text(json!({ "id": instrument, "price": price, "timestamp": seconds }).to_string())
 }

@@ -43,19 +43,10 @@ struct Options {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let Options {
-        host,
-        port,
-        seed,
-        instruments,
-        rate,
-        churn,
-        disorder,
-    } = Options::parse();
+    let Options { host, port, seed, instruments, rate, churn, disorder } = Options::parse();
     let churn = Some(churn).filter(|mean| !mean.is_zero());
-    let partner = Partner::bind((host, port))
-        .await
-        .map_err(|error| format!("cannot listen on {host}:{port}: {error}"))?;
+    let partner =
+        Partner::bind((host, port)).await.map_err(|error| format!("cannot listen on {host}:{port}: {error}"))?;
     println!("partner listens on ws://{}", partner.addr());
 
     tokio::select! {

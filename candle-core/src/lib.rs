@@ -103,7 +103,7 @@
 //! | instruments | memory |
 //! |---|---|
 //! | 50,000 | 116 MB |
-//! | 1,000,000 | 2318 MB |
+//! | 1,000,000 | 2327 MB |
 //!
 //! # What it does not do
 //!
@@ -121,6 +121,7 @@ mod arrival;
 mod candle;
 mod catalogue;
 mod config;
+mod edition;
 mod hash;
 mod history;
 mod instrument;
@@ -142,6 +143,7 @@ pub use arrival::Arrival;
 pub use candle::Candle;
 pub use catalogue::{ListError, MAX_DESCRIPTION_BYTES, Summary};
 pub use config::Config;
+pub use edition::{Edition, Latest, Update};
 pub use history::History;
 pub use instrument::{BadId, Handle, InstrumentId};
 pub use outcome::{Outcome, Outcomes};

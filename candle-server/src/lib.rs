@@ -1,8 +1,73 @@
 //! A price stream in, one-minute candles out over HTTP.
+//!
+//! A tick comes down: [`feed`] reads a socket, [`message`] decodes it, the intake gives it its time and number, and
+//! [`candle_core::Aggregator`] folds it into its candle. A request comes up: [`http`] reads it, [`route`] says what it
+//! asks for, [`api`] copies that out of the [`market::Market`], and [`json`] writes it down. Ingestion has a thread and a
+//! runtime of its own, so that no reader can delay a quote.
 #![forbid(unsafe_code)]
 
+pub mod api;
+pub mod clock;
 pub mod feed;
 pub mod http;
+pub mod json;
+pub mod market;
 pub mod message;
 pub mod problem;
 pub mod route;
+pub mod settings;
+
+use std::io;
+use std::sync::Arc;
+
+use candle_core::Aggregator;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use crate::api::Api;
+use crate::clock::Clock;
+use crate::http::{Limits, Server};
+use crate::market::Market;
+use crate::settings::{Settings, StartChoice};
+
+/// Reads the feeds and serves `listener` until `shutdown`; then finishes the requests in flight and returns.
+///
+/// # Errors
+/// Where no thread can be started.
+pub async fn serve(listener: TcpListener, settings: Settings, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    let market = Arc::new(Market::new(Aggregator::new(settings.core()), Clock::new(settings.clock_source())));
+    if settings.start == StartChoice::Auto {
+        market.start();
+    }
+    let (stop, stopped) = oneshot::channel();
+    let ingestion = spawn_ingestion(Arc::clone(&market), settings, stopped)?;
+    let server = Arc::new(Server::new(Api::new(Arc::clone(&market)), Limits::default()));
+    let shutdown = async {
+        shutdown.await;
+        market.stop();
+    };
+    server.serve(listener, shutdown).await;
+    // Fails only if the feed came to its end before.
+    let _ = stop.send(());
+    tokio::task::spawn_blocking(move || ingestion.join()).await?.map_err(|_| io::Error::other("ingestion panicked"))
+}
+
+/// Runs the feeds on a thread of their own, with a runtime of their own, until they end or `stopped` says so.
+fn spawn_ingestion(
+    market: Arc<Market>,
+    settings: Settings,
+    stopped: oneshot::Receiver<()>,
+) -> io::Result<std::thread::JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let ingest = move || {
+        runtime.block_on(async {
+            tokio::select! {
+                () = feed::run(market, &settings.feeds) => {}
+                _ = stopped => {}
+            }
+        });
+        // Reading standard input can't be called off; it must not keep the process.
+        runtime.shutdown_background();
+    };
+    std::thread::Builder::new().name("ingestion".into()).spawn(ingest)
+}

@@ -157,13 +157,11 @@ pub fn decode_without_template<'a>(frame: &'a [u8], mut each: impl FnMut(Result<
 }
 
 fn text_of<'a>(frame: &'a [u8], each: &mut impl FnMut(Result<Message<'a>, Unreadable>)) -> Option<&'a str> {
-    match std::str::from_utf8(frame) {
-        Ok(text) => Some(text.trim_matches([' ', '\t', '\r', '\n'])),
-        Err(_) => {
-            each(Err(Unreadable::NotUtf8));
-            None
-        }
+    let text = std::str::from_utf8(frame);
+    if text.is_err() {
+        each(Err(Unreadable::NotUtf8));
     }
+    Some(text.ok()?.trim_matches([' ', '\t', '\r', '\n']))
 }
 
 /// Hands over the messages of `text` but for the first `skip` elements of an array.
@@ -256,20 +254,14 @@ fn message(object: &str) -> Result<Message<'_>, Unreadable> {
     let Some(kind @ ("QUOTE" | "ADD" | "DELETE")) = kind.as_deref() else {
         return outer.quote(outer.id.or(outer.isin));
     };
-    let data = outer
-        .data
-        .filter(|raw| raw.get().starts_with('{'))
-        .ok_or(Unreadable::Data)?;
+    let data = outer.data.filter(|raw| raw.get().starts_with('{')).ok_or(Unreadable::Data)?;
     let data = Fields::of(data.get())?;
     let id = data.isin.or(data.id);
     match kind {
         "QUOTE" => data.quote(id),
         "ADD" => {
             let description = optional(data.description, string, Unreadable::Description)?;
-            Ok(Message::Add {
-                id: id_of(id)?,
-                description,
-            })
+            Ok(Message::Add { id: id_of(id)?, description })
         }
         _ => Ok(Message::Delete { id: id_of(id)? }),
     }

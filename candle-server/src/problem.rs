@@ -71,12 +71,7 @@ impl Problem {
     /// The document, as JSON; `detail` says what is wrong this time, in a sentence.
     pub fn document(self, detail: &str) -> Bytes {
         let (status, r#type, title) = self.words();
-        let document = Document {
-            r#type,
-            title,
-            status,
-            detail,
-        };
+        let document = Document { r#type, title, status, detail };
         // Four plain fields always serialise; an empty body would still carry the status.
         serde_json::to_vec(&document).unwrap_or_default().into()
     }

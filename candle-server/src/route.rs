@@ -6,13 +6,12 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use candle_core::{BadId, Gaps, InstrumentId};
 use hyper::Method;
 use percent_encoding::percent_decode_str;
 
 /// The methods every route answers, as `Allow` lists them.
 pub const ALLOW: &str = "GET, HEAD, OPTIONS";
-/// Longest instrument id in bytes: the core lists nothing longer, so a longer one is a mistake and not merely unknown.
-pub const MAX_ID_BYTES: usize = 64;
 /// Instruments on one page of the listing unless `limit` says otherwise: a screenful or three.
 pub const DEFAULT_PAGE: u16 = 100;
 /// Most instruments on one page of the listing: keeps one answer near 100 KB.
@@ -21,7 +20,8 @@ pub const MAX_PAGE: u16 = 1000;
 /// A request whose method and target are understood.
 ///
 /// ```
-/// use candle_server::route::{Asked, Gaps, Route};
+/// use candle_core::Gaps;
+/// use candle_server::route::{Asked, Route};
 /// use hyper::Method;
 ///
 /// let asked = Asked::parse(&Method::GET, "/instruments/BTC%2FUSD").unwrap();
@@ -70,15 +70,6 @@ pub struct Page<'t> {
     pub prefix: Cow<'t, str>,
 }
 
-/// What a history does with minutes that had no quotes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gaps {
-    /// Shown flat at the previous close.
-    Filled,
-    /// Left out (`?fill=none`).
-    LeftOut,
-}
-
 /// Why a request is refused before anything is looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -102,12 +93,8 @@ pub enum Malformed {
     Escape,
     /// The decoded bytes are not UTF-8.
     Utf8,
-    /// No characters, where there must be one.
-    Empty,
-    /// Over [`MAX_ID_BYTES`].
-    TooLong,
-    /// A control character or white space.
-    Blank,
+    /// It could never be listed.
+    Id(BadId),
 }
 
 impl<'t> Asked<'t> {
@@ -162,10 +149,7 @@ impl<'t> Place<'t> {
             Self::Start => Route::Start,
             Self::Listing => Route::Listing(Page::parse(query)?),
             Self::Popular => Route::Popular,
-            Self::History(id) => Route::History {
-                id: parse_id(id).map_err(Refusal::Id)?,
-                gaps: Gaps::parse(query)?,
-            },
+            Self::History(id) => Route::History { id: parse_id(id).map_err(Refusal::Id)?, gaps: parse_gaps(query)? },
             Self::Live => Route::Live,
             Self::Ready => Route::Ready,
         })
@@ -191,13 +175,11 @@ impl<'t> Page<'t> {
     }
 }
 
-impl Gaps {
-    fn parse(query: &str) -> Result<Self, Refusal> {
-        match parameter(query, "fill")? {
-            None => Ok(Self::Filled),
-            Some("none") => Ok(Self::LeftOut),
-            Some(_) => Err(Refusal::Parameter("fill")),
-        }
+fn parse_gaps(query: &str) -> Result<Gaps, Refusal> {
+    match parameter(query, "fill")? {
+        None => Ok(Gaps::Filled),
+        Some("none") => Ok(Gaps::Omitted),
+        Some(_) => Err(Refusal::Parameter("fill")),
     }
 }
 
@@ -230,16 +212,11 @@ fn parse_id(raw: &str) -> Result<Cow<'_, str>, Malformed> {
         return Err(Malformed::Escape);
     }
     let id = percent_decode_str(raw).decode_utf8().map_err(|_| Malformed::Utf8)?;
-    if id.is_empty() {
-        return Err(Malformed::Empty);
+    match InstrumentId::new(&id) {
+        // The reserved word is well formed: nothing of that name is listed, and some prefix may well begin with it.
+        Ok(_) | Err(BadId::Reserved) => Ok(id),
+        Err(bad) => Err(Malformed::Id(bad)),
     }
-    if id.len() > MAX_ID_BYTES {
-        return Err(Malformed::TooLong);
-    }
-    if id.chars().any(|char| char.is_control() || char.is_whitespace()) {
-        return Err(Malformed::Blank);
-    }
-    Ok(id)
 }
 
 /// Whether two hexadecimal digits follow each `%`; the decoder itself lets a broken escape stand.
@@ -258,7 +235,7 @@ impl fmt::Display for Refusal {
         match self {
             Self::NoSuchPath => f.write_str("No route has this path."),
             Self::Method => write!(f, "This path answers {ALLOW}."),
-            Self::Id(malformed) => write!(f, "The instrument id {malformed}."),
+            Self::Id(malformed) => write!(f, "In the path: {malformed}."),
             Self::Parameter("limit") => write!(f, "The query parameter `limit` is a number from 1 to {MAX_PAGE}."),
             Self::Parameter("fill") => f.write_str("The query parameter `fill` is `none` or left out."),
             Self::Parameter(name) => write!(f, "The query parameter `{name}` is no well-formed instrument id."),
@@ -272,11 +249,9 @@ impl std::error::Error for Refusal {}
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Escape => f.write_str("has a `%` without two hexadecimal digits after it"),
-            Self::Utf8 => f.write_str("does not decode to UTF-8"),
-            Self::Empty => f.write_str("is empty"),
-            Self::TooLong => write!(f, "is longer than {MAX_ID_BYTES} bytes"),
-            Self::Blank => f.write_str("has a control character or white space in it"),
+            Self::Escape => f.write_str("the instrument id has a `%` without two hexadecimal digits after it"),
+            Self::Utf8 => f.write_str("the instrument id does not decode to UTF-8"),
+            Self::Id(bad) => bad.fmt(f),
         }
     }
 }

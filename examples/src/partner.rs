@@ -63,10 +63,7 @@ impl Partner {
             let market = Arc::clone(&market);
             move |path: &str| market.route(path)
         };
-        Ok(Self {
-            market,
-            server: Server::bind(addr, route).await?,
-        })
+        Ok(Self { market, server: Server::bind(addr, route).await? })
     }
 
     /// The address that it listens on.
@@ -76,27 +73,18 @@ impl Partner {
 
     /// Lists an instrument, or changes the description of a listed one.
     pub fn add(&self, isin: &str, description: &str) {
-        self.say(&Message::Add {
-            isin: isin.to_owned(),
-            description: description.to_owned(),
-        });
+        self.say(&Message::Add { isin: isin.to_owned(), description: description.to_owned() });
     }
 
     /// Delists an instrument; of one that isn't listed the DELETE is sent all the same.
     pub fn delete(&self, isin: &str) {
         let description = self.market.catalogue().get(isin).cloned().unwrap_or_default();
-        self.say(&Message::Delete {
-            isin: isin.to_owned(),
-            description,
-        });
+        self.say(&Message::Delete { isin: isin.to_owned(), description });
     }
 
     /// Quotes a finite price, whether or not the instrument is listed; [`send_raw`](Self::send_raw) sends other ones.
     pub fn quote(&self, isin: &str, price: f64) {
-        self.say(&Message::Quote {
-            isin: isin.to_owned(),
-            price,
-        });
+        self.say(&Message::Quote { isin: isin.to_owned(), price });
     }
 
     /// Sends a message on the socket it belongs to.
@@ -150,11 +138,7 @@ impl Market {
             "/instruments" => {
                 let catalogue = self.catalogue();
                 let add = |(isin, description): (&String, &String)| {
-                    Message::Add {
-                        isin: isin.clone(),
-                        description: description.clone(),
-                    }
-                    .to_frame()
+                    Message::Add { isin: isin.clone(), description: description.clone() }.to_frame()
                 };
                 Some(self.instruments.subscribe(catalogue.iter().map(add).collect()))
             }

@@ -42,10 +42,7 @@ pub struct ParseRateError;
 
 impl fmt::Display for ParseRateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "a rate reads 100/s or 5000/min, at most {MAX_PER_SECOND}/s and at least one a day"
-        )
+        write!(f, "a rate reads 100/s or 5000/min, at most {MAX_PER_SECOND}/s and at least one a day")
     }
 }
 
@@ -101,9 +98,7 @@ pub fn parse_span(text: &str) -> Result<Duration, ParseSpanError> {
 }
 
 fn bounded_span(seconds: f64) -> Option<Duration> {
-    Duration::try_from_secs_f64(seconds)
-        .ok()
-        .filter(|span| *span <= MAX_SPAN)
+    Duration::try_from_secs_f64(seconds).ok().filter(|span| *span <= MAX_SPAN)
 }
 
 #[cfg(test)]
@@ -118,33 +113,14 @@ mod tests {
 
     #[test]
     fn no_other_text_is_a_rate() {
-        for text in [
-            "",
-            "100",
-            "/s",
-            "0/s",
-            "-1/s",
-            "NaN/s",
-            "inf/s",
-            "1e-300/s",
-            "1000001/s",
-            "100/h",
-            "100/s/s",
-        ] {
+        for text in ["", "100", "/s", "0/s", "-1/s", "NaN/s", "inf/s", "1e-300/s", "1000001/s", "100/h", "100/s/s"] {
             assert_eq!(text.parse::<Rate>(), Err(ParseRateError), "{text}");
         }
     }
 
     #[test]
     fn a_span_is_a_count_and_a_unit_or_zero() {
-        for (text, millis) in [
-            ("30s", 30_000),
-            ("500ms", 500),
-            ("2min", 120_000),
-            ("0.5s", 500),
-            ("0", 0),
-            ("0s", 0),
-        ] {
+        for (text, millis) in [("30s", 30_000), ("500ms", 500), ("2min", 120_000), ("0.5s", 500), ("0", 0), ("0s", 0)] {
             assert_eq!(parse_span(text), Ok(Duration::from_millis(millis)), "{text}");
         }
         for text in ["", "s", "30", "-1s", "NaN", "1e9s", "25h", "1441min", "1s2"] {

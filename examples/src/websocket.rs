@@ -56,10 +56,7 @@ pub struct Channel {
 impl Channel {
     /// A stream that nobody listens to yet.
     pub fn new() -> Self {
-        Self {
-            orders: broadcast::Sender::new(QUEUE),
-            clients: Arc::new(watch::Sender::new(0)),
-        }
+        Self { orders: broadcast::Sender::new(QUEUE), clients: Arc::new(watch::Sender::new(0)) }
     }
 
     /// Queues `frame` for every client of the moment; without any it is gone.
@@ -77,21 +74,12 @@ impl Channel {
     pub fn subscribe(&self, replay: Vec<Frame>) -> Subscription {
         let orders = self.orders.subscribe();
         self.clients.send_modify(|clients| *clients += 1);
-        Subscription {
-            replay,
-            orders,
-            clients: Arc::clone(&self.clients),
-        }
+        Subscription { replay, orders, clients: Arc::clone(&self.clients) }
     }
 
     /// Waits until the stream has exactly `count` clients.
     pub async fn wait_for_clients(&self, count: usize) {
-        let waited = self
-            .clients
-            .subscribe()
-            .wait_for(|clients| *clients == count)
-            .await
-            .is_ok();
+        let waited = self.clients.subscribe().wait_for(|clients| *clients == count).await.is_ok();
         debug_assert!(waited, "self holds the sender, so it outlives the wait");
     }
 }
@@ -215,15 +203,9 @@ where
     let mut subscription = None;
     let answer = |request: &Request, response: Response| {
         subscription = route(request.uri().path());
-        if subscription.is_some() {
-            Ok(response)
-        } else {
-            Err(not_found())
-        }
+        if subscription.is_some() { Ok(response) } else { Err(not_found()) }
     };
-    let config = WebSocketConfig::default()
-        .max_message_size(Some(MAX_INCOMING))
-        .max_frame_size(Some(MAX_INCOMING));
+    let config = WebSocketConfig::default().max_message_size(Some(MAX_INCOMING)).max_frame_size(Some(MAX_INCOMING));
     let socket = accept_hdr_async_with_config(stream, answer, Some(config)).await.ok()?;
     Some((socket, subscription?))
 }

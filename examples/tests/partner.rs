@@ -25,9 +25,7 @@ async fn connect(partner: &Partner, path: &str) -> Client {
 }
 
 async fn next(client: &mut Client) -> Option<Result<Frame, Error>> {
-    timeout(PATIENCE, client.next())
-        .await
-        .expect("a frame or an end in time")
+    timeout(PATIENCE, client.next()).await.expect("a frame or an end in time")
 }
 
 async fn next_text(client: &mut Client) -> String {
@@ -64,10 +62,7 @@ async fn a_connection_is_sent_what_is_live_and_then_the_changes() {
 
     assert_eq!(next_text(&mut client).await, add("A", "new name"));
     assert_eq!(next_text(&mut client).await, add("B", "second"));
-    assert_eq!(
-        next_text(&mut client).await,
-        r#"{"type":"DELETE","data":{"isin":"A","description":"new name"}}"#
-    );
+    assert_eq!(next_text(&mut client).await, r#"{"type":"DELETE","data":{"isin":"A","description":"new name"}}"#);
     assert_eq!(next_text(&mut client).await, add("A", "back"));
 
     let mut another = connect(&partner, "/instruments").await;
@@ -81,10 +76,7 @@ async fn quotes_are_sent_from_now_on_to_every_client() {
     let mut clients = [connect(&partner, "/quotes").await, connect(&partner, "/quotes").await];
     partner.quote("A", 452.2828);
     for client in &mut clients {
-        assert_eq!(
-            next_text(client).await,
-            r#"{"type":"QUOTE","data":{"isin":"A","price":452.2828}}"#
-        );
+        assert_eq!(next_text(client).await, r#"{"type":"QUOTE","data":{"isin":"A","price":452.2828}}"#);
     }
 }
 
@@ -95,10 +87,7 @@ async fn any_frame_can_be_sent() {
     partner.send_raw(Socket::Quotes, "NaN");
     partner.send_raw(Socket::Quotes, vec![0, 159, 146, 150]);
     assert_eq!(next(&mut client).await.unwrap().unwrap(), Frame::text("NaN"));
-    assert_eq!(
-        next(&mut client).await.unwrap().unwrap(),
-        Frame::binary(vec![0, 159, 146, 150])
-    );
+    assert_eq!(next(&mut client).await.unwrap().unwrap(), Frame::binary(vec![0, 159, 146, 150]));
 }
 
 #[tokio::test]
@@ -110,14 +99,10 @@ async fn a_cut_ends_one_socket_after_what_was_sent_and_lets_clients_come_back() 
     partner.cut(Socket::Quotes);
     assert!(next_text(&mut quotes).await.contains("QUOTE"));
     assert!(is_cut(&mut quotes).await);
-    timeout(PATIENCE, partner.wait_for_clients(Socket::Quotes, 0))
-        .await
-        .unwrap();
+    timeout(PATIENCE, partner.wait_for_clients(Socket::Quotes, 0)).await.unwrap();
 
     let mut quotes = connect(&partner, "/quotes").await;
-    timeout(PATIENCE, partner.wait_for_clients(Socket::Quotes, 1))
-        .await
-        .unwrap();
+    timeout(PATIENCE, partner.wait_for_clients(Socket::Quotes, 1)).await.unwrap();
     partner.quote("A", 2.0);
     partner.add("A", "still there");
     assert!(next_text(&mut quotes).await.contains("2.0"));
@@ -146,10 +131,7 @@ async fn a_client_that_falls_a_queue_behind_is_cut_and_the_others_are_not() {
     let mut other = connect(&partner, "/instruments").await;
     // No await in here: on a single-threaded runtime the connection has no turn, as if its client had stopped reading.
     for _ in 0..=QUEUE {
-        partner.say(&Message::Quote {
-            isin: "A".into(),
-            price: 1.0,
-        });
+        partner.say(&Message::Quote { isin: "A".into(), price: 1.0 });
     }
     assert!(is_cut(&mut slow).await);
     partner.add("A", "");
@@ -159,13 +141,7 @@ async fn a_client_that_falls_a_queue_behind_is_cut_and_the_others_are_not() {
 #[tokio::test]
 async fn a_life_is_sent_on_the_two_sockets() {
     let partner = start().await;
-    let options = LifeOptions {
-        seed: 1,
-        instruments: 3,
-        rate: "1000/s".parse().unwrap(),
-        churn: None,
-        disorder: 0,
-    };
+    let options = LifeOptions { seed: 1, instruments: 3, rate: "1000/s".parse().unwrap(), churn: None, disorder: 0 };
     let mut instruments = connect(&partner, "/instruments").await;
     let mut quotes = connect(&partner, "/quotes").await;
     let read = async {
@@ -182,10 +158,7 @@ async fn a_life_is_sent_on_the_two_sockets() {
         () = partner.live(Life::new(options)) => unreachable!("a life has no end"),
         texts = read => texts,
     };
-    let expected: Vec<String> = Life::new(options)
-        .take(8)
-        .map(|(_, message)| message.to_frame().to_string())
-        .collect();
+    let expected: Vec<String> = Life::new(options).take(8).map(|(_, message)| message.to_frame().to_string()).collect();
     assert_eq!(texts, expected);
 }
 
@@ -193,13 +166,8 @@ async fn a_life_is_sent_on_the_two_sockets() {
 async fn another_path_is_not_found() {
     let partner = start().await;
     for path in ["/", "/quotes/", "/instruments/A"] {
-        let refused = connect_async(format!("ws://{}{path}", partner.addr()))
-            .await
-            .unwrap_err();
-        assert!(
-            matches!(refused, Error::Http(response) if response.status() == 404),
-            "{path}"
-        );
+        let refused = connect_async(format!("ws://{}{path}", partner.addr())).await.unwrap_err();
+        assert!(matches!(refused, Error::Http(response) if response.status() == 404), "{path}");
     }
     connect(&partner, "/quotes?token=1").await;
 }

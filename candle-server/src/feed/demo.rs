@@ -25,12 +25,7 @@ pub struct DemoOptions {
 impl Default for DemoOptions {
     /// 10 instruments, 5000 events a minute, 50 times as fast as the wall clock: a full chart in under a minute.
     fn default() -> Self {
-        Self {
-            instruments: 10,
-            rate: 5000.0 / 60.0,
-            speed: 50.0,
-            seed: 1,
-        }
+        Self { instruments: 10, rate: 5000.0 / 60.0, speed: 50.0, seed: 1 }
     }
 }
 
@@ -88,10 +83,7 @@ impl Demo {
 
     fn time(&self) -> Timestamp {
         // From the start each time, so that roundings never add up.
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a float cast saturates, and so does the clock"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates, and so does the clock")]
         let elapsed = (self.events as f64 * self.step).round() as i64;
         self.start.saturating_add(elapsed)
     }
@@ -107,11 +99,7 @@ impl Iterator for Demo {
         let price = self.prices.get_mut(instrument as usize)?;
         *price = (*price + self.random.normal()).max(FLOOR);
         self.events += 1;
-        Some(DemoQuote {
-            instrument,
-            price: *price,
-            time,
-        })
+        Some(DemoQuote { instrument, price: *price, time })
     }
 }
 
@@ -130,12 +118,7 @@ impl SplitMix64 {
 
     /// Uniform from 0 to one less than `bound`, with a bias below 2^-32.
     fn below(&mut self, bound: u32) -> u32 {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a product of two 32-bit numbers, its upper half"
-        )]
-        let scaled = (((self.next() >> 32) * u64::from(bound)) >> 32) as u32;
-        scaled
+        (((self.next() >> 32) * u64::from(bound)) >> 32) as u32
     }
 
     /// Uniform above 0 up to and with 1.
@@ -147,6 +130,7 @@ impl SplitMix64 {
     ///
     /// The value itself needs a division only. The logarithm, which platforms may round differently, decides one
     /// draw in eighty and never enters a price.
+    #[expect(clippy::many_single_char_names, reason = "the names of the paper")]
     fn normal(&mut self) -> f64 {
         loop {
             let u = self.unit();
@@ -171,14 +155,7 @@ mod tests {
 
     #[test]
     fn equal_seeds_give_equal_streams_and_others_do_not() {
-        let stream = |seed| {
-            demo(DemoOptions {
-                seed,
-                ..DemoOptions::default()
-            })
-            .take(1000)
-            .collect::<Vec<_>>()
-        };
+        let stream = |seed| demo(DemoOptions { seed, ..DemoOptions::default() }).take(1000).collect::<Vec<_>>();
         assert_eq!(stream(7), stream(7));
         assert_ne!(stream(7), stream(8));
     }
@@ -193,10 +170,7 @@ mod tests {
 
     #[test]
     fn its_clock_goes_six_tenths_of_a_second_an_event() {
-        let times: Vec<i64> = demo(DemoOptions::default())
-            .take(100_001)
-            .map(|quote| quote.time.as_micros())
-            .collect();
+        let times: Vec<i64> = demo(DemoOptions::default()).take(100_001).map(|quote| quote.time.as_micros()).collect();
         assert!(times.windows(2).all(|pair| pair[1] - pair[0] == 600_000));
     }
 
@@ -222,44 +196,21 @@ mod tests {
 
     #[test]
     fn prices_walk_from_ten_and_stop_at_the_floor() {
-        let quotes: Vec<DemoQuote> = demo(DemoOptions {
-            instruments: 1,
-            ..DemoOptions::default()
-        })
-        .take(10_000)
-        .collect();
+        let quotes: Vec<DemoQuote> =
+            demo(DemoOptions { instruments: 1, ..DemoOptions::default() }).take(10_000).collect();
         assert!((quotes[0].price - FIRST_PRICE).abs() < 6.0);
-        assert!(
-            quotes
-                .iter()
-                .all(|quote| quote.price >= FLOOR && quote.price.is_finite())
-        );
-        assert!(
-            quotes
-                .windows(2)
-                .all(|pair| (pair[1].price - pair[0].price).abs() < 6.0)
-        );
+        assert!(quotes.iter().all(|quote| quote.price >= FLOOR && quote.price.is_finite()));
+        assert!(quotes.windows(2).all(|pair| (pair[1].price - pair[0].price).abs() < 6.0));
     }
 
     #[test]
     fn without_instruments_there_is_no_event() {
-        assert_eq!(
-            demo(DemoOptions {
-                instruments: 0,
-                ..DemoOptions::default()
-            })
-            .next(),
-            None
-        );
+        assert_eq!(demo(DemoOptions { instruments: 0, ..DemoOptions::default() }).next(), None);
     }
 
     #[test]
     fn the_clock_stops_at_the_end_of_time() {
-        let options = DemoOptions {
-            speed: 1e6,
-            rate: 1e-300,
-            ..DemoOptions::default()
-        };
+        let options = DemoOptions { speed: 1e6, rate: 1e-300, ..DemoOptions::default() };
         assert_eq!(demo(options).nth(1).unwrap().time, Timestamp::MAX);
     }
 }

@@ -108,7 +108,7 @@ impl From<Error> for Ended {
     fn from(error: Error) -> Self {
         match error {
             Error::ConnectionClosed | Error::AlreadyClosed => Self::Closed,
-            Error::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => Self::Tls(error),
+            Error::Io(error) if is_tls(&error) => Self::Tls(error),
             Error::Io(error) => Self::Lost(error),
             Error::Tls(error) => Self::Tls(io::Error::other(error)),
             Error::Capacity(_) => Self::Oversize,
@@ -116,6 +116,11 @@ impl From<Error> for Ended {
             error => Self::Protocol(error.to_string()),
         }
     }
+}
+
+/// Whether an error of the transport is in truth one of the TLS inside it.
+fn is_tls(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.downcast_ref::<rustls::Error>().is_some())
 }
 
 /// A WebSocket that is open.
@@ -139,20 +144,11 @@ impl Connection {
     ///
     /// Why there is no connection, at the latest after [`CONNECT_TIMEOUT`].
     pub async fn open(url: &SocketUrl) -> Result<Self, Ended> {
-        let stream = timeout(CONNECT_TIMEOUT, handshake(url))
-            .await
-            .map_err(|_| Ended::TimedOut)??;
+        let stream = timeout(CONNECT_TIMEOUT, handshake(url)).await.map_err(|_| Ended::TimedOut)??;
         let now = Instant::now();
         let mut ping = interval_at(now + PING_EVERY, PING_EVERY);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self {
-            stream,
-            ping,
-            heard: now,
-            data: None,
-            run: Vec::new(),
-            ended: None,
-        })
+        Ok(Self { stream, ping, heard: now, data: None, run: Vec::new(), ended: None })
     }
 
     /// Waits for a frame and takes with it as many as are there already: never an empty run.
@@ -192,11 +188,10 @@ impl Connection {
     }
 
     async fn send_ping(&mut self, silent_at: Instant) {
-        match timeout_at(silent_at, self.stream.send(Message::Ping(bytes::Bytes::new()))).await {
-            Ok(Ok(())) => {}
-            // What was received before the break is still to be read; reading then meets the break itself.
-            Ok(Err(_)) => {}
-            Err(_) => self.ended = Some(Ended::Silent),
+        let sent = timeout_at(silent_at, self.stream.send(Message::Ping(bytes::Bytes::new()))).await;
+        // A broken connection is left to the reading, which first brings what came before the break.
+        if sent.is_err() {
+            self.ended = Some(Ended::Silent);
         }
     }
 
@@ -253,9 +248,7 @@ impl Connection {
 }
 
 async fn handshake(url: &SocketUrl) -> Result<WebSocketStream<MaybeTlsStream<TcpStream>>, Ended> {
-    let socket = TcpStream::connect((url.host(), url.port()))
-        .await
-        .map_err(Ended::Unreachable)?;
+    let socket = TcpStream::connect((url.host(), url.port())).await.map_err(Ended::Unreachable)?;
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .max_message_size(Some(MAX_MESSAGE_BYTES))
@@ -269,10 +262,7 @@ async fn handshake(url: &SocketUrl) -> Result<WebSocketStream<MaybeTlsStream<Tcp
 /// The provider is named because rustls panics where it has to guess, which any dependency can bring about.
 fn tls() -> Result<Connector, Ended> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let roots = webpki_roots::TLS_SERVER_ROOTS
-        .iter()
-        .cloned()
-        .collect::<rustls::RootCertStore>();
+    let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect::<rustls::RootCertStore>();
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| Ended::Tls(io::Error::other(error)))?

@@ -18,8 +18,8 @@ use super::{Answer, Limits, connection};
 /// Pause after an accept that failed for want of descriptors or memory: long enough not to spin, short enough to pass
 /// unnoticed once some are free again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Time beyond the drain for connections to notice that theirs is over.
-const DRAIN_SLACK: Duration = Duration::from_secs(2);
+/// Time beyond the drain for connections to close: more than they linger.
+const DRAIN_SLACK: Duration = Duration::from_secs(3);
 
 /// The HTTP face of one process: what it answers, its limits, and what happened so far.
 ///
@@ -70,14 +70,8 @@ impl<A: Answer> Server<A> {
         drop(listener);
         // Fails only if there is no connection left to hear it.
         let _ = stop.send(());
-        if timeout(self.limits.drain_time + DRAIN_SLACK, stop.closed())
-            .await
-            .is_err()
-        {
-            tracing::warn!(
-                connections = stop.receiver_count(),
-                "connections are still busy after the drain"
-            );
+        if timeout(self.limits.drain_time + DRAIN_SLACK, stop.closed()).await.is_err() {
+            tracing::warn!(connections = stop.receiver_count(), "connections are still busy after the drain");
         }
     }
 
@@ -153,9 +147,7 @@ impl<A: Answer> Server<A> {
 
     async fn seated(self: Arc<Self>, socket: TcpStream, _seat: OwnedSemaphorePermit, stopping: watch::Receiver<()>) {
         // Safe to carry on: the connection's own state is dropped, and what answers share must bear an unwind anyway.
-        let served = AssertUnwindSafe(connection::run(&*self, socket, stopping))
-            .catch_unwind()
-            .await;
+        let served = AssertUnwindSafe(connection::run(&*self, socket, stopping)).catch_unwind().await;
         if served.is_err() {
             self.panics.fetch_add(1, Ordering::Relaxed);
             tracing::error!("an answer panicked; its connection is closed");
@@ -166,17 +158,11 @@ impl<A: Answer> Server<A> {
 /// Whether the error concerns a client that left before it was accepted, and not us.
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
-    )
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
 impl<A> fmt::Debug for Server<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server")
-            .field("limits", &self.limits)
-            .field("seats", &self.seats)
-            .finish_non_exhaustive()
+        f.debug_struct("Server").field("limits", &self.limits).field("seats", &self.seats).finish_non_exhaustive()
     }
 }

@@ -80,9 +80,7 @@ impl Stream {
             if now >= deadline {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
-            self.alarm
-                .as_mut()
-                .reset(deadline.min(now + self.limits.shortest_time()));
+            self.alarm.as_mut().reset(deadline.min(now + self.limits.shortest_time()));
         }
     }
 

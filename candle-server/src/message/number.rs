@@ -13,10 +13,7 @@ pub(super) fn finite(token: &str) -> Option<f64> {
 /// The value of a run of decimal digits; `None` for anything else and for what 64 bits don't hold.
 pub(super) fn integer(token: &str) -> Option<u64> {
     // `parse` alone would take a leading plus.
-    token
-        .bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| token.parse().ok())?
+    token.bytes().all(|byte| byte.is_ascii_digit()).then(|| token.parse().ok())?
 }
 
 /// The point in time a JSON number of epoch seconds names, rounded to the nearest microsecond, halves away from zero.
@@ -34,9 +31,7 @@ pub(super) fn timestamp(token: &str) -> Option<Timestamp> {
     let (mantissa, exponent) = magnitude.split_once(['e', 'E']).unwrap_or((magnitude, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     // How many of the digits stand before the decimal point once the number counts microseconds.
-    let point = exponent_of(exponent)
-        .saturating_add(MICRO_DIGITS)
-        .saturating_add_unsigned(whole.len() as u64);
+    let point = exponent_of(exponent).saturating_add(MICRO_DIGITS).saturating_add_unsigned(whole.len() as u64);
     let micros = shifted(whole.bytes().chain(fraction.bytes()), point)?;
     Timestamp::from_micros(if negative { -micros } else { micros })
 }
@@ -50,9 +45,7 @@ fn is_number(token: &str) -> bool {
 
 /// The value of an exponent; one too long for 64 bits is as good as infinite, whatever the mantissa a frame can hold.
 fn exponent_of(digits: &str) -> i64 {
-    digits
-        .parse()
-        .unwrap_or(if digits.starts_with('-') { i64::MIN } else { i64::MAX })
+    digits.parse().unwrap_or(if digits.starts_with('-') { i64::MIN } else { i64::MAX })
 }
 
 /// The digits as a number with its decimal point after the first `point` of them, rounded; `None` if it overflows.

@@ -30,7 +30,7 @@ pub(super) enum Rest {
 /// Hands over the quotes of a frame up to the first thing that is not exactly a template.
 pub(super) fn quotes<'a>(text: &'a str, mut each: impl FnMut(Quote<'a>)) -> Rest {
     let mut cursor = Cursor { text, at: 0 };
-    if !cursor.eat("[") {
+    if !cursor.eat(b"[") {
         return match cursor.quote() {
             Some(quote) if cursor.at == text.len() => {
                 each(quote);
@@ -45,8 +45,8 @@ pub(super) fn quotes<'a>(text: &'a str, mut each: impl FnMut(Quote<'a>)) -> Rest
             return Rest::After(read);
         };
         // An element counts only with what follows it: `{...}x` is no element.
-        let last = cursor.eat("]");
-        if last && cursor.at < text.len() || !last && !cursor.eat(",") {
+        let last = cursor.eat(b"]");
+        if last && cursor.at < text.len() || !last && !cursor.eat(b",") {
             return Rest::After(read);
         }
         each(quote);
@@ -66,27 +66,27 @@ struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     fn quote(&mut self) -> Option<Quote<'a>> {
-        if !self.eat("{") {
+        if !self.eat(b"{") {
             return None;
         }
         self.space();
-        let quote = if self.key("\"id\":") {
+        let quote = if self.key(b"\"id\":") {
             self.plain()?
-        } else if self.key("\"type\":") {
-            self.expect("\"QUOTE\"")?;
+        } else if self.key(b"\"type\":") {
+            self.expect(b"\"QUOTE\"")?;
             self.comma()?;
-            self.expect_key("\"data\":")?;
+            self.expect_key(b"\"data\":")?;
             self.data()?
         } else {
-            self.expect_key("\"data\":")?;
+            self.expect_key(b"\"data\":")?;
             let quote = self.data()?;
             self.comma()?;
-            self.expect_key("\"type\":")?;
-            self.expect("\"QUOTE\"")?;
+            self.expect_key(b"\"type\":")?;
+            self.expect(b"\"QUOTE\"")?;
             quote
         };
         self.space();
-        self.expect("}")?;
+        self.expect(b"}")?;
         Some(quote)
     }
 
@@ -94,52 +94,40 @@ impl<'a> Cursor<'a> {
     fn plain(&mut self) -> Option<Quote<'a>> {
         let id = self.id()?;
         self.comma()?;
-        self.expect_key("\"price\":")?;
-        let mut quote = Quote {
-            id,
-            price: self.number()?.value()?,
-            time: None,
-            size: 0.0,
-            seq: None,
-        };
-        if self.next_key("\"timestamp\":") {
+        self.expect_key(b"\"price\":")?;
+        let mut quote = Quote { id, price: self.number()?.value()?, time: None, size: 0.0, seq: None };
+        if self.next_key(b"\"timestamp\":") {
             quote.time = Some(self.number()?.timestamp()?);
         }
-        if self.next_key("\"size\":") {
+        if self.next_key(b"\"size\":") {
             quote.size = self.number()?.value()?;
         }
-        if self.next_key("\"seq\":") {
-            quote.seq = Some(number::integer(self.number()?.token)?);
+        if self.next_key(b"\"seq\":") {
+            quote.seq = Some(self.number()?.integer()?);
         }
         Some(quote)
     }
 
     /// The object of an enveloped quote.
     fn data(&mut self) -> Option<Quote<'a>> {
-        self.expect("{")?;
+        self.expect(b"{")?;
         self.space();
         let (id, price);
-        if self.key("\"isin\":") {
+        if self.key(b"\"isin\":") {
             id = self.string()?;
             self.comma()?;
-            self.expect_key("\"price\":")?;
+            self.expect_key(b"\"price\":")?;
             price = self.number()?.value()?;
         } else {
-            self.expect_key("\"price\":")?;
+            self.expect_key(b"\"price\":")?;
             price = self.number()?.value()?;
             self.comma()?;
-            self.expect_key("\"isin\":")?;
+            self.expect_key(b"\"isin\":")?;
             id = self.string()?;
         }
         self.space();
-        self.expect("}")?;
-        Some(Quote {
-            id: Cow::Borrowed(id),
-            price,
-            time: None,
-            size: 0.0,
-            seq: None,
-        })
+        self.expect(b"}")?;
+        Some(Quote { id: Cow::Borrowed(id), price, time: None, size: 0.0, seq: None })
     }
 
     fn id(&mut self) -> Option<Cow<'a, str>> {
@@ -152,46 +140,37 @@ impl<'a> Cursor<'a> {
 
     /// A string that holds no escape.
     fn string(&mut self) -> Option<&'a str> {
-        self.expect("\"")?;
+        self.expect(b"\"")?;
         let start = self.at;
-        let end = start
-            + self
-                .rest()
-                .iter()
-                .position(|&byte| byte == b'"' || byte == b'\\' || byte < b' ')?;
+        let end = start + self.rest().iter().position(|&byte| byte == b'"' || byte == b'\\' || byte < b' ')?;
         self.at = end;
-        self.expect("\"")?;
+        self.expect(b"\"")?;
         self.text.get(start..end)
     }
 
     /// A number without an exponent.
     fn number(&mut self) -> Option<Number<'a>> {
         let start = self.at;
-        self.eat("-");
+        self.eat(b"-");
         let (whole, mantissa) = self.digits(0);
         if whole == 0 || whole > 1 && self.text.as_bytes()[self.at - whole] == b'0' {
             return None;
         }
-        let (fraction, mantissa) = if self.eat(".") {
-            self.digits(mantissa)
-        } else {
-            (0, mantissa)
-        };
+        let (fraction, mantissa) = if self.eat(b".") { self.digits(mantissa) } else { (0, mantissa) };
         let token = self.text.get(start..self.at)?;
         if token.ends_with('.') || matches!(self.peek(), Some(b'e' | b'E')) {
             return None;
         }
-        Some(Number {
-            token,
-            mantissa,
-            digits: whole + fraction,
-            fraction,
-        })
+        Some(Number { token, mantissa, digits: whole + fraction, fraction })
     }
 
     /// How many digits come next, and the number they make when they are put behind those of `value`.
     fn digits(&mut self, mut value: u64) -> (usize, u64) {
         let start = self.at;
+        while let Some(eight) = self.rest().first_chunk().copied().and_then(eight_digits) {
+            value = value.wrapping_mul(100_000_000).wrapping_add(eight);
+            self.at += 8;
+        }
         while let Some(digit @ b'0'..=b'9') = self.peek() {
             value = value.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
             self.at += 1;
@@ -200,7 +179,8 @@ impl<'a> Cursor<'a> {
     }
 
     /// A comma and the key after it, or nothing at all.
-    fn next_key(&mut self, key: &str) -> bool {
+    #[inline]
+    fn next_key<const N: usize>(&mut self, key: &[u8; N]) -> bool {
         let start = self.at;
         if self.comma().is_some() && self.key(key) {
             return true;
@@ -210,16 +190,18 @@ impl<'a> Cursor<'a> {
     }
 
     fn comma(&mut self) -> Option<()> {
-        self.expect(",")?;
+        self.expect(b",")?;
         self.space();
         Some(())
     }
 
-    fn expect_key(&mut self, key: &str) -> Option<()> {
+    #[inline]
+    fn expect_key<const N: usize>(&mut self, key: &[u8; N]) -> Option<()> {
         self.key(key).then_some(())
     }
 
-    fn key(&mut self, key: &str) -> bool {
+    #[inline]
+    fn key<const N: usize>(&mut self, key: &[u8; N]) -> bool {
         let found = self.eat(key);
         if found {
             self.space();
@@ -228,17 +210,19 @@ impl<'a> Cursor<'a> {
     }
 
     fn space(&mut self) {
-        self.eat(" ");
+        self.eat(b" ");
     }
 
-    fn expect(&mut self, literal: &str) -> Option<()> {
+    #[inline]
+    fn expect<const N: usize>(&mut self, literal: &[u8; N]) -> Option<()> {
         self.eat(literal).then_some(())
     }
 
-    fn eat(&mut self, literal: &str) -> bool {
-        let found = self.rest().starts_with(literal.as_bytes());
+    #[inline]
+    fn eat<const N: usize>(&mut self, literal: &[u8; N]) -> bool {
+        let found = self.rest().first_chunk() == Some(literal);
         if found {
-            self.at += literal.len();
+            self.at += N;
         }
         found
     }
@@ -276,27 +260,62 @@ impl Number<'_> {
         if self.digits > Self::MAX_DIGITS || self.mantissa >= Self::MAX_EXACT {
             return number::finite(self.token);
         }
-        let magnitude = self.mantissa as f64 / POWERS_OF_TEN[self.fraction];
-        Some(if self.token.starts_with('-') {
-            -magnitude
-        } else {
-            magnitude
-        })
+        let magnitude = self.mantissa as f64 / POWERS_OF_TEN[self.fraction] as f64;
+        Some(if self.token.starts_with('-') { -magnitude } else { magnitude })
     }
 
     fn timestamp(&self) -> Option<Timestamp> {
-        if self.digits > Self::MAX_DIGITS || self.fraction >= MICRO_SCALES.len() || self.token.starts_with('-') {
+        if self.digits > Self::MAX_DIGITS || self.negative() {
             return number::timestamp(self.token);
         }
-        let scale = MICRO_SCALES[self.fraction];
-        Timestamp::from_micros(self.mantissa.checked_mul(scale)?.try_into().ok()?)
+        let micros = if self.fraction <= MICRO_DIGITS {
+            self.mantissa.checked_mul(POWERS_OF_TEN[MICRO_DIGITS - self.fraction])?
+        } else {
+            let unit = POWERS_OF_TEN[self.fraction - MICRO_DIGITS];
+            self.mantissa / unit + u64::from(self.mantissa % unit >= unit / 2)
+        };
+        Timestamp::from_micros(micros.try_into().ok()?)
+    }
+
+    fn integer(&self) -> Option<u64> {
+        if self.digits > Self::MAX_DIGITS || self.fraction > 0 || self.negative() {
+            return number::integer(self.token);
+        }
+        Some(self.mantissa)
+    }
+
+    fn negative(&self) -> bool {
+        self.token.starts_with('-')
     }
 }
 
-/// Microseconds in one unit of the last digit, for 0 to 6 digits behind the point.
-const MICRO_SCALES: [u64; 7] = [1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
+/// Decimal digits between a second and a microsecond.
+const MICRO_DIGITS: usize = 6;
 
-/// Exact doubles, one for each count of digits behind the point that [`Number::value`] divides by.
-const POWERS_OF_TEN: [f64; Number::MAX_DIGITS + 1] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19,
-];
+/// All that fit 64 bits; as doubles they are exact as well.
+const POWERS_OF_TEN: [u64; Number::MAX_DIGITS + 1] = {
+    let mut powers = [1; Number::MAX_DIGITS + 1];
+    let mut place = 1;
+    while place < powers.len() {
+        powers[place] = 10 * powers[place - 1];
+        place += 1;
+    }
+    powers
+};
+
+/// The number that eight digits make, all at once in one word (Lemire, "Quickly parsing eight digits", 2018).
+fn eight_digits(bytes: [u8; 8]) -> Option<u64> {
+    let word = u64::from_le_bytes(bytes);
+    let high = 0xf0f0_f0f0_f0f0_f0f0;
+    // Every byte is 0x3_, and still is with 6 added: 0x30 to 0x39.
+    let digits = 0x3030_3030_3030_3030;
+    if word & high != digits || word.wrapping_add(0x0606_0606_0606_0606) & high != digits {
+        return None;
+    }
+    let pairs = ((word & 0x0f0f_0f0f_0f0f_0f0f).wrapping_mul(10 << 8 | 1) >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul(100 << 16 | 1) >> 16) & 0x0000_ffff_0000_ffff;
+    Some(fours.wrapping_mul(10_000 << 32 | 1) >> 32)
+}
+
+#[cfg(test)]
+mod tests;

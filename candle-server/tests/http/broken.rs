@@ -57,10 +57,7 @@ fn bad_headers() -> Vec<Vec<u8>> {
         b"Host: a\r\nX\0: b\r\n",
         b"Host: a\r\nX: a\rb\r\n",
     ];
-    heads
-        .into_iter()
-        .map(|head| [b"GET /instruments/4 HTTP/1.1\r\n", head, b"\r\n"].concat())
-        .collect()
+    heads.into_iter().map(|head| [b"GET /instruments/4 HTTP/1.1\r\n", head, b"\r\n"].concat()).collect()
 }
 
 fn bad_lengths() -> Vec<Vec<u8>> {
@@ -108,20 +105,14 @@ fn huge() -> Vec<Vec<u8>> {
 
 #[test]
 fn broken_requests_get_a_4xx_or_a_close_and_the_next_is_served() {
-    let site = Site::start(Limits {
-        request_time: Duration::from_millis(300),
-        ..Limits::default()
-    });
+    let site = Site::start(Limits { request_time: Duration::from_millis(300), ..Limits::default() });
     for request in [bad_lines(), bad_headers(), bad_lengths(), huge()].concat() {
         let shown = String::from_utf8_lossy(&request[..request.len().min(120)]).into_owned();
         let mut client = site.connect();
         client.try_send(&request);
         client.finish_sending();
         let reply = String::from_utf8_lossy(&client.rest()).into_owned();
-        assert!(
-            reply.is_empty() || reply.starts_with("HTTP/1.1 4"),
-            "{shown:?} got {reply:?}"
-        );
+        assert!(reply.is_empty() || reply.starts_with("HTTP/1.1 4"), "{shown:?} got {reply:?}");
         assert!(reply.matches("HTTP/1.1 ").count() <= 1, "{shown:?} got {reply:?}");
         assert!(site.fake.answered().is_empty(), "{shown:?} was answered");
     }

@@ -20,13 +20,7 @@ fn accepting_pauses_without_descriptors_and_goes_on_with_them() {
     let this = std::env::current_exe().unwrap();
     let test = "descriptors::accepting_pauses_without_descriptors_and_goes_on_with_them";
     let script = r#"ulimit -n 64 && exec "$0" --exact "$1""#;
-    let child = Command::new("sh")
-        .args(["-c", script])
-        .arg(this)
-        .arg(test)
-        .env(CHILD, "1")
-        .output()
-        .unwrap();
+    let child = Command::new("sh").args(["-c", script]).arg(this).arg(test).env(CHILD, "1").output().unwrap();
     assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
     assert!(String::from_utf8_lossy(&child.stdout).contains("1 passed"));
 }

@@ -21,10 +21,7 @@ fn a_request_in_flight_is_answered_and_its_connection_closed() {
 
 #[test]
 fn idle_connections_are_closed_at_once() {
-    let mut site = Site::start(Limits {
-        drain_time: GUARD * 10,
-        ..Limits::default()
-    });
+    let mut site = Site::start(Limits { drain_time: GUARD * 10, ..Limits::default() });
     let mut silent = site.connect();
     let mut idle = site.connect();
     idle.send("GET /instruments/4 HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -57,23 +54,15 @@ fn a_request_half_here_may_still_arrive() {
 
 #[test]
 fn what_does_not_finish_in_time_is_cut() {
-    let mut site = Site::start(Limits {
-        drain_time: Duration::from_millis(200),
-        ..Limits::default()
-    });
+    let mut site = Site::start(Limits { drain_time: Duration::from_millis(200), ..Limits::default() });
     let mut half = site.connect();
     half.send("GET /instr");
     let mut unread = site.connect();
     unread.send("GET /instruments/large HTTP/1.1\r\nHost: a\r\n\r\n");
-    eventually("the answer has begun", || {
-        site.fake.answered().len() == 1 && site.server.connections() == 2
-    });
+    eventually("the answer has begun", || site.fake.answered().len() == 1 && site.server.connections() == 2);
     let begun = Instant::now();
     site.stop();
     site.wait_stopped();
-    assert!(
-        begun.elapsed() < Limits::default().request_time,
-        "the drain's own time, not a later one"
-    );
+    assert!(begun.elapsed() < Limits::default().request_time, "the drain's own time, not a later one");
     half.rest();
 }

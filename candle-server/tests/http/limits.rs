@@ -1,6 +1,6 @@
 //! Each limit, from both sides where it has two.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::time::Duration;
 
 use candle_server::http::Limits;
@@ -8,35 +8,26 @@ use candle_server::http::Limits;
 use crate::site::{LARGE, Site, eventually};
 
 /// Short enough to be waited for, long enough for a loaded machine to serve a good request in.
-const SHORT: Duration = Duration::from_millis(400);
+const SHORT: Duration = Duration::from_secs(1);
 
 #[test]
 fn a_client_that_sends_nothing_is_closed_without_a_word() {
-    let site = Site::start(Limits {
-        request_time: SHORT,
-        ..Limits::default()
-    });
+    let site = Site::start(Limits { request_time: SHORT, ..Limits::default() });
     assert_eq!(site.connect().rest(), b"");
     eventually("the time-out is counted", || site.server.timeouts() == 1);
 }
 
 #[test]
 fn half_requests_end_in_408_while_good_clients_are_served() {
-    let site = Site::start(Limits {
-        request_time: SHORT,
-        ..Limits::default()
-    });
-    let halves = [
-        "G",
-        "GET /instr",
-        "GET / HTTP/1.1\r\n",
-        "GET / HTTP/1.1\r\nHost: a\r\nX-A: b",
-    ];
-    let mut clients: Vec<_> = (0..200).map(|_| site.connect()).collect();
-    for (client, half) in clients.iter_mut().zip(halves.iter().cycle()) {
+    let site = Site::start(Limits { request_time: SHORT, ..Limits::default() });
+    let halves = ["G", "GET /instr", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: a\r\nX-A: b"];
+    let half_sent = |half: &&str| {
+        let mut client = site.connect();
         client.send(half);
-    }
-    while site.server.timeouts() < 200 {
+        client
+    };
+    let mut clients: Vec<_> = halves.iter().cycle().take(300).map(half_sent).collect();
+    while site.server.timeouts() < 300 {
         site.is_fine();
     }
     for client in &mut clients {
@@ -47,10 +38,7 @@ fn half_requests_end_in_408_while_good_clients_are_served() {
 
 #[test]
 fn a_byte_now_and_then_does_not_win_time() {
-    let site = Site::start(Limits {
-        request_time: SHORT,
-        ..Limits::default()
-    });
+    let site = Site::start(Limits { request_time: SHORT, ..Limits::default() });
     let mut client = site.connect();
     client.send("GET / HTTP/1.1\r\nX-Long: ");
     client.socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
@@ -65,11 +53,7 @@ fn a_byte_now_and_then_does_not_win_time() {
 
 #[test]
 fn a_later_request_has_its_own_time_and_silence_between_has_another() {
-    let limits = Limits {
-        request_time: SHORT,
-        idle_time: SHORT * 3,
-        ..Limits::default()
-    };
+    let limits = Limits { request_time: SHORT, idle_time: SHORT * 3, ..Limits::default() };
     let site = Site::start(limits);
     let mut client = site.connect();
     client.send("GET /instruments/4 HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -87,11 +71,7 @@ fn a_later_request_has_its_own_time_and_silence_between_has_another() {
 
 #[test]
 fn half_a_request_behind_a_whole_one_is_closed_too() {
-    let site = Site::start(Limits {
-        request_time: SHORT,
-        idle_time: SHORT,
-        ..Limits::default()
-    });
+    let site = Site::start(Limits { request_time: SHORT, idle_time: SHORT, ..Limits::default() });
     let mut client = site.connect();
     client.send("GET /instruments/4 HTTP/1.1\r\nHost: a\r\n\r\nGET /ins");
     assert_eq!(client.response().status, 200);
@@ -101,24 +81,16 @@ fn half_a_request_behind_a_whole_one_is_closed_too() {
 
 #[test]
 fn a_client_that_does_not_read_is_closed() {
-    let site = Site::start(Limits {
-        answer_time: SHORT,
-        ..Limits::default()
-    });
+    let site = Site::start(Limits { answer_time: SHORT, ..Limits::default() });
     let mut client = site.connect();
     client.send("GET /instruments/large HTTP/1.1\r\nHost: a\r\n\r\n");
-    eventually("the connection is given up", || {
-        site.server.timeouts() == 1 && site.server.connections() == 0
-    });
+    eventually("the connection is given up", || site.server.timeouts() == 1 && site.server.connections() == 0);
     assert!(client.rest().len() < LARGE);
 }
 
 #[test]
 fn a_client_that_reads_byte_by_byte_is_closed() {
-    let site = Site::start(Limits {
-        answer_time: SHORT,
-        ..Limits::default()
-    });
+    let site = Site::start(Limits { answer_time: SHORT, ..Limits::default() });
     let mut client = site.connect();
     client.send("GET /instruments/large HTTP/1.1\r\nHost: a\r\n\r\n");
     while site.server.timeouts() == 0 {
@@ -183,20 +155,23 @@ fn a_body_is_refused_unread_and_nothing_after_it_is_taken_for_a_request() {
 }
 
 #[test]
-fn a_refused_upload_still_gets_its_answer() {
+fn a_refused_upload_may_run_on_while_its_answer_travels() {
     let site = Site::start(Limits::default());
     let mut client = site.connect();
     client.send("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
-    let _ = client.socket.write_all(&vec![b'x'; 100_000]);
     client.response().is_problem(413, "unexpected-body");
+    assert_eq!(client.rest(), b"");
+    // Were the socket gone, the first of these would draw a reset and a later one fail; and a reset that crosses the
+    // answer on the line can destroy it.
+    for _ in 0..100 {
+        site.is_fine();
+        client.send([b'x'; 1000]);
+    }
 }
 
 #[test]
 fn connections_over_the_limit_wait_for_a_seat() {
-    let site = Site::start(Limits {
-        connections: 2,
-        ..Limits::default()
-    });
+    let site = Site::start(Limits { connections: 2, ..Limits::default() });
     let mut first = site.connect();
     first.send("GET /instruments/first HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(first.response().header("connection"), None);

@@ -1,8 +1,5 @@
 //! The HTTP face over raw sockets, with a made-up answerer behind it.
-#![allow(
-    clippy::unwrap_used,
-    reason = "helpers outside the test functions panic like the tests themselves"
-)]
+#![allow(clippy::unwrap_used, reason = "helpers outside the test functions panic like the tests themselves")]
 
 mod broken;
 mod descriptors;

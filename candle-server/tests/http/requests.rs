@@ -63,11 +63,7 @@ fn head_has_the_length_of_get_and_no_body() {
         client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
         let got = client.response();
         assert!(!got.body.is_empty());
-        assert_eq!(
-            (got.status, got.header("content-length")),
-            (head.status, head.header("content-length")),
-            "{path}"
-        );
+        assert_eq!((got.status, got.header("content-length")), (head.status, head.header("content-length")), "{path}");
     }
     assert_eq!(site.fake.answered(), ["Head four", "Get four"]);
 }
@@ -116,9 +112,8 @@ fn one_connection_serves_many_requests_one_by_one_or_all_at_once() {
         client.send(format!("GET /instruments/{number} HTTP/1.1\r\nHost: a\r\n\r\n"));
         assert_eq!(client.response().text(), format!("\"{number}\""));
     }
-    let pipelined: Vec<String> = (0..500)
-        .map(|number| format!("GET /instruments/{number} HTTP/1.1\r\nHost: a\r\n\r\n"))
-        .collect();
+    let pipelined: Vec<String> =
+        (0..500).map(|number| format!("GET /instruments/{number} HTTP/1.1\r\nHost: a\r\n\r\n")).collect();
     client.send(pipelined.concat());
     for number in 0..500 {
         assert_eq!(client.response().text(), format!("\"{number}\""));
@@ -130,9 +125,7 @@ fn pipelined_answers_before_a_close_all_arrive() {
     let site = Site::start(Limits::default());
     let mut client = site.connect();
     let close = "GET /instruments/2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-    client.send(format!(
-        "GET /instruments/1 HTTP/1.1\r\nHost: a\r\n\r\n{close}GET /instruments/3 HTTP/1.1\r\n"
-    ));
+    client.send(format!("GET /instruments/1 HTTP/1.1\r\nHost: a\r\n\r\n{close}GET /instruments/3 HTTP/1.1\r\n"));
     assert_eq!(client.response().text(), "\"1\"");
     let last = client.response();
     assert_eq!((last.text(), last.header("connection")), ("\"2\"", Some("close")));
@@ -177,10 +170,7 @@ fn several_single_threaded_loops_share_one_socket() {
             let socket = socket.try_clone().unwrap();
             let (server, mut stopped) = (Arc::clone(&shared.server), stopped.clone());
             std::thread::spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build()
-                    .unwrap();
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
                 runtime.block_on(async {
                     socket.set_nonblocking(true).unwrap();
                     let listener = tokio::net::TcpListener::from_std(socket).unwrap();

@@ -7,8 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use candle_server::http::{Answer, Limits, Server, Verb, json};
+use candle_server::http::{Answer, Body, Limits, Server, Verb, json};
 use candle_server::route::Route;
 use hyper::{HeaderMap, Response};
 use tokio::runtime::{Builder, Runtime};
@@ -43,7 +42,7 @@ impl Fake {
 pub(crate) struct Shared(pub(crate) Arc<Fake>);
 
 impl Answer for Shared {
-    fn answer(&self, verb: Verb, route: &Route<'_>, _: &HeaderMap) -> Response<Bytes> {
+    fn answer(&self, verb: Verb, route: &Route<'_>, _: &HeaderMap) -> Response<Body> {
         let id = match route {
             Route::History { id, .. } => id.to_string(),
             other => format!("{other:?}"),
@@ -75,32 +74,17 @@ pub(crate) struct Site {
 impl Site {
     pub(crate) fn start(limits: Limits) -> Self {
         let (release, held) = sync_channel(8);
-        let fake = Arc::new(Fake {
-            answered: Mutex::default(),
-            in_answer: AtomicUsize::new(0),
-            release: Mutex::new(held),
-        });
+        let fake =
+            Arc::new(Fake { answered: Mutex::default(), in_answer: AtomicUsize::new(0), release: Mutex::new(held) });
         let server = Arc::new(Server::new(Shared(Arc::clone(&fake)), limits));
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let ended = runtime.spawn(Arc::clone(&server).serve(listener, async {
             let _ = stopped.await;
         }));
-        Self {
-            server,
-            fake,
-            release,
-            address,
-            stop: Some(stop),
-            ended,
-            runtime,
-        }
+        Self { server, fake, release, address, stop: Some(stop), ended, runtime }
     }
 
     pub(crate) fn connect(&self) -> Client {
@@ -122,10 +106,7 @@ impl Site {
 
     /// Waits until the server has stopped.
     pub(crate) fn wait_stopped(self) {
-        self.runtime
-            .block_on(async { tokio::time::timeout(GUARD, self.ended).await })
-            .unwrap()
-            .unwrap();
+        self.runtime.block_on(async { tokio::time::timeout(GUARD, self.ended).await }).unwrap().unwrap();
         assert!(TcpStream::connect(self.address).is_err(), "the port is closed");
     }
 }
@@ -153,10 +134,7 @@ pub(crate) struct Reply {
 impl Reply {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
-        lines
-            .into_iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        lines.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -166,11 +144,7 @@ impl Reply {
     /// Holds the reply to be a problem document of this status and kind.
     pub(crate) fn is_problem(&self, status: u16, kind: &str) {
         assert_eq!(self.status, status, "{self:?}");
-        assert_eq!(
-            self.header("content-type"),
-            Some("application/problem+json"),
-            "{self:?}"
-        );
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
         let document: serde_json::Value = serde_json::from_slice(&self.body).unwrap();
         assert_eq!(document["type"], format!("urn:candle:problem:{kind}"));
         assert_eq!(document["status"], status);
@@ -198,9 +172,7 @@ impl Client {
     /// The next response, head and body.
     pub(crate) fn response(&mut self) -> Reply {
         let mut reply = self.head();
-        let length = reply
-            .header("content-length")
-            .map_or(0, |length| length.parse().unwrap());
+        let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
         reply.body = vec![0; length];
         self.socket.read_exact(&mut reply.body).unwrap();
         reply
@@ -216,11 +188,7 @@ impl Client {
         }
         let head = String::from_utf8(head).unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Reply {
-            status,
-            head,
-            body: Vec::new(),
-        }
+        Reply { status, head, body: Vec::new() }
     }
 
     /// Everything until the server closes; a reset is a close.

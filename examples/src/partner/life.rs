@@ -107,15 +107,7 @@ impl Life {
             })
             .collect();
         let next_change = options.churn.map(|mean| random_wait(mean, &mut rng));
-        Self {
-            options,
-            rng,
-            live: Vec::new(),
-            due,
-            retired: None,
-            next_quote: options.rate.gap(),
-            next_change,
-        }
+        Self { options, rng, live: Vec::new(), due, retired: None, next_quote: options.rate.gap(), next_change }
     }
 
     fn say(&mut self, due: Due) -> Message {
@@ -144,11 +136,7 @@ impl Life {
             }
             message
         } else {
-            let reused = if self.rng.u32(..REUSE) == 0 {
-                self.retired.take()
-            } else {
-                None
-            };
+            let reused = if self.rng.u32(..REUSE) == 0 { self.retired.take() } else { None };
             let isin = reused.unwrap_or_else(|| random_isin(&mut self.rng));
             let listing = Listing::random(isin, &mut self.rng);
             if disorderly {
@@ -181,10 +169,7 @@ impl Iterator for Life {
                 return Some((age, self.say(due)));
             }
             if change.is_some() {
-                self.next_change = self
-                    .options
-                    .churn
-                    .map(|mean| planned + random_wait(mean, &mut self.rng));
+                self.next_change = self.options.churn.map(|mean| planned + random_wait(mean, &mut self.rng));
                 return Some((planned, self.change(planned)));
             }
             self.next_quote += self.options.rate.gap();
@@ -199,32 +184,19 @@ impl Listing {
     fn random(isin: String, rng: &mut Rng) -> Self {
         let description = from_fn::<_, 3, _>(|_| WORDS[rng.usize(..WORDS.len())]).join(" ");
         let price = to_four_decimals(10.0 + 990.0 * rng.f64());
-        Self {
-            isin,
-            description,
-            price,
-        }
+        Self { isin, description, price }
     }
 
     fn add(&self) -> Message {
-        Message::Add {
-            isin: self.isin.clone(),
-            description: self.description.clone(),
-        }
+        Message::Add { isin: self.isin.clone(), description: self.description.clone() }
     }
 
     fn delete(&self) -> Message {
-        Message::Delete {
-            isin: self.isin.clone(),
-            description: self.description.clone(),
-        }
+        Message::Delete { isin: self.isin.clone(), description: self.description.clone() }
     }
 
     fn quote(&self) -> Message {
-        Message::Quote {
-            isin: self.isin.clone(),
-            price: self.price,
-        }
+        Message::Quote { isin: self.isin.clone(), price: self.price }
     }
 }
 
@@ -259,13 +231,7 @@ mod tests {
     use super::*;
 
     fn life(churn: Option<Duration>, disorder: u8) -> Life {
-        Life::new(LifeOptions {
-            seed: 7,
-            instruments: 20,
-            rate: "100/s".parse().unwrap(),
-            churn,
-            disorder,
-        })
+        Life::new(LifeOptions { seed: 7, instruments: 20, rate: "100/s".parse().unwrap(), churn, disorder })
     }
 
     /// How many quotes of instruments that are not live there are in the first 100,000 messages.
@@ -320,14 +286,7 @@ mod tests {
         for (_, message) in life(Some(Duration::from_millis(50)), 0).take(100_000) {
             if let Message::Quote { price, .. } = message {
                 assert!(price >= MIN_PRICE);
-                assert!(
-                    price
-                        .to_string()
-                        .split('.')
-                        .nth(1)
-                        .is_none_or(|decimals| decimals.len() <= 4),
-                    "{price}"
-                );
+                assert!(price.to_string().split('.').nth(1).is_none_or(|decimals| decimals.len() <= 4), "{price}");
             }
         }
     }

@@ -9,9 +9,7 @@ use super::*;
 type Server = WebSocketStream<TcpStream>;
 
 fn address(scheme: &str, listener: &TcpListener) -> SocketUrl {
-    format!("{scheme}://{}/path", listener.local_addr().unwrap())
-        .parse()
-        .unwrap()
+    format!("{scheme}://{}/path", listener.local_addr().unwrap()).parse().unwrap()
 }
 
 async fn listener() -> TcpListener {
@@ -53,10 +51,7 @@ async fn every_frame_arrives_in_order_before_the_good_bye() {
         while let Some(Ok(_)) = server.next().await {}
     });
     let (frames, ended) = to_the_end(&mut client).await;
-    assert_eq!(
-        frames,
-        (0..5000).map(|number| text(&number.to_string())).collect::<Vec<_>>()
-    );
+    assert_eq!(frames, (0..5000).map(|number| text(&number.to_string())).collect::<Vec<_>>());
     assert_eq!(ended.reason(), "closed");
     drop(client);
     sender.await.unwrap();
@@ -106,10 +101,7 @@ async fn fragments_become_one_frame_and_pings_none() {
     assert_eq!(client.run().await.unwrap(), [text("[1,2]")]);
     server.send(Message::text("more")).await.unwrap();
     client.run().await.unwrap();
-    assert_eq!(
-        server.next().await.unwrap().unwrap(),
-        Message::Pong("are you there".into())
-    );
+    assert_eq!(server.next().await.unwrap().unwrap(), Message::Pong("are you there".into()));
 }
 
 #[tokio::test]
@@ -239,19 +231,13 @@ async fn an_answer_that_is_no_upgrade_is_a_refusal() {
         let (mut socket, _) = listener.accept().await.unwrap();
         let mut request = [0; 4096];
         let _ = socket.read(&mut request).await.unwrap();
-        socket
-            .write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
-            .await
-            .unwrap();
+        socket.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await.unwrap();
         socket
     };
     let (client, _socket) = tokio::join!(Connection::open(&url), answer);
     let ended = client.unwrap_err();
     assert_eq!(ended.reason(), "refused");
-    assert_eq!(
-        ended.to_string(),
-        "the server refused the WebSocket with status 404 Not Found"
-    );
+    assert_eq!(ended.to_string(), "the server refused the WebSocket with status 404 Not Found");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,147 @@
+//! The command line and the environment.
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use candle_core::{Config, Prices, Rules};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
+
+use crate::clock::Source;
+use crate::feed::lines;
+use crate::feed::url::FeedUrl;
+
+/// A price stream in, one-minute candles out over HTTP.
+///
+/// ```
+/// use candle_server::settings::Settings;
+///
+/// let settings = Settings::from_args(["candle-server", "--listen", "127.0.0.1:0"]).unwrap();
+/// assert_eq!(settings.feeds[0].to_string(), "demo:");
+/// ```
+#[derive(Clone, Debug, Parser)]
+#[command(name = "candle-server", version, about, long_about = None)]
+pub struct Settings {
+    /// Address and port to serve HTTP on; port 0 takes any that is free.
+    #[arg(long, value_name = "ADDRESS:PORT", env = "CANDLE_LISTEN", default_value = "127.0.0.1:5001")]
+    pub listen: SocketAddr,
+
+    /// Where quotes come from; given again, the next one to turn to when it is lost (in the environment: separated by
+    /// white space). One of `demo:[?instruments=10&rate=5000/min&speed=50&seed=1]`, `ws://`, `wss://`,
+    /// `partner+ws://`, `partner+wss://`, `stdin:`, `file:PATH[?speed=1]`.
+    #[arg(long = "feed", value_name = "URL", env = "CANDLE_FEED", default_value = "demo:", hide_env_values = true)]
+    feed_texts: Vec<String>,
+
+    /// The same, parsed.
+    #[arg(skip)]
+    pub feeds: Vec<FeedUrl>,
+
+    /// Whose time candles run on: the wall clock's, the feed's own, or the feed's for demo:, file: and stdin: and the
+    /// wall clock's otherwise.
+    #[arg(long, value_name = "CLOCK", env = "CANDLE_CLOCK", default_value = "auto")]
+    pub clock: ClockChoice,
+
+    /// When to start reading the feed: at once, or at the first GET /.
+    #[arg(long, value_name = "WHEN", env = "CANDLE_START", default_value = "auto")]
+    pub start: StartChoice,
+
+    /// Take prices of zero and below: spreads, interest rates, power.
+    #[arg(long, env = "CANDLE_ALLOW_NON_POSITIVE")]
+    pub allow_non_positive: bool,
+
+    /// How many instruments may be listed at a time, about 2.3 KB of memory each.
+    #[arg(long, value_name = "NUMBER", env = "CANDLE_MAX_INSTRUMENTS", default_value_t = Config::DEFAULT_MAX_INSTRUMENTS,
+          value_parser = instruments)]
+    pub max_instruments: usize,
+}
+
+/// Whose time candles run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ClockChoice {
+    /// The feed's own for what replays or simulates, the wall clock's for sockets.
+    Auto,
+    /// The wall clock's.
+    Wall,
+    /// The feed's own.
+    Feed,
+}
+
+/// When to start reading the feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StartChoice {
+    /// At once.
+    Auto,
+    /// At the first `GET /`.
+    Manual,
+}
+
+impl Settings {
+    /// The settings of this process.
+    ///
+    /// # Errors
+    /// [`clap::Error`], which also stands for `--help` and `--version`.
+    pub fn from_process() -> Result<Self, clap::Error> {
+        Self::from_matches(&Self::command().try_get_matches()?)
+    }
+
+    /// The settings that these arguments give, the program's name first.
+    ///
+    /// # Errors
+    /// [`clap::Error`], which also stands for `--help` and `--version`.
+    pub fn from_args<'a>(args: impl IntoIterator<Item = &'a str>) -> Result<Self, clap::Error> {
+        Self::from_matches(&Self::command().try_get_matches_from(args)?)
+    }
+
+    fn from_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut settings = Self::from_arg_matches(matches)?;
+        let in_environment = matches.value_source("feed_texts") == Some(ValueSource::EnvVariable);
+        let texts = settings.feed_texts.iter();
+        settings.feeds = if in_environment {
+            texts.flat_map(|text| text.split_whitespace()).map(feed).collect::<Result<_, _>>()?
+        } else {
+            texts.map(|text| feed(text)).collect::<Result<_, _>>()?
+        };
+        if settings.feeds.is_empty() {
+            return Err(refused("no feed is given".to_owned()));
+        }
+        Ok(settings)
+    }
+
+    /// The clock that candles run on.
+    pub fn clock_source(&self) -> Source {
+        match self.clock {
+            ClockChoice::Wall => Source::Wall,
+            ClockChoice::Feed => Source::Feed,
+            ClockChoice::Auto => match self.feeds[0] {
+                FeedUrl::Demo(_) | FeedUrl::Stdin | FeedUrl::File { .. } => Source::Feed,
+                FeedUrl::WebSocket(_) | FeedUrl::Partner { .. } => Source::Wall,
+            },
+        }
+    }
+
+    /// The core's settings.
+    pub fn core(&self) -> Config {
+        let prices = if self.allow_non_positive { Prices::Any } else { Prices::Positive };
+        Config::default().with_max_instruments(self.max_instruments).with_rules(Rules::DEFAULT.with_prices(prices))
+    }
+}
+
+/// A feed that can be read, as far as that is known before it is; secrets in it are not repeated.
+fn feed(text: &str) -> Result<FeedUrl, clap::Error> {
+    let feed =
+        FeedUrl::from_str(text).map_err(|error| refused(format!("invalid value for '--feed <URL>': {error}")))?;
+    if let FeedUrl::File { path, .. } = &feed {
+        lines::open(path).map_err(|error| refused(format!("can't read the feed {feed}: {error}")))?;
+    }
+    Ok(feed)
+}
+
+fn refused(message: String) -> clap::Error {
+    Settings::command().error(clap::error::ErrorKind::ValueValidation, message)
+}
+
+fn instruments(text: &str) -> Result<usize, String> {
+    let most = Config::MAX_INSTRUMENTS_LIMIT;
+    let number = text.parse().ok().filter(|number| (1..=most).contains(number));
+    number.ok_or_else(|| format!("a number from 1 to {most} is wanted"))
+}
