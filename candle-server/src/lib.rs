@@ -37,7 +37,21 @@ use crate::settings::{Settings, StartChoice};
 /// # Errors
 /// Where no thread can be started.
 pub async fn serve(listener: TcpListener, settings: Settings, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-    let market = Arc::new(Market::new(Aggregator::new(settings.core()), Clock::new(settings.clock_source())));
+    let market = Market::new(Aggregator::new(settings.core()), Clock::new(settings.clock_source()));
+    serve_market(Arc::new(market), listener, settings, shutdown).await
+}
+
+/// The same out of a `market` that the caller holds as well, to see what became of each tick, or to list and record
+/// beside the feeds. It must have been made for the clock and the limits of `settings`.
+///
+/// # Errors
+/// Where no thread can be started.
+pub async fn serve_market(
+    market: Arc<Market>,
+    listener: TcpListener,
+    settings: Settings,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
     if settings.start == StartChoice::Auto {
         market.start();
     }

@@ -25,9 +25,8 @@ fn market() -> Arc<Market> {
 }
 
 fn get(api: &Api, verb: Verb, route: &Route<'_>, headers: &HeaderMap) -> Response<Bytes> {
-    let (head, body) = api.answer(verb, route, headers).into_parts();
-    let body = body.collect().now_or_never().unwrap().unwrap();
-    Response::from_parts(head, body.to_bytes())
+    let whole = |body: Body| body.collect().now_or_never().unwrap().unwrap().to_bytes();
+    api.answer(verb, route, headers).map(whole)
 }
 
 fn history(id: &str, gaps: Gaps) -> Route<'_> {
@@ -168,9 +167,7 @@ fn a_small_cache_keeps_what_is_viewed_more_and_answers_the_same() {
     let market = market();
     let api = Api::with_room(Arc::clone(&market), 1);
     let now = market.clock.now();
-    for id in IDS {
-        tick(&market, id, now, 9.5, now);
-    }
+    IDS.iter().for_each(|id| tick(&market, id, now, 9.5, now));
     market.aggregator.hit(IDS[0]);
     for id in IDS {
         let response = get(&api, Verb::Get, &history(id, Gaps::Filled), &HeaderMap::new());

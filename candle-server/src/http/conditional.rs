@@ -47,7 +47,7 @@ impl Representation {
     pub fn respond(&self, request: &HeaderMap) -> Response<Body> {
         let etag = self.digest.etag();
         if request.get_all(header::IF_NONE_MATCH).iter().any(|tags| matches(tags.as_bytes(), etag.as_bytes())) {
-            let mut response = Response::new(Bytes::new().into());
+            let mut response = Response::new(Body::from(Bytes::new()));
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             return validated(response, etag);
         }
