@@ -47,6 +47,7 @@ impl Answer for Api {
             Route::History { id, gaps } => self.history(verb, id, *gaps, headers),
             Route::Live => http::json("{\"status\":\"live\"}"),
             Route::Ready => self.ready(),
+            Route::Metrics | Route::Description => http::problem(Problem::UnknownPath, "No route has this path."),
         }
     }
 }

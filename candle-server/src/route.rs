@@ -57,6 +57,48 @@ pub enum Route<'t> {
     Live,
     /// `/readyz`: whether it should be sent requests.
     Ready,
+    /// `/metrics`: what was counted.
+    Metrics,
+    /// `/openapi.yaml`: what every route takes and answers.
+    Description,
+}
+
+/// Whom a route is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Whoever reads candles.
+    Readers,
+    /// Whoever runs the server.
+    Operators,
+    /// Both.
+    Everyone,
+}
+
+impl Route<'_> {
+    /// Its name in counts.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Listing(_) => "listing",
+            Self::Popular => "popular",
+            Self::History { .. } => "history",
+            Self::Live => "livez",
+            Self::Ready => "readyz",
+            Self::Metrics => "metrics",
+            Self::Description => "openapi",
+        }
+    }
+
+    /// Whom it is for: the operators' routes can be moved to a listener of their own.
+    pub const fn audience(&self) -> Audience {
+        match self {
+            Self::Start | Self::Listing(_) | Self::Popular | Self::History { .. } | Self::Description => {
+                Audience::Readers
+            }
+            Self::Metrics => Audience::Operators,
+            Self::Live | Self::Ready => Audience::Everyone,
+        }
+    }
 }
 
 /// Which part of the listing is asked for.
@@ -126,6 +168,8 @@ enum Place<'t> {
     History(&'t str),
     Live,
     Ready,
+    Metrics,
+    Description,
 }
 
 impl<'t> Place<'t> {
@@ -140,6 +184,8 @@ impl<'t> Place<'t> {
             ("instruments", Some(id), None) => Some(Self::History(id)),
             ("livez", None, None) => Some(Self::Live),
             ("readyz", None, None) => Some(Self::Ready),
+            ("metrics", None, None) => Some(Self::Metrics),
+            ("openapi.yaml", None, None) => Some(Self::Description),
             _ => None,
         }
     }
@@ -152,6 +198,8 @@ impl<'t> Place<'t> {
             Self::History(id) => Route::History { id: parse_id(id).map_err(Refusal::Id)?, gaps: parse_gaps(query)? },
             Self::Live => Route::Live,
             Self::Ready => Route::Ready,
+            Self::Metrics => Route::Metrics,
+            Self::Description => Route::Description,
         })
     }
 }
