@@ -42,7 +42,7 @@
 //! use candle_core::{Gaps, Ring, Rules, Timestamp, Tick};
 //!
 //! let mut ring = Ring::default();
-//! let at = |minute: i64, second| Timestamp::from_seconds((13 * 60 + minute) * 60 + second).unwrap();
+//! let at = |minute: i64, second: i64| Timestamp::from_seconds((13 * 60 + minute) * 60 + second).unwrap();
 //! let ticks = [
 //!     (at(0, 5), 10.0), (at(0, 6), 11.0), (at(0, 13), 15.0), (at(0, 19), 11.0),
 //!     (at(0, 32), 13.0), (at(0, 49), 12.0), (at(0, 57), 12.0), (at(1, 0), 9.0),
@@ -71,8 +71,8 @@
 //!   of the catalogue, the sum of outcomes and a snapshot go from stripe to stripe: each part is one instant, the whole is
 //!   not.
 //! - **The top is exact** when no view is being counted at the same time: it is what sorting all counters would give, ties by
-//!   id. While views are counted, what it returns is in order, and those may be missing that were not counted to the end
-//!   when the call began. There is no lock-free step in it: every counter and every copy of the floor is read and written under its stripe's lock. An
+//!   id. While views are counted, what it returns is in order, and a view that is just being counted may be missing. There
+//!   is no lock-free step in it: every counter and every copy of the floor is read and written under its stripe's lock. An
 //!   instrument that is delisted and listed again starts from nothing, and no view under way counts for it.
 //! - **Every tick has one [`Outcome`]**, and all are counted: received = accepted + rejected.
 //! - **No allocation** for a tick of a listed instrument, for a batch of them, for a view, or for a top that is read into
@@ -121,6 +121,7 @@ mod arrival;
 mod candle;
 mod catalogue;
 mod config;
+mod coverage;
 mod edition;
 mod hash;
 mod history;
@@ -143,6 +144,7 @@ pub use arrival::Arrival;
 pub use candle::Candle;
 pub use catalogue::{ListError, MAX_DESCRIPTION_BYTES, Summary};
 pub use config::Config;
+pub use coverage::{Coverage, CoverageRing, CoverageWindow};
 pub use edition::{Edition, Latest, Update};
 pub use history::History;
 pub use instrument::{BadId, Handle, InstrumentId};

@@ -4,12 +4,17 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 
 use candle_core::{Config, Prices, Rules};
+use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
 use crate::clock::Source;
 use crate::feed::lines;
 use crate::feed::url::FeedUrl;
+
+/// What `--help` says of the one setting that is no flag.
+const LOGGING: &str = "Environment:\n  CANDLE_LOG  what is logged on stderr: error, warn, info, debug, or a filter of \
+                       tracing-subscriber [default: info]";
 
 /// A price stream in, one-minute candles out over HTTP.
 ///
@@ -20,7 +25,7 @@ use crate::feed::url::FeedUrl;
 /// assert_eq!(settings.feeds[0].to_string(), "demo:");
 /// ```
 #[derive(Clone, Debug, Parser)]
-#[command(name = "candle-server", version, about, long_about = None)]
+#[command(name = "candle-server", version, about, long_about = None, after_help = LOGGING)]
 pub struct Settings {
     /// Address and port to serve HTTP on; port 0 takes any that is free.
     #[arg(long, value_name = "ADDRESS:PORT", env = "CANDLE_LISTEN", default_value = "127.0.0.1:5001")]
@@ -46,7 +51,7 @@ pub struct Settings {
     pub start: StartChoice,
 
     /// Take prices of zero and below: spreads, interest rates, power.
-    #[arg(long, env = "CANDLE_ALLOW_NON_POSITIVE")]
+    #[arg(long, env = "CANDLE_ALLOW_NON_POSITIVE", value_parser = BoolishValueParser::new())]
     pub allow_non_positive: bool,
 
     /// How many instruments may be listed at a time, about 2.3 KB of memory each.
