@@ -7,7 +7,7 @@ use crate::site::{Site, ids};
 
 /// Every byte escaped.
 fn escaped(id: &str) -> String {
-    id.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    id.bytes().fold(String::new(), |text, byte| text + &format!("%{byte:02X}"))
 }
 
 /// All pages from the first, by their `next`.

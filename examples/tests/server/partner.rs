@@ -30,11 +30,11 @@ async fn an_instrument_lives_from_add_to_delete_and_a_later_add_is_another() {
         partner.quote("A", price);
         site.wait_accepted(place as u64 + 1).await;
     }
-    let quoted = site.history("A").await;
-    assert_eq!(quoted["status"], "live");
+    let after = site.history("A").await;
+    assert_eq!(after["status"], "live");
     let quotes: u64 =
-        quoted["candles"].as_array().unwrap().iter().map(|candle| candle["quotes"].as_u64().unwrap()).sum();
-    assert_eq!((quotes, forming(&quoted)[3], &quoted["views"]), (4, 451.0, &json!(2)));
+        after["candles"].as_array().unwrap().iter().map(|candle| candle["quotes"].as_u64().unwrap()).sum();
+    assert_eq!((quotes, forming(&after)[3], &after["views"]), (4, 451.0, &json!(2)));
 
     partner.delete("A");
     site.wait_status("A", 404).await;

@@ -33,7 +33,9 @@ async fn a_cut_socket_is_connected_anew_and_what_is_announced_again_keeps_candle
         let (partner, site) = start(&["A", "B"]).await;
         quote_through(&partner, &site, "A", 5.0).await;
         assert_eq!(site.history("A").await["views"], 1);
-        cut.iter().for_each(|socket| partner.cut(*socket));
+        for socket in cut {
+            partner.cut(*socket);
+        }
         partner.delete("B");
         partner.add("C", "");
         site.wait_status("B", 404).await;
