@@ -35,8 +35,8 @@ pub struct Edition {
     version: u64,
     /// The minute it is seen from.
     minute: Minute,
-    /// The newest candle, unless it is the forming one. A tick may reach it without a new version: a writer whose `now`
-    /// is a moment behind the reader's takes it for the forming one still.
+    /// The newest candle, where its minute is over. A tick may reach it without a new version: a writer whose `now` is a
+    /// moment behind the reader's takes it for the forming one still.
     settled: Option<Candle>,
 }
 
@@ -44,7 +44,7 @@ impl Edition {
     #[inline]
     pub(crate) fn new(version: u64, newest: Option<&Candle>, now: Timestamp) -> Self {
         let minute = now.minute();
-        Self { version, minute, settled: newest.copied().filter(|candle| candle.minute() != minute) }
+        Self { version, minute, settled: newest.copied().filter(|candle| candle.minute() < minute) }
     }
 }
 

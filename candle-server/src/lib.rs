@@ -2,18 +2,20 @@
 //!
 //! A tick comes down: [`feed`] reads a socket, [`message`] decodes it, the intake gives it its time and number, and
 //! [`candle_core::Aggregator`] folds it into its candle. A request comes up: [`http`] reads it, [`route`] says what it
-//! asks for, [`api`] copies that out of the [`market::Market`], and [`json`] writes it down. Ingestion has a thread and a
+//! asks for, [`api`] copies that out of the [`market::Market`], and [`json`] and [`rendering`] write it down. Ingestion has a thread and a
 //! runtime of its own, so that no reader can delay a quote.
 #![forbid(unsafe_code)]
 
 pub mod api;
 pub mod clock;
+pub mod document;
 pub mod feed;
 pub mod http;
 pub mod json;
 pub mod market;
 pub mod message;
 pub mod problem;
+pub mod rendering;
 pub mod route;
 pub mod settings;
 
