@@ -22,6 +22,16 @@ const STARTED: &str = "\"Aggregator thread is started...\"";
 #[derive(Clone, Debug)]
 pub struct Api {
     market: Arc<Market>,
+    readiness: Readiness,
+}
+
+/// What a server needs in order to be ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// To run.
+    Alone,
+    /// To run, and a feed that brings quotes.
+    WithFeed,
 }
 
 impl Answer for Api {
@@ -33,6 +43,7 @@ impl Answer for Api {
             Route::History { id, gaps } => self.history(verb, id, *gaps),
             Route::Live => http::json("{\"status\":\"live\"}"),
             Route::Ready => self.ready(),
+            Route::Feed => self.feed(),
         }
     }
 }
@@ -40,7 +51,13 @@ impl Answer for Api {
 impl Api {
     /// The answers out of `market`.
     pub const fn new(market: Arc<Market>) -> Self {
-        Self { market }
+        Self { market, readiness: Readiness::Alone }
+    }
+
+    /// The same answers, but for when they say that the server is ready.
+    #[must_use]
+    pub fn with_readiness(self, readiness: Readiness) -> Self {
+        Self { readiness, ..self }
     }
 
     fn start(&self, verb: Verb) -> Response<Bytes> {
@@ -59,7 +76,9 @@ impl Api {
         let Some(history) = read else {
             return http::problem(Problem::UnknownInstrument, &format!("No instrument `{id}` is listed."));
         };
-        let moment = Moment { now: self.market.clock.now(), status: self.market.status(&history) };
+        let now = self.market.clock.now();
+        let coverage = self.market.feeds.coverage(now);
+        let moment = Moment { now, status: self.market.status(&history), coverage };
         let mut body = Vec::new();
         json::history(&mut body, id, &history, gaps, moment);
         http::json(body)
@@ -69,6 +88,7 @@ impl Api {
         let mut top: Vec<Popular> = Vec::with_capacity(POPULAR);
         self.market.aggregator.top(POPULAR, &mut top);
         let now = self.market.clock.now();
+        let coverage = self.market.feeds.coverage(now);
         // Delisted since the top was read: left out.
         let read = |popular: Popular| Some((self.market.aggregator.history(popular.id.as_str())?, popular.id));
         let mut histories: Vec<_> = top.into_iter().filter_map(read).collect();
@@ -76,7 +96,7 @@ impl Api {
         histories.sort_by(|(a, a_id), (b, b_id)| b.views.cmp(&a.views).then_with(|| a_id.cmp(b_id)));
         let mut body = Vec::new();
         json::array(&mut body, histories.iter(), |out, (history, id)| {
-            let moment = Moment { now, status: self.market.status(history) };
+            let moment = Moment { now, status: self.market.status(history), coverage };
             json::history(out, id.as_str(), history, Gaps::Filled, moment);
         });
         http::json(body)
@@ -94,10 +114,22 @@ impl Api {
         http::json(body)
     }
 
+    /// Whether to send requests here. A feed that is gone is gone for every replica: it takes none of them out unless
+    /// that is asked for.
     fn ready(&self) -> Response<Bytes> {
         if self.market.is_stopping() {
             return http::problem(Problem::NotReady, "The server is stopping.");
         }
-        http::json("{\"status\":\"ready\"}")
+        let feed = self.market.feeds.state(self.market.clock.elapsed());
+        if self.readiness == Readiness::WithFeed && !feed.is_healthy() {
+            return http::problem(Problem::NotReady, &format!("The feed is {}.", feed.name()));
+        }
+        http::json(format!("{{\"status\":\"ready\",\"feed\":\"{}\"}}", feed.name()))
+    }
+
+    fn feed(&self) -> Response<Bytes> {
+        let report = self.market.feeds.report(self.market.clock.reading());
+        // Plain fields always serialise.
+        http::json(serde_json::to_vec(&report).unwrap_or_default())
     }
 }

@@ -1,6 +1,6 @@
 //! Candles as JSON.
 
-use candle_core::{Gaps, History, Summary, Timestamp, WindowCandle};
+use candle_core::{Coverage, CoverageWindow, Gaps, History, Summary, Timestamp, WindowCandle};
 
 use crate::market::Status;
 
@@ -16,6 +16,8 @@ pub struct Moment {
     pub now: Timestamp,
     /// How fresh the history is then.
     pub status: Status,
+    /// Which minutes the feed covered.
+    pub coverage: CoverageWindow,
 }
 
 /// Appends one history, as `GET /instruments/{id}` answers it.
@@ -34,11 +36,13 @@ pub fn history(out: &mut Vec<u8>, id: &str, history: &History, gaps: Gaps, momen
     out.extend_from_slice(b",\"status\":");
     string(out, moment.status.name());
     out.extend_from_slice(b",\"candles\":");
-    array(out, history.candles(moment.now, gaps), candle);
+    array(out, history.candles(moment.now, gaps), |out, shown| {
+        candle(out, shown, moment.coverage.of(shown.minute));
+    });
     out.push(b'}');
 }
 
-fn candle(out: &mut Vec<u8>, candle: WindowCandle) {
+fn candle(out: &mut Vec<u8>, candle: WindowCandle, coverage: Coverage) {
     let start = candle.minute.start();
     let prices = [
         (&b"{\"openTimestamp\":"[..], None),
@@ -62,7 +66,10 @@ fn candle(out: &mut Vec<u8>, candle: WindowCandle) {
     integer(out, candle.count);
     out.extend_from_slice(b",\"state\":");
     string(out, candle.state.name());
-    out.extend_from_slice(if candle.filled { b",\"filled\":true}" } else { b",\"filled\":false}" });
+    out.extend_from_slice(if candle.filled { b",\"filled\":true" } else { b",\"filled\":false" });
+    out.extend_from_slice(b",\"coverage\":\"");
+    out.extend_from_slice(coverage.name().as_bytes());
+    out.extend_from_slice(b"\"}");
 }
 
 /// Appends a page of the catalogue, as `GET /instruments` answers it; `next` is the `after` of the next page.
@@ -181,7 +188,9 @@ mod tests {
         }
         let read = aggregator.view("4").unwrap();
         let later = now.saturating_add(60_250_000);
-        let moment = Moment { now: later, status: Status::Live };
+        let mut coverage = candle_core::CoverageRing::default();
+        coverage.up(now.minute().start().saturating_add(1));
+        let moment = Moment { now: later, status: Status::Live, coverage: coverage.window(later) };
         let text = written(|out, gaps| history(out, "4", &read, gaps, moment), Gaps::Filled);
         assert_eq!(
             text,
@@ -189,9 +198,9 @@ mod tests {
                 r#"{"id":"4","description":null,"views":1,"asOf":1629648599.75,"lastQuoteTimestamp":1629648539.5,"#,
                 r#""status":"live","candles":[{"openTimestamp":1629648480,"openPrice":9.38,"highPrice":18.39,"#,
                 r#""lowPrice":9.1,"closePrice":12.5,"closeTimestamp":1629648540,"volume":0,"quotes":4,"#,
-                r#""state":"final","filled":false},{"openTimestamp":1629648540,"openPrice":12.5,"highPrice":12.5,"#,
+                r#""state":"final","filled":false,"coverage":"partial"},{"openTimestamp":1629648540,"openPrice":12.5,"highPrice":12.5,"#,
                 r#""lowPrice":12.5,"closePrice":12.5,"closeTimestamp":1629648600,"volume":0,"quotes":0,"#,
-                r#""state":"forming","filled":true}]}"#
+                r#""state":"forming","filled":true,"coverage":"complete"}]}"#
             )
         );
     }

@@ -9,6 +9,7 @@
 pub mod api;
 pub mod clock;
 pub mod feed;
+pub mod feeds;
 pub mod http;
 pub mod json;
 pub mod market;
@@ -26,6 +27,7 @@ use tokio::sync::oneshot;
 
 use crate::api::Api;
 use crate::clock::Clock;
+use crate::feeds::Feeds;
 use crate::http::{Limits, Server};
 use crate::market::Market;
 use crate::settings::{Settings, StartChoice};
@@ -35,13 +37,15 @@ use crate::settings::{Settings, StartChoice};
 /// # Errors
 /// Where no thread can be started.
 pub async fn serve(listener: TcpListener, settings: Settings, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-    let market = Arc::new(Market::new(Aggregator::new(settings.core()), Clock::new(settings.clock_source())));
+    let market = Market::new(Aggregator::new(settings.core()), Clock::new(settings.clock_source()));
+    let market = Arc::new(market.with_feeds(Feeds::new(&settings)));
     if settings.start == StartChoice::Auto {
         market.start();
     }
+    let readiness = settings.readiness();
     let (stop, stopped) = oneshot::channel();
     let ingestion = spawn_ingestion(Arc::clone(&market), settings, stopped)?;
-    let server = Arc::new(Server::new(Api::new(Arc::clone(&market)), Limits::default()));
+    let server = Arc::new(Server::new(Api::new(Arc::clone(&market)).with_readiness(readiness), Limits::default()));
     let shutdown = async {
         shutdown.await;
         market.stop();

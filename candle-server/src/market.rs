@@ -7,10 +7,20 @@ use candle_core::{Aggregator, History};
 use tokio::sync::SetOnce;
 
 use crate::clock::Clock;
+use crate::feeds::Feeds;
 
 /// How long an instrument may be without a quote and still count as live: at two quotes a second each, 50,000
 /// instruments raise a false alarm less than once a day.
 pub const STALE_AFTER: Duration = Duration::from_secs(15);
+
+/// How many of its usual gaps an instrument may miss: where quotes come by chance, one gap in 20,000 is this long.
+const USUAL_GAPS: u32 = 10;
+
+/// How long an instrument may be without a quote, by its quotes so far.
+fn patience(history: &History) -> Duration {
+    let usual = history.ring.usual_gap().unwrap_or_default();
+    STALE_AFTER.max(usual.saturating_mul(USUAL_GAPS))
+}
 
 /// The state of one server, shared by all of its threads.
 #[derive(Debug)]
@@ -19,6 +29,8 @@ pub struct Market {
     pub aggregator: Aggregator,
     /// Their time.
     pub clock: Clock,
+    /// Where they come from, and which minutes that covered.
+    pub feeds: Feeds,
     started: SetOnce<()>,
     unreadable: AtomicU64,
     stopping: AtomicBool,
@@ -51,11 +63,18 @@ impl Market {
     pub fn new(aggregator: Aggregator, clock: Clock) -> Self {
         Self {
             aggregator,
+            feeds: Feeds::unwatched(clock.source()),
             clock,
             started: SetOnce::new(),
             unreadable: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
         }
+    }
+
+    /// The same market with these feeds.
+    #[must_use]
+    pub fn with_feeds(self, feeds: Feeds) -> Self {
+        Self { feeds, ..self }
     }
 
     /// How fresh `history` is now.
@@ -64,6 +83,8 @@ impl Market {
         match (age, history.ring.newest()) {
             (_, None) => Status::Never,
             (Some(age), _) if age <= STALE_AFTER => Status::Live,
+            // While the feed is up, a long pause is no news of an instrument that always pauses for long.
+            (Some(age), _) if self.feeds.are_up() && age <= patience(history) => Status::Live,
             _ => Status::Stale,
         }
     }
