@@ -10,6 +10,7 @@ pub mod api;
 pub mod clock;
 pub mod document;
 pub mod feed;
+pub mod feeds;
 pub mod http;
 pub mod json;
 pub mod market;
@@ -28,6 +29,7 @@ use tokio::sync::oneshot;
 
 use crate::api::Api;
 use crate::clock::Clock;
+use crate::feeds::Feeds;
 use crate::http::{Limits, Server};
 use crate::market::Market;
 use crate::settings::{Settings, StartChoice};
@@ -37,12 +39,17 @@ use crate::settings::{Settings, StartChoice};
 /// # Errors
 /// Where no thread can be started.
 pub async fn serve(listener: TcpListener, settings: Settings, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    serve_market(Arc::new(market(&settings)), listener, settings, shutdown).await
+}
+
+/// The empty market that `settings` ask for.
+pub fn market(settings: &Settings) -> Market {
     let market = Market::new(Aggregator::new(settings.core()), Clock::new(settings.clock_source()));
-    serve_market(Arc::new(market), listener, settings, shutdown).await
+    market.with_feeds(Feeds::new(settings))
 }
 
 /// The same out of a `market` that the caller holds as well, to see what became of each tick, or to list and record
-/// beside the feeds. It must have been made for the clock and the limits of `settings`.
+/// beside the feeds. It is one that [`market`] made of the same settings.
 ///
 /// # Errors
 /// Where no thread can be started.
@@ -55,9 +62,10 @@ pub async fn serve_market(
     if settings.start == StartChoice::Auto {
         market.start();
     }
+    let readiness = settings.readiness();
     let (stop, stopped) = oneshot::channel();
     let ingestion = spawn_ingestion(Arc::clone(&market), settings, stopped)?;
-    let server = Arc::new(Server::new(Api::new(Arc::clone(&market)), Limits::default()));
+    let server = Arc::new(Server::new(Api::new(Arc::clone(&market)).with_readiness(readiness), Limits::default()));
     let shutdown = async {
         shutdown.await;
         market.stop();

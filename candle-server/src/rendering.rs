@@ -6,8 +6,9 @@
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
+use std::time::Duration;
 
-use candle_core::{Edition, Gaps, History, Latest, Timestamp};
+use candle_core::{CoverageWindow, Edition, Gaps, History, Latest, Timestamp};
 use parking_lot::Mutex;
 use rapidhash::fast::RandomState;
 
@@ -30,6 +31,10 @@ pub struct Rendering {
     id: Box<str>,
     gaps: Gaps,
     edition: Edition,
+    /// Which minutes the feed had covered by then.
+    coverage: CoverageWindow,
+    /// How long the instrument commonly is without a quote.
+    usual_gap: Option<Duration>,
     minute: i64,
     /// How often the instrument had been viewed by then.
     views: u64,
@@ -46,7 +51,14 @@ pub struct Rendering {
 
 impl Rendering {
     /// Writes what stays of `history` as seen from `now`, while it is in `edition` there.
-    pub fn new(id: &str, history: &History, edition: Edition, gaps: Gaps, now: Timestamp) -> Self {
+    pub fn new(
+        id: &str,
+        history: &History,
+        edition: Edition,
+        gaps: Gaps,
+        now: Timestamp,
+        coverage: CoverageWindow,
+    ) -> Self {
         let mut text = Vec::with_capacity(31 * CANDLE_BYTES);
         json::instrument(&mut text, id, history.description.as_deref());
         let closed = text.len();
@@ -63,7 +75,7 @@ impl Rendering {
             if place > 0 {
                 text.push(b',');
             }
-            json::candle(&mut text, candle);
+            json::candle(&mut text, candle, coverage.of(candle.minute));
         }
         let forming = forming.unwrap_or(text.len());
         let digest = Digest::default().with(&text[..closed]).with(&text[closed..forming]);
@@ -71,6 +83,8 @@ impl Rendering {
             id: id.into(),
             gaps,
             edition,
+            coverage,
+            usual_gap: history.ring.usual_gap(),
             minute: minute.number(),
             views: history.views,
             text: text.into(),
@@ -99,7 +113,7 @@ impl Rendering {
                     if self.closed < self.forming {
                         out.push(b',');
                     }
-                    json::candle(out, candle);
+                    json::candle(out, candle, moment.coverage.of(candle.minute));
                 }
                 None => out.extend_from_slice(&self.text[self.forming..]),
             }
@@ -110,6 +124,16 @@ impl Rendering {
     /// What it stands for.
     pub const fn edition(&self) -> &Edition {
         &self.edition
+    }
+
+    /// The coverage it was written with; it stands only for that.
+    pub const fn coverage(&self) -> CoverageWindow {
+        self.coverage
+    }
+
+    /// How long the instrument commonly is without a quote, as of when this was written.
+    pub const fn usual_gap(&self) -> Option<Duration> {
+        self.usual_gap
     }
 }
 

@@ -117,12 +117,13 @@ fn obvious(market: &Market, id: &str, gaps: Gaps) -> Option<Value> {
             "openTimestamp": seconds(candle.minute.start()), "closeTimestamp": seconds(candle.minute.end()),
             "openPrice": candle.open, "highPrice": candle.high, "lowPrice": candle.low, "closePrice": candle.close,
             "volume": candle.volume, "quotes": candle.count, "state": candle.state.name(), "filled": candle.filled,
+            "coverage": market.feeds.coverage(now).of(candle.minute).name(),
         })
     });
     Some(json!({
         "id": id, "description": history.description.as_deref(), "views": history.views, "asOf": seconds(now),
         "lastQuoteTimestamp": history.last_time().map(seconds),
-        "status": market.status(&Latest::from(&history)).name(), "candles": candles.collect::<Vec<_>>(),
+        "status": market.status(&Latest::from(&history), history.ring.usual_gap()).name(), "candles": candles.collect::<Vec<_>>(),
     }))
 }
 
