@@ -4,8 +4,8 @@ use crate::time::{MICROS_PER_MINUTE, Minute, Timestamp, WINDOW_MINUTES};
 
 /// How many minutes are remembered: the window, and two for readers and writers whose `now` is not the same.
 const SPAN: i64 = 32;
-const SLOTS: usize = SPAN.unsigned_abs() as usize;
-const _: () = assert!(SPAN >= WINDOW_MINUTES + 2);
+const SLOTS: usize = 32;
+const _: () = assert!(SPAN.unsigned_abs() == SLOTS as u64 && SPAN >= WINDOW_MINUTES + 2);
 
 /// For how much of a minute the feed was up.
 ///
@@ -190,7 +190,7 @@ impl CoverageWindow {
 }
 
 /// The slot of a minute; right for negative numbers too.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the remainder is below 32")]
+#[expect(clippy::cast_possible_truncation, reason = "the remainder is below 32")]
 const fn slot(minute: Minute) -> usize {
     minute.number().rem_euclid(SPAN) as usize
 }
