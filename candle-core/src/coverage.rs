@@ -5,8 +5,7 @@ use crate::time::{MICROS_PER_MINUTE, Minute, Timestamp, WINDOW_MINUTES};
 /// How many minutes are remembered: the window, and two for readers and writers whose `now` is not the same.
 const SPAN: i64 = 32;
 const SLOTS: usize = 32;
-const _: () = assert!(SPAN.unsigned_abs() == SLOTS as u64);
-const _: () = assert!(SPAN >= WINDOW_MINUTES + 2);
+const _: () = assert!(SPAN.unsigned_abs() == SLOTS as u64 && SPAN >= WINDOW_MINUTES + 2);
 
 /// For how much of a minute the feed was up.
 ///
