@@ -42,13 +42,13 @@ impl Coverage {
 /// ```
 /// use candle_core::{Coverage, CoverageRing, Timestamp};
 ///
-/// let at = |second| Timestamp::from_seconds(second).unwrap();
+/// let at = |second: i64| Timestamp::from_seconds(second).unwrap();
 /// let mut ring = CoverageRing::default();
 /// ring.up(at(20));
 /// ring.down(at(150));
 /// ring.up(at(240));
 /// let window = ring.window(at(250));
-/// let of = |minute| window.of(at(60 * minute).minute());
+/// let of = |minute: i64| window.of(at(60 * minute).minute());
 /// assert_eq!([0, 1, 2, 3, 4].map(of), [
 ///     Coverage::Partial,
 ///     Coverage::Complete,
