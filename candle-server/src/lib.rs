@@ -2,12 +2,13 @@
 //!
 //! A tick comes down: [`feed`] reads a socket, [`message`] decodes it, the intake gives it its time and number, and
 //! [`candle_core::Aggregator`] folds it into its candle. A request comes up: [`http`] reads it, [`route`] says what it
-//! asks for, [`api`] copies that out of the [`market::Market`], and [`json`] writes it down. Ingestion has a thread and a
+//! asks for, [`api`] copies that out of the [`market::Market`], and [`json`] and [`rendering`] write it down. Ingestion has a thread and a
 //! runtime of its own, so that no reader can delay a quote.
 #![forbid(unsafe_code)]
 
 pub mod api;
 pub mod clock;
+pub mod document;
 pub mod feed;
 pub mod feeds;
 pub mod http;
@@ -15,6 +16,7 @@ pub mod json;
 pub mod market;
 pub mod message;
 pub mod problem;
+pub mod rendering;
 pub mod route;
 pub mod settings;
 
@@ -39,6 +41,20 @@ use crate::settings::{Settings, StartChoice};
 pub async fn serve(listener: TcpListener, settings: Settings, shutdown: impl Future<Output = ()>) -> io::Result<()> {
     let market = Market::new(Aggregator::new(settings.core()), Clock::new(settings.clock_source()));
     let market = Arc::new(market.with_feeds(Feeds::new(&settings)));
+    serve_market(market, listener, settings, shutdown).await
+}
+
+/// The same out of a `market` that the caller holds as well, to see what became of each tick, or to list and record
+/// beside the feeds. It must have been made for the clock, the feeds and the limits of `settings`.
+///
+/// # Errors
+/// Where no thread can be started.
+pub async fn serve_market(
+    market: Arc<Market>,
+    listener: TcpListener,
+    settings: Settings,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
     if settings.start == StartChoice::Auto {
         market.start();
     }

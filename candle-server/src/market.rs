@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use candle_core::{Aggregator, History};
+use candle_core::{Aggregator, Latest};
 use tokio::sync::SetOnce;
 
 use crate::clock::Clock;
@@ -17,9 +17,8 @@ pub const STALE_AFTER: Duration = Duration::from_secs(15);
 const USUAL_GAPS: u32 = 10;
 
 /// How long an instrument may be without a quote, by its quotes so far.
-fn patience(history: &History) -> Duration {
-    let usual = history.ring.usual_gap().unwrap_or_default();
-    STALE_AFTER.max(usual.saturating_mul(USUAL_GAPS))
+fn patience(usual_gap: Option<Duration>) -> Duration {
+    STALE_AFTER.max(usual_gap.unwrap_or_default().saturating_mul(USUAL_GAPS))
 }
 
 /// The state of one server, shared by all of its threads.
@@ -77,14 +76,14 @@ impl Market {
         Self { feeds, ..self }
     }
 
-    /// How fresh `history` is now.
-    pub fn status(&self, history: &History) -> Status {
-        let age = history.last_arrival.map(|arrival| arrival.age(self.clock.arrival()));
-        match (age, history.ring.newest()) {
+    /// How fresh an instrument is now of which this is the latest, and whose quotes usually come at this distance.
+    pub fn status(&self, latest: &Latest, usual_gap: Option<Duration>) -> Status {
+        let age = latest.last_arrival.map(|arrival| arrival.age(self.clock.arrival()));
+        match (age, latest.newest) {
             (_, None) => Status::Never,
             (Some(age), _) if age <= STALE_AFTER => Status::Live,
             // While the feed is up, a long pause is no news of an instrument that always pauses for long.
-            (Some(age), _) if self.feeds.are_up() && age <= patience(history) => Status::Live,
+            (Some(age), _) if self.feeds.are_up() && age <= patience(usual_gap) => Status::Live,
             _ => Status::Stale,
         }
     }

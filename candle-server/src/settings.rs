@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use candle_core::{Config, Prices, Rules};
+use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
@@ -12,6 +13,10 @@ use crate::api::Readiness;
 use crate::clock::Source;
 use crate::feed::lines;
 use crate::feed::url::FeedUrl;
+
+/// What `--help` says of the one setting that is no flag.
+const LOGGING: &str = "Environment:\n  CANDLE_LOG  what is logged on stderr: error, warn, info, debug, or a filter of \
+                       tracing-subscriber [default: info]";
 
 /// A price stream in, one-minute candles out over HTTP.
 ///
@@ -22,7 +27,7 @@ use crate::feed::url::FeedUrl;
 /// assert_eq!(settings.feeds[0].to_string(), "demo:");
 /// ```
 #[derive(Clone, Debug, Parser)]
-#[command(name = "candle-server", version, about, long_about = None)]
+#[command(name = "candle-server", version, about, long_about = None, after_help = LOGGING)]
 pub struct Settings {
     /// Address and port to serve HTTP on; port 0 takes any that is free.
     #[arg(long, value_name = "ADDRESS:PORT", env = "CANDLE_LISTEN", default_value = "127.0.0.1:5001")]
@@ -48,7 +53,7 @@ pub struct Settings {
     pub start: StartChoice,
 
     /// Take prices of zero and below: spreads, interest rates, power.
-    #[arg(long, env = "CANDLE_ALLOW_NON_POSITIVE")]
+    #[arg(long, env = "CANDLE_ALLOW_NON_POSITIVE", value_parser = BoolishValueParser::new())]
     pub allow_non_positive: bool,
 
     /// How long a feed may bring no quote before it counts as silent, such as 2s or 500ms. By default what its own

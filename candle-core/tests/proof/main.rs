@@ -10,7 +10,9 @@
 )]
 
 mod batch;
+mod bytes;
 mod catalogue;
+mod fuzzed;
 mod inputs;
 mod memory;
 mod merge;

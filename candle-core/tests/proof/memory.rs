@@ -45,12 +45,6 @@ fn memory_is_as_predicted_within_five_per_cent() {
 }
 
 #[test]
-#[ignore = "takes half a gigabyte and some time"]
-fn memory_of_200_000_is_as_predicted() {
-    assert_predicted_in_both_orders(200_000, Config::DEFAULT_STRIPES);
-}
-
-#[test]
 fn the_front_page_says_what_instruments_cost() {
     let megabytes = |instruments| Aggregator::memory_bytes(&Config::default(), instruments) / 1_000_000;
     let page = include_str!("../../src/lib.rs");
