@@ -120,17 +120,15 @@ impl Supervisor<'_> {
         let market = Arc::clone(&self.market);
         let feed = &self.feeds[place];
         let opening = async {
-            match opened {
-                Some(source) => Some(Ok(source)),
-                None => {
-                    market.feeds.connecting(place, market.clock.reading());
-                    let source = Source::open(feed).await;
-                    if let Some(Ok(source)) = &source {
-                        market.feeds.opened(place, source.pulses(), market.clock.reading());
-                    }
-                    source
-                }
+            if let Some(source) = opened {
+                return Some(Ok(source));
             }
+            market.feeds.connecting(place, market.clock.reading());
+            let source = Source::open(feed).await;
+            if let Some(Ok(source)) = &source {
+                market.feeds.opened(place, source.pulses(), market.clock.reading());
+            }
+            source
         };
         let mut source = match unless(orders.as_mut(), opening).await? {
             Some(Ok(source)) => source,
