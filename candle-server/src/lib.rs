@@ -11,6 +11,7 @@ pub mod clock;
 pub mod document;
 pub mod face;
 pub mod feed;
+pub mod feeds;
 pub mod http;
 pub mod json;
 pub mod market;
@@ -31,6 +32,7 @@ use tokio::sync::{oneshot, watch};
 use crate::api::Api;
 use crate::clock::Clock;
 use crate::face::{Face, Shown};
+use crate::feeds::Feeds;
 use crate::http::{Counts, Server, serve_on};
 use crate::market::Market;
 use crate::metrics::Metrics;
@@ -60,12 +62,17 @@ pub async fn serve(
     settings: Settings,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
+    serve_market(Arc::new(market(&settings)), listeners, settings, shutdown).await
+}
+
+/// The empty market that `settings` ask for.
+pub fn market(settings: &Settings) -> Market {
     let market = Market::new(Aggregator::new(settings.core()), Clock::new(settings.clock_source()));
-    serve_market(Arc::new(market), listeners, settings, shutdown).await
+    market.with_feeds(Feeds::new(settings))
 }
 
 /// The same out of a `market` that the caller holds as well, to see what became of each tick, or to list and record
-/// beside the feeds. It must have been made for the clock and the limits of `settings`.
+/// beside the feeds. It is one that [`market`] made of the same settings.
 ///
 /// # Errors
 /// Where no thread can be started.
@@ -78,10 +85,11 @@ pub async fn serve_market(
     if settings.start == StartChoice::Auto {
         market.start();
     }
+    let api = Api::new(Arc::clone(&market)).with_readiness(settings.readiness());
     let (stop, stopped) = oneshot::channel();
     let http = settings.http.clone();
     let ingestion = spawn_ingestion(Arc::clone(&market), settings, stopped)?;
-    serve_http(&market, listeners.into(), &http, shutdown).await?;
+    serve_http(&market, api, listeners.into(), &http, shutdown).await?;
     // Fails only if the feed came to its end before.
     let _ = stop.send(());
     tokio::task::spawn_blocking(move || ingestion.join()).await?.map_err(|_| io::Error::other("ingestion panicked"))
@@ -90,15 +98,15 @@ pub async fn serve_market(
 /// Serves `listeners` until `shutdown`, and notes then that the server is about to stop.
 async fn serve_http(
     market: &Arc<Market>,
+    api: Api,
     listeners: Listeners,
     settings: &HttpSettings,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let counts = Arc::new(Counts::default());
     let shown = if listeners.admin.is_some() { Shown::Public } else { Shown::All };
-    let api = Arc::new(Api::new(Arc::clone(market)));
     let metrics = Arc::new(Metrics::new(Arc::clone(market), Arc::clone(&counts)));
-    let face = Face { api, metrics, shown };
+    let face = Face { api: Arc::new(api), metrics, shown };
     let server = |shown| {
         let server = Server::new(Face { shown, ..face.clone() }, settings.limits());
         Arc::new(server.with_origins(settings.cors.clone()).with_counts(Arc::clone(&counts)))

@@ -57,6 +57,8 @@ pub enum Route<'t> {
     Live,
     /// `/readyz`: whether it should be sent requests.
     Ready,
+    /// `/feed`: how the feeds are doing.
+    Feed,
     /// `/metrics`: what was counted.
     Metrics,
     /// `/openapi.yaml`: what every route takes and answers.
@@ -84,6 +86,7 @@ impl Route<'_> {
             Self::History { .. } => "history",
             Self::Live => "livez",
             Self::Ready => "readyz",
+            Self::Feed => "feed",
             Self::Metrics => "metrics",
             Self::Description => "openapi",
         }
@@ -95,7 +98,7 @@ impl Route<'_> {
             Self::Start | Self::Listing(_) | Self::Popular | Self::History { .. } | Self::Description => {
                 Audience::Readers
             }
-            Self::Metrics => Audience::Operators,
+            Self::Feed | Self::Metrics => Audience::Operators,
             Self::Live | Self::Ready => Audience::Everyone,
         }
     }
@@ -168,6 +171,7 @@ enum Place<'t> {
     History(&'t str),
     Live,
     Ready,
+    Feed,
     Metrics,
     Description,
 }
@@ -184,6 +188,7 @@ impl<'t> Place<'t> {
             ("instruments", Some(id), None) => Some(Self::History(id)),
             ("livez", None, None) => Some(Self::Live),
             ("readyz", None, None) => Some(Self::Ready),
+            ("feed", None, None) => Some(Self::Feed),
             ("metrics", None, None) => Some(Self::Metrics),
             ("openapi.yaml", None, None) => Some(Self::Description),
             _ => None,
@@ -198,6 +203,7 @@ impl<'t> Place<'t> {
             Self::History(id) => Route::History { id: parse_id(id).map_err(Refusal::Id)?, gaps: parse_gaps(query)? },
             Self::Live => Route::Live,
             Self::Ready => Route::Ready,
+            Self::Feed => Route::Feed,
             Self::Metrics => Route::Metrics,
             Self::Description => Route::Description,
         })
