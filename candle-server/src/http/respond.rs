@@ -82,7 +82,7 @@ fn method(method: &Method) -> &'static str {
 
 fn read<A: Answer>(answer: &A, verb: Verb, route: &Route<'_>, headers: &HeaderMap) -> Response<Body> {
     let mut response = answer.answer(verb, route, headers);
-    if matches!(route, Route::Start | Route::Live | Route::Ready | Route::Metrics) {
+    if matches!(route, Route::Start | Route::Live | Route::Ready | Route::Feed | Route::Metrics) {
         insert(&mut response, header::CACHE_CONTROL, "no-store");
     }
     response

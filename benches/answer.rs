@@ -1,0 +1,102 @@
+//! What one answer costs before it goes to the socket: `cargo bench -p benches --bench answer`
+//!
+//! 50,000 instruments with 30 candles each. Beside our parts, what there is to beat: a body that lies ready.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use candle_core::{Aggregator, Gaps, Terms, Tick, Timestamp, Unlisted};
+use candle_server::api::Api;
+use candle_server::clock::{Clock, Source};
+use candle_server::http::{Answer, Verb, json};
+use candle_server::market::Market;
+use candle_server::route::Route;
+use hyper::HeaderMap;
+use hyper::header::{ACCEPT_ENCODING, HeaderValue};
+
+#[path = "common/paired.rs"]
+#[allow(dead_code, unreachable_pub, reason = "other benchmarks use the rest")]
+mod paired;
+use paired::Pairs;
+
+const INSTRUMENTS: usize = 50_000;
+const READS: usize = 20_000;
+const ROUNDS: usize = 15;
+
+fn market() -> Arc<Market> {
+    let market = Market::new(Aggregator::default(), Clock::new(Source::Feed));
+    let start = Timestamp::from_seconds(1_742_944_020).unwrap_or(Timestamp::EPOCH);
+    market.clock.restart_at(start);
+    for minute in 0..30 {
+        let now = start.saturating_add(minute * 60_000_000);
+        for id in 0..INSTRUMENTS {
+            let price = 100.0 + (id as f64 * 7.0 + minute as f64 * 13.0) % 89.0 / 8.0;
+            let terms = Terms { unlisted: Unlisted::List, arrival: market.clock.arrival(), ..Terms::from(now) };
+            let _ = market.aggregator.record(&id.to_string(), &Tick::new(now, price), terms);
+        }
+        market.clock.advance_to(now);
+    }
+    Arc::new(market)
+}
+
+/// Ids as 50,000 instruments are asked for by Zipf's law, the most asked scattered over all.
+fn zipf() -> Vec<String> {
+    let mut sums = Vec::with_capacity(INSTRUMENTS);
+    let mut sum = 0.0;
+    for n in 1..=INSTRUMENTS {
+        sum += 1.0 / n as f64;
+        sums.push(sum);
+    }
+    let mut state = 88_172_645_463_325_252_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 11) as f64 / (1_u64 << 53) as f64
+    };
+    let mut id = || sums.partition_point(|up_to| *up_to < next() * sum) * 7919 % INSTRUMENTS;
+    (0..READS).map(|_| id().to_string()).collect()
+}
+
+fn main() {
+    let market = market();
+    let api = Api::new(Arc::clone(&market));
+    let (none, mut gzip) = (HeaderMap::new(), HeaderMap::new());
+    gzip.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+    let route = |id: &str, gaps| Route::History { id: id.to_owned().into(), gaps };
+    let hot = vec![route("7919", Gaps::Filled); READS];
+    let zipf: Vec<_> = zipf().iter().map(|id| route(id, Gaps::Filled)).collect();
+    let popular = vec![Route::Popular; READS];
+    let ready = Bytes::from(vec![b'x'; 5700]);
+    let names = ["ready", "hot", "zipf", "first of the minute", "popular", "gzip"];
+    let mut pairs = Pairs::new(&names);
+    for _ in 0..ROUNDS {
+        pairs.round(|name| {
+            let (routes, headers) = match name {
+                "hot" => (&hot[..], &none),
+                "gzip" => (&hot[..READS / 20], &gzip),
+                "popular" => (&popular[..], &none),
+                _ => (&zipf[..], &none),
+            };
+            let fresh;
+            let api = if name == "first of the minute" {
+                fresh = Api::new(Arc::clone(&market));
+                &fresh
+            } else {
+                &api
+            };
+            Pairs::clock(routes.len(), || {
+                for route in routes {
+                    if name == "ready" {
+                        drop(black_box(json(ready.clone())));
+                    } else {
+                        drop(black_box(api.answer(Verb::Get, route, headers)));
+                    }
+                }
+            })
+        });
+    }
+    println!("| answer | ns, median |\n|---|---|");
+    names.iter().for_each(|name| println!("| {name} | {:.0} |", pairs.time(name)));
+}
