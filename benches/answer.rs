@@ -16,7 +16,7 @@ use hyper::HeaderMap;
 use hyper::header::{ACCEPT_ENCODING, HeaderValue};
 
 #[path = "common/paired.rs"]
-#[allow(dead_code, unreachable_pub, reason = "other benchmarks use the rest")]
+#[allow(dead_code, unreachable_pub, unused_imports, reason = "other benchmarks use the rest")]
 mod paired;
 use paired::Pairs;
 

@@ -8,7 +8,7 @@ use candle_server::message::{Message, decode};
 use serde::Deserialize;
 
 #[path = "common/paired.rs"]
-#[allow(dead_code, unreachable_pub, reason = "other benchmarks use the rest")]
+#[allow(dead_code, unreachable_pub, unused_imports, reason = "other benchmarks use the rest")]
 mod paired;
 use paired::Pairs;
 

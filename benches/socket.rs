@@ -15,7 +15,7 @@ use candle_server::market::Market;
 use tokio_tungstenite::tungstenite;
 
 #[path = "common/paired.rs"]
-#[allow(dead_code, unreachable_pub, reason = "other benchmarks use the rest")]
+#[allow(dead_code, unreachable_pub, unused_imports, reason = "other benchmarks use the rest")]
 mod paired;
 use paired::median;
 
