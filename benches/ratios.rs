@@ -3,12 +3,12 @@
 //! `cargo bench --bench ratios [-- SECTION...]` with any of: ingest large threads series read top batches
 
 use std::hint::black_box;
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use benches::common::{
-    Feed, PASS, Pairs, Skew, aggregator, handles, median, record_batches, record_by_handle, record_by_id,
+    Feed, PASS, Pairs, Skew, aggregator, at_once, filled, handles, median, record_batches, record_by_handle,
+    record_by_id,
 };
 use benches::rivals::{Bound, DashMapOwnLayout, DashMapOwnLayoutSip, DashMapRing, MutexHashMap};
 use candle_core::{Aggregator, Config, Tick};
@@ -73,7 +73,8 @@ fn bound_pass(bound: &mut Bound, places: &[u32], quotes: &[(&str, Tick)]) {
 /// 50 k instruments, uniform, one thread, against every rival.
 fn ingest() {
     let mut feed = Feed::new(50_000, Skew::Uniform, 1);
-    let ours = aggregator(&feed, Config::DEFAULT_STRIPES);
+    // One for each way, so that every one of them gets its ticks in order.
+    let [ours, by_id, by_batch] = [(); 3].map(|()| aggregator(&feed, Config::DEFAULT_STRIPES));
     let handles = handles(&ours, &feed.quotes);
     let mut bound = Bound::new(feed.ids.len());
     let ring = DashMapRing::new(&feed.ids);
@@ -92,8 +93,8 @@ fn ingest() {
             Pairs::clock(PASS, || match name {
                 "bound" => bound_pass(&mut bound, &feed.places, quotes),
                 "handle" => record_by_handle(&ours, &handles, quotes),
-                "id" => record_by_id(&ours, quotes),
-                "batch" => record_batches(&ours, quotes, BATCH),
+                "id" => record_by_id(&by_id, quotes),
+                "batch" => record_batches(&by_batch, quotes, BATCH),
                 "layout" => one_by_one(quotes, |id, tick| layout.record(id, tick)),
                 "layout sip" => one_by_one(quotes, |id, tick| layout_sip.record(id, tick)),
                 "ring" => one_by_one(quotes, |id, tick| ring.record(id, tick)),
@@ -104,8 +105,7 @@ fn ingest() {
             })
         });
     }
-    let times: Vec<String> = names.iter().map(|name| format!("{name} {:.1}", pairs.time(name))).collect();
-    note(&format!("50 k uniform, 1 thread, ns a tick: {}", times.join(", ")));
+    note(&format!("50 k uniform, 1 thread, ns a tick: {}", pairs.times(names)));
     at_most("by handle / bound", pairs.ratio("handle", "bound"), 1.8);
     at_least("`DashMap` of rings / by handle", pairs.ratio("ring", "handle"), 18.0);
     at_least("`DashMap` of rings / by id", pairs.ratio("ring", "id"), 5.0);
@@ -122,7 +122,6 @@ fn ingest() {
 /// Batches of other lengths: what a live feed has.
 fn batches() {
     let mut feed = Feed::new(50_000, Skew::Uniform, 2);
-    let ours = aggregator(&feed, Config::DEFAULT_STRIPES);
     let lens = [
         ("1", 1),
         ("4", 4),
@@ -136,13 +135,15 @@ fn batches() {
     ];
     let mut names = vec!["id"];
     names.extend(lens.map(|(name, _)| name));
+    let by_id = aggregator(&feed, Config::DEFAULT_STRIPES);
+    let by_len = lens.map(|_| aggregator(&feed, Config::DEFAULT_STRIPES));
     let mut pairs = Pairs::new(&names);
     for _ in 0..ROUNDS {
         feed.advance();
         pairs.round(|name| {
-            Pairs::clock(PASS, || match lens.iter().find(|(known, _)| *known == name) {
-                Some((_, len)) => record_batches(&ours, &feed.quotes, *len),
-                None => record_by_id(&ours, &feed.quotes),
+            Pairs::clock(PASS, || match lens.iter().position(|(known, _)| *known == name) {
+                Some(place) => record_batches(&by_len[place], &feed.quotes, lens[place].1),
+                None => record_by_id(&by_id, &feed.quotes),
             })
         });
     }
@@ -151,79 +152,68 @@ fn batches() {
     }
 }
 
-/// Growth from 50 k to 1 M instruments, and the rivals there.
+/// 1 M instruments: batches against the rivals, then how each way grows. One after the other, to fit 16 GiB.
 fn large() {
-    let mut small = Feed::new(50_000, Skew::Uniform, 3);
     let mut feed = Feed::new(1_000_000, Skew::Uniform, 3);
-    let (ours_small, ours) = (aggregator(&small, Config::DEFAULT_STRIPES), aggregator(&feed, Config::DEFAULT_STRIPES));
-    let handles_small = handles(&ours_small, &small.quotes);
-    let handles = handles(&ours, &feed.quotes);
-    let (mut bound_small, mut bound) = (Bound::new(small.ids.len()), Bound::new(feed.ids.len()));
+    large_rivals(&mut feed);
+    growth(&mut feed);
+}
+
+fn large_rivals(feed: &mut Feed) {
+    let ours = aggregator(feed, Config::DEFAULT_STRIPES);
+    let mut bound = Bound::new(feed.ids.len());
     let ring = DashMapRing::new(&feed.ids);
     let layout = DashMapOwnLayout::new(&feed.ids);
-    let mut pairs = Pairs::new(&[
-        "bound 50k",
-        "bound",
-        "handle 50k",
-        "handle",
-        "id 50k",
-        "id",
-        "batch 50k",
-        "batch",
-        "layout",
-        "ring",
-    ]);
+    let names = ["bound", "batch", "layout", "ring"];
+    let mut pairs = Pairs::new(&names);
+    for _ in 0..ROUNDS {
+        feed.advance();
+        pairs.round(|name| {
+            Pairs::clock(PASS, || match name {
+                "bound" => bound_pass(&mut bound, &feed.places, &feed.quotes),
+                "batch" => record_batches(&ours, &feed.quotes, BATCH),
+                "layout" => one_by_one(&feed.quotes, |id, tick| layout.record(id, tick)),
+                _ => one_by_one(&feed.quotes, |id, tick| ring.record(id, tick)),
+            })
+        });
+    }
+    note(&format!("1 M uniform, 1 thread, ns a tick: {}", pairs.times(&names)));
+    at_least("1 M: `DashMap` of rings / batch", pairs.ratio("ring", "batch"), 12.0);
+    at_least("1 M: `DashMap`, our layout, foldhash / batch", pairs.ratio("layout", "batch"), 2.0);
+    at_most("1 M: batch / bound", pairs.ratio("batch", "bound"), 2.5);
+}
+
+fn growth(feed: &mut Feed) {
+    let mut small = Feed::new(50_000, Skew::Uniform, 3);
+    let few = [(); 3].map(|()| aggregator(&small, Config::DEFAULT_STRIPES));
+    let many = [(); 3].map(|()| aggregator(feed, Config::DEFAULT_STRIPES));
+    let (few_handles, many_handles) = (handles(&few[0], &small.quotes), handles(&many[0], &feed.quotes));
+    let (mut few_bound, mut bound) = (Bound::new(small.ids.len()), Bound::new(feed.ids.len()));
+    let names = ["bound 50k", "bound", "handle 50k", "handle", "id 50k", "id", "batch 50k", "batch"];
+    let mut pairs = Pairs::new(&names);
     for _ in 0..ROUNDS {
         small.advance();
         feed.advance();
         pairs.round(|name| {
             Pairs::clock(PASS, || match name {
-                "bound 50k" => bound_pass(&mut bound_small, &small.places, &small.quotes),
+                "bound 50k" => bound_pass(&mut few_bound, &small.places, &small.quotes),
                 "bound" => bound_pass(&mut bound, &feed.places, &feed.quotes),
-                "handle 50k" => record_by_handle(&ours_small, &handles_small, &small.quotes),
-                "handle" => record_by_handle(&ours, &handles, &feed.quotes),
-                "id 50k" => record_by_id(&ours_small, &small.quotes),
-                "id" => record_by_id(&ours, &feed.quotes),
-                "batch 50k" => record_batches(&ours_small, &small.quotes, BATCH),
-                "batch" => record_batches(&ours, &feed.quotes, BATCH),
-                "layout" => one_by_one(&feed.quotes, |id, tick| layout.record(id, tick)),
-                "ring" => one_by_one(&feed.quotes, |id, tick| ring.record(id, tick)),
-                _ => unreachable!("a contender of this section"),
+                "handle 50k" => record_by_handle(&few[0], &few_handles, &small.quotes),
+                "handle" => record_by_handle(&many[0], &many_handles, &feed.quotes),
+                "id 50k" => record_by_id(&few[1], &small.quotes),
+                "id" => record_by_id(&many[1], &feed.quotes),
+                "batch 50k" => record_batches(&few[2], &small.quotes, BATCH),
+                _ => record_batches(&many[2], &feed.quotes, BATCH),
             })
         });
     }
-    let times: Vec<String> = ["bound", "handle", "id", "batch", "layout", "ring"]
-        .map(|name| format!("{name} {:.1}", pairs.time(name)))
-        .into();
-    note(&format!("1 M uniform, 1 thread, ns a tick: {}", times.join(", ")));
-    at_least("1 M: `DashMap` of rings / batch", pairs.ratio("ring", "batch"), 12.0);
-    at_least("1 M: `DashMap`, our layout, foldhash / batch", pairs.ratio("layout", "batch"), 2.0);
-    at_most("1 M: batch / bound", pairs.ratio("batch", "bound"), 2.5);
+    note(&format!("growth, ns a tick: {}", pairs.times(&names)));
     for (what, large, small) in
         [("by handle", "handle", "handle 50k"), ("by id", "id", "id 50k"), ("batch", "batch", "batch 50k")]
     {
         let growth = pairs.figure([large, small, "bound", "bound 50k"], |[l, s, bl, bs]| (l / s) / (bl / bs));
         at_most(&format!("growth 50 k to 1 M, {what} / bound's growth"), growth, 1.2);
     }
-}
-
-/// Runs `half(0)` and `half(1)` on a thread each, and gives the time from the start of both to the end of the later.
-fn on_two_threads(half: impl Fn(usize) + Sync) -> Duration {
-    let barrier = Barrier::new(3);
-    std::thread::scope(|scope| {
-        for number in 0..2 {
-            let (barrier, half) = (&barrier, &half);
-            scope.spawn(move || {
-                barrier.wait();
-                half(number);
-                barrier.wait();
-            });
-        }
-        barrier.wait();
-        let start = Instant::now();
-        barrier.wait();
-        start.elapsed()
-    })
 }
 
 /// How two writers scale: each has half of the ticks, the bound half of the instruments too.
@@ -233,7 +223,7 @@ fn threads() {
 }
 
 fn threads_with(label: &str, skew: Skew) {
-    const REPEAT: usize = 8;
+    const REPEAT: usize = 3;
     let mut feeds = [Feed::new(50_000, skew, 4), Feed::new(50_000, skew, 5)];
     let ours = aggregator(&feeds[0], Config::DEFAULT_STRIPES);
     let handles = [handles(&ours, &feeds[0].quotes), handles(&ours, &feeds[1].quotes)];
@@ -265,7 +255,7 @@ fn threads_with(label: &str, skew: Skew) {
                 }
             };
             if threads == "2" {
-                on_two_threads(half).as_secs_f64()
+                at_once(2, half).as_secs_f64()
             } else {
                 let start = Instant::now();
                 half(0);
@@ -302,7 +292,7 @@ fn series() {
                 "ours" => {
                     let judge = Rules::default().at(Feed::now(&feed.quotes));
                     for (_, tick) in &feed.quotes {
-                        let _ = black_box(ours.record(tick, &judge));
+                        let _ = ours.record(tick, &judge);
                     }
                 }
                 "ohlc" => feed.quotes.iter().for_each(|(_, tick)| ohlc.record(tick)),
@@ -311,8 +301,7 @@ fn series() {
         });
         black_box((&ours, &ohlc, &ohlcv));
     }
-    let times = ["ours", "ohlc", "ohlcv"].map(|name| format!("{name} {:.2}", pairs.time(name))).join(", ");
-    note(&format!("one series, ns a tick: {times}"));
+    note(&format!("one series, ns a tick: {}", pairs.times(&["ours", "ohlc", "ohlcv"])));
     at_least("one series: `trade_aggregation` OHLC / ours", pairs.ratio("ohlc", "ours"), 1.0);
     at_least("one series: the same with volume and count / ours", pairs.ratio("ohlcv", "ours"), 1.0);
 }
@@ -322,22 +311,10 @@ fn series() {
     note("one series: with --features rivals-agpl");
 }
 
-/// An aggregator whose rings are full.
-fn filled(feed: &mut Feed) -> Aggregator {
-    let ours = aggregator(feed, Config::DEFAULT_STRIPES);
-    for minute in 0..31 {
-        for (n, id) in feed.ids.iter().enumerate() {
-            let at = candle_core::Minute::EPOCH.saturating_add(minute - 31).start();
-            let _ = ours.record(id, &Tick::new(at, 100.0 + (n % 7) as f64), at);
-        }
-    }
-    ours
-}
-
 /// What a view costs beside its read, and what readers and writers cost each other.
 fn read() {
     let mut feed = Feed::new(50_000, Skew::Uniform, 7);
-    let ours = filled(&mut feed);
+    let ours = filled(&feed);
     let mut pairs = Pairs::new(&["history", "view", "hit", "resolve"]);
     let some = &feed.quotes[..20_000];
     for _ in 0..3 * ROUNDS {
@@ -345,13 +322,12 @@ fn read() {
             Pairs::clock(some.len(), || match name {
                 "history" => one_by_one(some, |id, _| drop(black_box(ours.history(id)))),
                 "view" => one_by_one(some, |id, _| drop(black_box(ours.view(id)))),
-                "hit" => one_by_one(some, |id, _| drop(black_box(ours.hit(id)))),
-                _ => one_by_one(some, |id, _| drop(black_box(ours.resolve(id)))),
+                "hit" => one_by_one(some, |id, _| _ = black_box(ours.hit(id))),
+                _ => one_by_one(some, |id, _| _ = black_box(ours.resolve(id))),
             })
         });
     }
-    let times = ["history", "view", "hit", "resolve"].map(|name| format!("{name} {:.1}", pairs.time(name))).join(", ");
-    note(&format!("50 k uniform, full rings, ns a call: {times}"));
+    note(&format!("50 k uniform, full rings, ns a call: {}", pairs.times(&["history", "view", "hit", "resolve"])));
     at_most("a view on top of its read, ns", pairs.figure(["view", "history"], |[view, read]| view - read), 5.0);
     at_most("a hit on top of a look-up, ns", pairs.figure(["hit", "resolve"], |[hit, read]| hit - read), 5.0);
     under_writers(&mut feed, &ours);
@@ -413,7 +389,7 @@ fn top() {
     let feeds = [Feed::new(50_000, Skew::Zipf, 8), Feed::new(1_000_000, Skew::Zipf, 8)];
     let ours = feeds.each_ref().map(|feed| aggregator(feed, Config::DEFAULT_STRIPES));
     for (ours, feed) in ours.iter().zip(&feeds) {
-        one_by_one(&feed.quotes, |id, _| drop(black_box(ours.hit(id))));
+        one_by_one(&feed.quotes, |id, _| _ = black_box(ours.hit(id)));
     }
     let mut pairs = Pairs::new(&["50k", "1M"]);
     let mut found = Vec::with_capacity(10);

@@ -1,5 +1,7 @@
 //! Ticks of a seed, as a feed's buffer holds them.
 
+use std::time::{Duration, Instant};
+
 use candle_core::{Tick, Timestamp};
 
 use super::prng::Prng;
@@ -26,7 +28,7 @@ pub struct Feed {
     pub places: Vec<u32>,
     /// The ticks, by id.
     pub quotes: Vec<(&'static str, Tick)>,
-    passes: i64,
+    passes: u64,
 }
 
 impl Feed {
@@ -35,18 +37,26 @@ impl Feed {
     /// # Panics
     /// When asked for no instruments, or for 2^32 and more.
     pub fn new(instruments: usize, skew: Skew, seed: u64) -> Self {
+        Self::of(PASS, instruments, skew, seed)
+    }
+
+    /// A feed of so many ticks.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    pub fn of(ticks: usize, instruments: usize, skew: Skew, seed: u64) -> Self {
         let ids: Vec<String> = (0..instruments).map(id).collect();
         let mut prng = Prng::new(seed);
         let places: Vec<u32> = match skew {
-            Skew::Uniform => (0..PASS).map(|_| place(prng.below(instruments as u64))).collect(),
-            Skew::Zipf => zipf(instruments, &mut prng),
+            Skew::Uniform => (0..ticks).map(|_| place(prng.below(instruments as u64))).collect(),
+            Skew::Zipf => zipf(ticks, instruments, &mut prng),
         };
-        let mut text = String::with_capacity(PASS * 12);
-        places.iter().for_each(|place| text.push_str(&ids[*place as usize]));
+        let mut text = String::with_capacity(ticks * 12);
+        text.extend(places.iter().map(|place| ids[*place as usize].as_str()));
         // A benchmark's input lives as long as its process.
         let text: &'static str = text.leak();
         let start = Timestamp::EPOCH;
-        let quotes = (0..PASS)
+        let quotes = (0..ticks)
             .map(|n| (&text[n * 12..(n + 1) * 12], Tick::new(start, 100.0 + prng.unit()).with_size(prng.unit())))
             .collect();
         let mut feed = Self { ids, places, quotes, passes: 0 };
@@ -56,13 +66,24 @@ impl Feed {
 
     /// Moves all ticks to the next pass: later in time, still in order. An instrument has 120 a minute on average.
     pub fn advance(&mut self) {
-        let first = self.passes * PASS as i64;
+        let first = self.passes * self.quotes.len() as u64;
         self.passes += 1;
-        let instruments = self.ids.len() as i64;
+        let instruments = self.ids.len() as u64;
         for (n, (_, tick)) in (first..).zip(&mut self.quotes) {
-            tick.time = Timestamp::EPOCH.saturating_add(n * 500_000 / instruments);
-            tick.seq = n.unsigned_abs();
+            tick.time = Timestamp::EPOCH.saturating_add((n * 500_000 / instruments).cast_signed());
+            tick.seq = n;
         }
+    }
+
+    /// How long so many passes take by `pass`, each later in time than the one before.
+    pub fn time(&mut self, passes: u64, mut pass: impl FnMut(&Self)) -> Duration {
+        let timed = |_| {
+            self.advance();
+            let start = Instant::now();
+            pass(self);
+            start.elapsed()
+        };
+        (0..passes).map(timed).sum()
     }
 
     /// When the last tick of these happened: what "now" is for all of them.
@@ -81,7 +102,7 @@ fn id(n: usize) -> String {
     format!("{:02X}{mixed:06X}{:04X}", n >> 16, n & 0xFFFF)
 }
 
-fn zipf(instruments: usize, prng: &mut Prng) -> Vec<u32> {
+fn zipf(ticks: usize, instruments: usize, prng: &mut Prng) -> Vec<u32> {
     let mut sum = 0.0;
     let cumulated: Vec<f64> = (1..=instruments)
         .map(|rank| {
@@ -94,7 +115,7 @@ fn zipf(instruments: usize, prng: &mut Prng) -> Vec<u32> {
     for n in (1..instruments).rev() {
         dealt.swap(n, place(prng.below(n as u64 + 1)) as usize);
     }
-    (0..PASS)
+    (0..ticks)
         .map(|_| {
             let point = prng.unit() * sum;
             dealt[cumulated.partition_point(|sum| *sum < point).min(instruments - 1)]

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use candle_core::{Aggregator, Config, Handle, Tick};
+use candle_core::{Aggregator, Config, Handle, Minute, Tick};
 
 use super::feed::Feed;
 
@@ -32,22 +32,26 @@ pub fn handles(aggregator: &Aggregator, quotes: &[(&str, Tick)]) -> Vec<Handle> 
 
 /// Records ticks one by one, by string id.
 pub fn record_by_id(aggregator: &Aggregator, quotes: &[(&str, Tick)]) {
+    let mut accepted = 0;
     for span in quotes.chunks(SPAN) {
         let now = Feed::now(span);
         for (id, tick) in span {
-            let _ = black_box(aggregator.record(id, tick, now));
+            accepted += u64::from(aggregator.record(id, tick, now).is_accepted());
         }
     }
+    black_box(accepted);
 }
 
 /// Records ticks one by one, by handle.
 pub fn record_by_handle(aggregator: &Aggregator, handles: &[Handle], quotes: &[(&str, Tick)]) {
+    let mut accepted = 0;
     for (handles, span) in handles.chunks(SPAN).zip(quotes.chunks(SPAN)) {
         let now = Feed::now(span);
         for (handle, (_, tick)) in handles.iter().zip(span) {
-            let _ = black_box(aggregator.record_at(*handle, tick, now));
+            accepted += u64::from(aggregator.record_at(*handle, tick, now).is_accepted());
         }
     }
+    black_box(accepted);
 }
 
 /// Records ticks in batches of `len`, by string id.
@@ -55,4 +59,16 @@ pub fn record_batches(aggregator: &Aggregator, quotes: &[(&str, Tick)], len: usi
     for batch in quotes.chunks(len) {
         black_box(aggregator.record_batch(batch, Feed::now(batch)));
     }
+}
+
+/// An aggregator that lists every instrument of `feed`, with 31 minutes of candles each.
+pub fn filled(feed: &Feed) -> Aggregator {
+    let ours = aggregator(feed, Config::DEFAULT_STRIPES);
+    for minute in -31..0 {
+        let at = Minute::EPOCH.saturating_add(minute).start();
+        for (n, id) in feed.ids.iter().enumerate() {
+            let _ = ours.record(id, &Tick::new(at, 100.0 + (n % 7) as f64), at);
+        }
+    }
+    ours
 }

@@ -1,5 +1,6 @@
 //! Contenders timed in turn, round by round, so that a machine that drifts favours none of them.
 
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 /// What each contender took in each round.
@@ -36,6 +37,11 @@ impl Pairs {
         median(self.rounds.iter().map(|row| row[place]).collect())
     }
 
+    /// The median times of these contenders, for a note.
+    pub fn times(&self, names: &[&str]) -> String {
+        names.iter().map(|name| format!("{name} {:.1}", self.time(name))).collect::<Vec<_>>().join(", ")
+    }
+
     /// The median over rounds of how many times as long as `b` the contender `a` took.
     pub fn ratio(&self, a: &str, b: &str) -> f64 {
         let (a, b) = (self.place(a), self.place(b));
@@ -62,6 +68,25 @@ impl Pairs {
 
 fn nanos(time: Duration) -> f64 {
     time.as_secs_f64() * 1e9
+}
+
+/// Runs `work(0)`, `work(1)`, ... on a thread each, and gives the time from the start of all to the end of the last.
+pub fn at_once(threads: usize, work: impl Fn(usize) + Sync) -> Duration {
+    let barrier = Barrier::new(threads + 1);
+    std::thread::scope(|scope| {
+        for number in 0..threads {
+            let (barrier, work) = (&barrier, &work);
+            scope.spawn(move || {
+                barrier.wait();
+                work(number);
+                barrier.wait();
+            });
+        }
+        barrier.wait();
+        let start = Instant::now();
+        barrier.wait();
+        start.elapsed()
+    })
 }
 
 /// The median; of an even number the upper one of the two.

@@ -1,7 +1,7 @@
 //! A pinned generator, so that a seed means the same ticks for ever and in any language.
 
-/// SplitMix64: the `n`-th number is a function of the seed and `n` alone, so a vectorised twin is a few lines (see
-/// `duckdb.py`).
+/// `SplitMix64`: the `n`-th number is a function of the seed and `n` alone, so a vectorised twin is a few lines (see
+/// `duckdb_group_by.py`).
 #[derive(Clone, Copy, Debug)]
 pub struct Prng(u64);
 

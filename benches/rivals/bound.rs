@@ -8,7 +8,7 @@ use super::bar::{Bar, Ring, minute_of};
 #[derive(Debug)]
 pub struct Bound {
     newest: Vec<Slot>,
-    closed: Vec<Box<Ring>>,
+    closed: Vec<Ring>,
 }
 
 /// One cache line.
@@ -19,7 +19,7 @@ struct Slot(Bar);
 impl Bound {
     /// Room for this many instruments.
     pub fn new(instruments: usize) -> Self {
-        Self { newest: vec![Slot::default(); instruments], closed: vec![Box::default(); instruments] }
+        Self { newest: vec![Slot::default(); instruments], closed: vec![Ring::default(); instruments] }
     }
 
     /// Folds a tick of the instrument at `place` in.
