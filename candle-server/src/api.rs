@@ -1,15 +1,20 @@
 //! What each route answers.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use candle_core::{Gaps, Popular};
+use futures_util::stream;
+use hyper::header::{self, HeaderValue};
 use hyper::{HeaderMap, Response};
 
 use crate::http::{self, Answer, Body, Verb};
 use crate::json::{self, Moment};
 use crate::market::Market;
 use crate::problem::Problem;
-use crate::route::{Page, Route};
+use crate::route::{Form, Format, Page, Route};
+use crate::streams::{NotOpened, Streams};
+use crate::{lightweight, sse};
 
 /// How many of the most viewed instruments are shown.
 const POPULAR: usize = 10;
@@ -18,18 +23,20 @@ const POPULAR: usize = 10;
 const STARTED: &str = "\"Aggregator thread is started...\"";
 
 /// The answers, out of one market.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Api {
     market: Arc<Market>,
+    streams: Streams,
 }
 
 impl Answer for Api {
-    fn answer(&self, verb: Verb, route: &Route<'_>, _: &HeaderMap) -> Response<Body> {
+    fn answer(&self, verb: Verb, route: &Route<'_>, headers: &HeaderMap) -> Response<Body> {
         match route {
             Route::Start => self.start(verb),
             Route::Listing(page) => self.listing(page),
             Route::Popular => self.popular(),
-            Route::History { id, gaps } => self.history(verb, id, *gaps),
+            Route::History { id, form } => self.history(verb, id, *form),
+            Route::Stream { ids, form } => self.stream(verb, ids, *form, headers),
             Route::Live => http::json("{\"status\":\"live\"}"),
             Route::Ready => self.ready(),
         }
@@ -37,9 +44,9 @@ impl Answer for Api {
 }
 
 impl Api {
-    /// The answers out of `market`.
-    pub const fn new(market: Arc<Market>) -> Self {
-        Self { market }
+    /// The answers out of `market`, with at most `most_streams` streams open at a time.
+    pub fn new(market: Arc<Market>, most_streams: usize) -> Self {
+        Self { streams: Streams::new(Arc::clone(&market), most_streams), market }
     }
 
     fn start(&self, verb: Verb) -> Response<Body> {
@@ -49,7 +56,7 @@ impl Api {
         http::json(STARTED)
     }
 
-    fn history(&self, verb: Verb, id: &str, gaps: Gaps) -> Response<Body> {
+    fn history(&self, verb: Verb, id: &str, form: Form) -> Response<Body> {
         let aggregator = &self.market.aggregator;
         let read = match verb {
             Verb::Get => aggregator.view(id),
@@ -60,8 +67,30 @@ impl Api {
         };
         let moment = Moment { now: self.market.clock.now(), status: self.market.status(&history) };
         let mut body = Vec::new();
-        json::history(&mut body, id, &history, gaps, moment);
+        match form.format {
+            Format::Full => json::history(&mut body, id, &history, form.gaps, moment),
+            Format::Lightweight => lightweight::history(&mut body, &history, form.gaps, moment.now),
+        }
         http::json(body)
+    }
+
+    fn stream(&self, verb: Verb, ids: &[Cow<'_, str>], form: Form, headers: &HeaderMap) -> Response<Body> {
+        let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(sse::last_event);
+        let events = match self.streams.open(ids, form, last) {
+            Ok(events) => events,
+            Err(error @ NotOpened::Unlisted) => return http::problem(Problem::UnknownInstrument, &error.to_string()),
+            Err(error @ NotOpened::Full { .. }) => return http::problem(Problem::TooManyStreams, &error.to_string()),
+        };
+        let mut response = Response::new(match verb {
+            Verb::Get => Body::events(events),
+            Verb::Head => Body::events(stream::empty()),
+        });
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(sse::MEDIA_TYPE));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
+        // Asks nginx, and what follows its custom, not to hold events back.
+        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+        response
     }
 
     fn popular(&self) -> Response<Body> {

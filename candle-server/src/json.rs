@@ -25,6 +25,26 @@ pub fn history(out: &mut Vec<u8>, id: &str, history: &History, gaps: Gaps, momen
     string(out, id);
     out.extend_from_slice(b",\"description\":");
     optional(out, history.description.as_deref(), string);
+    facts(out, history, moment);
+    out.extend_from_slice(b",\"candles\":");
+    array(out, history.candles(moment.now, gaps), candle);
+    out.push(b'}');
+}
+
+/// Appends what changed in a history: the facts around its candles, and the one that is new or not what it was.
+pub fn change(out: &mut Vec<u8>, id: &str, history: &History, moment: Moment, changed: Option<WindowCandle>) {
+    out.extend_from_slice(b"{\"id\":");
+    string(out, id);
+    facts(out, history, moment);
+    if let Some(changed) = changed {
+        out.extend_from_slice(b",\"candle\":");
+        candle(out, changed);
+    }
+    out.push(b'}');
+}
+
+/// Appends the members of a history that change with its candles.
+fn facts(out: &mut Vec<u8>, history: &History, moment: Moment) {
     out.extend_from_slice(b",\"views\":");
     integer(out, history.views);
     out.extend_from_slice(b",\"asOf\":");
@@ -33,9 +53,6 @@ pub fn history(out: &mut Vec<u8>, id: &str, history: &History, gaps: Gaps, momen
     optional(out, history.last_time(), seconds);
     out.extend_from_slice(b",\"status\":");
     string(out, moment.status.name());
-    out.extend_from_slice(b",\"candles\":");
-    array(out, history.candles(moment.now, gaps), candle);
-    out.push(b'}');
 }
 
 fn candle(out: &mut Vec<u8>, candle: WindowCandle) {
@@ -109,12 +126,12 @@ pub fn string(out: &mut Vec<u8>, text: &str) {
     let _ = serde_json::to_writer(out, text);
 }
 
-fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
+pub(crate) fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// Appends the shortest decimal that reads back as the same finite number, whole ones without a fraction.
-fn number(out: &mut Vec<u8>, value: f64) {
+pub(crate) fn number(out: &mut Vec<u8>, value: f64) {
     /// Above it the shortest form has an exponent, and integers are no longer exact.
     const WHOLE: f64 = 1e15;
     if value.trunc() == value && value.abs() < WHOLE {
@@ -126,7 +143,7 @@ fn number(out: &mut Vec<u8>, value: f64) {
 }
 
 /// Appends a time as seconds since the epoch, to the microsecond.
-fn seconds(out: &mut Vec<u8>, at: Timestamp) {
+pub(crate) fn seconds(out: &mut Vec<u8>, at: Timestamp) {
     const MICROS: u64 = 1_000_000;
     let micros = at.as_micros();
     if micros < 0 {

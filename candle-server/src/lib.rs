@@ -11,11 +11,15 @@ pub mod clock;
 pub mod feed;
 pub mod http;
 pub mod json;
+pub mod lightweight;
 pub mod market;
 pub mod message;
 pub mod problem;
 pub mod route;
 pub mod settings;
+pub mod sse;
+pub mod streams;
+pub mod watch;
 
 use std::io;
 use std::sync::Arc;
@@ -39,9 +43,10 @@ pub async fn serve(listener: TcpListener, settings: Settings, shutdown: impl Fut
     if settings.start == StartChoice::Auto {
         market.start();
     }
+    let most_streams = settings.max_streams;
     let (stop, stopped) = oneshot::channel();
     let ingestion = spawn_ingestion(Arc::clone(&market), settings, stopped)?;
-    let server = Arc::new(Server::new(Api::new(Arc::clone(&market)), Limits::default()));
+    let server = Arc::new(Server::new(Api::new(Arc::clone(&market), most_streams), Limits::default()));
     let shutdown = async {
         shutdown.await;
         market.stop();

@@ -11,6 +11,9 @@ use crate::clock::Source;
 use crate::feed::lines;
 use crate::feed::url::FeedUrl;
 
+/// Streams open at once unless told otherwise: half of the connections, so that plain reads always find one.
+const DEFAULT_MAX_STREAMS: usize = 5000;
+
 /// A price stream in, one-minute candles out over HTTP.
 ///
 /// ```
@@ -53,6 +56,10 @@ pub struct Settings {
     #[arg(long, value_name = "NUMBER", env = "CANDLE_MAX_INSTRUMENTS", default_value_t = Config::DEFAULT_MAX_INSTRUMENTS,
           value_parser = instruments)]
     pub max_instruments: usize,
+
+    /// How many streams of events may be open at a time, about 30 KB of memory each.
+    #[arg(long, value_name = "NUMBER", env = "CANDLE_MAX_STREAMS", default_value_t = DEFAULT_MAX_STREAMS)]
+    pub max_streams: usize,
 }
 
 /// Whose time candles run on.
