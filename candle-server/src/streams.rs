@@ -142,3 +142,83 @@ impl Client {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Aggregator, Tick};
+    use futures_util::StreamExt;
+
+    use super::*;
+    use crate::clock::{Clock, Source};
+
+    fn streams(most: usize) -> Streams {
+        let market = Market::new(Aggregator::default(), Clock::new(Source::Feed));
+        market.aggregator.list("a", None).unwrap();
+        market.aggregator.list("b", None).unwrap();
+        Streams::new(Arc::new(market), most)
+    }
+
+    fn tick(streams: &Streams, id: &str, price: f64) {
+        let now = streams.market.clock.now();
+        assert!(streams.market.aggregator.record(id, &Tick::new(now, price), now).is_accepted());
+    }
+
+    fn open(streams: &Streams, ids: &[&str]) -> Result<std::pin::Pin<Box<dyn Stream<Item = Bytes>>>, NotOpened> {
+        let ids: Vec<Cow<'_, str>> = ids.iter().map(|id| Cow::Borrowed(*id)).collect();
+        Ok(Box::pin(streams.open(&ids, Form::default(), None)?))
+    }
+
+    async fn next(stream: &mut (impl Stream<Item = Bytes> + Unpin)) -> (Duration, String) {
+        let begun = Instant::now();
+        let part = stream.next().await.unwrap();
+        (begun.elapsed(), String::from_utf8(part.to_vec()).unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn changes_come_four_times_a_second_and_silence_is_broken_by_comments() {
+        let streams = streams(1);
+        let mut stream = open(&streams, &["a", "b", "c"]).unwrap();
+        let (_, first) = next(&mut stream).await;
+        let names: Vec<&str> = first.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
+        assert_eq!(names, ["snapshot", "snapshot", "delisted"]);
+        assert!(first.starts_with("retry: 2000\n\n"));
+        for price in 1..9 {
+            tick(&streams, "a", f64::from(price));
+            tick(&streams, "b", f64::from(price));
+            let (waited, events) = next(&mut stream).await;
+            assert_eq!((waited.div_duration_f64(PACE).round(), events.matches("event: candle").count()), (1.0, 2));
+        }
+        let (waited, comment) = next(&mut stream).await;
+        assert!(waited >= COMMENT_AFTER && waited <= COMMENT_AFTER + 2 * PACE, "{waited:?}");
+        assert_eq!(comment.as_bytes(), sse::COMMENT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_for_an_hour_misses_no_state() {
+        let streams = streams(1);
+        let mut stream = open(&streams, &["a"]).unwrap();
+        next(&mut stream).await;
+        for second in 0..3600 {
+            streams.market.clock.advance_to(streams.market.clock.now().saturating_add(1_000_000));
+            tick(&streams, "a", f64::from(second + 1));
+        }
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        let (waited, events) = next(&mut stream).await;
+        assert_eq!(waited, Duration::ZERO, "a look is overdue");
+        assert_eq!(events.matches("event: final").count(), 29);
+        assert!(events.contains("\"closePrice\":3600,"));
+        assert_eq!(events.matches("event: candle").count(), 1);
+    }
+
+    #[tokio::test]
+    async fn streams_are_capped_and_a_closed_one_makes_room() {
+        let streams = streams(2);
+        let first = open(&streams, &["a"]).unwrap();
+        let _second = open(&streams, &["a"]).unwrap();
+        assert_eq!(open(&streams, &["a"]).err(), Some(NotOpened::Full { most: 2 }));
+        assert_eq!(open(&streams, &["c"]).err(), Some(NotOpened::Unlisted));
+        drop(first);
+        assert_eq!(streams.open_now(), 1);
+        assert!(open(&streams, &["b"]).is_ok());
+    }
+}
