@@ -167,14 +167,16 @@ impl Aggregator {
         self.list_marked(id, description, 0)
     }
 
-    /// [`list`](Self::list), for a caller that keeps a log in which this has the position `mark` (see [`Terms::mark`]).
+    /// [`list`](Self::list), for a caller that keeps a log in which this has the position `mark` (see
+    /// [`Terms::mark`](crate::Terms::mark)).
     ///
     /// # Errors
     /// As [`list`](Self::list).
     pub fn list_marked(&self, id: &str, description: Option<&str>, mark: u64) -> Result<Handle, ListError> {
         let description = description.map(cut_description);
-        let (mut stripe, handle) = self.list_in(&mut self.catalogue.lock(), id, mark)?;
+        let (mut stripe, handle) = self.list_in(&mut self.catalogue.lock(), id)?;
         stripe.describe(handle.slot, description);
+        stripe.advance_mark(mark);
         Ok(handle)
     }
 
@@ -183,10 +185,8 @@ impl Aggregator {
         &self,
         catalogue: &mut BTreeMap<InstrumentId, Handle>,
         id: &str,
-        mark: u64,
     ) -> Result<(MutexGuard<'_, Stripe>, Handle), ListError> {
         let (mut stripe, listed) = self.lock_id(id);
-        stripe.advance_mark(mark);
         if let Some(slot) = listed {
             let handle = self.handle(id, &stripe, slot);
             return Ok((stripe, handle));
@@ -246,10 +246,15 @@ impl Aggregator {
 
     /// Forgets the candles of every instrument; listing, views and counts of outcomes stay. For a feed that runs on its
     /// own time and starts again earlier. Stripe by stripe: a reader may meet one that is not cleared yet.
+    ///
+    /// `mark` is its position in the caller's log (see [`Terms::mark`](crate::Terms::mark)), 0 where there is none.
+    /// Stripes that hold later writes are left alone, so that replaying it over a snapshot is exact.
     pub fn clear_candles(&self, mark: u64) {
         for (_, mut stripe) in self.stripes.each() {
-            stripe.clear_candles();
-            stripe.advance_mark(mark);
+            if stripe.mark() <= mark {
+                stripe.clear_candles();
+                stripe.advance_mark(mark);
+            }
         }
     }
 }

@@ -231,9 +231,7 @@ impl CandleParts {
     pub(crate) fn candle(&self) -> Option<Candle> {
         use crate::price::{Price, Prices};
 
-        for price in [self.open, self.high, self.low, self.close] {
-            Price::new(price, Prices::Any)?;
-        }
+        let price = |raw| Price::new(raw, Prices::Any).map(Price::get);
         let (first, last) = (Key::from_bits(self.first)?, Key::from_bits(self.last)?);
         let sound = [self.open, self.close].iter().all(|price| (self.low..=self.high).contains(price))
             && self.volume.is_finite()
@@ -243,11 +241,11 @@ impl CandleParts {
             && first.offset() <= last.offset();
         let count = NonZeroU64::new(u64::from(self.count))?;
         let mut candle = Candle {
-            open: self.open,
-            high: self.high,
-            low: self.low,
-            close: self.close,
-            volume: self.volume,
+            open: price(self.open)?,
+            high: price(self.high)?,
+            low: price(self.low)?,
+            close: price(self.close)?,
+            volume: self.volume + 0.0,
             first,
             last,
             stamp: Stamp::new(Minute::EPOCH.saturating_add(self.minute), count),

@@ -2,7 +2,7 @@
 
 use super::Aggregator;
 use crate::config::Config;
-use crate::outcome::Outcomes;
+use crate::outcome::{Outcome, Outcomes};
 use crate::terms::{Terms, Unlisted};
 use crate::tick::Tick;
 
@@ -18,10 +18,20 @@ struct Scratch {
     hashes: [u64; BLOCK],
     /// Positions in the block, those of one stripe together and in the order of the batch.
     order: [u16; BLOCK],
-    /// The slot of each position's instrument, if it is listed.
+    /// The slot of each instrument in that order, if it is listed.
     slots: [Option<u32>; BLOCK],
     /// Where each stripe's share of `order` ends.
     ends: [u16; Config::MAX_STRIPES],
+    /// What became of each stripe's share.
+    shares: [Share; Config::MAX_STRIPES],
+}
+
+/// What became of one stripe's share of a block.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Share {
+    Recorded,
+    /// Nothing of it is recorded: some instrument must be listed first, which takes locks that come before a stripe's.
+    Waits,
 }
 
 impl Aggregator {
@@ -47,25 +57,45 @@ impl Aggregator {
         let terms = terms.into();
         let mut outcomes = Outcomes::default();
         if batch.len() < SMALL {
-            for (id, tick) in batch {
-                outcomes.count(self.record(id, tick, terms));
+            for (place, (id, tick)) in batch.iter().enumerate() {
+                outcomes.count(self.record(id, tick, terms.further(place)));
             }
             return outcomes;
         }
-        let mut scratch =
-            Scratch { hashes: [0; BLOCK], order: [0; BLOCK], slots: [None; BLOCK], ends: [0; Config::MAX_STRIPES] };
-        for block in batch.chunks(BLOCK) {
-            self.sort(block, &mut scratch);
-            let mut start = 0;
-            for stripe in 0..self.config.stripes() {
-                let end = usize::from(scratch.ends[stripe]);
-                if start < end {
-                    self.record_share(stripe, block, &mut scratch, start..end, &terms, &mut outcomes);
-                }
-                start = end;
-            }
+        let mut scratch = Scratch {
+            hashes: [0; BLOCK],
+            order: [0; BLOCK],
+            slots: [None; BLOCK],
+            ends: [0; Config::MAX_STRIPES],
+            shares: [Share::Recorded; Config::MAX_STRIPES],
+        };
+        for (number, block) in batch.chunks(BLOCK).enumerate() {
+            self.record_block(block, &mut scratch, terms.further(number * BLOCK), &mut outcomes);
         }
         outcomes
+    }
+
+    fn record_block(&self, block: &[(&str, Tick)], scratch: &mut Scratch, terms: Terms, outcomes: &mut Outcomes) {
+        self.sort(block, scratch);
+        let mut start = 0;
+        let mut waiting = false;
+        for stripe in 0..self.config.stripes() {
+            let end = usize::from(scratch.ends[stripe]);
+            if start < end {
+                let share = self.record_share(stripe, block, scratch, start..end, terms, outcomes);
+                scratch.shares[stripe] = share;
+                waiting |= share == Share::Waits;
+            }
+            start = end;
+        }
+        if waiting {
+            // In the order of the batch, so that the same ones are listed where there is not room for all.
+            for (place, (id, tick)) in block.iter().enumerate() {
+                if scratch.shares[self.stripe_of(scratch.hashes[place])] == Share::Waits {
+                    outcomes.count(self.record(id, tick, terms.further(place)));
+                }
+            }
+        }
     }
 
     /// Hashes a block's ids and sorts their positions by stripe; a counting sort, which keeps the order within each.
@@ -89,54 +119,44 @@ impl Aggregator {
         }
     }
 
-    /// Records one stripe's share of a block under one lock.
+    /// Records one stripe's share of a block under one lock, or nothing of it.
     fn record_share(
         &self,
         stripe: usize,
         block: &[(&str, Tick)],
         scratch: &mut Scratch,
         share: std::ops::Range<usize>,
-        terms: &Terms,
+        terms: Terms,
         outcomes: &mut Outcomes,
-    ) {
+    ) -> Share {
         let judge = self.config.rules().at(terms.now);
         let order = &scratch.order[share.clone()];
         let slots = &mut scratch.slots[share];
         let mut locked = self.stripes.lock(stripe);
         // Look-ups first: they depend on nothing but the ids, so the processor awaits their memory all at once.
         let mut touched = 0.0;
+        let mut unlisted = false;
         for (slot, position) in slots.iter_mut().zip(order) {
             let position = usize::from(*position);
             *slot = locked.find(scratch.hashes[position], block[position].0.as_bytes());
-            if let Some(slot) = *slot {
-                touched += locked.touch(slot);
+            match *slot {
+                Some(slot) => touched += locked.touch(slot),
+                None => unlisted = true,
             }
         }
         std::hint::black_box(touched);
-        let mut deferred = false;
+        if unlisted && terms.unlisted == Unlisted::List {
+            return Share::Waits;
+        }
         for (slot, position) in slots.iter().zip(order) {
-            let tick = &block[usize::from(*position)].1;
-            match (slot, terms.unlisted) {
-                (Some(slot), _) => {
-                    let judged = judge.judge(tick);
-                    outcomes.count(locked.record(*slot, &judged, &judge, terms));
-                }
-                (None, Unlisted::Reject) => {
-                    let judged = judge.judge(tick);
-                    outcomes.count(locked.refuse(&judged, crate::Outcome::UnknownInstrument, terms));
-                }
-                (None, Unlisted::List) => deferred = true,
-            }
+            let place = usize::from(*position);
+            let judged = judge.judge(&block[place].1);
+            let terms = terms.further(place);
+            outcomes.count(match slot {
+                Some(slot) => locked.record(*slot, &judged, &judge, &terms),
+                None => locked.refuse(&judged, Outcome::UnknownInstrument, &terms),
+            });
         }
-        drop(locked);
-        if deferred {
-            // To list takes locks that come before a stripe's. All ticks of one instrument wait, so they stay in order.
-            for (slot, position) in slots.iter().zip(order) {
-                if slot.is_none() {
-                    let (id, tick) = &block[usize::from(*position)];
-                    outcomes.count(self.record(id, tick, *terms));
-                }
-            }
-        }
+        Share::Recorded
     }
 }

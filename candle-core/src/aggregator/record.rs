@@ -30,20 +30,18 @@ impl Aggregator {
         }
     }
 
+    /// Lists the tick's instrument and records the tick under one lock, so that a snapshot holds both or neither.
     #[cold]
     fn list_and_record(&self, id: &str, tick: &Tick, terms: &Terms) -> Outcome {
         let judge = self.config.rules().at(terms.now);
         let judged = judge.judge(tick);
-        let listing = self.list_marked(id, None, terms.mark);
-        let (mut stripe, slot) = self.lock_id(id);
-        let instead = match (slot, listing) {
-            (Some(slot), _) => return stripe.record(slot, &judged, &judge, terms),
-            (None, Err(ListError::BadId(_))) => Outcome::BadId,
-            (None, Err(ListError::Full { .. })) => Outcome::Full,
-            // Delisted again by another thread in this very moment.
-            (None, Ok(_)) => Outcome::UnknownInstrument,
+        let listing = self.list_in(&mut self.catalogue.lock(), id);
+        let instead = match listing {
+            Ok((mut stripe, handle)) => return stripe.record(handle.slot, &judged, &judge, terms),
+            Err(ListError::BadId(_)) => Outcome::BadId,
+            Err(ListError::Full { .. }) => Outcome::Full,
         };
-        stripe.refuse(&judged, instead, terms)
+        self.lock_id(id).0.refuse(&judged, instead, terms)
     }
 
     /// Records one tick of the instrument that `handle` names: the fastest way for one tick.
