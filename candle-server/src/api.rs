@@ -11,6 +11,8 @@ use hyper::{HeaderMap, Response};
 use crate::http::{self, Answer, Body, Verb};
 use crate::json::{self, Moment};
 use crate::market::Market;
+#[cfg(feature = "page")]
+use crate::page;
 use crate::problem::Problem;
 use crate::route::{Form, Format, Page, Route};
 use crate::streams::{NotOpened, Streams};
@@ -37,6 +39,10 @@ impl Answer for Api {
             Route::Popular => self.popular(),
             Route::History { id, form } => self.history(verb, id, *form),
             Route::Stream { ids, form } => self.stream(verb, ids, *form, headers),
+            #[cfg(feature = "page")]
+            Route::Chart => page::chart(headers),
+            #[cfg(feature = "page")]
+            Route::Asset(name) => page::asset(name, headers),
             Route::Live => http::json("{\"status\":\"live\"}"),
             Route::Ready => self.ready(),
         }

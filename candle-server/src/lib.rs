@@ -14,6 +14,8 @@ pub mod json;
 pub mod lightweight;
 pub mod market;
 pub mod message;
+#[cfg(feature = "page")]
+pub mod page;
 pub mod problem;
 pub mod route;
 pub mod settings;

@@ -61,6 +61,12 @@ pub enum Route<'t> {
         /// How they are told.
         form: Form,
     },
+    /// `/chart` and `/chart/{id}`: the page that shows an instrument's candles.
+    #[cfg(feature = "page")]
+    Chart,
+    /// `/assets/{name}`: a file of that page.
+    #[cfg(feature = "page")]
+    Asset(&'t str),
     /// `/livez`: whether the process runs.
     Live,
     /// `/readyz`: whether it should be sent requests.
@@ -153,6 +159,10 @@ enum Place<'t> {
     History(&'t str),
     HistoryStream(&'t str),
     Stream,
+    #[cfg(feature = "page")]
+    Chart,
+    #[cfg(feature = "page")]
+    Asset(&'t str),
     Live,
     Ready,
 }
@@ -169,6 +179,10 @@ impl<'t> Place<'t> {
             ("instruments", Some(id), None, None) => Some(Self::History(id)),
             ("instruments", Some(id), Some("stream"), None) => Some(Self::HistoryStream(id)),
             ("stream", None, None, None) => Some(Self::Stream),
+            #[cfg(feature = "page")]
+            ("chart", _, None, None) => Some(Self::Chart),
+            #[cfg(feature = "page")]
+            ("assets", Some(name), None, None) => Some(Self::Asset(name)),
             ("livez", None, None, None) => Some(Self::Live),
             ("readyz", None, None, None) => Some(Self::Ready),
             _ => None,
@@ -185,6 +199,10 @@ impl<'t> Place<'t> {
                 Route::Stream { ids: vec![parse_id(id).map_err(Refusal::Id)?], form: Form::parse(query)? }
             }
             Self::Stream => parse_stream(query)?,
+            #[cfg(feature = "page")]
+            Self::Chart => Route::Chart,
+            #[cfg(feature = "page")]
+            Self::Asset(name) => Route::Asset(name),
             Self::Live => Route::Live,
             Self::Ready => Route::Ready,
         })

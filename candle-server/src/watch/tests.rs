@@ -16,7 +16,12 @@ fn market() -> Market {
 }
 
 fn at(second: f64) -> Timestamp {
-    Timestamp::from_micros((second * 1e6) as i64).unwrap()
+    Timestamp::from_micros(micros(second)).unwrap()
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a few thousand seconds")]
+fn micros(seconds: f64) -> i64 {
+    (seconds * 1e6) as i64
 }
 
 /// A client that knows nothing but what the events say, and the rule that a window is 30 minutes.
@@ -111,14 +116,14 @@ fn take(market: &Market, step: &Step) {
         Step::List(description) => assert!(market.aggregator.list(ID, description).is_ok()),
         Step::Delist => assert!(market.aggregator.delist(ID) || market.aggregator.is_empty()),
         Step::Tick(seconds, price) => {
-            let time = now.saturating_add((seconds * 1e6) as i64);
+            let time = now.saturating_add(micros(seconds));
             market.clock.advance_to(time);
             let _ = market.aggregator.record(ID, &Tick::new(time, price), market.clock.now());
         }
-        Step::Pass(seconds) => market.clock.advance_to(now.saturating_add((seconds * 1e6) as i64)),
+        Step::Pass(seconds) => market.clock.advance_to(now.saturating_add(micros(seconds))),
         Step::Restart(seconds) => {
             market.aggregator.clear_candles(0);
-            market.clock.restart_at(now.saturating_add((-seconds * 1e6) as i64));
+            market.clock.restart_at(now.saturating_add(-micros(seconds)));
         }
         Step::CatchUp => {}
     }
