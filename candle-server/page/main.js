@@ -195,6 +195,9 @@ function showTable() {
   const isShown = table.classList.toggle("sr") === false;
   find("as-table").setAttribute("aria-expanded", String(isShown));
   find("as-table").textContent = isShown ? "Hide the table" : "Show as a table";
+  // A region that scrolls must be reached by keys; a hidden one must not.
+  table.toggleAttribute("tabindex", isShown);
+  if (isShown) table.tabIndex = 0;
   if (isShown) table.scrollIntoView({ block: "nearest" });
 }
 
