@@ -42,7 +42,7 @@
 //! use candle_core::{Gaps, Ring, Rules, Timestamp, Tick};
 //!
 //! let mut ring = Ring::default();
-//! let at = |minute, second| Timestamp::from_seconds((13 * 60 + minute) * 60 + second).unwrap();
+//! let at = |minute: i64, second: i64| Timestamp::from_seconds((13 * 60 + minute) * 60 + second).unwrap();
 //! let ticks = [
 //!     (at(0, 5), 10.0), (at(0, 6), 11.0), (at(0, 13), 15.0), (at(0, 19), 11.0),
 //!     (at(0, 32), 13.0), (at(0, 49), 12.0), (at(0, 57), 12.0), (at(1, 0), 9.0),
@@ -121,6 +121,7 @@ mod arrival;
 mod candle;
 mod catalogue;
 mod config;
+mod coverage;
 mod edition;
 mod hash;
 mod history;
@@ -143,6 +144,7 @@ pub use arrival::Arrival;
 pub use candle::Candle;
 pub use catalogue::{ListError, MAX_DESCRIPTION_BYTES, Summary};
 pub use config::Config;
+pub use coverage::{Coverage, CoverageRing, CoverageWindow};
 pub use edition::{Edition, Latest, Update};
 pub use history::History;
 pub use instrument::{BadId, Handle, InstrumentId};

@@ -112,7 +112,7 @@ export class Chart {
       },
       grid: { vertLines: { visible: false }, horzLines: { color: grid } },
       crosshair: { mode: CrosshairMode.Normal, vertLine: label, horzLine: label },
-      rightPriceScale: { borderVisible: false },
+      rightPriceScale: { borderVisible: false, entireTextOnly: true },
       timeScale: {
         borderVisible: false, timeVisible: true, secondsVisible: false, lockVisibleTimeRangeOnResize: true, tickMarkFormatter: (time) => clock(time),
       },

@@ -2,24 +2,31 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
-use candle_core::{Gaps, Popular};
+use candle_core::{Gaps, InstrumentId, Latest, Popular, Timestamp, Update};
 use futures_util::stream;
 use hyper::header::{self, HeaderValue};
 use hyper::{HeaderMap, Response};
+use parking_lot::Mutex;
 
-use crate::http::{self, Answer, Body, Verb};
+use crate::document::Document;
+use crate::http::{self, Answer, Body, Representation, Verb};
 use crate::json::{self, Moment};
+use crate::lightweight;
 use crate::market::Market;
 #[cfg(feature = "page")]
 use crate::page;
 use crate::problem::Problem;
+use crate::rendering::{KEPT, Rendering, Renderings};
 use crate::route::{Form, Format, Page, Route};
-use crate::streams::{NotOpened, Streams};
-use crate::{lightweight, sse};
+use crate::sse;
+use crate::streams::{self, NotOpened, Streams};
 
 /// How many of the most viewed instruments are shown.
 const POPULAR: usize = 10;
+/// How long the answer about them may be reused: no eye sees it, and it makes ten histories cost what one costs.
+const POPULAR_REUSE: Duration = Duration::from_millis(100);
 
 /// What `GET /` has always answered.
 const STARTED: &str = "\"Aggregator thread is started...\"";
@@ -29,15 +36,24 @@ const STARTED: &str = "\"Aggregator thread is started...\"";
 pub struct Api {
     market: Arc<Market>,
     streams: Streams,
+    renderings: Renderings,
+    popular: Mutex<Option<Kept>>,
+}
+
+/// An answer, and when it was written by the server's monotonic clock.
+#[derive(Clone, Debug)]
+struct Kept {
+    written: Duration,
+    representation: Representation,
 }
 
 impl Answer for Api {
     fn answer(&self, verb: Verb, route: &Route<'_>, headers: &HeaderMap) -> Response<Body> {
         match route {
             Route::Start => self.start(verb),
-            Route::Listing(page) => self.listing(page),
-            Route::Popular => self.popular(),
-            Route::History { id, form } => self.history(verb, id, *form),
+            Route::Listing(page) => self.listing(page, headers),
+            Route::Popular => self.popular(headers),
+            Route::History { id, form } => self.history(verb, id, *form, headers),
             Route::Stream { ids, form } => self.stream(verb, ids, *form, headers),
             #[cfg(feature = "page")]
             Route::Chart => page::chart(headers),
@@ -50,9 +66,21 @@ impl Answer for Api {
 }
 
 impl Api {
-    /// The answers out of `market`, with at most `most_streams` streams open at a time.
-    pub fn new(market: Arc<Market>, most_streams: usize) -> Self {
-        Self { streams: Streams::new(Arc::clone(&market), most_streams), market }
+    /// The answers out of `market`.
+    pub fn new(market: Arc<Market>) -> Self {
+        Self::with_room(market, KEPT)
+    }
+
+    /// The same answers with at most so many streams open at a time.
+    #[must_use]
+    pub fn with_streams(self, most: usize) -> Self {
+        Self { streams: Streams::new(Arc::clone(&self.market), most), ..self }
+    }
+
+    /// The same, keeping the text of at most so many histories.
+    fn with_room(market: Arc<Market>, kept: usize) -> Self {
+        let streams = Streams::new(Arc::clone(&market), streams::MOST);
+        Self { market, streams, renderings: Renderings::new(kept), popular: Mutex::default() }
     }
 
     fn start(&self, verb: Verb) -> Response<Body> {
@@ -62,22 +90,57 @@ impl Api {
         http::json(STARTED)
     }
 
-    fn history(&self, verb: Verb, id: &str, form: Form) -> Response<Body> {
-        let aggregator = &self.market.aggregator;
-        let read = match verb {
-            Verb::Get => aggregator.view(id),
-            Verb::Head => aggregator.history(id),
+    fn history(&self, verb: Verb, id: &str, form: Form, headers: &HeaderMap) -> Response<Body> {
+        let mut document = Document::default();
+        let now = self.market.clock.now();
+        let written = match form.format {
+            Format::Full => self.write(&mut document, id, form.gaps, verb, now).map(|_| ()),
+            Format::Lightweight => self.write_lightweight(&mut document, id, form.gaps, verb, now),
         };
-        let Some(history) = read else {
-            return http::problem(Problem::UnknownInstrument, &format!("No instrument `{id}` is listed."));
-        };
-        let moment = Moment { now: self.market.clock.now(), status: self.market.status(&history) };
-        let mut body = Vec::new();
-        match form.format {
-            Format::Full => json::history(&mut body, id, &history, form.gaps, moment),
-            Format::Lightweight => lightweight::history(&mut body, &history, form.gaps, moment.now),
+        match written {
+            Some(()) => Representation::from(document).respond(headers),
+            None => http::problem(Problem::UnknownInstrument, &format!("No instrument `{id}` is listed.")),
         }
-        http::json(body)
+    }
+
+    /// Appends one history as seen from `now`; its views as shown, or `None` where it is not listed. Only a
+    /// [`Verb::Get`] counts a view.
+    fn write(&self, document: &mut Document, id: &str, gaps: Gaps, verb: Verb, now: Timestamp) -> Option<u64> {
+        let kept = self.renderings.get(id, gaps);
+        let known = kept.as_deref().map(Rendering::edition);
+        let update = match verb {
+            Verb::Get => self.market.aggregator.view_since(id, now, known),
+            Verb::Head => self.market.aggregator.history_since(id, now, known),
+        };
+        let (rendering, latest) = match (update?, kept) {
+            (Update::Same(latest), Some(kept)) => (kept, latest),
+            (Update::Changed(history, edition), _) => {
+                let rendering = Arc::new(Rendering::new(id, &history, edition, gaps, now));
+                self.renderings.keep(&rendering);
+                (rendering, Latest::from(&*history))
+            }
+            // Nothing is the same as what nobody knows.
+            (Update::Same(_), None) => return None,
+        };
+        rendering.write(document, &latest, Moment { now, status: self.market.status(&latest) });
+        Some(latest.views)
+    }
+
+    /// The same for the chart library.
+    fn write_lightweight(
+        &self,
+        document: &mut Document,
+        id: &str,
+        gaps: Gaps,
+        verb: Verb,
+        now: Timestamp,
+    ) -> Option<()> {
+        let history = match verb {
+            Verb::Get => self.market.aggregator.view(id)?,
+            Verb::Head => self.market.aggregator.history(id)?,
+        };
+        document.counted(|out| lightweight::history(out, &history, gaps, now));
+        Some(())
     }
 
     fn stream(&self, verb: Verb, ids: &[Cow<'_, str>], form: Form, headers: &HeaderMap) -> Response<Body> {
@@ -99,33 +162,61 @@ impl Api {
         response
     }
 
-    fn popular(&self) -> Response<Body> {
+    fn popular(&self, headers: &HeaderMap) -> Response<Body> {
+        let elapsed = self.market.clock.elapsed();
+        let kept = self.popular.lock().clone();
+        let fresh = kept.filter(|kept| elapsed.saturating_sub(kept.written) < POPULAR_REUSE);
+        let representation = fresh.map_or_else(
+            || {
+                let representation = Representation::from(self.write_popular());
+                *self.popular.lock() = Some(Kept { written: elapsed, representation: representation.clone() });
+                representation
+            },
+            |kept| kept.representation,
+        );
+        representation.respond(headers)
+    }
+
+    fn write_popular(&self) -> Document {
         let mut top: Vec<Popular> = Vec::with_capacity(POPULAR);
         self.market.aggregator.top(POPULAR, &mut top);
         let now = self.market.clock.now();
-        // Delisted since the top was read: left out.
-        let read = |popular: Popular| Some((self.market.aggregator.history(popular.id.as_str())?, popular.id));
-        let mut histories: Vec<_> = top.into_iter().filter_map(read).collect();
+        let mut histories = Vec::with_capacity(POPULAR);
+        for popular in top {
+            let mut history = Document::default();
+            // Delisted since the top was read: left out.
+            if let Some(views) = self.write(&mut history, popular.id.as_str(), Gaps::Filled, Verb::Head, now) {
+                histories.push((views, popular.id, history));
+            }
+        }
         // Views went on being counted meanwhile: the order is that of the counts shown.
-        histories.sort_by(|(a, a_id), (b, b_id)| b.views.cmp(&a.views).then_with(|| a_id.cmp(b_id)));
-        let mut body = Vec::new();
-        json::array(&mut body, histories.iter(), |out, (history, id)| {
-            let moment = Moment { now, status: self.market.status(history) };
-            json::history(out, id.as_str(), history, Gaps::Filled, moment);
-        });
-        http::json(body)
+        histories.sort_by(|(a, a_id, _), (b, b_id, _)| b.cmp(a).then_with(|| a_id.cmp(b_id)));
+        let mut document = Document::default();
+        document.array(histories, |document, (_, _, history)| document.append(&history));
+        document
     }
 
-    fn listing(&self, page: &Page<'_>) -> Response<Body> {
+    fn listing(&self, page: &Page<'_>, headers: &HeaderMap) -> Response<Body> {
         let limit = usize::from(page.limit);
         // One more than asked for tells whether there is a next page.
         let mut found = self.market.aggregator.page(page.after.as_deref(), &page.prefix, limit + 1);
         let more = found.len() > limit;
         found.truncate(limit);
         let next = found.last().filter(|_| more).map(|summary| summary.id.clone());
-        let mut body = Vec::new();
-        json::listing(&mut body, &found, next.as_ref().map(candle_core::InstrumentId::as_str));
-        http::json(body)
+        let mut document = Document::default();
+        document.ignored(|out| out.extend_from_slice(b"{\"instruments\":"));
+        document.array(found, |document, summary| {
+            document.counted(|out| json::summary(out, &summary));
+            document.ignored(|out| {
+                json::views(out, summary.views);
+                out.push(b'}');
+            });
+        });
+        document.counted(|out| {
+            json::next(out, next.as_ref().map(InstrumentId::as_str));
+            out.push(b'}');
+        });
+        Representation::from(document).respond(headers)
     }
 
     fn ready(&self) -> Response<Body> {
@@ -135,3 +226,6 @@ impl Api {
         http::json("{\"status\":\"ready\"}")
     }
 }
+
+#[cfg(test)]
+mod tests;

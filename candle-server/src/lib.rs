@@ -2,12 +2,13 @@
 //!
 //! A tick comes down: [`feed`] reads a socket, [`message`] decodes it, the intake gives it its time and number, and
 //! [`candle_core::Aggregator`] folds it into its candle. A request comes up: [`http`] reads it, [`route`] says what it
-//! asks for, [`api`] copies that out of the [`market::Market`], and [`json`] writes it down. Ingestion has a thread and a
+//! asks for, [`api`] copies that out of the [`market::Market`], and [`json`] and [`rendering`] write it down. Ingestion has a thread and a
 //! runtime of its own, so that no reader can delay a quote.
 #![forbid(unsafe_code)]
 
 pub mod api;
 pub mod clock;
+pub mod document;
 pub mod feed;
 pub mod http;
 pub mod json;
@@ -17,6 +18,7 @@ pub mod message;
 #[cfg(feature = "page")]
 pub mod page;
 pub mod problem;
+pub mod rendering;
 pub mod route;
 pub mod settings;
 pub mod sse;
@@ -41,14 +43,28 @@ use crate::settings::{Settings, StartChoice};
 /// # Errors
 /// Where no thread can be started.
 pub async fn serve(listener: TcpListener, settings: Settings, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-    let market = Arc::new(Market::new(Aggregator::new(settings.core()), Clock::new(settings.clock_source())));
+    let market = Market::new(Aggregator::new(settings.core()), Clock::new(settings.clock_source()));
+    serve_market(Arc::new(market), listener, settings, shutdown).await
+}
+
+/// The same out of a `market` that the caller holds as well, to see what became of each tick, or to list and record
+/// beside the feeds. It must have been made for the clock and the limits of `settings`.
+///
+/// # Errors
+/// Where no thread can be started.
+pub async fn serve_market(
+    market: Arc<Market>,
+    listener: TcpListener,
+    settings: Settings,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
     if settings.start == StartChoice::Auto {
         market.start();
     }
     let most_streams = settings.max_streams;
     let (stop, stopped) = oneshot::channel();
     let ingestion = spawn_ingestion(Arc::clone(&market), settings, stopped)?;
-    let server = Arc::new(Server::new(Api::new(Arc::clone(&market), most_streams), Limits::default()));
+    let server = Arc::new(Server::new(Api::new(Arc::clone(&market)).with_streams(most_streams), Limits::default()));
     let shutdown = async {
         shutdown.await;
         market.stop();

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use candle_core::{Aggregator, History};
+use candle_core::{Aggregator, Latest};
 use tokio::sync::SetOnce;
 
 use crate::clock::Clock;
@@ -58,10 +58,10 @@ impl Market {
         }
     }
 
-    /// How fresh `history` is now.
-    pub fn status(&self, history: &History) -> Status {
-        let age = history.last_arrival.map(|arrival| arrival.age(self.clock.arrival()));
-        match (age, history.ring.newest()) {
+    /// How fresh an instrument is now of which this is the latest.
+    pub fn status(&self, latest: &Latest) -> Status {
+        let age = latest.last_arrival.map(|arrival| arrival.age(self.clock.arrival()));
+        match (age, latest.newest) {
             (_, None) => Status::Never,
             (Some(age), _) if age <= STALE_AFTER => Status::Live,
             _ => Status::Stale,

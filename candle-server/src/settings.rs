@@ -4,15 +4,18 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 
 use candle_core::{Config, Prices, Rules};
+use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
 use crate::clock::Source;
 use crate::feed::lines;
 use crate::feed::url::FeedUrl;
+use crate::streams;
 
-/// Streams open at once unless told otherwise: half of the connections, so that plain reads always find one.
-const DEFAULT_MAX_STREAMS: usize = 5000;
+/// What `--help` says of the one setting that is no flag.
+const LOGGING: &str = "Environment:\n  CANDLE_LOG  what is logged on stderr: error, warn, info, debug, or a filter of \
+                       tracing-subscriber [default: info]";
 
 /// A price stream in, one-minute candles out over HTTP.
 ///
@@ -23,7 +26,7 @@ const DEFAULT_MAX_STREAMS: usize = 5000;
 /// assert_eq!(settings.feeds[0].to_string(), "demo:");
 /// ```
 #[derive(Clone, Debug, Parser)]
-#[command(name = "candle-server", version, about, long_about = None)]
+#[command(name = "candle-server", version, about, long_about = None, after_help = LOGGING)]
 pub struct Settings {
     /// Address and port to serve HTTP on; port 0 takes any that is free.
     #[arg(long, value_name = "ADDRESS:PORT", env = "CANDLE_LISTEN", default_value = "127.0.0.1:5001")]
@@ -49,7 +52,7 @@ pub struct Settings {
     pub start: StartChoice,
 
     /// Take prices of zero and below: spreads, interest rates, power.
-    #[arg(long, env = "CANDLE_ALLOW_NON_POSITIVE")]
+    #[arg(long, env = "CANDLE_ALLOW_NON_POSITIVE", value_parser = BoolishValueParser::new())]
     pub allow_non_positive: bool,
 
     /// How many instruments may be listed at a time, about 2.3 KB of memory each.
@@ -58,7 +61,7 @@ pub struct Settings {
     pub max_instruments: usize,
 
     /// How many streams of events may be open at a time, about 30 KB of memory each.
-    #[arg(long, value_name = "NUMBER", env = "CANDLE_MAX_STREAMS", default_value_t = DEFAULT_MAX_STREAMS)]
+    #[arg(long, value_name = "NUMBER", env = "CANDLE_MAX_STREAMS", default_value_t = streams::MOST)]
     pub max_streams: usize,
 }
 

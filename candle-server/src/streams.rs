@@ -21,6 +21,8 @@ use crate::watch::Watch;
 pub const PACE: Duration = Duration::from_millis(250);
 /// Silence after which a comment is sent: proxies commonly cut what is silent for 60 s, some for 30 s.
 pub const COMMENT_AFTER: Duration = Duration::from_secs(15);
+/// Streams open at once unless told otherwise: half of the connections, so that plain reads always find one.
+pub const MOST: usize = 5000;
 /// How long clients are asked to wait before they connect again (ms).
 const RETRY: u32 = 2000;
 

@@ -6,11 +6,13 @@
 
 use std::sync::Arc;
 
-use candle_core::{Gaps, History, Minute, State, Timestamp, WindowCandle};
+use candle_core::{Edition, Gaps, History, Latest, Minute, State, Timestamp, Update, WindowCandle};
 
+use crate::document::Document;
 use crate::json::{self, Moment};
 use crate::lightweight;
 use crate::market::{Market, Status};
+use crate::rendering::Rendering;
 use crate::route::{Form, Format};
 use crate::sse;
 
@@ -33,13 +35,21 @@ enum Views {
 
 #[derive(Debug)]
 struct Told {
+    /// While it stands, nothing but the forming candle and the facts around the candles can differ.
+    edition: Edition,
     description: Option<Arc<str>>,
-    status: Status,
-    last_quote: Option<Timestamp>,
+    facts: Facts,
     /// The minute of `now`.
     forming: Minute,
     /// In the order of their minutes.
     candles: Vec<WindowCandle>,
+}
+
+/// What is told around the candles and worth an event of its own.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Facts {
+    status: Status,
+    last_quote: Option<Timestamp>,
 }
 
 impl Watch {
@@ -54,23 +64,50 @@ impl Watch {
     /// where the client had the minute's end already, `final` where it has it now, `candle` for the forming one;
     /// `status` where only the facts around the candles are new; `delisted`; and a `snapshot` again where the past is not what it was.
     pub fn catch_up(&mut self, out: &mut Vec<u8>, market: &Market, now: Timestamp) {
-        let Some(history) = self.read(market) else {
-            if self.told.take().is_some() {
-                self.delisted(out, now);
+        match self.read(market, now) {
+            Some(Update::Same(latest)) => self.catch_up_forming(out, &latest, at(market, &latest, now)),
+            Some(Update::Changed(history, edition)) => self.catch_up_all(out, &history, edition, market, now),
+            None => {
+                if self.told.take().is_some() {
+                    self.delisted(out, now);
+                }
             }
-            return;
-        };
-        let moment = Moment { now, status: market.status(&history) };
+        }
+    }
+
+    fn catch_up_forming(&mut self, out: &mut Vec<u8>, latest: &Latest, moment: Moment) {
+        let Some(told) = &mut self.told else { return };
+        let facts = Facts { status: moment.status, last_quote: latest.last_time() };
+        let before = std::mem::replace(&mut told.facts, facts);
+        let forming = latest.forming(moment.now).filter(|forming| told.candle(forming.minute) != Some(forming));
+        if let Some(forming) = forming {
+            told.put(forming);
+            self.change(out, "candle", latest, moment, forming);
+        } else if facts != before {
+            self.status(out, latest, moment);
+        }
+    }
+
+    fn catch_up_all(
+        &mut self,
+        out: &mut Vec<u8>,
+        history: &History,
+        edition: Edition,
+        market: &Market,
+        now: Timestamp,
+    ) {
+        let latest = Latest::from(history);
+        let moment = at(market, &latest, now);
         let truth = Told {
+            edition,
             description: history.description.clone(),
-            status: moment.status,
-            last_quote: history.last_time(),
+            facts: Facts { status: moment.status, last_quote: latest.last_time() },
             forming: now.minute(),
             candles: history.candles(now, self.gaps()).collect(),
         };
         match self.told.replace(truth).zip(self.told.as_ref()) {
-            Some((told, truth)) if truth.continues(&told) => self.changes(out, &told, truth, &history, moment),
-            _ => self.snapshot(out, &history, moment),
+            Some((told, truth)) if truth.continues(&told) => self.changes(out, &told, truth, &latest, moment),
+            _ => self.snapshot(out, history, edition, moment),
         }
     }
 
@@ -78,10 +115,11 @@ impl Watch {
     pub fn catch_up_since(&mut self, out: &mut Vec<u8>, market: &Market, now: Timestamp, last: Timestamp) {
         self.catch_up(out, market, now);
         let (Some(told), Some(history)) = (&self.told, market.aggregator.history(&self.id)) else { return };
-        let moment = Moment { now, status: told.status };
+        let latest = Latest::from(&history);
+        let moment = Moment { now, status: told.facts.status };
         let missed = told.candles.iter().filter(|candle| candle.minute >= last.minute());
         for candle in missed.filter(|candle| candle.minute < told.forming) {
-            self.change(out, "final", &history, moment, *candle);
+            self.change(out, "final", &latest, moment, *candle);
         }
     }
 
@@ -99,14 +137,15 @@ impl Watch {
         self.told.is_some()
     }
 
-    fn read(&mut self, market: &Market) -> Option<History> {
+    fn read(&mut self, market: &Market, now: Timestamp) -> Option<Update> {
+        let known = self.told.as_ref().map(|told| &told.edition);
         match self.views {
             Views::Due => {
-                let history = market.aggregator.view(&self.id)?;
+                let update = market.aggregator.view_since(&self.id, now, known)?;
                 self.views = Views::Counted;
-                Some(history)
+                Some(update)
             }
-            Views::Counted => market.aggregator.history(&self.id),
+            Views::Counted => market.aggregator.history_since(&self.id, now, known),
         }
     }
 
@@ -118,14 +157,19 @@ impl Watch {
         }
     }
 
-    fn snapshot(&self, out: &mut Vec<u8>, history: &History, moment: Moment) {
+    fn snapshot(&self, out: &mut Vec<u8>, history: &History, edition: Edition, moment: Moment) {
         sse::event(out, "snapshot", moment.now, |out| match self.form.format {
-            Format::Full => json::history(out, &self.id, history, self.form.gaps, moment),
+            Format::Full => {
+                let mut document = Document::default();
+                let rendering = Rendering::new(&self.id, history, edition, self.form.gaps, moment.now);
+                rendering.write(&mut document, &Latest::from(history), moment);
+                out.extend_from_slice(&document.into_body());
+            }
             Format::Lightweight => lightweight::history(out, history, self.form.gaps, moment.now),
         });
     }
 
-    fn changes(&self, out: &mut Vec<u8>, told: &Told, truth: &Told, history: &History, moment: Moment) {
+    fn changes(&self, out: &mut Vec<u8>, told: &Told, truth: &Told, latest: &Latest, moment: Moment) {
         let before = out.len();
         for candle in truth.candles.iter().filter(|candle| told.candle(candle.minute) != Some(candle)) {
             let name = match candle.state {
@@ -133,19 +177,22 @@ impl Watch {
                 _ if candle.minute >= told.forming => "final",
                 _ => "revised",
             };
-            self.change(out, name, history, moment, *candle);
+            self.change(out, name, latest, moment, *candle);
         }
-        let facts_differ = (truth.status, truth.last_quote) != (told.status, told.last_quote);
-        if out.len() == before && facts_differ {
-            sse::event(out, "status", moment.now, |out| json::change(out, &self.id, history, moment, None));
+        if out.len() == before && truth.facts != told.facts {
+            self.status(out, latest, moment);
         }
     }
 
-    fn change(&self, out: &mut Vec<u8>, name: &str, history: &History, moment: Moment, candle: WindowCandle) {
+    fn change(&self, out: &mut Vec<u8>, name: &str, latest: &Latest, moment: Moment, candle: WindowCandle) {
         sse::event(out, name, moment.now, |out| match self.form.format {
-            Format::Full => json::change(out, &self.id, history, moment, Some(candle)),
+            Format::Full => json::change(out, &self.id, latest, moment, Some(candle)),
             Format::Lightweight => lightweight::item(out, &candle, self.form.gaps),
         });
+    }
+
+    fn status(&self, out: &mut Vec<u8>, latest: &Latest, moment: Moment) {
+        sse::event(out, "status", moment.now, |out| json::change(out, &self.id, latest, moment, None));
     }
 }
 
@@ -155,6 +202,14 @@ impl Told {
         Some(&self.candles[place])
     }
 
+    /// Notes a forming candle: a new one is the newest.
+    fn put(&mut self, forming: WindowCandle) {
+        match self.candles.binary_search_by_key(&forming.minute, |candle| candle.minute) {
+            Ok(place) => self.candles[place] = forming,
+            Err(place) => self.candles.insert(place, forming),
+        }
+    }
+
     /// Whether events can lead from `told` to here: time went on, and nothing vanished but at the window's old end.
     fn continues(&self, told: &Self) -> bool {
         let first = self.forming.saturating_add(1 - candle_core::WINDOW_MINUTES);
@@ -162,6 +217,11 @@ impl Told {
             && self.description == told.description
             && told.candles.iter().all(|candle| candle.minute < first || self.candle(candle.minute).is_some())
     }
+}
+
+/// What `latest` says of its moment.
+fn at(market: &Market, latest: &Latest, now: Timestamp) -> Moment {
+    Moment { now, status: market.status(latest) }
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ impl Site {
     fn start(most_streams: usize) -> Self {
         let market = Arc::new(Market::new(Aggregator::default(), Clock::new(Source::Feed)));
         market.aggregator.list("BTC/USD", Some("</script>\n")).unwrap();
-        let server = Arc::new(Server::new(Api::new(Arc::clone(&market), most_streams), Limits::default()));
+        let server = Arc::new(Server::new(Api::new(Arc::clone(&market)).with_streams(most_streams), Limits::default()));
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();

@@ -73,8 +73,8 @@ impl Aggregator {
     /// listed. `k` is cut to [`MAX_TOP`].
     ///
     /// Exact when no view is being counted at the same time. While views are counted, the order is that of the counts
-    /// returned, and views whose [`hit`](Self::hit) or [`view`](Self::view) has not returned yet may be missing from
-    /// them. Nothing is allocated where `top` has room for `k`, unless so many of the most viewed were delisted that all
+    /// returned, and views whose [`hit`](Self::hit) or [`view`](Self::view) had not returned when this began may be
+    /// missing from them. Nothing is allocated where `top` has room for `k`, unless so many of the most viewed were delisted that all
     /// counters must be read again.
     pub fn top(&self, k: usize, top: &mut Vec<Popular>) {
         let k = k.min(MAX_TOP);

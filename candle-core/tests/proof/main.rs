@@ -10,7 +10,10 @@
 )]
 
 mod batch;
+mod bytes;
 mod catalogue;
+mod edition;
+mod fuzzed;
 mod inputs;
 mod memory;
 mod merge;

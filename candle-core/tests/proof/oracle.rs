@@ -100,12 +100,13 @@ impl Series {
         let mut sorted = self.taken.clone();
         sorted.sort_by_key(|taken| (taken.tick.time, taken.tick.seq.wrapping_sub(self.base)));
         let bar = |ticks: &[Taken]| {
+            // Compared and not by `f64::min`, which may give -0.0 where there was none.
             let prices = ticks.iter().map(|taken| taken.tick.price + 0.0);
             Bar {
                 minute: minute(ticks[0].tick.time),
                 open: prices.clone().next().unwrap(),
-                high: prices.clone().reduce(f64::max).unwrap(),
-                low: prices.clone().reduce(f64::min).unwrap(),
+                high: prices.clone().reduce(|a, b| if a < b { b } else { a }).unwrap(),
+                low: prices.clone().reduce(|a, b| if b < a { b } else { a }).unwrap(),
                 close: prices.clone().next_back().unwrap(),
                 volume: ticks.iter().map(|taken| taken.tick.size).sum(),
                 count: u32::try_from(ticks.len()).unwrap(),

@@ -1,9 +1,10 @@
 //! The stored form: what was written is what is read, and what was not written is a typed error.
 
-use candle_core::{Aggregator, Config, SnapshotError, StripeSnapshot, Tick, Timestamp};
+use candle_core::{Aggregator, Config, SnapshotError, StripeSnapshot, Tick};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use crate::bytes::{self, assert_harmless, assert_working};
 use crate::inputs::{Steps, at, steps};
 use crate::snapshot::{IDS, filled};
 
@@ -44,14 +45,7 @@ proptest! {
             let head = &head[1..head.len() - 1];
             bytes.splice(0..0, head.iter().copied());
         }
-        let read = || {
-            let _ = StripeSnapshot::decode(&bytes);
-            let _ = serde_json::from_slice::<StripeSnapshot>(&bytes);
-            if let Ok(part) = postcard::from_bytes::<StripeSnapshot>(&bytes) {
-                assert_harmless(part);
-            }
-        };
-        let counted = allocation_counter::measure(read);
+        let counted = allocation_counter::measure(|| bytes::snapshot(&bytes));
         prop_assert!(counted.bytes_max < 16_000_000 + 4_000 * bytes.len() as u64, "{} for {}", counted.bytes_max, bytes.len());
     }
 
@@ -61,33 +55,9 @@ proptest! {
         let place = place % bytes.len();
         bytes[place] = to;
         if let Ok(part) = postcard::from_bytes::<StripeSnapshot>(&bytes) {
-            assert_harmless(part);
+            assert_harmless(&part);
         }
     }
-}
-
-/// Whatever it says, it is restored or refused, and what was restored works.
-fn assert_harmless(part: StripeSnapshot) {
-    let merged = Aggregator::default();
-    merged.merge(&part).unwrap();
-    assert_working(&merged);
-    if let Ok(restored) = Aggregator::restore(Config::default(), vec![part]) {
-        assert_working(&restored);
-    }
-}
-
-fn assert_working(aggregator: &Aggregator) {
-    for now in [Timestamp::MIN, Timestamp::EPOCH, Timestamp::MAX] {
-        for line in aggregator.page(None, "", 1000) {
-            let history = aggregator.view(line.id.as_str()).unwrap();
-            assert!(history.candles(now, candle_core::Gaps::Filled).count() <= 30);
-            assert!(
-                history.ring.stored().all(|candle| candle.low() <= candle.open() && candle.close() <= candle.high())
-            );
-            let _ = aggregator.record(line.id.as_str(), &Tick::new(now, 1.0), now);
-        }
-    }
-    assert!(aggregator.outcomes().received() >= aggregator.outcomes().accepted());
 }
 
 #[test]

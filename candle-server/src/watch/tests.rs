@@ -77,11 +77,12 @@ fn without_moment(mut history: Value) -> Value {
 
 /// What a plain read says.
 fn read(market: &Market, gaps: Gaps) -> Option<Value> {
-    let history = market.aggregator.history(ID)?;
-    let moment = Moment { now: market.clock.now(), status: market.status(&history) };
-    let mut out = Vec::new();
-    json::history(&mut out, ID, &history, gaps, moment);
-    Some(without_moment(serde_json::from_slice(&out).unwrap()))
+    let now = market.clock.now();
+    let Update::Changed(history, edition) = market.aggregator.history_since(ID, now, None)? else { return None };
+    let latest = Latest::from(&*history);
+    let mut document = Document::default();
+    Rendering::new(ID, &history, edition, gaps, now).write(&mut document, &latest, super::at(market, &latest, now));
+    Some(without_moment(serde_json::from_slice(&document.into_body()).unwrap()))
 }
 
 #[derive(Clone, Debug)]
