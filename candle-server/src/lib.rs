@@ -14,20 +14,26 @@ pub mod feed;
 pub mod feeds;
 pub mod http;
 pub mod json;
+pub mod lightweight;
 pub mod market;
 pub mod message;
 pub mod metrics;
+#[cfg(feature = "page")]
+pub mod page;
 pub mod problem;
 pub mod rendering;
 pub mod route;
 pub mod settings;
+pub mod sse;
+pub mod streams;
+pub mod watch;
 
 use std::io;
 use std::sync::Arc;
 
 use candle_core::Aggregator;
 use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use crate::api::Api;
 use crate::clock::Clock;
@@ -85,7 +91,7 @@ pub async fn serve_market(
     if settings.start == StartChoice::Auto {
         market.start();
     }
-    let api = Api::new(Arc::clone(&market)).with_readiness(settings.readiness());
+    let api = Api::new(Arc::clone(&market)).with_readiness(settings.readiness()).with_streams(settings.max_streams);
     let (stop, stopped) = oneshot::channel();
     let http = settings.http.clone();
     let ingestion = spawn_ingestion(Arc::clone(&market), settings, stopped)?;
@@ -111,7 +117,7 @@ async fn serve_http(
         let server = Server::new(Face { shown, ..face.clone() }, settings.limits());
         Arc::new(server.with_origins(settings.cors.clone()).with_counts(Arc::clone(&counts)))
     };
-    let (stop, stopping) = watch::channel(());
+    let (stop, stopping) = tokio::sync::watch::channel(());
     let shutdown = async {
         shutdown.await;
         market.stop();

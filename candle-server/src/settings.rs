@@ -17,6 +17,7 @@ use crate::api::Readiness;
 use crate::clock::Source;
 use crate::feed::lines;
 use crate::feed::url::FeedUrl;
+use crate::streams;
 
 /// What `--help` says of the one setting that is no flag.
 const LOGGING: &str = "Environment:\n  CANDLE_LOG  what is logged on stderr: error, warn, info, debug, or a filter of \
@@ -88,6 +89,9 @@ pub struct Settings {
     /// How it is served.
     #[command(flatten)]
     pub http: HttpSettings,
+    /// How many streams of events may be open at a time, about 30 KB of memory each.
+    #[arg(long, value_name = "NUMBER", env = "CANDLE_MAX_STREAMS", default_value_t = streams::MOST)]
+    pub max_streams: usize,
 }
 
 /// Whose time candles run on.
