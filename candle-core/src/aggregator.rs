@@ -166,14 +166,16 @@ impl Aggregator {
         self.list_marked(id, description, 0)
     }
 
-    /// [`list`](Self::list), for a caller that keeps a log in which this has the position `mark` (see [`Terms::mark`]).
+    /// [`list`](Self::list), for a caller that keeps a log in which this has the position `mark` (see
+    /// [`Terms::mark`](crate::Terms::mark)).
     ///
     /// # Errors
     /// As [`list`](Self::list).
     pub fn list_marked(&self, id: &str, description: Option<&str>, mark: u64) -> Result<Handle, ListError> {
         let description = description.map(cut_description);
-        let (mut stripe, handle) = self.list_in(&mut self.catalogue.lock(), id, mark)?;
+        let (mut stripe, handle) = self.list_in(&mut self.catalogue.lock(), id)?;
         stripe.describe(handle.slot, description);
+        stripe.advance_mark(mark);
         Ok(handle)
     }
 
@@ -182,10 +184,8 @@ impl Aggregator {
         &self,
         catalogue: &mut BTreeMap<InstrumentId, Handle>,
         id: &str,
-        mark: u64,
     ) -> Result<(MutexGuard<'_, Stripe>, Handle), ListError> {
         let (mut stripe, listed) = self.lock_id(id);
-        stripe.advance_mark(mark);
         if let Some(slot) = listed {
             let handle = self.handle(id, &stripe, slot);
             return Ok((stripe, handle));
@@ -245,10 +245,15 @@ impl Aggregator {
 
     /// Forgets the candles of every instrument; listing, views and counts of outcomes stay. For a feed that runs on its
     /// own time and starts again earlier. Stripe by stripe: a reader may meet one that is not cleared yet.
+    ///
+    /// `mark` is its position in the caller's log (see [`Terms::mark`](crate::Terms::mark)), 0 where there is none.
+    /// Stripes that hold later writes are left alone, so that replaying it over a snapshot is exact.
     pub fn clear_candles(&self, mark: u64) {
         for (_, mut stripe) in self.stripes.each() {
-            stripe.clear_candles();
-            stripe.advance_mark(mark);
+            if stripe.mark() <= mark {
+                stripe.clear_candles();
+                stripe.advance_mark(mark);
+            }
         }
     }
 }
@@ -273,5 +278,34 @@ impl fmt::Debug for Aggregator {
             .field("config", &self.config)
             .field("instruments", &self.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_leads_is_judged_again_under_the_lock_of_the_stripe() {
+        let aggregator = Aggregator::new(Config::default().with_stripes(1));
+        let [rising, other] = ["b", "c"].map(|id| aggregator.list(id, None).unwrap());
+        let stripes = &aggregator.stripes;
+        let rank = |views, id: &str| Rank { views, id: InstrumentId::new(id).unwrap() };
+        stripes.set_floor(u64::MAX);
+        (0..5).for_each(|_| assert!(aggregator.hit("b").is_some()));
+
+        // As many views as the floor has: the id decides.
+        assert_eq!(stripes.promote(rising, Some(&rank(5, "a"))), Promotion::Refused);
+        assert_eq!(stripes.promote(rising, Some(&rank(5, "c"))), Promotion::Promoted);
+        assert_eq!(stripes.promote(rising, Some(&rank(5, "c"))), Promotion::Refused, "it is a leader already");
+
+        // Ranked behind the floor before, it has overtaken it since.
+        assert_eq!(stripes.demote(rising, &rank(4, "x")), Leave::Stays);
+        assert_eq!(stripes.demote(rising, &rank(6, "x")), Leave::Gone);
+        assert_eq!(stripes.promote(rising, None), Promotion::Promoted);
+
+        aggregator.delist("c");
+        assert_eq!(stripes.promote(other, None), Promotion::Refused);
+        assert_eq!((stripes.demote(other, &rank(0, "x")), stripes.rank(other)), (Leave::Gone, None));
     }
 }

@@ -153,8 +153,8 @@ impl Candle {
             self.close = later.close;
             self.last = later.last;
         }
-        self.high = self.high.max(later.high);
-        self.low = self.low.min(later.low);
+        self.high = if later.high > self.high { later.high } else { self.high };
+        self.low = if later.low < self.low { later.low } else { self.low };
         self.volume += later.volume;
         self.stamp.count_more(u64::from(later.count()));
         if later.is_revised() {
@@ -210,6 +210,11 @@ impl Candle {
         self.stamp.0.get() & REVISED != 0
     }
 
+    /// The time of the first tick.
+    pub const fn first_time(&self) -> Timestamp {
+        self.minute().start().saturating_add(self.first.offset() as i64)
+    }
+
     /// The time of the last tick.
     pub const fn last_time(&self) -> Timestamp {
         self.minute().start().saturating_add(self.last.offset() as i64)
@@ -256,9 +261,7 @@ impl CandleParts {
     pub(crate) fn candle(&self) -> Option<Candle> {
         use crate::price::{Price, Prices};
 
-        for price in [self.open, self.high, self.low, self.close] {
-            Price::new(price, Prices::Any)?;
-        }
+        let price = |raw| Price::new(raw, Prices::Any).map(Price::get);
         let (first, last) = (Key::from_bits(self.first)?, Key::from_bits(self.last)?);
         let sound = [self.open, self.close].iter().all(|price| (self.low..=self.high).contains(price))
             && self.volume.is_finite()
@@ -268,11 +271,11 @@ impl CandleParts {
             && first.offset() <= last.offset();
         let count = NonZeroU64::new(u64::from(self.count))?;
         let mut candle = Candle {
-            open: self.open,
-            high: self.high,
-            low: self.low,
-            close: self.close,
-            volume: self.volume,
+            open: price(self.open)?,
+            high: price(self.high)?,
+            low: price(self.low)?,
+            close: price(self.close)?,
+            volume: self.volume + 0.0,
             first,
             last,
             stamp: Stamp::new(Minute::EPOCH.saturating_add(self.minute), count),

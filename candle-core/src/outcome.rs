@@ -105,7 +105,9 @@ impl Outcomes {
     /// Counts one more tick with this outcome.
     #[inline]
     pub fn count(&mut self, outcome: Outcome) {
-        self.0[outcome as usize] += 1;
+        // Saturating, because a snapshot from outside may hold any count.
+        let count = &mut self.0[outcome as usize];
+        *count = count.saturating_add(1);
     }
 
     /// How many ticks had this outcome.

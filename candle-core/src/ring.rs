@@ -1,5 +1,7 @@
 //! The last minutes of one instrument: a fixed number of slots, each tick in its own minute in O(1).
 
+use std::time::Duration;
+
 use crate::candle::Candle;
 use crate::outcome::Outcome;
 use crate::tick::{Admitted, Judge, Tick};
@@ -57,15 +59,18 @@ impl Default for Past {
     }
 }
 
-/// The slot of a minute; right for negative numbers too, in two's complement.
+/// The slot of the minute with this number, which may be negative, or before the first minute of all.
 #[expect(clippy::cast_possible_truncation, reason = "the remainder is below 32")]
-const fn slot(minute: Minute) -> usize {
-    minute.number().rem_euclid(SPAN) as usize
+const fn slot(number: i64) -> usize {
+    number.rem_euclid(SPAN) as usize
 }
 
 impl Past {
-    fn get(&self, minute: Minute) -> Option<&Candle> {
-        self.closed[slot(minute)].as_ref().filter(|candle| candle.minute() == minute)
+    /// The candle of the minute with this number. The seed counts too: a reader whose `now` is far behind the newest
+    /// tick may have its minute in view.
+    fn get(&self, number: i64) -> Option<&Candle> {
+        let held = self.closed[slot(number)].iter().chain(&self.seed);
+        held.into_iter().find(|candle| candle.minute().number() == number)
     }
 
     fn keep_as_seed(&mut self, candle: Candle) {
@@ -79,12 +84,12 @@ impl Past {
     /// Makes room for the minute `to`, which is after that of `newest`: puts `newest` into its slot and lets go of what
     /// is then more than 31 minutes old.
     fn advance(&mut self, newest: Candle, to: Minute) {
-        let from = newest.minute();
+        let from = newest.minute().number();
         self.closed[slot(from)] = Some(newest);
         // Minutes that leave, oldest first, so that the seed is the newest of them; none beyond `from` exist.
-        let leaving = (from.number() - SPAN + 1)..=(to.number() - SPAN).min(from.number());
+        let leaving = (from - SPAN + 1)..=(to.number() - SPAN).min(from);
         for number in leaving {
-            if let Some(candle) = self.closed[slot(Minute::saturating_from(number))].take() {
+            if let Some(candle) = self.closed[slot(number)].take() {
                 self.keep_as_seed(candle);
             }
         }
@@ -92,7 +97,7 @@ impl Past {
 
     /// Puts `tick` into its minute, which is before that of the newest candle.
     fn amend(&mut self, tick: &Admitted) -> (&mut Candle, Outcome) {
-        match &mut self.closed[slot(tick.minute)] {
+        match &mut self.closed[slot(tick.minute.number())] {
             Some(candle) => {
                 candle.update(tick);
                 (candle, Outcome::Updated)
@@ -176,15 +181,36 @@ impl Ring {
         self.newest.as_ref()
     }
 
-    fn get(&self, minute: Minute) -> Option<&Candle> {
-        self.newest().filter(|candle| candle.minute() == minute).or_else(|| self.past.get(minute))
+    fn get(&self, number: i64) -> Option<&Candle> {
+        self.newest().filter(|candle| candle.minute().number() == number).or_else(|| self.past.get(number))
     }
 
     /// Every candle the ring holds, oldest first, the one that seeds the left edge included.
     pub fn stored(&self) -> impl Iterator<Item = &Candle> {
         let newest = self.newest().map_or(0, |candle| candle.minute().number());
-        let closed = (newest - SPAN + 1..newest).filter_map(|number| self.past.get(Minute::saturating_from(number)));
+        let closed = (newest - SPAN + 1..newest).filter_map(|number| self.past.get(number));
         self.past.seed.iter().chain(closed).chain(&self.newest)
+    }
+
+    /// The mean time between two ticks, of those whose candles are stored; `None` for fewer than two.
+    ///
+    /// ```
+    /// use candle_core::{Ring, Rules, Tick, Timestamp};
+    /// use std::time::Duration;
+    ///
+    /// let mut ring = Ring::default();
+    /// for second in [10, 50, 310] {
+    ///     let at = Timestamp::from_seconds(second).unwrap();
+    ///     let _ = ring.record(&Tick::new(at, 1.0), &Rules::default().at(at));
+    /// }
+    /// assert_eq!(ring.usual_gap(), Some(Duration::from_secs(150)));
+    /// ```
+    pub fn usual_gap(&self) -> Option<Duration> {
+        let first = self.stored().next()?.first_time();
+        let last = self.newest()?.last_time();
+        let ticks: u64 = self.stored().map(|candle| u64::from(candle.count())).sum();
+        let micros = u64::try_from(last.as_micros() - first.as_micros()).unwrap_or(0);
+        Some(Duration::from_micros(micros.checked_div(ticks - 1)?))
     }
 
     /// The newest candle before `minute`.
@@ -199,11 +225,11 @@ impl Ring {
         let first = forming.saturating_add(1 - WINDOW_MINUTES);
         let mut previous = self.before(first).map(Candle::close);
         (first.number()..=forming.number()).filter_map(move |number| {
-            let minute = Minute::saturating_from(number);
-            if let Some(candle) = self.get(minute) {
+            if let Some(candle) = self.get(number) {
                 previous = Some(candle.close());
                 return Some(WindowCandle::traded(candle, forming));
             }
+            let minute = Minute::saturating_from(number);
             match gaps {
                 Gaps::Filled => previous.map(|close| WindowCandle::filler(minute, close, forming)),
                 Gaps::Omitted => None,
@@ -236,12 +262,12 @@ impl Ring {
     fn merge_candle(&mut self, later: &Candle) {
         let newest = self.newest.map_or(later.minute(), |candle| candle.minute());
         debug_assert!(later.minute() <= newest);
-        if later.minute().number() <= newest.number() - SPAN {
+        let number = later.minute().number();
+        if number <= newest.number() - SPAN {
             self.past.keep_as_seed(*later);
             return;
         }
-        let mine =
-            if later.minute() == newest { &mut self.newest } else { &mut self.past.closed[slot(later.minute())] };
+        let mine = if later.minute() == newest { &mut self.newest } else { &mut self.past.closed[slot(number)] };
         *mine = Some(mine.and_then(|mine| mine.merged(later)).unwrap_or(*later));
     }
 }
@@ -264,10 +290,10 @@ impl Ring {
             if beyond {
                 ring.past.seed = Some(candle);
             } else {
-                ring.past.closed[slot(candle.minute())] = Some(candle);
+                ring.past.closed[slot(candle.minute().number())] = Some(candle);
             }
         }
-        ring.newest = newest.and_then(|candle| ring.past.closed[slot(candle.minute())].take());
+        ring.newest = newest.and_then(|candle| ring.past.closed[slot(candle.minute().number())].take());
         Some(ring)
     }
 }

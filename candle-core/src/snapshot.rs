@@ -1,5 +1,8 @@
 //! Parts of an aggregator as plain data: what a store keeps and another process takes over.
 
+#[cfg(feature = "serde")]
+mod wire;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,7 +13,8 @@ use crate::ring::Ring;
 /// One stripe of an aggregator at one instant: its instruments with candles, forming ones included, descriptions and
 /// views, its counts of outcomes, and the highest mark of any write it had seen.
 ///
-/// With the feature `serde` it serialises, in any format that serde knows, with the version of the form in it.
+/// With the feature `serde` it has a compact stored form (`encode`, `decode`), and serialises in any format that serde
+/// knows; the version of the form is in both.
 ///
 /// ```
 /// use candle_core::{Aggregator, Tick, Timestamp};
@@ -43,6 +47,7 @@ pub struct StripeSnapshot {
     pub(crate) stripe: u32,
     pub(crate) mark: u64,
     pub(crate) outcomes: Outcomes,
+    /// In the order of ids, each once.
     pub(crate) listed: Vec<Listed>,
 }
 
@@ -89,7 +94,7 @@ pub enum SnapshotError {
         /// The version it names.
         version: u32,
     },
-    /// What it holds cannot have been written by any version.
+    /// What it holds is not what was written.
     Damaged {
         /// What is wrong.
         what: &'static str,
@@ -131,99 +136,3 @@ impl fmt::Display for SnapshotError {
 }
 
 impl std::error::Error for SnapshotError {}
-
-/// The stored form, and the way back, on which nothing is taken on trust.
-#[cfg(feature = "serde")]
-mod wire {
-    use serde::{Deserialize, Serialize};
-
-    use super::{Listed, SnapshotError, StripeSnapshot};
-    use crate::candle::CandleParts;
-    use crate::catalogue::MAX_DESCRIPTION_BYTES;
-    use crate::config::Config;
-    use crate::instrument::InstrumentId;
-    use crate::outcome::Outcomes;
-    use crate::ring::{RING_MINUTES, Ring};
-
-    /// Goes up with each change of the form below.
-    const VERSION: u32 = 1;
-
-    #[derive(Serialize, Deserialize)]
-    pub(super) struct Part {
-        version: u32,
-        seed: u64,
-        stripes: u32,
-        stripe: u32,
-        mark: u64,
-        outcomes: Outcomes,
-        listed: Vec<Instrument>,
-    }
-
-    #[derive(Serialize, Deserialize)]
-    struct Instrument {
-        id: String,
-        description: Option<String>,
-        views: u64,
-        candles: Vec<CandleParts>,
-    }
-
-    impl From<StripeSnapshot> for Part {
-        fn from(part: StripeSnapshot) -> Self {
-            let instrument = |listed: Listed| Instrument {
-                id: listed.id.as_str().to_owned(),
-                description: listed.description.map(|text| text.as_ref().to_owned()),
-                views: listed.views,
-                candles: listed.ring.stored().map(CandleParts::from).collect(),
-            };
-            Self {
-                version: VERSION,
-                seed: part.seed,
-                stripes: part.stripes,
-                stripe: part.stripe,
-                mark: part.mark,
-                outcomes: part.outcomes,
-                listed: part.listed.into_iter().map(instrument).collect(),
-            }
-        }
-    }
-
-    impl TryFrom<Part> for StripeSnapshot {
-        type Error = SnapshotError;
-
-        fn try_from(part: Part) -> Result<Self, SnapshotError> {
-            if part.version != VERSION {
-                return Err(SnapshotError::UnknownVersion { version: part.version });
-            }
-            let known = part.stripes.is_power_of_two() && part.stripes as usize <= Config::MAX_STRIPES;
-            if !known || part.stripe >= part.stripes {
-                return Err(SnapshotError::Damaged { what: "there is no such stripe" });
-            }
-            Ok(Self {
-                seed: part.seed,
-                stripes: part.stripes,
-                stripe: part.stripe,
-                mark: part.mark,
-                outcomes: part.outcomes,
-                listed: part.listed.into_iter().map(listed).collect::<Result<_, _>>()?,
-            })
-        }
-    }
-
-    fn listed(stored: Instrument) -> Result<Listed, SnapshotError> {
-        let damaged = |what| SnapshotError::Damaged { what };
-        if stored.description.as_ref().is_some_and(|text| text.len() > MAX_DESCRIPTION_BYTES) {
-            return Err(damaged("a description is too long"));
-        }
-        if stored.candles.len() > RING_MINUTES + 1 {
-            return Err(damaged("a ring holds too many candles"));
-        }
-        let candles: Option<Vec<_>> = stored.candles.iter().map(CandleParts::candle).collect();
-        let ring = candles.and_then(Ring::from_stored).ok_or(damaged("its candles are none that a ring holds"))?;
-        Ok(Listed {
-            id: InstrumentId::new(&stored.id).map_err(|_| damaged("an instrument id is none"))?,
-            description: stored.description.map(Into::into),
-            views: stored.views,
-            ring,
-        })
-    }
-}

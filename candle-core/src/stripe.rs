@@ -6,6 +6,7 @@ use hashbrown::HashTable;
 
 use crate::arrival::Arrival;
 use crate::candle::Candle;
+use crate::edition::{Edition, Latest, Update};
 use crate::hash::IdHash;
 use crate::history::History;
 use crate::instrument::InstrumentId;
@@ -13,11 +14,12 @@ use crate::outcome::{Outcome, Outcomes};
 use crate::ring::{self, Past, Ring};
 use crate::terms::Terms;
 use crate::tick::{Admitted, Judge};
+use crate::time::Timestamp;
 use crate::top_k::Rank;
 
 /// Instruments by slot.
 ///
-/// Invariant: `slots` and `leaders` are of one length; a slot is either in `index` under its id or in `free`.
+/// Invariant: `slots` and `descriptions` are of one length; a slot is either in `index` under its id or in `free`.
 #[derive(Debug, Default)]
 #[repr(C)] // What a tick needs comes first, beside the lock.
 pub(crate) struct Stripe {
@@ -28,13 +30,14 @@ pub(crate) struct Stripe {
     outcomes: Outcomes,
     /// This stripe's copy of the views that one who is no leader must reach to be considered.
     floor: u64,
-    /// Who is a leader; asked only of those who reached the floor.
-    leaders: Vec<bool>,
+    /// How many changes there were, but for ticks in order and views, so that no two of them have one number.
+    changes: u64,
+    descriptions: Vec<Option<Arc<str>>>,
     free: Vec<u32>,
 }
 
-/// All of one instrument in two neighbouring cache lines, but for its closed candles: the newest one, which a tick in
-/// order changes, and what a look-up compares.
+/// What a tick or a view needs of one instrument, in two neighbouring cache lines: the newest candle, which a tick in order
+/// changes, and what a look-up compares.
 #[derive(Debug)]
 #[repr(C)]
 struct Slot {
@@ -43,8 +46,10 @@ struct Slot {
     generation: u32,
     last_arrival: Option<Arrival>,
     views: u64,
+    /// Which change of the stripe this slot last saw; see [`Edition`].
+    version: u64,
     past: Box<Past>,
-    description: Option<Arc<str>>,
+    is_leader: bool,
 }
 
 const _: () = assert!(size_of::<Slot>() == 128);
@@ -60,10 +65,13 @@ pub(crate) enum Viewed {
 
 impl Stripe {
     /// Bytes that one slot takes, without what the allocator and the table's spare room add.
-    pub(crate) const SLOT_BYTES: usize = size_of::<Slot>() + size_of::<bool>() + Self::BOXED_BYTES;
+    pub(crate) const SLOT_BYTES: usize = size_of::<Slot>() + size_of::<Option<Arc<str>>>() + Self::BOXED_BYTES;
 
     /// Those of them that are allocated one by one.
     pub(crate) const BOXED_BYTES: usize = size_of::<Past>();
+
+    /// Room grows by at least this many slots at a time.
+    pub(crate) const MIN_GROWTH: usize = 8;
 
     #[inline]
     pub(crate) fn find(&self, hash: u64, id: &[u8]) -> Option<u32> {
@@ -93,6 +101,7 @@ impl Stripe {
     pub(crate) fn list(&mut self, hash: u64, id: InstrumentId, hasher: &IdHash) -> u32 {
         let slot = self.free.pop().unwrap_or_else(|| self.grow(&id));
         self.slots[slot as usize].id = id;
+        self.change(slot);
         let slots = &self.slots;
         self.index.insert_unique(hash, slot, |slot| hasher.of(slots[*slot as usize].id.as_bytes()));
         slot
@@ -103,9 +112,9 @@ impl Stripe {
     fn grow(&mut self, id: &InstrumentId) -> u32 {
         let len = self.slots.len();
         if len == self.slots.capacity() {
-            let more = (len / 8).max(8);
+            let more = (len / 8).max(Self::MIN_GROWTH);
             self.slots.reserve_exact(more);
-            self.leaders.reserve_exact(more);
+            self.descriptions.reserve_exact(more);
         }
         self.slots.push(Slot {
             newest: None,
@@ -113,10 +122,11 @@ impl Stripe {
             generation: 0,
             last_arrival: None,
             views: 0,
+            version: 0,
             past: Box::default(),
-            description: None,
+            is_leader: false,
         });
-        self.leaders.push(false);
+        self.descriptions.push(None);
         u32::try_from(len).expect("the limit on instruments is below 2^32")
     }
 
@@ -127,21 +137,32 @@ impl Stripe {
         let listed = &mut self.slots[slot as usize];
         listed.generation = listed.generation.wrapping_add(1);
         listed.views = 0;
-        listed.description = None;
+        listed.is_leader = false;
         listed.clear();
-        self.leaders[slot as usize] = false;
+        self.descriptions[slot as usize] = None;
+        self.change(slot);
         self.free.push(slot);
     }
 
     /// Forgets the candles of every instrument, and nothing else.
     pub(crate) fn clear_candles(&mut self) {
-        self.slots.iter_mut().for_each(Slot::clear);
+        for slot in &mut self.slots {
+            self.changes += 1;
+            slot.version = self.changes;
+            slot.clear();
+        }
+    }
+
+    /// Makes every [`Edition`] of the slot so far an old one.
+    fn change(&mut self, slot: u32) {
+        self.changes += 1;
+        self.slots[slot as usize].version = self.changes;
     }
 
     /// Records a tick that its judge let through for this slot's instrument.
     #[inline]
     pub(crate) fn record(&mut self, slot: u32, tick: &Admitted, judge: &Judge, terms: &Terms) -> Outcome {
-        let outcome = self.slots[slot as usize].record(tick, judge, terms.arrival);
+        let outcome = self.slots[slot as usize].record(tick, judge, terms.arrival, &mut self.changes);
         self.note(outcome, terms.mark)
     }
 
@@ -180,9 +201,10 @@ impl Stripe {
     /// Counts a view.
     #[inline]
     pub(crate) fn view(&mut self, slot: u32) -> Viewed {
-        let views = &mut self.slots[slot as usize].views;
-        *views += 1;
-        if *views >= self.floor && !self.is_leader(slot) { Viewed::CrossedFloor } else { Viewed::Counted }
+        let slot = &mut self.slots[slot as usize];
+        // Saturating, because a snapshot from outside may hold any count.
+        slot.views = slot.views.saturating_add(1);
+        if slot.views >= self.floor && !slot.is_leader { Viewed::CrossedFloor } else { Viewed::Counted }
     }
 
     #[inline]
@@ -208,22 +230,20 @@ impl Stripe {
     }
 
     pub(crate) fn is_leader(&self, slot: u32) -> bool {
-        self.leaders[slot as usize]
+        self.slots[slot as usize].is_leader
     }
 
     pub(crate) fn set_leader(&mut self, slot: u32) {
-        self.leaders[slot as usize] = true;
+        self.slots[slot as usize].is_leader = true;
     }
 
     pub(crate) fn clear_leader(&mut self, slot: u32) {
-        self.leaders[slot as usize] = false;
+        self.slots[slot as usize].is_leader = false;
     }
 
-    /// The slots of everything listed, in the order of slots.
-    pub(crate) fn listed(&self) -> Vec<u32> {
-        let mut slots: Vec<u32> = self.index.iter().copied().collect();
-        slots.sort_unstable();
-        slots
+    /// The slots of everything listed, in no order.
+    pub(crate) fn listed(&self) -> impl Iterator<Item = u32> {
+        self.index.iter().copied()
     }
 
     pub(crate) fn id(&self, slot: u32) -> &InstrumentId {
@@ -231,11 +251,15 @@ impl Stripe {
     }
 
     pub(crate) fn description(&self, slot: u32) -> Option<&Arc<str>> {
-        self.slots[slot as usize].description.as_ref()
+        self.descriptions[slot as usize].as_ref()
     }
 
     pub(crate) fn describe(&mut self, slot: u32, description: Option<Arc<str>>) {
-        self.slots[slot as usize].description = description;
+        // Feeds repeat their catalogue on every connect, mostly word for word.
+        if self.descriptions[slot as usize] != description {
+            self.descriptions[slot as usize] = description;
+            self.change(slot);
+        }
     }
 
     pub(crate) fn newest(&self, slot: u32) -> Option<&Candle> {
@@ -247,26 +271,45 @@ impl Stripe {
     }
 
     pub(crate) fn set_ring(&mut self, slot: u32, ring: Ring) {
-        let slot = &mut self.slots[slot as usize];
-        (slot.newest, *slot.past) = ring.into_parts();
+        let place = &mut self.slots[slot as usize];
+        (place.newest, *place.past) = ring.into_parts();
+        self.change(slot);
     }
 
     #[inline]
     pub(crate) fn history(&self, slot: u32) -> History {
+        let description = self.description(slot).cloned();
         let slot = &self.slots[slot as usize];
-        History {
-            description: slot.description.clone(),
-            views: slot.views,
-            last_arrival: slot.last_arrival,
-            ring: slot.ring(),
+        History { description, views: slot.views, last_arrival: slot.last_arrival, ring: slot.ring() }
+    }
+
+    /// All of an instrument, or only the latest of it where the reader knows the rest.
+    #[inline]
+    pub(crate) fn update(&self, slot: u32, now: Timestamp, known: Option<&Edition>) -> Update {
+        let place = &self.slots[slot as usize];
+        let edition = Edition::new(place.version, place.newest.as_ref(), now);
+        if known == Some(&edition) {
+            return Update::Same(Latest::new(place.views, place.last_arrival, place.newest));
         }
+        Update::Changed(Box::new(self.history(slot)), edition)
     }
 }
 
 impl Slot {
+    /// Records a tick, and notes in `changes` what is more than a tick in order.
     #[inline]
-    fn record(&mut self, tick: &Admitted, judge: &Judge, arrival: Arrival) -> Outcome {
-        let outcome = ring::record(&mut self.newest, || &mut *self.past, tick, judge.minute);
+    fn record(&mut self, tick: &Admitted, judge: &Judge, arrival: Arrival, changes: &mut u64) -> Outcome {
+        let outcome = ring::record(
+            &mut self.newest,
+            || {
+                // Whoever asks for the past is about to change it, or the newest candle after its minute.
+                *changes += 1;
+                self.version = *changes;
+                &mut *self.past
+            },
+            tick,
+            judge.minute,
+        );
         if outcome.is_accepted() {
             self.last_arrival = Some(arrival);
         }

@@ -1,2 +1,121 @@
-//! The `candle-server` binary.
-fn main() {}
+//! The `candle-server` binary: settings, a socket, [`candle_server::serve`], signals.
+
+use std::env::VarError;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use candle_server::Listeners;
+use candle_server::settings::Settings;
+use clap::error::{ContextKind, ErrorKind};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// The exit code for a configuration that cannot work.
+const BAD_CONFIGURATION: u8 = 2;
+
+fn main() -> ExitCode {
+    let settings = match Settings::from_process() {
+        Ok(settings) => settings,
+        Err(asked) if matches!(asked.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            // Nobody is left to tell where even this can't be written.
+            let _ = asked.print();
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => return refuse(&one_line(&error)),
+    };
+    let filter = match log_filter() {
+        Ok(filter) => filter,
+        Err(error) => return refuse(&error),
+    };
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match run(settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(&error),
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn run(settings: Settings) -> Result<(), String> {
+    let (public, bound) = listen(settings.listen).await?;
+    let admin = match settings.http.admin {
+        None => None,
+        Some(address) => {
+            let (admin, bound) = listen(address).await?;
+            tracing::info!("operators ask http://{bound}");
+            Some(admin)
+        }
+    };
+    raise_descriptor_limit(settings.http.limits().connections);
+    let shutdown = shutdown().map_err(|error| format!("can't wait for signals: {error}"))?;
+    // A reader that is gone must not stop the server.
+    let _ = writeln!(std::io::stdout(), "candle-server listens on http://{bound}");
+    candle_server::serve(Listeners { public, admin }, settings, shutdown).await.map_err(|error| error.to_string())
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), String> {
+    let refused = |error| format!("can't listen on {address}: {error}");
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let bound = listener.local_addr().map_err(refused)?;
+    Ok((listener, bound))
+}
+
+/// Asks for as many descriptors as the connections need: the usual limit of 1024 is meant for programs that `select`.
+fn raise_descriptor_limit(connections: usize) {
+    /// For feeds, files and runtimes.
+    const OTHERS: u64 = 64;
+    let wanted = OTHERS.saturating_add(connections as u64);
+    match rlimit::increase_nofile_limit(wanted) {
+        Ok(limit) if limit < wanted => {
+            tracing::warn!(limit, wanted, "this process may not open as many connections as it would serve");
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "can't raise the limit on open files"),
+    }
+}
+
+/// Ready at SIGTERM or Ctrl-C.
+fn shutdown() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+fn refuse(error: &str) -> ExitCode {
+    // The exit code says it too.
+    let _ = writeln!(std::io::stderr(), "candle-server: {error}");
+    ExitCode::from(BAD_CONFIGURATION)
+}
+
+/// What the log shows: `CANDLE_LOG`, or where there is none, what an operator should know.
+fn log_filter() -> Result<EnvFilter, String> {
+    let text = match std::env::var("CANDLE_LOG") {
+        Ok(text) if !text.is_empty() => text,
+        Ok(_) | Err(VarError::NotPresent) => "info".to_owned(),
+        Err(VarError::NotUnicode(_)) => return Err("CANDLE_LOG is not UTF-8".to_owned()),
+    };
+    EnvFilter::try_new(text)
+        .map_err(|error| format!("CANDLE_LOG is no log filter, as info or candle_server=debug: {error}"))
+}
+
+/// What is wrong, without the usage that clap puts behind it. What was given is left out where it may be the address of
+/// a feed, with its secrets, that has come to stand in the wrong place.
+fn one_line(error: &clap::Error) -> String {
+    let is_address = |kind| error.get(kind).is_some_and(|context| context.to_string().contains("://"));
+    if is_address(ContextKind::InvalidArg) {
+        return "unexpected argument: the address of a feed belongs behind --feed".to_owned();
+    }
+    if is_address(ContextKind::InvalidValue) {
+        let argument = error.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
+        return format!("invalid value for '{argument}': the address of a feed belongs behind --feed");
+    }
+    let text = error.to_string();
+    let line = text.lines().next().unwrap_or_default();
+    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+}

@@ -15,10 +15,20 @@ struct Scratch {
     hashes: [u64; BLOCK],
     /// Positions in the block, those of one stripe together and in the order of the batch.
     order: [u16; BLOCK],
-    /// The slot of each position's instrument, if it is listed.
+    /// The slot of each instrument in that order, if it is listed.
     slots: [Option<u32>; BLOCK],
     /// Where each stripe's share of `order` ends.
     ends: [u16; Config::MAX_STRIPES],
+    /// What became of each stripe's share.
+    shares: [Share; Config::MAX_STRIPES],
+}
+
+/// What became of one stripe's share of a block.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Share {
+    Recorded,
+    /// Nothing of it is recorded: some instrument must be listed first, which takes locks that come before a stripe's.
+    Waits,
 }
 
 impl Aggregator {
@@ -45,25 +55,45 @@ impl Aggregator {
         let mut outcomes = Outcomes::default();
         if batch.len() < 2 * self.config.stripes() {
             // Hardly a second tick for any stripe: to sort them costs more than it saves.
-            for (id, tick) in batch {
-                outcomes.count(self.record(id, tick, terms));
+            for (place, (id, tick)) in batch.iter().enumerate() {
+                outcomes.count(self.record(id, tick, terms.further(place)));
             }
             return outcomes;
         }
-        let mut scratch =
-            Scratch { hashes: [0; BLOCK], order: [0; BLOCK], slots: [None; BLOCK], ends: [0; Config::MAX_STRIPES] };
-        for block in batch.chunks(BLOCK) {
-            self.sort(block, &mut scratch);
-            let mut start = 0;
-            for stripe in 0..self.config.stripes() {
-                let end = usize::from(scratch.ends[stripe]);
-                if start < end {
-                    self.record_share(stripe, block, &mut scratch, start..end, &terms, &mut outcomes);
-                }
-                start = end;
-            }
+        let mut scratch = Scratch {
+            hashes: [0; BLOCK],
+            order: [0; BLOCK],
+            slots: [None; BLOCK],
+            ends: [0; Config::MAX_STRIPES],
+            shares: [Share::Recorded; Config::MAX_STRIPES],
+        };
+        for (number, block) in batch.chunks(BLOCK).enumerate() {
+            self.record_block(block, &mut scratch, terms.further(number * BLOCK), &mut outcomes);
         }
         outcomes
+    }
+
+    fn record_block(&self, block: &[(&str, Tick)], scratch: &mut Scratch, terms: Terms, outcomes: &mut Outcomes) {
+        self.sort(block, scratch);
+        let mut start = 0;
+        let mut waiting = false;
+        for stripe in 0..self.config.stripes() {
+            let end = usize::from(scratch.ends[stripe]);
+            if start < end {
+                let share = self.record_share(stripe, block, scratch, start..end, terms, outcomes);
+                scratch.shares[stripe] = share;
+                waiting |= share == Share::Waits;
+            }
+            start = end;
+        }
+        if waiting {
+            // In the order of the batch, so that the same ones are listed where there is not room for all.
+            for (place, (id, tick)) in block.iter().enumerate() {
+                if scratch.shares[self.stripe_of(scratch.hashes[place])] == Share::Waits {
+                    outcomes.count(self.record(id, tick, terms.further(place)));
+                }
+            }
+        }
     }
 
     /// Hashes a block's ids and sorts their positions by stripe; a counting sort, which keeps the order within each.
@@ -87,16 +117,16 @@ impl Aggregator {
         }
     }
 
-    /// Records one stripe's share of a block under one lock.
+    /// Records one stripe's share of a block under one lock, or nothing of it.
     fn record_share(
         &self,
         stripe: usize,
         block: &[(&str, Tick)],
         scratch: &mut Scratch,
         share: std::ops::Range<usize>,
-        terms: &Terms,
+        terms: Terms,
         outcomes: &mut Outcomes,
-    ) {
+    ) -> Share {
         let judge = self.config.rules().at(terms.now);
         let order = &scratch.order[share.clone()];
         let slots = &mut scratch.slots[share];
@@ -107,39 +137,29 @@ impl Aggregator {
             *slot = locked.guess(scratch.hashes[usize::from(*position)]);
         }
         std::hint::black_box(slots.iter().flatten().map(|slot| locked.touch(*slot)).fold(0, u64::wrapping_add));
+        let mut unlisted = false;
         for (slot, position) in slots.iter_mut().zip(order) {
             let position = usize::from(*position);
             let id = block[position].0.as_bytes();
             if slot.is_some_and(|slot| !locked.is_at(slot, id)) {
                 *slot = locked.find(scratch.hashes[position], id);
             }
+            unlisted |= slot.is_none();
         }
-        let mut deferred = false;
+        if unlisted && terms.unlisted == Unlisted::List {
+            return Share::Waits;
+        }
+        // Nobody sees the mark before the lock is gone, so all have that of the last.
+        let terms = terms.further(order.last().map_or(0, |last| usize::from(*last)));
         for (slot, position) in slots.iter().zip(order) {
-            let tick = &block[usize::from(*position)].1;
-            let outcome = match (*slot, judge.judge(tick), terms.unlisted) {
-                (Some(slot), Ok(admitted), _) => locked.record(slot, &admitted, &judge, terms),
-                (Some(_), Err(refused), _) => locked.note(refused, terms.mark),
-                (None, judged, Unlisted::Reject) => {
-                    let unknown = Outcome::UnknownInstrument;
-                    locked.note(judged.map_or_else(|refused| refused.or_unlisted(unknown), |_| unknown), terms.mark)
-                }
-                (None, _, Unlisted::List) => {
-                    deferred = true;
-                    continue;
-                }
-            };
-            outcomes.count(outcome);
+            let judged = judge.judge(&block[usize::from(*position)].1);
+            outcomes.count(match (*slot, judged) {
+                (Some(slot), Ok(admitted)) => locked.record(slot, &admitted, &judge, &terms),
+                (Some(_), Err(refused)) => locked.note(refused, terms.mark),
+                (None, Ok(_)) => locked.note(Outcome::UnknownInstrument, terms.mark),
+                (None, Err(refused)) => locked.note(refused.or_unlisted(Outcome::UnknownInstrument), terms.mark),
+            });
         }
-        drop(locked);
-        if deferred {
-            // To list takes locks that come before a stripe's. All ticks of one instrument wait, so they stay in order.
-            for (slot, position) in slots.iter().zip(order) {
-                if slot.is_none() {
-                    let (id, tick) = &block[usize::from(*position)];
-                    outcomes.count(self.record(id, tick, *terms));
-                }
-            }
-        }
+        Share::Recorded
     }
 }

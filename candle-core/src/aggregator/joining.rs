@@ -19,8 +19,15 @@ impl Aggregator {
     }
 
     fn snapshot_of(&self, number: u32, stripe: usize) -> StripeSnapshot {
+        let mut part = self.copy_of(number, stripe);
+        // By id and not by slot: then equal contents are equal snapshots, whatever was delisted on the way.
+        part.listed.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        part
+    }
+
+    fn copy_of(&self, number: u32, stripe: usize) -> StripeSnapshot {
         let stripe = self.stripes.lock(stripe);
-        let listed = stripe.listed().into_iter().map(|slot| Listed {
+        let listed = stripe.listed().map(|slot| Listed {
             id: stripe.id(slot).clone(),
             description: stripe.description(slot).cloned(),
             views: stripe.views(slot),
@@ -111,7 +118,7 @@ impl Aggregator {
     }
 
     fn join(&self, catalogue: &mut BTreeMap<InstrumentId, Handle>, later: &Listed) -> Result<(), SnapshotError> {
-        let listing = self.list_in(catalogue, later.id.as_str(), 0);
+        let listing = self.list_in(catalogue, later.id.as_str());
         let (mut stripe, handle) = listing.map_err(|error| match error {
             ListError::Full { max_instruments } => SnapshotError::Full { max_instruments },
             ListError::BadId(_) => SnapshotError::Damaged { what: "an instrument id is none" },

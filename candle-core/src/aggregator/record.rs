@@ -39,18 +39,16 @@ impl Aggregator {
         stripe.note(outcome, terms.mark)
     }
 
+    /// Lists the tick's instrument and records the tick under one lock, so that a snapshot holds both or neither.
     #[cold]
     fn list_and_record(&self, id: &str, admitted: &Admitted, judge: &Judge, terms: &Terms) -> Outcome {
-        let listing = self.list_marked(id, None, terms.mark);
-        let (mut stripe, slot) = self.lock_id(id);
-        let refused = match (slot, listing) {
-            (Some(slot), _) => return stripe.record(slot, admitted, judge, terms),
-            (None, Err(ListError::BadId(_))) => Outcome::BadId,
-            (None, Err(ListError::Full { .. })) => Outcome::Full,
-            // Delisted again by another thread in this very moment.
-            (None, Ok(_)) => Outcome::UnknownInstrument,
+        let listing = self.list_in(&mut self.catalogue.lock(), id);
+        let refused = match listing {
+            Ok((mut stripe, handle)) => return stripe.record(handle.slot, admitted, judge, terms),
+            Err(ListError::BadId(_)) => Outcome::BadId,
+            Err(ListError::Full { .. }) => Outcome::Full,
         };
-        stripe.note(refused, terms.mark)
+        self.lock_id(id).0.note(refused, terms.mark)
     }
 
     /// Records one tick of the instrument that `handle` names: the fastest way for one tick.

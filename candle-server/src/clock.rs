@@ -1,0 +1,145 @@
+//! The one place that reads the machine's clocks.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use candle_core::{Arrival, Timestamp};
+
+/// Whose time candles run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The machine's wall clock: for live feeds.
+    Wall,
+    /// The feed's own: `now` is the newest tick time of the connection. For replays and simulations.
+    Feed,
+}
+
+/// What both clocks show at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// The time since the start, on a clock that nothing can set.
+    pub elapsed: Duration,
+    /// The time on the candles' clock.
+    pub now: Timestamp,
+}
+
+/// A wall clock that is this much behind its own past is worth a line in the log.
+const STEP_BACK_MICROS: i64 = 1_000_000;
+
+/// `now` for candles, which never goes back by itself, and the time since the start for everything else.
+///
+/// ```
+/// use candle_core::Timestamp;
+/// use candle_server::clock::{Clock, Source};
+///
+/// let clock = Clock::new(Source::Feed);
+/// clock.restart_at(Timestamp::EPOCH);
+/// clock.advance_to(Timestamp::from_seconds(60).unwrap());
+/// clock.advance_to(Timestamp::from_seconds(30).unwrap());
+/// assert_eq!(clock.now(), Timestamp::from_seconds(60).unwrap());
+/// ```
+#[derive(Debug)]
+pub struct Clock {
+    source: Source,
+    started: Instant,
+    /// The highest reading so far, in microseconds since the epoch; a feed's clock starts with the wall clock's.
+    newest: AtomicI64,
+    /// Whether the wall clock is being held, and the log knows.
+    held: AtomicBool,
+}
+
+impl Clock {
+    /// A clock that starts now.
+    pub fn new(source: Source) -> Self {
+        Self {
+            source,
+            started: Instant::now(),
+            newest: AtomicI64::new(wall().as_micros()),
+            held: AtomicBool::new(false),
+        }
+    }
+
+    /// Whose time this is.
+    pub const fn source(&self) -> Source {
+        self.source
+    }
+
+    /// The time on the candles' clock. A wall clock that steps back is held until it catches up.
+    pub fn now(&self) -> Timestamp {
+        match self.source {
+            Source::Feed => self.newest(),
+            Source::Wall => self.hold(wall()),
+        }
+    }
+
+    fn newest(&self) -> Timestamp {
+        Timestamp::from_micros(self.newest.load(Ordering::Relaxed)).unwrap_or(Timestamp::EPOCH)
+    }
+
+    fn hold(&self, reading: Timestamp) -> Timestamp {
+        let held = self.newest.fetch_max(reading.as_micros(), Ordering::Relaxed);
+        let behind = held - reading.as_micros();
+        if behind > STEP_BACK_MICROS && !self.held.swap(true, Ordering::Relaxed) {
+            tracing::warn!("the wall clock stepped back; candles' time is held until it catches up");
+        } else if behind <= 0 && self.held.load(Ordering::Relaxed) && self.held.swap(false, Ordering::Relaxed) {
+            tracing::info!("the wall clock has caught up");
+        }
+        reading.max(Timestamp::from_micros(held).unwrap_or(reading))
+    }
+
+    /// Moves a feed's clock on, never back; no wall clock heeds it.
+    pub fn advance_to(&self, time: Timestamp) {
+        self.newest.fetch_max(time.as_micros(), Ordering::Relaxed);
+    }
+
+    /// Sets a feed's clock, back too: a new connection may start over.
+    pub fn restart_at(&self, time: Timestamp) {
+        self.newest.store(time.as_micros(), Ordering::Relaxed);
+    }
+
+    /// Time since the start, on a clock that nothing can set.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Both clocks.
+    pub fn reading(&self) -> Reading {
+        Reading { elapsed: self.elapsed(), now: self.now() }
+    }
+
+    /// The time since the start, as the core takes it.
+    pub fn arrival(&self) -> Arrival {
+        Arrival::after(self.elapsed())
+    }
+}
+
+fn wall() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).ok().and_then(Timestamp::from_micros).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_seconds(second).unwrap()
+    }
+
+    #[test]
+    fn a_wall_clock_that_steps_back_is_held_until_it_catches_up() {
+        let clock = Clock::new(Source::Wall);
+        clock.restart_at(at(100));
+        assert_eq!([clock.hold(at(100)), clock.hold(at(40)), clock.hold(at(99))], [at(100); 3]);
+        assert!(clock.held.load(Ordering::Relaxed));
+        assert_eq!(clock.hold(at(101)), at(101));
+        assert!(!clock.held.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn a_feeds_clock_stands_still_without_ticks() {
+        let clock = Clock::new(Source::Feed);
+        clock.restart_at(at(5));
+        assert_eq!([clock.now(), clock.now()], [at(5), at(5)]);
+    }
+}

@@ -1,0 +1,168 @@
+//! Candles as JSON.
+
+use candle_core::{Coverage, CoverageWindow, Summary, Timestamp, WindowCandle};
+
+use crate::market::Status;
+
+/// What a history says of its moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// `now` on the candles' clock.
+    pub now: Timestamp,
+    /// How fresh the history is then.
+    pub status: Status,
+    /// Which minutes the feed covered.
+    pub coverage: CoverageWindow,
+}
+
+/// Begins a history with what hardly ever changes: `{"id":...,"description":...`.
+pub fn instrument(out: &mut Vec<u8>, id: &str, description: Option<&str>) {
+    out.extend_from_slice(b"{\"id\":");
+    string(out, id);
+    out.extend_from_slice(b",\"description\":");
+    optional(out, description, string);
+}
+
+/// Goes on with what changes from read to read without a tick: `,"views":...,"asOf":...`.
+pub fn reading(out: &mut Vec<u8>, views: u64, now: Timestamp) {
+    self::views(out, views);
+    out.extend_from_slice(b",\"asOf\":");
+    seconds(out, now);
+}
+
+/// Goes on with how fresh it is: `,"lastQuoteTimestamp":...,"status":...`.
+pub fn freshness(out: &mut Vec<u8>, last_time: Option<Timestamp>, status: Status) {
+    out.extend_from_slice(b",\"lastQuoteTimestamp\":");
+    optional(out, last_time, seconds);
+    out.extend_from_slice(b",\"status\":\"");
+    out.extend_from_slice(status.name().as_bytes());
+    out.push(b'"');
+}
+
+/// Appends one candle of a minute that the feed covered so far.
+pub fn candle(out: &mut Vec<u8>, candle: WindowCandle, coverage: Coverage) {
+    let start = candle.minute.start();
+    let prices = [
+        (&b"{\"openTimestamp\":"[..], None),
+        (b",\"openPrice\":", Some(candle.open)),
+        (b",\"highPrice\":", Some(candle.high)),
+        (b",\"lowPrice\":", Some(candle.low)),
+        (b",\"closePrice\":", Some(candle.close)),
+    ];
+    for (name, price) in prices {
+        out.extend_from_slice(name);
+        match price {
+            Some(price) => number(out, price),
+            None => seconds(out, start),
+        }
+    }
+    out.extend_from_slice(b",\"closeTimestamp\":");
+    seconds(out, candle.minute.end());
+    out.extend_from_slice(b",\"volume\":");
+    number(out, candle.volume);
+    out.extend_from_slice(b",\"quotes\":");
+    integer(out, candle.count);
+    out.extend_from_slice(b",\"state\":\"");
+    out.extend_from_slice(candle.state.name().as_bytes());
+    out.extend_from_slice(if candle.filled { b"\",\"filled\":true" } else { b"\",\"filled\":false" });
+    out.extend_from_slice(b",\"coverage\":\"");
+    out.extend_from_slice(coverage.name().as_bytes());
+    out.extend_from_slice(b"\"}");
+}
+
+/// Appends one line of the catalogue but for its views and the closing brace.
+pub fn summary(out: &mut Vec<u8>, summary: &Summary) {
+    instrument(out, summary.id.as_str(), summary.description.as_deref());
+    out.extend_from_slice(b",\"lastPrice\":");
+    optional(out, summary.last_price, number);
+}
+
+/// Appends the views of a line of the catalogue.
+pub fn views(out: &mut Vec<u8>, views: u64) {
+    out.extend_from_slice(b",\"views\":");
+    integer(out, views);
+}
+
+/// Appends the `after` of the next page.
+pub fn next(out: &mut Vec<u8>, next: Option<&str>) {
+    out.extend_from_slice(b",\"next\":");
+    optional(out, next, string);
+}
+
+fn optional<T>(out: &mut Vec<u8>, value: Option<T>, write: impl FnOnce(&mut Vec<u8>, T)) {
+    match value {
+        Some(value) => write(out, value),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+/// Appends a string with its quotes, escaped.
+pub fn string(out: &mut Vec<u8>, text: &str) {
+    // Writing a string into memory has nothing to fail on.
+    let _ = serde_json::to_writer(out, text);
+}
+
+fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Appends the shortest decimal that reads back as the same finite number, whole ones without a fraction.
+fn number(out: &mut Vec<u8>, value: f64) {
+    /// Above it the shortest form has an exponent, and integers are no longer exact.
+    const WHOLE: f64 = 1e15;
+    if value.trunc() == value && value.abs() < WHOLE {
+        #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
+        integer(out, value as i64);
+    } else {
+        out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+    }
+}
+
+/// Appends a time as seconds since the epoch, to the microsecond.
+fn seconds(out: &mut Vec<u8>, at: Timestamp) {
+    const MICROS: u64 = 1_000_000;
+    let micros = at.as_micros();
+    if micros < 0 {
+        out.push(b'-');
+    }
+    let magnitude = micros.unsigned_abs();
+    integer(out, magnitude / MICROS);
+    let fraction = magnitude % MICROS;
+    if fraction > 0 {
+        // One digit more keeps the zeros in front; the point takes its place.
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(MICROS + fraction);
+        out.push(b'.');
+        out.extend_from_slice(digits[1..].trim_end_matches('0').as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written<T>(write: impl FnOnce(&mut Vec<u8>, T), value: T) -> String {
+        let mut out = Vec::new();
+        write(&mut out, value);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn times_are_exact_to_the_microsecond() {
+        let at = |micros| written(seconds, Timestamp::from_micros(micros).unwrap());
+        assert_eq!(at(1_629_650_270_250_000), "1629650270.25");
+        assert_eq!(at(1_742_944_020_000_001), "1742944020.000001");
+        assert_eq!(at(60_000_000), "60");
+        assert_eq!(at(-1), "-0.000001");
+    }
+
+    #[test]
+    fn numbers_are_the_shortest_that_read_back() {
+        for (value, text) in [(12.5, "12.5"), (0.0, "0"), (87_232.0, "87232"), (0.1 + 0.2, "0.30000000000000004")] {
+            assert_eq!(written(number, value), text);
+        }
+        for value in [1e300, 5e-324, 1e15, 123_456_789_012_345_680.0, -37.63] {
+            assert_eq!(written(number, value).parse::<f64>().unwrap(), value);
+        }
+    }
+}

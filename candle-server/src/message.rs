@@ -1,0 +1,301 @@
+//! The messages of a price stream: bytes in, typed values out.
+//!
+//! A frame (one WebSocket text frame, or one line) holds one JSON object or an array of them:
+//!
+//! ```json
+//! {"id": 1, "price": 12.34, "timestamp": 12345678, "size": 0.5, "seq": 7}
+//! {"type": "QUOTE", "data": {"isin": "QV532Y814406", "price": 452.2828}}
+//! {"type": "ADD", "data": {"isin": "IU1I5C5N8300", "description": "luptatum senectus"}}
+//! {"type": "DELETE", "data": {"isin": "IU1I5C5N8300"}}
+//! ```
+//!
+//! - An object whose `type` is `QUOTE`, `ADD` or `DELETE` carries its fields in `data`; any other object is a plain
+//!   quote. `id` and `isin` are two names of one field: the plain quote prefers the first, `data` the second.
+//! - `timestamp`, `size`, `seq` and `description` are optional, and `null` is the same as absent.
+//! - Other fields are ignored, whatever they hold. A field named above that comes twice makes its message unreadable.
+//!
+//! Only form is judged here. A price of -5 or an id of 5000 characters is readable; the core refuses it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use candle_core::Timestamp;
+use serde::Deserialize;
+use serde::de::{Deserializer as _, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+mod number;
+mod template;
+#[cfg(test)]
+mod tests;
+
+/// One message of a feed, borrowed from its frame where no escape stands in the way.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Message<'a> {
+    /// An instrument has a new price.
+    Quote(Quote<'a>),
+    /// An instrument exists from now on.
+    Add {
+        /// The instrument.
+        id: Cow<'a, str>,
+        /// What it is, in the feed's words.
+        description: Option<Cow<'a, str>>,
+    },
+    /// An instrument is gone.
+    Delete {
+        /// The instrument.
+        id: Cow<'a, str>,
+    },
+}
+
+/// One price update as the feed sent it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quote<'a> {
+    /// The instrument: the text of a JSON string, or the digits of an integer (`4` and `"4"` are one).
+    pub id: Cow<'a, str>,
+    /// The price; finite, otherwise unjudged.
+    pub price: f64,
+    /// When the feed says it happened.
+    pub time: Option<Timestamp>,
+    /// How much was traded, 0 where the feed does not say; finite, otherwise unjudged.
+    pub size: f64,
+    /// The feed's own number of this update.
+    pub seq: Option<u64>,
+}
+
+/// Why a message, or the rest of a frame, could not be read.
+///
+/// ```
+/// use candle_server::message::{Unreadable, decode};
+///
+/// decode(b"{\"id\": 1, \"price\": 1e999}", |message| assert_eq!(message, Err(Unreadable::Price)));
+/// assert_eq!(Unreadable::Price.to_string(), "the price is missing or no finite number");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Unreadable {
+    /// A binary frame.
+    Binary,
+    /// A frame over the size limit of its reader.
+    Oversize,
+    /// A frame that is not UTF-8.
+    NotUtf8,
+    /// Broken JSON; whatever follows in the frame is lost with it.
+    Syntax,
+    /// JSON, but not an object.
+    NotAnObject,
+    /// A known field that comes twice.
+    RepeatedField,
+    /// A `type` with no `data` object beside it.
+    Data,
+    /// An id that is missing, or neither a string nor an integer.
+    Id,
+    /// A price that is missing or no finite number.
+    Price,
+    /// A timestamp that is no number, or outside the years 1 to 9999.
+    Time,
+    /// A size that is no finite number.
+    Size,
+    /// A sequence number that is no integer from 0 to 2^64 - 1.
+    Seq,
+    /// A description that is no string.
+    Description,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Binary => "the frame is binary",
+            Self::Oversize => "the frame is over the size limit",
+            Self::NotUtf8 => "the frame is not UTF-8",
+            Self::Syntax => "the JSON is broken",
+            Self::NotAnObject => "the message is not a JSON object",
+            Self::RepeatedField => "a field comes twice",
+            Self::Data => "the data is missing or no object",
+            Self::Id => "the id is missing or neither a string nor an integer",
+            Self::Price => "the price is missing or no finite number",
+            Self::Time => "the timestamp is no number or outside the years 1 to 9999",
+            Self::Size => "the size is no finite number",
+            Self::Seq => "the sequence number is no integer of 64 bits",
+            Self::Description => "the description is no string",
+        })
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
+/// Reads one frame and hands each message of it to `each`, in order.
+///
+/// An element of an array that cannot be read fails alone. Where the JSON itself breaks, the rest of the frame is one
+/// [`Unreadable`]. Memory and time are bounded by the length of the frame, however deep its brackets go.
+///
+/// ```
+/// use candle_server::message::{Message, decode};
+///
+/// let mut prices = Vec::new();
+/// decode(br#"[{"id": 4, "price": 9.5}, {"id": "4", "price": 9.25}, {"id": 4.0, "price": 9}]"#, |message| {
+///     if let Ok(Message::Quote(quote)) = message {
+///         prices.push((quote.id, quote.price));
+///     }
+/// });
+/// assert_eq!(prices, [("4".into(), 9.5), ("4".into(), 9.25)]);
+/// ```
+pub fn decode<'a>(frame: &'a [u8], mut each: impl FnMut(Result<Message<'a>, Unreadable>)) {
+    let Some(text) = text_of(frame, &mut each) else { return };
+    match template::quotes(text, |quote| each(Ok(Message::Quote(quote)))) {
+        template::Rest::Nothing => {}
+        template::Rest::After(read) => parse(text, read, each),
+    }
+}
+
+/// [`decode`] without its template: what the template must agree with, and is measured against.
+#[doc(hidden)]
+pub fn decode_without_template<'a>(frame: &'a [u8], mut each: impl FnMut(Result<Message<'a>, Unreadable>)) {
+    if let Some(text) = text_of(frame, &mut each) {
+        parse(text, 0, each);
+    }
+}
+
+fn text_of<'a>(frame: &'a [u8], each: &mut impl FnMut(Result<Message<'a>, Unreadable>)) -> Option<&'a str> {
+    let text = std::str::from_utf8(frame);
+    if text.is_err() {
+        each(Err(Unreadable::NotUtf8));
+    }
+    Some(text.ok()?.trim_matches([' ', '\t', '\r', '\n']))
+}
+
+/// Hands over the messages of `text` but for the first `skip` elements of an array.
+fn parse<'a>(text: &'a str, skip: usize, mut each: impl FnMut(Result<Message<'a>, Unreadable>)) {
+    if !text.starts_with('[') {
+        return each(message(text));
+    }
+    let mut json = serde_json::Deserializer::from_str(text);
+    let elements = Elements { skip, each: &mut each };
+    if json.deserialize_seq(elements).and_then(|()| json.end()).is_err() {
+        each(Err(Unreadable::Syntax));
+    }
+}
+
+/// Hands over the elements of an array as they are met, so that a break does not cost those before it.
+struct Elements<F> {
+    skip: usize,
+    each: F,
+}
+
+impl<'a, F: FnMut(Result<Message<'a>, Unreadable>)> Visitor<'a> for Elements<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of messages")
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(mut self, mut array: A) -> Result<(), A::Error> {
+        while let Some(element) = array.next_element::<&'a RawValue>()? {
+            if self.skip > 0 {
+                self.skip -= 1;
+            } else {
+                (self.each)(message(element.get()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The known fields of an object, each as its own JSON text: only that text has every digit of a number.
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(borrow)]
+    r#type: Option<&'a RawValue>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    isin: Option<&'a RawValue>,
+    #[serde(borrow)]
+    description: Option<&'a RawValue>,
+    #[serde(borrow)]
+    price: Option<&'a RawValue>,
+    #[serde(borrow)]
+    timestamp: Option<&'a RawValue>,
+    #[serde(borrow)]
+    size: Option<&'a RawValue>,
+    #[serde(borrow)]
+    seq: Option<&'a RawValue>,
+}
+
+impl<'a> Fields<'a> {
+    fn of(object: &'a str) -> Result<Self, Unreadable> {
+        if !object.starts_with('{') {
+            // Checked first because serde reads a struct from an array as well.
+            return Err(Unreadable::NotAnObject);
+        }
+        serde_json::from_str(object).map_err(|error| match error.classify() {
+            // Raw fields leave nothing else that could be wrong with well-formed JSON.
+            serde_json::error::Category::Data => Unreadable::RepeatedField,
+            _ => Unreadable::Syntax,
+        })
+    }
+
+    fn quote(&self, id: Option<&'a RawValue>) -> Result<Message<'a>, Unreadable> {
+        Ok(Message::Quote(Quote {
+            id: id_of(id)?,
+            price: self.price.and_then(finite).ok_or(Unreadable::Price)?,
+            time: optional(self.timestamp, |raw| number::timestamp(raw.get()), Unreadable::Time)?,
+            size: optional(self.size, finite, Unreadable::Size)?.unwrap_or(0.0),
+            seq: optional(self.seq, seq_of, Unreadable::Seq)?,
+        }))
+    }
+}
+
+fn message(object: &str) -> Result<Message<'_>, Unreadable> {
+    let outer = Fields::of(object)?;
+    let kind = outer.r#type.and_then(string);
+    let Some(kind @ ("QUOTE" | "ADD" | "DELETE")) = kind.as_deref() else {
+        return outer.quote(outer.id.or(outer.isin));
+    };
+    let data = outer.data.filter(|raw| raw.get().starts_with('{')).ok_or(Unreadable::Data)?;
+    let data = Fields::of(data.get())?;
+    let id = data.isin.or(data.id);
+    match kind {
+        "QUOTE" => data.quote(id),
+        "ADD" => {
+            let description = optional(data.description, string, Unreadable::Description)?;
+            Ok(Message::Add { id: id_of(id)?, description })
+        }
+        _ => Ok(Message::Delete { id: id_of(id)? }),
+    }
+}
+
+fn optional<'a, T>(
+    raw: Option<&'a RawValue>,
+    read: impl FnOnce(&'a RawValue) -> Option<T>,
+    otherwise: Unreadable,
+) -> Result<Option<T>, Unreadable> {
+    raw.map(|raw| read(raw).ok_or(otherwise)).transpose()
+}
+
+fn id_of(raw: Option<&RawValue>) -> Result<Cow<'_, str>, Unreadable> {
+    let raw = raw.ok_or(Unreadable::Id)?;
+    let digits = raw.get().strip_prefix('-').unwrap_or(raw.get());
+    if digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(Cow::Borrowed(raw.get()));
+    }
+    string(raw).ok_or(Unreadable::Id)
+}
+
+fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+    if inner.contains('\\') {
+        return serde_json::from_str(raw.get()).ok().map(Cow::Owned);
+    }
+    Some(Cow::Borrowed(inner))
+}
+
+fn finite(raw: &RawValue) -> Option<f64> {
+    number::finite(raw.get())
+}
+
+fn seq_of(raw: &RawValue) -> Option<u64> {
+    number::integer(&string(raw).unwrap_or(Cow::Borrowed(raw.get())))
+}

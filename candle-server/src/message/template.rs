@@ -1,0 +1,321 @@
+//! The hot quote shapes, read without a general JSON parser.
+//!
+//! The stream sends the same few shapes a hundred thousand times a second. This reads exactly those, each with or
+//! without a single space where printers put one, and leaves everything else to the parser, so that it can only ever
+//! be faster, never different:
+//!
+//! ```json
+//! {"id":1,"price":12.34,"timestamp":1629648467.2,"size":0.5,"seq":7}
+//! {"type":"QUOTE","data":{"isin":"QV532Y814406","price":452.2828}}
+//! {"data":{"price":452.2828,"isin":"QV532Y814406"},"type":"QUOTE"}
+//! ```
+//!
+//! and arrays of them. `timestamp`, `size` and `seq` may be missing, from the plain quote alone.
+
+use std::borrow::Cow;
+
+use candle_core::Timestamp;
+
+use super::{Quote, number};
+
+/// What is left of a frame when the template has done its part.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// The whole frame has been read.
+    Nothing,
+    /// This many elements have been read; the parser takes the rest.
+    After(usize),
+}
+
+/// Hands over the quotes of a frame up to the first thing that is not exactly a template.
+pub(super) fn quotes<'a>(text: &'a str, mut each: impl FnMut(Quote<'a>)) -> Rest {
+    let mut cursor = Cursor { text, at: 0 };
+    if !cursor.eat(b"[") {
+        return match cursor.quote() {
+            Some(quote) if cursor.at == text.len() => {
+                each(quote);
+                Rest::Nothing
+            }
+            _ => Rest::After(0),
+        };
+    }
+    let mut read = 0;
+    loop {
+        let Some(quote) = cursor.quote() else {
+            return Rest::After(read);
+        };
+        // An element counts only with what follows it: `{...}x` is no element.
+        let last = cursor.eat(b"]");
+        if last && cursor.at < text.len() || !last && !cursor.eat(b",") {
+            return Rest::After(read);
+        }
+        each(quote);
+        read += 1;
+        if last {
+            return Rest::Nothing;
+        }
+        cursor.space();
+    }
+}
+
+/// A place in the text. Its readers move past what they recognise and stay put at anything else.
+struct Cursor<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn quote(&mut self) -> Option<Quote<'a>> {
+        if !self.eat(b"{") {
+            return None;
+        }
+        self.space();
+        let quote = if self.key(b"\"id\":") {
+            self.plain()?
+        } else if self.key(b"\"type\":") {
+            self.expect(b"\"QUOTE\"")?;
+            self.comma()?;
+            self.expect_key(b"\"data\":")?;
+            self.data()?
+        } else {
+            self.expect_key(b"\"data\":")?;
+            let quote = self.data()?;
+            self.comma()?;
+            self.expect_key(b"\"type\":")?;
+            self.expect(b"\"QUOTE\"")?;
+            quote
+        };
+        self.space();
+        self.expect(b"}")?;
+        Some(quote)
+    }
+
+    /// A plain quote from its id on.
+    fn plain(&mut self) -> Option<Quote<'a>> {
+        let id = self.id()?;
+        self.comma()?;
+        self.expect_key(b"\"price\":")?;
+        let mut quote = Quote { id, price: self.number()?.value()?, time: None, size: 0.0, seq: None };
+        if self.next_key(b"\"timestamp\":") {
+            quote.time = Some(self.number()?.timestamp()?);
+        }
+        if self.next_key(b"\"size\":") {
+            quote.size = self.number()?.value()?;
+        }
+        if self.next_key(b"\"seq\":") {
+            quote.seq = Some(self.number()?.integer()?);
+        }
+        Some(quote)
+    }
+
+    /// The object of an enveloped quote.
+    fn data(&mut self) -> Option<Quote<'a>> {
+        self.expect(b"{")?;
+        self.space();
+        let (id, price);
+        if self.key(b"\"isin\":") {
+            id = self.string()?;
+            self.comma()?;
+            self.expect_key(b"\"price\":")?;
+            price = self.number()?.value()?;
+        } else {
+            self.expect_key(b"\"price\":")?;
+            price = self.number()?.value()?;
+            self.comma()?;
+            self.expect_key(b"\"isin\":")?;
+            id = self.string()?;
+        }
+        self.space();
+        self.expect(b"}")?;
+        Some(Quote { id: Cow::Borrowed(id), price, time: None, size: 0.0, seq: None })
+    }
+
+    fn id(&mut self) -> Option<Cow<'a, str>> {
+        if self.peek() == Some(b'"') {
+            return self.string().map(Cow::Borrowed);
+        }
+        let number = self.number()?;
+        (number.fraction == 0).then_some(Cow::Borrowed(number.token))
+    }
+
+    /// A string that holds no escape.
+    fn string(&mut self) -> Option<&'a str> {
+        self.expect(b"\"")?;
+        let start = self.at;
+        let end = start + self.rest().iter().position(|&byte| byte == b'"' || byte == b'\\' || byte < b' ')?;
+        self.at = end;
+        self.expect(b"\"")?;
+        self.text.get(start..end)
+    }
+
+    /// A number without an exponent.
+    fn number(&mut self) -> Option<Number<'a>> {
+        let start = self.at;
+        self.eat(b"-");
+        let (whole, mantissa) = self.digits(0);
+        if whole == 0 || whole > 1 && self.text.as_bytes()[self.at - whole] == b'0' {
+            return None;
+        }
+        let (fraction, mantissa) = if self.eat(b".") { self.digits(mantissa) } else { (0, mantissa) };
+        let token = self.text.get(start..self.at)?;
+        if token.ends_with('.') || matches!(self.peek(), Some(b'e' | b'E')) {
+            return None;
+        }
+        Some(Number { token, mantissa, digits: whole + fraction, fraction })
+    }
+
+    /// How many digits come next, and the number they make when they are put behind those of `value`.
+    fn digits(&mut self, mut value: u64) -> (usize, u64) {
+        let start = self.at;
+        while let Some(eight) = self.rest().first_chunk().copied().and_then(eight_digits) {
+            value = value.wrapping_mul(100_000_000).wrapping_add(eight);
+            self.at += 8;
+        }
+        while let Some(digit @ b'0'..=b'9') = self.peek() {
+            value = value.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+            self.at += 1;
+        }
+        (self.at - start, value)
+    }
+
+    /// A comma and the key after it, or nothing at all.
+    #[inline]
+    fn next_key<const N: usize>(&mut self, key: &[u8; N]) -> bool {
+        let start = self.at;
+        if self.comma().is_some() && self.key(key) {
+            return true;
+        }
+        self.at = start;
+        false
+    }
+
+    fn comma(&mut self) -> Option<()> {
+        self.expect(b",")?;
+        self.space();
+        Some(())
+    }
+
+    #[inline]
+    fn expect_key<const N: usize>(&mut self, key: &[u8; N]) -> Option<()> {
+        self.key(key).then_some(())
+    }
+
+    #[inline]
+    fn key<const N: usize>(&mut self, key: &[u8; N]) -> bool {
+        let found = self.eat(key);
+        if found {
+            self.space();
+        }
+        found
+    }
+
+    fn space(&mut self) {
+        self.eat(b" ");
+    }
+
+    #[inline]
+    fn expect<const N: usize>(&mut self, literal: &[u8; N]) -> Option<()> {
+        self.eat(literal).then_some(())
+    }
+
+    #[inline]
+    fn eat<const N: usize>(&mut self, literal: &[u8; N]) -> bool {
+        let found = self.rest().first_chunk() == Some(literal);
+        if found {
+            self.at += N;
+        }
+        found
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        &self.text.as_bytes()[self.at..]
+    }
+}
+
+/// A decimal number as it stands in the text.
+struct Number<'a> {
+    token: &'a str,
+    /// Its digits as one integer, point and sign left out; meaningless beyond [`Number::MAX_DIGITS`] of them.
+    mantissa: u64,
+    digits: usize,
+    /// How many of the digits stand behind the point.
+    fraction: usize,
+}
+
+impl Number<'_> {
+    /// Every integer of so many digits fits 64 bits.
+    const MAX_DIGITS: usize = 19;
+    /// Every integer below it is a double.
+    const MAX_EXACT: u64 = 1 << f64::MANTISSA_DIGITS;
+
+    /// The correctly rounded value.
+    ///
+    /// Two exact doubles divide into the correctly rounded quotient (Clinger, "How to Read Floating Point Numbers
+    /// Accurately", 1990); the standard library takes what has more digits.
+    fn value(&self) -> Option<f64> {
+        if self.digits > Self::MAX_DIGITS || self.mantissa >= Self::MAX_EXACT {
+            return number::finite(self.token);
+        }
+        let magnitude = self.mantissa as f64 / POWERS_OF_TEN[self.fraction] as f64;
+        Some(if self.token.starts_with('-') { -magnitude } else { magnitude })
+    }
+
+    fn timestamp(&self) -> Option<Timestamp> {
+        if self.digits > Self::MAX_DIGITS || self.negative() {
+            return number::timestamp(self.token);
+        }
+        let micros = if self.fraction <= MICRO_DIGITS {
+            self.mantissa.checked_mul(POWERS_OF_TEN[MICRO_DIGITS - self.fraction])?
+        } else {
+            let unit = POWERS_OF_TEN[self.fraction - MICRO_DIGITS];
+            self.mantissa / unit + u64::from(self.mantissa % unit >= unit / 2)
+        };
+        Timestamp::from_micros(micros.try_into().ok()?)
+    }
+
+    fn integer(&self) -> Option<u64> {
+        if self.digits > Self::MAX_DIGITS || self.fraction > 0 || self.negative() {
+            return number::integer(self.token);
+        }
+        Some(self.mantissa)
+    }
+
+    fn negative(&self) -> bool {
+        self.token.starts_with('-')
+    }
+}
+
+/// Decimal digits between a second and a microsecond.
+const MICRO_DIGITS: usize = 6;
+
+/// All that fit 64 bits; as doubles they are exact as well.
+const POWERS_OF_TEN: [u64; Number::MAX_DIGITS + 1] = {
+    let mut powers = [1; Number::MAX_DIGITS + 1];
+    let mut place = 1;
+    while place < powers.len() {
+        powers[place] = 10 * powers[place - 1];
+        place += 1;
+    }
+    powers
+};
+
+/// The number that eight digits make, all at once in one word (Lemire, "Quickly parsing eight digits", 2018).
+fn eight_digits(bytes: [u8; 8]) -> Option<u64> {
+    let word = u64::from_le_bytes(bytes);
+    let high = 0xf0f0_f0f0_f0f0_f0f0;
+    // Every byte is 0x3_, and still is with 6 added: 0x30 to 0x39.
+    let digits = 0x3030_3030_3030_3030;
+    if word & high != digits || word.wrapping_add(0x0606_0606_0606_0606) & high != digits {
+        return None;
+    }
+    let pairs = ((word & 0x0f0f_0f0f_0f0f_0f0f).wrapping_mul(10 << 8 | 1) >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul(100 << 16 | 1) >> 16) & 0x0000_ffff_0000_ffff;
+    Some(fours.wrapping_mul(10_000 << 32 | 1) >> 32)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use proptest::prelude::*;
+
+use super::*;
+
+fn get(target: &str) -> Result<Route<'_>, Refusal> {
+    match Asked::parse(&Method::GET, target)? {
+        Asked::Get(route) => Ok(route),
+        other => panic!("GET became {other:?}"),
+    }
+}
+
+fn history(id: &str, gaps: Gaps) -> Route<'_> {
+    Route::History { id: id.into(), gaps }
+}
+
+fn page<'t>(limit: u16, after: Option<&'t str>, prefix: &'t str) -> Route<'t> {
+    Route::Listing(Page { limit, after: after.map(Cow::Borrowed), prefix: prefix.into() })
+}
+
+#[test]
+fn each_path_leads_to_its_route() {
+    let cases = [
+        ("/", Route::Start),
+        ("/?x=1", Route::Start),
+        ("/instruments", page(100, None, "")),
+        ("/instruments?", page(100, None, "")),
+        ("/instruments?limit=1&after=B%2BC&prefix=a+b&colour=red", page(1, Some("B+C"), "a+b")),
+        ("/instruments?limit=1000&prefix=", page(1000, None, "")),
+        ("/instruments?&&prefix=x&utm=100%", page(100, None, "x")),
+        ("/instruments/popular", Route::Popular),
+        ("/instruments/popular?limit=0", Route::Popular),
+        ("/instruments/%70opular", history("popular", Gaps::Filled)),
+        ("/instruments/4", history("4", Gaps::Filled)),
+        ("/instruments/4?fill=none", history("4", Gaps::Omitted)),
+        ("/instruments/BTC%2FUSD", history("BTC/USD", Gaps::Filled)),
+        ("/instruments/a+b", history("a+b", Gaps::Filled)),
+        ("/instruments/..", history("..", Gaps::Filled)),
+        ("/instruments/%E2%82%AC", history("€", Gaps::Filled)),
+        ("/livez", Route::Live),
+        ("/readyz", Route::Ready),
+    ];
+    for (target, route) in cases {
+        assert_eq!(get(target), Ok(route), "{target}");
+    }
+}
+
+#[test]
+fn a_path_that_no_route_has_is_refused_whatever_the_method() {
+    let paths = ["", "*", "instruments", "//", "/instruments/", "/instruments/a/", "/instruments/a/b", "//instruments"];
+    for path in paths.into_iter().chain(["/livez/", "/Instruments", "/%69nstruments", "/favicon.ico"]) {
+        for method in [Method::GET, Method::HEAD, Method::POST] {
+            assert_eq!(Asked::parse(&method, path), Err(Refusal::NoSuchPath), "{method} {path}");
+        }
+    }
+}
+
+#[test]
+fn an_id_that_could_never_be_listed_is_refused_with_the_reason() {
+    let long = format!("/instruments/{}", "x".repeat(InstrumentId::MAX_BYTES + 1));
+    let cases = [
+        ("/instruments/%", Malformed::Escape),
+        ("/instruments/a%2", Malformed::Escape),
+        ("/instruments/%zz", Malformed::Escape),
+        ("/instruments/%+1", Malformed::Escape),
+        ("/instruments/%FF", Malformed::Utf8),
+        ("/instruments/%00", Malformed::Id(BadId::Character('\0'))),
+        ("/instruments/a%20b", Malformed::Id(BadId::Character(' '))),
+        ("/instruments/%C2%A0", Malformed::Id(BadId::Character('\u{a0}'))),
+        (long.as_str(), Malformed::Id(BadId::TooLong { bytes: InstrumentId::MAX_BYTES + 1 })),
+    ];
+    for (target, malformed) in cases {
+        assert_eq!(get(target), Err(Refusal::Id(malformed)), "{target}");
+    }
+}
+
+#[test]
+fn an_id_of_64_bytes_is_fine_however_long_its_escapes() {
+    let target = format!("/instruments/{}", "%78".repeat(InstrumentId::MAX_BYTES));
+    assert_eq!(get(&target), Ok(history(&"x".repeat(InstrumentId::MAX_BYTES), Gaps::Filled)));
+}
+
+#[test]
+fn a_known_parameter_with_a_bad_or_repeated_value_is_refused() {
+    let bad = ["limit=0", "limit=1001", "limit=", "limit", "limit=+5", "limit=5.0", "limit=99999999999999999999"];
+    for query in bad {
+        assert_eq!(get(&format!("/instruments?{query}")), Err(Refusal::Parameter("limit")), "{query}");
+    }
+    assert_eq!(get("/instruments?after="), Err(Refusal::Parameter("after")));
+    assert_eq!(get("/instruments?after=%FF"), Err(Refusal::Parameter("after")));
+    assert_eq!(get("/instruments?prefix=%2"), Err(Refusal::Parameter("prefix")));
+    assert_eq!(get("/instruments/4?fill=some"), Err(Refusal::Parameter("fill")));
+    assert_eq!(get("/instruments/4?fill"), Err(Refusal::Parameter("fill")));
+    assert_eq!(get("/instruments/4?fill=none&fill=none"), Err(Refusal::Repeated("fill")));
+    assert_eq!(get("/instruments?limit=1&limit=1"), Err(Refusal::Repeated("limit")));
+}
+
+#[test]
+fn other_methods_are_refused_and_options_is_answered_on_every_path() {
+    for target in ["/", "/instruments", "/instruments/popular", "/instruments/4", "/livez", "/readyz"] {
+        for method in ["POST", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "get", "BREW"] {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            assert_eq!(Asked::parse(&method, target), Err(Refusal::Method), "{method} {target}");
+        }
+        assert_eq!(Asked::parse(&Method::OPTIONS, target), Ok(Asked::Options));
+    }
+    assert_eq!(Asked::parse(&Method::OPTIONS, "*"), Ok(Asked::Options));
+    assert_eq!(Asked::parse(&Method::HEAD, "/livez"), Ok(Asked::Head(Route::Live)));
+}
+
+proptest! {
+    #[test]
+    fn no_target_panics(target in "\\PC{0,80}", tail in "[/?&=%+a-f0-9]{0,40}") {
+        for target in [target.clone(), format!("/instruments/{target}"), format!("/instruments?after={target}&{tail}"), tail] {
+            let _ = Asked::parse(&Method::GET, &target);
+        }
+    }
+
+    #[test]
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+        let target = String::from_utf8_lossy(&bytes);
+        let _ = Asked::parse(&Method::GET, &target);
+        let escaped: String = bytes.iter().map(|&byte| percent_encoding::percent_encode_byte(byte)).collect();
+        let target = format!("/instruments/{escaped}");
+        match get(&target) {
+            Ok(Route::History { id, .. }) => prop_assert_eq!(id.as_bytes(), &bytes),
+            Ok(other) => prop_assert!(false, "{:?}", other),
+            Err(refusal) => prop_assert!(matches!(refusal, Refusal::Id(_) | Refusal::NoSuchPath)),
+        }
+    }
+
+    #[test]
+    fn an_encoded_id_decodes_to_itself(id in "[^\\s\\p{Cc}]{1,16}") {
+        let target = format!("/instruments/{}", utf8_percent_encode(&id, NON_ALPHANUMERIC));
+        prop_assume!(id != "popular");
+        prop_assert_eq!(get(&target), Ok(history(&id, Gaps::Filled)));
+    }
+}

@@ -1,0 +1,68 @@
+//! The end: what is under way is finished, what is not is let go.
+
+use std::time::{Duration, Instant};
+
+use candle_server::http::Limits;
+
+use crate::site::{GUARD, Site, eventually};
+
+#[test]
+fn a_request_in_flight_is_answered_and_its_connection_closed() {
+    let mut site = Site::start(Limits::default());
+    let mut client = site.connect();
+    client.send("GET /instruments/wait HTTP/1.1\r\nHost: a\r\n\r\n");
+    eventually("the answer has begun", || site.fake.waiting() == 1);
+    site.stop();
+    site.release.send(()).unwrap();
+    assert_eq!(client.response().text(), "\"wait\"");
+    assert_eq!(client.rest(), b"");
+    site.wait_stopped();
+}
+
+#[test]
+fn idle_connections_are_closed_at_once() {
+    let mut site = Site::start(Limits { drain_time: GUARD * 10, ..Limits::default() });
+    let mut silent = site.connect();
+    let mut idle = site.connect();
+    idle.send("GET /instruments/4 HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(idle.response().status, 200);
+    eventually("both are seated", || site.server.connections() == 2);
+    site.stop();
+    assert_eq!(idle.rest(), b"");
+    assert_eq!(silent.rest(), b"");
+    drop((idle, silent));
+    site.wait_stopped();
+}
+
+#[test]
+fn a_request_half_here_may_still_arrive() {
+    let mut site = Site::start(Limits::default());
+    let mut client = site.connect();
+    client.send("GET /instruments/4 HTTP/1.1\r\nHost: a\r\n\r\nGET /instr");
+    assert_eq!(client.response().status, 200);
+    let mut idle = site.connect();
+    idle.send("GET /instruments/5 HTTP/1.1\r\nHost: a\r\n\r\n");
+    idle.response();
+    site.stop();
+    // The idle one hears of the stop, so the other has been told as well or is about to be.
+    assert_eq!(idle.rest(), b"");
+    client.try_send("uments/6 HTTP/1.1\r\nHost: a\r\n\r\n");
+    let rest = client.rest();
+    assert!(rest.is_empty() || rest.ends_with(b"\"6\""), "whole or not at all");
+    site.wait_stopped();
+}
+
+#[test]
+fn what_does_not_finish_in_time_is_cut() {
+    let mut site = Site::start(Limits { drain_time: Duration::from_millis(200), ..Limits::default() });
+    let mut half = site.connect();
+    half.send("GET /instr");
+    let mut unread = site.connect();
+    unread.send("GET /instruments/large HTTP/1.1\r\nHost: a\r\n\r\n");
+    eventually("the answer has begun", || site.fake.answered().len() == 1 && site.server.connections() == 2);
+    let begun = Instant::now();
+    site.stop();
+    site.wait_stopped();
+    assert!(begun.elapsed() < Limits::default().request_time, "the drain's own time, not a later one");
+    half.rest();
+}

@@ -1,1 +1,0 @@
-//! Programs to copy from; each example is a file of its own beside this one.
