@@ -19,7 +19,7 @@ use crate::top_k::Rank;
 
 /// Instruments by slot.
 ///
-/// Invariant: `slots`, `leaders` and `versions` are of one length; a slot is either in `index` under its id or in `free`.
+/// Invariant: `slots` and `descriptions` are of one length; a slot is either in `index` under its id or in `free`.
 #[derive(Debug, Default)]
 #[repr(C)] // What a tick needs comes first, beside the lock.
 pub(crate) struct Stripe {
@@ -30,17 +30,14 @@ pub(crate) struct Stripe {
     outcomes: Outcomes,
     /// This stripe's copy of the views that one who is no leader must reach to be considered.
     floor: u64,
-    /// Who is a leader; asked only of those who reached the floor.
-    leaders: Vec<bool>,
-    /// Which change of this stripe each slot last saw, but for ticks in order and views; see [`Edition`].
-    versions: Vec<u64>,
-    /// How many such changes there were, so that no two of them have one number.
+    /// How many changes there were, but for ticks in order and views, so that no two of them have one number.
     changes: u64,
+    descriptions: Vec<Option<Arc<str>>>,
     free: Vec<u32>,
 }
 
-/// All of one instrument in two neighbouring cache lines, but for its closed candles: the newest one, which a tick in
-/// order changes, and what a look-up compares.
+/// What a tick or a view needs of one instrument, in two neighbouring cache lines: the newest candle, which a tick in order
+/// changes, and what a look-up compares.
 #[derive(Debug)]
 #[repr(C)]
 struct Slot {
@@ -49,8 +46,10 @@ struct Slot {
     generation: u32,
     last_arrival: Option<Arrival>,
     views: u64,
+    /// Which change of the stripe this slot last saw; see [`Edition`].
+    version: u64,
     past: Box<Past>,
-    description: Option<Arc<str>>,
+    is_leader: bool,
 }
 
 const _: () = assert!(size_of::<Slot>() == 128);
@@ -66,7 +65,7 @@ pub(crate) enum Viewed {
 
 impl Stripe {
     /// Bytes that one slot takes, without what the allocator and the table's spare room add.
-    pub(crate) const SLOT_BYTES: usize = size_of::<Slot>() + size_of::<bool>() + size_of::<u64>() + Self::BOXED_BYTES;
+    pub(crate) const SLOT_BYTES: usize = size_of::<Slot>() + size_of::<Option<Arc<str>>>() + Self::BOXED_BYTES;
 
     /// Those of them that are allocated one by one.
     pub(crate) const BOXED_BYTES: usize = size_of::<Past>();
@@ -115,8 +114,7 @@ impl Stripe {
         if len == self.slots.capacity() {
             let more = (len / 8).max(Self::MIN_GROWTH);
             self.slots.reserve_exact(more);
-            self.leaders.reserve_exact(more);
-            self.versions.reserve_exact(more);
+            self.descriptions.reserve_exact(more);
         }
         self.slots.push(Slot {
             newest: None,
@@ -124,11 +122,11 @@ impl Stripe {
             generation: 0,
             last_arrival: None,
             views: 0,
+            version: 0,
             past: Box::default(),
-            description: None,
+            is_leader: false,
         });
-        self.leaders.push(false);
-        self.versions.push(0);
+        self.descriptions.push(None);
         u32::try_from(len).expect("the limit on instruments is below 2^32")
     }
 
@@ -139,35 +137,32 @@ impl Stripe {
         let listed = &mut self.slots[slot as usize];
         listed.generation = listed.generation.wrapping_add(1);
         listed.views = 0;
-        listed.description = None;
+        listed.is_leader = false;
         listed.clear();
+        self.descriptions[slot as usize] = None;
         self.change(slot);
-        self.leaders[slot as usize] = false;
         self.free.push(slot);
     }
 
     /// Forgets the candles of every instrument, and nothing else.
     pub(crate) fn clear_candles(&mut self) {
-        self.slots.iter_mut().for_each(Slot::clear);
-        self.changes += 1;
-        self.versions.fill(self.changes);
+        for slot in &mut self.slots {
+            self.changes += 1;
+            slot.version = self.changes;
+            slot.clear();
+        }
     }
 
     /// Makes every [`Edition`] of the slot so far an old one.
-    #[inline]
     fn change(&mut self, slot: u32) {
         self.changes += 1;
-        self.versions[slot as usize] = self.changes;
+        self.slots[slot as usize].version = self.changes;
     }
 
     /// Records a tick that its judge let through for this slot's instrument.
     #[inline]
     pub(crate) fn record(&mut self, slot: u32, tick: &Admitted, judge: &Judge, terms: &Terms) -> Outcome {
-        let Self { slots, versions, changes, .. } = self;
-        let outcome = slots[slot as usize].record(tick, judge, terms.arrival, || {
-            *changes += 1;
-            versions[slot as usize] = *changes;
-        });
+        let outcome = self.slots[slot as usize].record(tick, judge, terms.arrival, &mut self.changes);
         self.note(outcome, terms.mark)
     }
 
@@ -206,10 +201,10 @@ impl Stripe {
     /// Counts a view.
     #[inline]
     pub(crate) fn view(&mut self, slot: u32) -> Viewed {
-        let views = &mut self.slots[slot as usize].views;
+        let slot = &mut self.slots[slot as usize];
         // Saturating, because a snapshot from outside may hold any count.
-        *views = views.saturating_add(1);
-        if *views >= self.floor && !self.is_leader(slot) { Viewed::CrossedFloor } else { Viewed::Counted }
+        slot.views = slot.views.saturating_add(1);
+        if slot.views >= self.floor && !slot.is_leader { Viewed::CrossedFloor } else { Viewed::Counted }
     }
 
     #[inline]
@@ -235,15 +230,15 @@ impl Stripe {
     }
 
     pub(crate) fn is_leader(&self, slot: u32) -> bool {
-        self.leaders[slot as usize]
+        self.slots[slot as usize].is_leader
     }
 
     pub(crate) fn set_leader(&mut self, slot: u32) {
-        self.leaders[slot as usize] = true;
+        self.slots[slot as usize].is_leader = true;
     }
 
     pub(crate) fn clear_leader(&mut self, slot: u32) {
-        self.leaders[slot as usize] = false;
+        self.slots[slot as usize].is_leader = false;
     }
 
     /// The slots of everything listed, in no order.
@@ -256,13 +251,13 @@ impl Stripe {
     }
 
     pub(crate) fn description(&self, slot: u32) -> Option<&Arc<str>> {
-        self.slots[slot as usize].description.as_ref()
+        self.descriptions[slot as usize].as_ref()
     }
 
     pub(crate) fn describe(&mut self, slot: u32, description: Option<Arc<str>>) {
         // Feeds repeat their catalogue on every connect, mostly word for word.
-        if self.slots[slot as usize].description != description {
-            self.slots[slot as usize].description = description;
+        if self.descriptions[slot as usize] != description {
+            self.descriptions[slot as usize] = description;
             self.change(slot);
         }
     }
@@ -276,43 +271,45 @@ impl Stripe {
     }
 
     pub(crate) fn set_ring(&mut self, slot: u32, ring: Ring) {
-        let listed = &mut self.slots[slot as usize];
-        (listed.newest, *listed.past) = ring.into_parts();
+        let place = &mut self.slots[slot as usize];
+        (place.newest, *place.past) = ring.into_parts();
         self.change(slot);
     }
 
     #[inline]
     pub(crate) fn history(&self, slot: u32) -> History {
+        let description = self.description(slot).cloned();
         let slot = &self.slots[slot as usize];
-        History {
-            description: slot.description.clone(),
-            views: slot.views,
-            last_arrival: slot.last_arrival,
-            ring: slot.ring(),
-        }
+        History { description, views: slot.views, last_arrival: slot.last_arrival, ring: slot.ring() }
     }
 
     /// All of an instrument, or only the latest of it where the reader knows the rest.
     #[inline]
     pub(crate) fn update(&self, slot: u32, now: Timestamp, known: Option<&Edition>) -> Update {
-        let Slot { newest, views, last_arrival, .. } = self.slots[slot as usize];
-        let edition = Edition::new(self.versions[slot as usize], newest.as_ref(), now);
+        let place = &self.slots[slot as usize];
+        let edition = Edition::new(place.version, place.newest.as_ref(), now);
         if known == Some(&edition) {
-            return Update::Same(Latest::new(views, last_arrival, newest));
+            return Update::Same(Latest::new(place.views, place.last_arrival, place.newest));
         }
         Update::Changed(Box::new(self.history(slot)), edition)
     }
 }
 
 impl Slot {
+    /// Records a tick, and notes in `changes` what is more than a tick in order.
     #[inline]
-    fn record(&mut self, tick: &Admitted, judge: &Judge, arrival: Arrival, change: impl FnOnce()) -> Outcome {
-        let past = || {
-            // Whoever asks for the past is about to change it, or the newest candle after its minute.
-            change();
-            &mut *self.past
-        };
-        let outcome = ring::record(&mut self.newest, past, tick, judge.minute);
+    fn record(&mut self, tick: &Admitted, judge: &Judge, arrival: Arrival, changes: &mut u64) -> Outcome {
+        let outcome = ring::record(
+            &mut self.newest,
+            || {
+                // Whoever asks for the past is about to change it, or the newest candle after its minute.
+                *changes += 1;
+                self.version = *changes;
+                &mut *self.past
+            },
+            tick,
+            judge.minute,
+        );
         if outcome.is_accepted() {
             self.last_arrival = Some(arrival);
         }

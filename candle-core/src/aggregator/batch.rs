@@ -137,20 +137,23 @@ impl Aggregator {
             *slot = locked.guess(scratch.hashes[usize::from(*position)]);
         }
         std::hint::black_box(slots.iter().flatten().map(|slot| locked.touch(*slot)).fold(0, u64::wrapping_add));
+        let mut unlisted = false;
         for (slot, position) in slots.iter_mut().zip(order) {
             let position = usize::from(*position);
             let id = block[position].0.as_bytes();
             if slot.is_some_and(|slot| !locked.is_at(slot, id)) {
                 *slot = locked.find(scratch.hashes[position], id);
             }
+            unlisted |= slot.is_none();
         }
-        if terms.unlisted == Unlisted::List && slots.contains(&None) {
+        if unlisted && terms.unlisted == Unlisted::List {
             return Share::Waits;
         }
+        // Nobody sees the mark before the lock is gone, so all have that of the last.
+        let terms = terms.further(order.last().map_or(0, |last| usize::from(*last)));
         for (slot, position) in slots.iter().zip(order) {
-            let place = usize::from(*position);
-            let terms = terms.further(place);
-            outcomes.count(match (*slot, judge.judge(&block[place].1)) {
+            let judged = judge.judge(&block[usize::from(*position)].1);
+            outcomes.count(match (*slot, judged) {
                 (Some(slot), Ok(admitted)) => locked.record(slot, &admitted, &judge, &terms),
                 (Some(_), Err(refused)) => locked.note(refused, terms.mark),
                 (None, Ok(_)) => locked.note(Outcome::UnknownInstrument, terms.mark),
