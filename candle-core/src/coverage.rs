@@ -43,7 +43,7 @@ impl Coverage {
 /// ```
 /// use candle_core::{Coverage, CoverageRing, Timestamp};
 ///
-/// let at = |second| Timestamp::from_seconds(second).unwrap();
+/// let at = |second: i64| Timestamp::from_seconds(second).unwrap();
 /// let mut ring = CoverageRing::default();
 /// ring.up(at(20));
 /// ring.down(at(150));

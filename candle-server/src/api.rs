@@ -58,6 +58,7 @@ impl Answer for Api {
             Route::Live => http::json("{\"status\":\"live\"}"),
             Route::Ready => self.ready(),
             Route::Feed => self.feed(),
+            Route::Metrics | Route::Description => http::problem(Problem::UnknownPath, "No route has this path."),
         }
     }
 }

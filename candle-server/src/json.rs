@@ -39,7 +39,7 @@ pub fn freshness(out: &mut Vec<u8>, last_time: Option<Timestamp>, status: Status
     out.push(b'"');
 }
 
-/// Appends one candle.
+/// Appends one candle of a minute that the feed covered so far.
 pub fn candle(out: &mut Vec<u8>, candle: WindowCandle, coverage: Coverage) {
     let start = candle.minute.start();
     let prices = [

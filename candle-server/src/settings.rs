@@ -1,5 +1,9 @@
 //! The command line and the environment.
 
+mod http;
+
+pub use http::HttpSettings;
+
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
@@ -80,6 +84,10 @@ pub struct Settings {
     #[arg(long, value_name = "NUMBER", env = "CANDLE_MAX_INSTRUMENTS", default_value_t = Config::DEFAULT_MAX_INSTRUMENTS,
           value_parser = instruments)]
     pub max_instruments: usize,
+
+    /// How it is served.
+    #[command(flatten)]
+    pub http: HttpSettings,
 }
 
 /// Whose time candles run on.

@@ -111,7 +111,6 @@ impl Intake {
 
     /// The tick of a quote that arrives now: stamped and numbered where the feed did not.
     pub fn tick(&mut self, quote: &Quote<'_>) -> Tick {
-        self.freshest = self.freshest.max(quote.time);
         let time = match quote.time {
             Some(time) => self.meet(quote, time),
             None => self.stamp(),
@@ -130,6 +129,7 @@ impl Intake {
             self.market.clock.restart_at(time);
             self.market.feeds.started_over();
         }
+        self.freshest = self.freshest.max(Some(time));
         self.connection.newest = self.connection.newest.max(Some(time));
         time
     }
