@@ -116,7 +116,7 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut fault: watch:
         if let Fault::Corrupt(one_in) = present {
             for byte in block.iter_mut() {
                 seen += 1;
-                if seen % one_in == 0 {
+                if seen.is_multiple_of(one_in) {
                     *byte ^= 0x55;
                 }
             }

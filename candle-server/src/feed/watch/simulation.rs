@@ -190,7 +190,7 @@ impl Simulation {
         // Coverage is final once the longest silence that could take it back is over: look three minutes back.
         let window = self.coverage.window(reading(now).now);
         let minute = reading(now).now.minute();
-        if now % 60_000 == 0 {
+        if now.is_multiple_of(60_000) {
             for back in 4..WINDOW_MINUTES.min(i64::try_from(now / 60_000).unwrap()) {
                 let told = window.of(minute.saturating_add(-back));
                 let start = now - u64::try_from(back).unwrap() * 60_000;
