@@ -1,5 +1,7 @@
 //! Everything that can be counted, as Prometheus reads it.
 
+mod feeds;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -29,6 +31,9 @@ impl Metrics {
     pub fn new(market: Arc<Market>, counts: Arc<Counts>) -> Self {
         let mut registry = Registry::with_prefix("candle");
         counts.register(&mut registry);
+        let lags = market.feeds.lags().clone();
+        registry.register("feed_lags_seconds", "How old the freshest quotes of each run were on arrival", lags);
+        registry.register_collector(Box::new(feeds::FeedReadings(Arc::clone(&market))));
         registry.register_collector(Box::new(Readings { market, counts }));
         Self { registry }
     }
