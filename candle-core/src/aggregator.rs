@@ -5,8 +5,10 @@ mod joining;
 mod memory;
 mod read;
 mod record;
+mod views;
 
 pub use read::MAX_TOP;
+pub use views::Views;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -244,12 +246,21 @@ impl Aggregator {
     }
 
     /// Forgets the candles of every instrument; listing, views and counts of outcomes stay. For a feed that runs on its
-    /// own time and starts again earlier. Stripe by stripe: a reader may meet one that is not cleared yet.
+    /// own time and starts again earlier. Stripe by stripe: a reader may meet one that is not cleared yet. Where there is
+    /// a log (`mark` is not 0), a stripe that saw this mark already is left alone: it is being replayed.
     pub fn clear_candles(&self, mark: u64) {
         for (_, mut stripe) in self.stripes.each() {
-            stripe.clear_candles();
-            stripe.advance_mark(mark);
+            if mark == 0 || stripe.mark() < mark {
+                stripe.clear_candles();
+                stripe.advance_mark(mark);
+            }
         }
+    }
+
+    /// Takes over the limits and rules of `config`; stripes and seed stay. Where more instruments are listed than may be
+    /// from now on, they stay and no further one is listed.
+    pub fn reconfigure(&mut self, config: Config) {
+        self.config = config.with_stripes(self.config.stripes()).with_seed(self.config.seed());
     }
 }
 

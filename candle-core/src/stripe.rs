@@ -27,6 +27,8 @@ pub(crate) struct Stripe {
     outcomes: Outcomes,
     /// The highest mark of any write so far.
     mark: u64,
+    /// Whether some instrument has views that were not taken yet.
+    has_new_views: bool,
     /// This stripe's copy of the views that one who is no leader must reach to be considered.
     floor: u64,
     popularity: Vec<Popularity>,
@@ -51,6 +53,8 @@ const _: () = assert!(size_of::<Identity>() == 32);
 struct Popularity {
     views: u64,
     is_leader: bool,
+    /// Whether a view was counted since the counts were last taken.
+    is_new: bool,
 }
 
 /// What counting a view led to.
@@ -203,11 +207,30 @@ impl Stripe {
         let popularity = &mut self.popularity[slot as usize];
         // Saturating, because a snapshot from outside may hold any count.
         popularity.views = popularity.views.saturating_add(1);
+        popularity.is_new = true;
+        self.has_new_views = true;
         if !popularity.is_leader && popularity.views >= self.floor { Viewed::CrossedFloor } else { Viewed::Counted }
     }
 
     pub(crate) fn views(&self, slot: u32) -> u64 {
         self.popularity[slot as usize].views
+    }
+
+    /// Calls `each` with the slots that were viewed since the last call.
+    pub(crate) fn take_new_views(&mut self, mut each: impl FnMut(&Self, u32)) {
+        if !std::mem::take(&mut self.has_new_views) {
+            return;
+        }
+        for slot in (0..).take(self.popularity.len()) {
+            if std::mem::take(&mut self.popularity[slot as usize].is_new) {
+                each(self, slot);
+            }
+        }
+    }
+
+    pub(crate) fn raise_views(&mut self, slot: u32, views: u64) {
+        let mine = &mut self.popularity[slot as usize].views;
+        *mine = views.max(*mine);
     }
 
     pub(crate) fn add_views(&mut self, slot: u32, views: u64) {

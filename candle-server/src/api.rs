@@ -98,6 +98,9 @@ impl Api {
         if self.market.is_stopping() {
             return http::problem(Problem::NotReady, "The server is stopping.");
         }
-        http::json("{\"status\":\"ready\"}")
+        match self.market.standing() {
+            None => http::json("{\"status\":\"ready\"}"),
+            Some(standing) => http::json(format!("{{\"status\":\"ready\",\"store\":\"{}\"}}", standing.name())),
+        }
     }
 }

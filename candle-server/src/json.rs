@@ -65,6 +65,16 @@ fn candle(out: &mut Vec<u8>, candle: WindowCandle) {
     out.extend_from_slice(if candle.filled { b",\"filled\":true}" } else { b",\"filled\":false}" });
 }
 
+/// Appends one candle with its instrument's id, as an export has it.
+pub fn exported(out: &mut Vec<u8>, id: &str, exported: WindowCandle) {
+    out.extend_from_slice(b"{\"id\":");
+    string(out, id);
+    let start = out.len();
+    candle(out, exported);
+    // The candle's own brace becomes the comma between.
+    out[start] = b',';
+}
+
 /// Appends a page of the catalogue, as `GET /instruments` answers it; `next` is the `after` of the next page.
 pub fn listing(out: &mut Vec<u8>, page: &[Summary], next: Option<&str>) {
     out.extend_from_slice(b"{\"instruments\":");

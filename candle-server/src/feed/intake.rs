@@ -41,7 +41,7 @@ struct Connection {
 impl Intake {
     /// A way into `market`.
     pub fn new(market: Arc<Market>) -> Self {
-        Self { market, next_seq: 0, connection: Connection::default(), grumble: Grumble::default() }
+        Self { next_seq: market.first_seq(), market, connection: Connection::default(), grumble: Grumble::default() }
     }
 
     /// The market it leads to.
@@ -80,7 +80,7 @@ impl Intake {
                 }
                 Ok(Message::Delete { id }) => {
                     self.quotes(quotes.drain(..), Unlisted::List);
-                    self.market.aggregator.delist(&id);
+                    self.market.delist(&id);
                 }
                 Err(reason) => self.unreadable(reason, frame),
             });
@@ -90,7 +90,7 @@ impl Intake {
 
     /// Lists an instrument; whether it is listed now.
     pub fn list(&mut self, id: &str, description: Option<&str>) -> bool {
-        match self.market.aggregator.list(id, description) {
+        match self.market.list(id, description) {
             Ok(_) => true,
             Err(error) => {
                 self.grumble.unlisted(self.market.clock.elapsed(), &error);
@@ -134,7 +134,7 @@ impl Intake {
             let (now, together) = self.now_for(batch);
             let (head, rest) = batch.split_at(together);
             let terms = Terms { arrival: self.market.clock.arrival(), unlisted, ..Terms::from(now) };
-            let outcomes = self.market.aggregator.record_batch(head, terms);
+            let outcomes = self.market.record_batch(head, terms);
             self.connection.outcomes.merge(&outcomes);
             batch = rest;
         }
@@ -152,7 +152,7 @@ impl Intake {
         if !self.connection.has_ticked {
             self.connection.has_ticked = true;
             if first < clock.now().saturating_add(-RESTART_MICROS) {
-                self.market.aggregator.clear_candles(0);
+                self.market.clear_candles();
                 clock.restart_at(first);
             }
         }

@@ -19,7 +19,9 @@ pub async fn run(market: Arc<Market>, feeds: &[FeedUrl]) {
     market.started().await;
     let mut intake = Intake::new(Arc::clone(&market));
     let mut backoff = Backoff::new();
-    let mut last_connected = None;
+    // The process before may have left what the feed announced to it.
+    let last_feed = market.last_feed();
+    let mut last_connected = feeds.iter().position(|feed| Some(feed.to_string()) == last_feed);
     loop {
         for (place, feed) in feeds.iter().enumerate() {
             let connect = if last_connected == Some(place) { Connect::Again } else { Connect::Fresh };
@@ -92,6 +94,7 @@ async fn websocket(intake: &mut Intake, feed: &FeedUrl, url: &SocketUrl) -> Read
         Err(ended) => return Read::Lost { ended, healthy_for: None },
     };
     tracing::info!(%feed, "connected");
+    intake.market().note_feed(&feed.to_string());
     intake.connected();
     loop {
         match connection.run().await {
@@ -111,6 +114,7 @@ async fn partnership(partner: &mut Partner, feed: &FeedUrl, urls: [&SocketUrl; 2
     };
     tracing::info!(%feed, "connected");
     let market = Arc::clone(partner.market());
+    market.note_feed(&feed.to_string());
     partner.connected(connect, market.clock.elapsed());
     loop {
         let due = partner.deadline().map(|due| due.saturating_sub(market.clock.elapsed()));
