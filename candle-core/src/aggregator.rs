@@ -169,7 +169,8 @@ impl Aggregator {
         self.list_marked(id, description, 0)
     }
 
-    /// [`list`](Self::list), for a caller that keeps a log in which this has the position `mark` (see [`Terms::mark`]).
+    /// [`list`](Self::list), for a caller that keeps a log in which this has the position `mark` (see
+    /// [`Terms::mark`](crate::Terms::mark)).
     ///
     /// # Errors
     /// As [`list`](Self::list).
@@ -246,11 +247,13 @@ impl Aggregator {
     }
 
     /// Forgets the candles of every instrument; listing, views and counts of outcomes stay. For a feed that runs on its
-    /// own time and starts again earlier. Stripe by stripe: a reader may meet one that is not cleared yet. Where there is
-    /// a log (`mark` is not 0), a stripe that saw this mark already is left alone: it is being replayed.
+    /// own time and starts again earlier. Stripe by stripe: a reader may meet one that is not cleared yet.
+    ///
+    /// `mark` is its position in the caller's log (see [`Terms::mark`](crate::Terms::mark)), 0 where there is none.
+    /// Stripes that hold later writes are left alone, so that replaying it over a snapshot is exact.
     pub fn clear_candles(&self, mark: u64) {
         for (_, mut stripe) in self.stripes.each() {
-            if mark == 0 || stripe.mark() < mark {
+            if stripe.mark() <= mark {
                 stripe.clear_candles();
                 stripe.advance_mark(mark);
             }

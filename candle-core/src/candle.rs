@@ -134,8 +134,8 @@ impl Candle {
             self.close = later.close;
             self.last = later.last;
         }
-        self.high = self.high.max(later.high);
-        self.low = self.low.min(later.low);
+        self.high = if later.high > self.high { later.high } else { self.high };
+        self.low = if later.low < self.low { later.low } else { self.low };
         self.volume += later.volume;
         self.stamp.count_more(u64::from(later.count()));
         if later.is_revised() {

@@ -65,6 +65,10 @@ pub(crate) enum Promotion {
 /// Why nobody is missed: a floor is raised only after everyone who stays outside ranked behind it under their own
 /// stripe's lock, and lowered (before all counters are read again) in a stripe before that stripe is read. Whoever is
 /// counted later therefore compares with a floor that is at most the right one, and at worst comes here in vain.
+///
+/// Nothing here is lock-free: a stripe's copy of the floor is read and written under that stripe's lock, like the counters
+/// and the marks of leadership, and the leaders themselves under this one. An instrument is meant by its handle, whose
+/// generation is compared under the stripe's lock each time; so a view of a delisted one moves nothing.
 #[derive(Debug)]
 pub(crate) struct Popularity {
     leaders: Mutex<TopK>,

@@ -6,6 +6,7 @@ use hashbrown::HashTable;
 
 use crate::arrival::Arrival;
 use crate::candle::Candle;
+use crate::edition::{Edition, Latest, Update};
 use crate::hash::IdHash;
 use crate::history::History;
 use crate::instrument::InstrumentId;
@@ -13,6 +14,7 @@ use crate::outcome::{Outcome, Outcomes};
 use crate::ring::{self, Past, Ring};
 use crate::terms::Terms;
 use crate::tick::{Admitted, Judge};
+use crate::time::Timestamp;
 use crate::top_k::Rank;
 
 /// Instruments by slot. The arrays are apart so that a tick touches the lines it needs and no others: with ticks in
@@ -36,6 +38,10 @@ pub(crate) struct Stripe {
     #[expect(clippy::vec_box, reason = "2 KB each, and the array grows")]
     past: Vec<Box<Past>>,
     descriptions: Vec<Option<Arc<str>>>,
+    /// Which change of this stripe each slot last saw, but for ticks in order and views; see [`Edition`].
+    versions: Vec<u64>,
+    /// How many such changes there were, so that no two of them have one number.
+    changes: u64,
     free: Vec<u32>,
 }
 
@@ -73,10 +79,14 @@ impl Stripe {
         + size_of::<Popularity>()
         + size_of::<Box<Past>>()
         + size_of::<Option<Arc<str>>>()
+        + size_of::<u64>()
         + Self::BOXED_BYTES;
 
     /// Those of them that are allocated one by one.
     pub(crate) const BOXED_BYTES: usize = size_of::<Past>();
+
+    /// Room grows by at least this many slots at a time.
+    pub(crate) const MIN_GROWTH: usize = 8;
 
     #[inline]
     pub(crate) fn find(&self, hash: u64, id: &[u8]) -> Option<u32> {
@@ -93,6 +103,7 @@ impl Stripe {
     pub(crate) fn list(&mut self, hash: u64, id: InstrumentId, hasher: &IdHash) -> u32 {
         let slot = self.free.pop().unwrap_or_else(|| self.grow(&id));
         self.identities[slot as usize].id = id;
+        self.change(slot as usize);
         let identities = &self.identities;
         self.index.insert_unique(hash, slot, |slot| hasher.of(identities[*slot as usize].id.as_bytes()));
         slot
@@ -103,18 +114,20 @@ impl Stripe {
     fn grow(&mut self, id: &InstrumentId) -> u32 {
         let len = self.identities.len();
         if len == self.identities.capacity() {
-            let more = (len / 8).max(8);
+            let more = (len / 8).max(Self::MIN_GROWTH);
             self.identities.reserve_exact(more);
             self.newest.reserve_exact(more);
             self.popularity.reserve_exact(more);
             self.past.reserve_exact(more);
             self.descriptions.reserve_exact(more);
+            self.versions.reserve_exact(more);
         }
         self.identities.push(Identity { id: id.clone(), generation: 0, last_arrival: None });
         self.newest.push(None);
         self.popularity.push(Popularity::default());
         self.past.push(Box::default());
         self.descriptions.push(None);
+        self.versions.push(0);
         u32::try_from(len).expect("the limit on instruments is below 2^32")
     }
 
@@ -136,10 +149,18 @@ impl Stripe {
     }
 
     fn clear(&mut self, place: usize) {
+        self.change(place);
         self.identities[place].last_arrival = None;
         if self.newest[place].take().is_some() {
             *self.past[place] = Past::default();
         }
+    }
+
+    /// Makes every [`Edition`] of the slot so far an old one.
+    #[inline]
+    fn change(&mut self, place: usize) {
+        self.changes += 1;
+        self.versions[place] = self.changes;
     }
 
     /// Records what a judge said of a tick for this slot's instrument.
@@ -153,7 +174,17 @@ impl Stripe {
     ) -> Outcome {
         let place = slot as usize;
         let outcome = match judged {
-            Ok(tick) => ring::record(&mut self.newest[place], || &mut *self.past[place], tick, judge.minute),
+            Ok(tick) => ring::record(
+                &mut self.newest[place],
+                || {
+                    // Whoever asks for the past is about to change it, or the newest candle after its minute.
+                    self.changes += 1;
+                    self.versions[place] = self.changes;
+                    &mut *self.past[place]
+                },
+                tick,
+                judge.minute,
+            ),
             Err(refused) => *refused,
         };
         if outcome.is_accepted() {
@@ -276,7 +307,11 @@ impl Stripe {
     }
 
     pub(crate) fn describe(&mut self, slot: u32, description: Option<Arc<str>>) {
-        self.descriptions[slot as usize] = description;
+        // Feeds repeat their catalogue on every connect, mostly word for word.
+        if self.descriptions[slot as usize] != description {
+            self.descriptions[slot as usize] = description;
+            self.change(slot as usize);
+        }
     }
 
     pub(crate) fn newest(&self, slot: u32) -> Option<&Candle> {
@@ -289,6 +324,7 @@ impl Stripe {
 
     pub(crate) fn set_ring(&mut self, slot: u32, ring: Ring) {
         (self.newest[slot as usize], *self.past[slot as usize]) = ring.into_parts();
+        self.change(slot as usize);
     }
 
     pub(crate) fn history(&self, slot: u32) -> History {
@@ -298,5 +334,17 @@ impl Stripe {
             last_arrival: self.identities[slot as usize].last_arrival,
             ring: self.ring(slot),
         }
+    }
+
+    /// All of an instrument, or only the latest of it where the reader knows the rest.
+    #[inline]
+    pub(crate) fn update(&self, slot: u32, now: Timestamp, known: Option<&Edition>) -> Update {
+        let place = slot as usize;
+        let newest = self.newest[place];
+        let edition = Edition::new(self.versions[place], newest.as_ref(), now);
+        if known == Some(&edition) {
+            return Update::Same(Latest::new(self.views(slot), self.identities[place].last_arrival, newest));
+        }
+        Update::Changed(Box::new(self.history(slot)), edition)
     }
 }

@@ -23,7 +23,7 @@ pub struct Terms {
     /// The write's position in the caller's log, for callers that keep one: each stripe remembers the highest it saw, and
     /// a snapshot carries it, so that replaying what came after is exact, provided that the writes of one instrument
     /// arrive in the order of the log and those of one stripe too (one writer does, or one for each stripe). The ticks
-    /// of a batch have positions that count up from this one. 0 where there is no log.
+    /// of a batch have positions that count up from this one. Positions start at 1; 0 where there is no log.
     pub mark: u64,
     /// What to do with a tick whose instrument is not listed.
     pub unlisted: Unlisted,
@@ -33,7 +33,8 @@ impl Terms {
     /// The terms of the tick `places` further on in a batch.
     #[inline]
     pub(crate) const fn further(self, places: usize) -> Self {
-        Self { mark: self.mark.saturating_add(places as u64), ..self }
+        let places = if self.mark == 0 { 0 } else { places as u64 };
+        Self { mark: self.mark.saturating_add(places), ..self }
     }
 }
 

@@ -45,6 +45,9 @@ pub(crate) struct TopK {
 }
 
 impl TopK {
+    /// Bytes of the members and of the scratch, which never grow.
+    pub(crate) const BYTES: usize = CAPACITY * (size_of::<Handle>() + size_of::<(Rank, Handle)>());
+
     pub(crate) fn new() -> Self {
         Self { members: Vec::with_capacity(CAPACITY), ranked: Vec::with_capacity(CAPACITY), floor: None }
     }

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use candle_core::{Gaps, Popular};
 use hyper::{HeaderMap, Response};
 
-use crate::http::{self, Answer, Verb};
+use crate::http::{self, Answer, Body, Verb};
 use crate::json::{self, Moment};
 use crate::market::Market;
 use crate::problem::Problem;
@@ -25,7 +24,7 @@ pub struct Api {
 }
 
 impl Answer for Api {
-    fn answer(&self, verb: Verb, route: &Route<'_>, _: &HeaderMap) -> Response<Bytes> {
+    fn answer(&self, verb: Verb, route: &Route<'_>, _: &HeaderMap) -> Response<Body> {
         match route {
             Route::Start => self.start(verb),
             Route::Listing(page) => self.listing(page),
@@ -43,14 +42,14 @@ impl Api {
         Self { market }
     }
 
-    fn start(&self, verb: Verb) -> Response<Bytes> {
+    fn start(&self, verb: Verb) -> Response<Body> {
         if verb == Verb::Get {
             self.market.start();
         }
         http::json(STARTED)
     }
 
-    fn history(&self, verb: Verb, id: &str, gaps: Gaps) -> Response<Bytes> {
+    fn history(&self, verb: Verb, id: &str, gaps: Gaps) -> Response<Body> {
         let aggregator = &self.market.aggregator;
         let read = match verb {
             Verb::Get => aggregator.view(id),
@@ -65,7 +64,7 @@ impl Api {
         http::json(body)
     }
 
-    fn popular(&self) -> Response<Bytes> {
+    fn popular(&self) -> Response<Body> {
         let mut top: Vec<Popular> = Vec::with_capacity(POPULAR);
         self.market.aggregator.top(POPULAR, &mut top);
         let now = self.market.clock.now();
@@ -82,7 +81,7 @@ impl Api {
         http::json(body)
     }
 
-    fn listing(&self, page: &Page<'_>) -> Response<Bytes> {
+    fn listing(&self, page: &Page<'_>) -> Response<Body> {
         let limit = usize::from(page.limit);
         // One more than asked for tells whether there is a next page.
         let mut found = self.market.aggregator.page(page.after.as_deref(), &page.prefix, limit + 1);
@@ -94,7 +93,7 @@ impl Api {
         http::json(body)
     }
 
-    fn ready(&self) -> Response<Bytes> {
+    fn ready(&self) -> Response<Body> {
         if self.market.is_stopping() {
             return http::problem(Problem::NotReady, "The server is stopping.");
         }

@@ -3,17 +3,18 @@
 //! HTTP/1.1 (and 1.0) only: sniffing for HTTP/2 would wait without a limit for a client that sends nothing; a proxy in
 //! front speaks it where wanted. What is answered lies behind one seam, [`Answer`].
 
+mod body;
 mod connection;
 mod limits;
 mod listener;
 mod respond;
 mod stream;
 
+pub use body::Body;
 pub use limits::Limits;
 pub use listener::Server;
 pub use respond::{json, problem};
 
-use bytes::Bytes;
 use hyper::{HeaderMap, Response};
 
 use crate::route::Route;
@@ -25,21 +26,21 @@ use crate::route::Route;
 /// and owns the whole response. Origin and sniffing headers are added to every response afterwards.
 ///
 /// ```
-/// use candle_server::http::{self, Answer, Verb};
+/// use candle_server::http::{self, Answer, Body, Verb};
 /// use candle_server::route::Route;
 /// use hyper::{HeaderMap, Response};
 ///
 /// struct Greeter;
 ///
 /// impl Answer for Greeter {
-///     fn answer(&self, _: Verb, _: &Route<'_>, _: &HeaderMap) -> Response<bytes::Bytes> {
+///     fn answer(&self, _: Verb, _: &Route<'_>, _: &HeaderMap) -> Response<Body> {
 ///         http::json("\"hello\"")
 ///     }
 /// }
 /// ```
 pub trait Answer: Send + Sync + 'static {
     /// The response to one request; under [`Verb::Head`] its body is measured and not sent.
-    fn answer(&self, verb: Verb, route: &Route<'_>, headers: &HeaderMap) -> Response<Bytes>;
+    fn answer(&self, verb: Verb, route: &Route<'_>, headers: &HeaderMap) -> Response<Body>;
 }
 
 /// How a route is read.

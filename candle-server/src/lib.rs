@@ -10,12 +10,17 @@ pub mod api;
 pub mod clock;
 pub mod feed;
 pub mod http;
+pub mod journal;
 pub mod json;
 pub mod market;
 pub mod message;
 pub mod problem;
+#[cfg(feature = "store")]
+mod recovery;
 pub mod route;
 pub mod settings;
+#[cfg(feature = "store")]
+pub mod store;
 
 use std::io;
 use std::sync::Arc;
@@ -33,9 +38,73 @@ use crate::settings::{Settings, StartChoice};
 /// Reads the feeds and serves `listener` until `shutdown`; then finishes the requests in flight and returns.
 ///
 /// # Errors
-/// Where no thread can be started.
+/// As [`open`]'s and [`Opened::serve`]'s.
 pub async fn serve(listener: TcpListener, settings: Settings, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-    let market = Arc::new(Market::new(Aggregator::new(settings.core()), Clock::new(settings.clock_source())));
+    open(&listener, &settings).await?.serve(listener, settings, shutdown).await
+}
+
+/// A market that is ready to be served, and what keeps it.
+#[derive(Debug)]
+pub struct Opened {
+    market: Arc<Market>,
+    #[cfg(feature = "store")]
+    keeping: Option<store::Keeping>,
+}
+
+/// Makes the market of `settings`: an empty one, or what an earlier process kept. While that is read, whoever connects to
+/// `listener` hears that the server is recovering.
+///
+/// # Errors
+/// Where the store can't be used, or no thread can be started.
+#[cfg_attr(not(feature = "store"), expect(clippy::unused_async, reason = "only a store is waited for"))]
+pub async fn open(listener: &TcpListener, settings: &Settings) -> io::Result<Opened> {
+    #[cfg(feature = "store")]
+    if let Some(options) = settings.store() {
+        let (market, keeping) = recovery::recover(listener, settings, options).await?;
+        return Ok(Opened { market, keeping: Some(keeping) });
+    }
+    #[cfg(not(feature = "store"))]
+    let _ = listener;
+    let market = Market::new(Aggregator::new(settings.core()), Clock::new(settings.clock_source()));
+    Ok(Opened {
+        market: Arc::new(market),
+        #[cfg(feature = "store")]
+        keeping: None,
+    })
+}
+
+impl Opened {
+    /// Reads the feeds and serves `listener` until `shutdown`; then finishes the requests in flight, keeps what came last,
+    /// and returns.
+    ///
+    /// # Errors
+    /// Where no thread can be started, or one panicked.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        settings: Settings,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        let served = serve_market(self.market, listener, settings, shutdown).await;
+        #[cfg(feature = "store")]
+        if let Some(keeping) = self.keeping {
+            tokio::task::spawn_blocking(move || keeping.stop()).await??;
+        }
+        served
+    }
+}
+
+/// The same out of a `market` that the caller holds as well, to see what became of each tick, or to list and record
+/// beside the feeds. It must have been made for the clock and the limits of `settings`.
+///
+/// # Errors
+/// Where no thread can be started.
+pub async fn serve_market(
+    market: Arc<Market>,
+    listener: TcpListener,
+    settings: Settings,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
     if settings.start == StartChoice::Auto {
         market.start();
     }

@@ -1,12 +1,14 @@
 //! The `candle-server` binary: settings, a socket, [`candle_server::serve`], signals.
 
+use std::env::VarError;
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use candle_server::settings::Settings;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ErrorKind};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
 
 /// The exit code for a configuration that cannot work.
 const BAD_CONFIGURATION: u8 = 2;
@@ -19,12 +21,17 @@ fn main() -> ExitCode {
             let _ = asked.print();
             return ExitCode::SUCCESS;
         }
-        Err(error) => return refuse(&first_line(&error)),
+        Err(error) => return refuse(&one_line(&error)),
     };
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("CANDLE_LOG").unwrap_or_else(|_| "info".into()))
-        .with_writer(std::io::stderr)
-        .init();
+    let filter = match log_filter() {
+        Ok(filter) => filter,
+        Err(error) => return refuse(&error),
+    };
+    #[cfg(feature = "store")]
+    if let Some(candle_server::settings::Command::Store(asked)) = &settings.command {
+        return asked.run().map_or_else(|error| refuse(&error.to_string()), |()| ExitCode::SUCCESS);
+    }
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match run(settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => refuse(&error),
@@ -37,9 +44,10 @@ async fn run(settings: Settings) -> Result<(), String> {
     let listener = TcpListener::bind(address).await.map_err(|error| format!("can't listen on {address}: {error}"))?;
     let bound = listener.local_addr().map_err(|error| format!("can't listen on {address}: {error}"))?;
     let shutdown = shutdown().map_err(|error| format!("can't wait for signals: {error}"))?;
+    let opened = candle_server::open(&listener, &settings).await.map_err(|error| error.to_string())?;
     // A reader that is gone must not stop the server.
     let _ = writeln!(std::io::stdout(), "candle-server listens on http://{bound}");
-    candle_server::serve(listener, settings, shutdown).await.map_err(|error| error.to_string())
+    opened.serve(listener, settings, shutdown).await.map_err(|error| error.to_string())
 }
 
 /// Ready at SIGTERM or Ctrl-C.
@@ -60,8 +68,28 @@ fn refuse(error: &str) -> ExitCode {
     ExitCode::from(BAD_CONFIGURATION)
 }
 
-/// What is wrong, without the usage that clap puts behind it.
-fn first_line(error: &clap::Error) -> String {
+/// What the log shows: `CANDLE_LOG`, or where there is none, what an operator should know.
+fn log_filter() -> Result<EnvFilter, String> {
+    let text = match std::env::var("CANDLE_LOG") {
+        Ok(text) if !text.is_empty() => text,
+        Ok(_) | Err(VarError::NotPresent) => "info".to_owned(),
+        Err(VarError::NotUnicode(_)) => return Err("CANDLE_LOG is not UTF-8".to_owned()),
+    };
+    EnvFilter::try_new(text)
+        .map_err(|error| format!("CANDLE_LOG is no log filter, as info or candle_server=debug: {error}"))
+}
+
+/// What is wrong, without the usage that clap puts behind it. What was given is left out where it may be the address of
+/// a feed, with its secrets, that has come to stand in the wrong place.
+fn one_line(error: &clap::Error) -> String {
+    let is_address = |kind| error.get(kind).is_some_and(|context| context.to_string().contains("://"));
+    if is_address(ContextKind::InvalidArg) {
+        return "unexpected argument: the address of a feed belongs behind --feed".to_owned();
+    }
+    if is_address(ContextKind::InvalidValue) {
+        let argument = error.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
+        return format!("invalid value for '{argument}': the address of a feed belongs behind --feed");
+    }
     let text = error.to_string();
     let line = text.lines().next().unwrap_or_default();
     line.strip_prefix("error: ").unwrap_or(line).to_owned()

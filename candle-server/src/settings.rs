@@ -1,15 +1,22 @@
 //! The command line and the environment.
 
 use std::net::SocketAddr;
+#[cfg(feature = "store")]
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use candle_core::{Config, Prices, Rules};
+use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
 use crate::clock::Source;
 use crate::feed::lines;
 use crate::feed::url::FeedUrl;
+
+/// What `--help` says of the one setting that is no flag.
+const LOGGING: &str = "Environment:\n  CANDLE_LOG  what is logged on stderr: error, warn, info, debug, or a filter of \
+                       tracing-subscriber [default: info]";
 
 /// A price stream in, one-minute candles out over HTTP.
 ///
@@ -20,7 +27,7 @@ use crate::feed::url::FeedUrl;
 /// assert_eq!(settings.feeds[0].to_string(), "demo:");
 /// ```
 #[derive(Clone, Debug, Parser)]
-#[command(name = "candle-server", version, about, long_about = None)]
+#[command(name = "candle-server", version, about, long_about = None, after_help = LOGGING)]
 pub struct Settings {
     /// Address and port to serve HTTP on; port 0 takes any that is free.
     #[arg(long, value_name = "ADDRESS:PORT", env = "CANDLE_LISTEN", default_value = "127.0.0.1:5001")]
@@ -46,13 +53,91 @@ pub struct Settings {
     pub start: StartChoice,
 
     /// Take prices of zero and below: spreads, interest rates, power.
-    #[arg(long, env = "CANDLE_ALLOW_NON_POSITIVE")]
+    #[arg(long, env = "CANDLE_ALLOW_NON_POSITIVE", value_parser = BoolishValueParser::new())]
     pub allow_non_positive: bool,
 
     /// How many instruments may be listed at a time, about 2.3 KB of memory each.
     #[arg(long, value_name = "NUMBER", env = "CANDLE_MAX_INSTRUMENTS", default_value_t = Config::DEFAULT_MAX_INSTRUMENTS,
           value_parser = instruments)]
     pub max_instruments: usize,
+
+    /// A file that keeps what a restart must not lose: candles, catalogue, views. It is made where there is none.
+    #[cfg(feature = "store")]
+    #[arg(long, value_name = "PATH", env = "CANDLE_STORE")]
+    store: Option<PathBuf>,
+
+    /// When what was written is safe from a loss of power: with every commit, or with one each second, which spares a slow
+    /// disk and is what a kill loses then too.
+    #[cfg(feature = "store")]
+    #[arg(long, value_name = "WHEN", env = "CANDLE_STORE_SYNC", default_value = "always")]
+    store_sync: SyncChoice,
+
+    /// How long a write waits for its commit, in milliseconds.
+    #[cfg(feature = "store")]
+    #[arg(long, value_name = "MILLISECONDS", env = "CANDLE_STORE_INTERVAL", default_value_t = 100,
+          value_parser = clap::value_parser!(u64).range(10..=60_000))]
+    store_interval: u64,
+
+    /// What to do instead of serving.
+    #[cfg(feature = "store")]
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What can be done instead of serving.
+#[cfg(feature = "store")]
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Command {
+    /// Looks into a store that no server is using.
+    #[command(subcommand)]
+    Store(StoreCommand),
+}
+
+/// What can be done with a store that no server is using.
+#[cfg(feature = "store")]
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum StoreCommand {
+    /// Reads all of a store and tells what is in it.
+    Check {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Writes the candles of a store to standard output, one JSON object a line.
+    Export {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+#[cfg(feature = "store")]
+impl StoreCommand {
+    /// Does it.
+    ///
+    /// # Errors
+    /// [`StoreError`](crate::store::StoreError), where the store can't be read.
+    pub fn run(&self) -> Result<(), crate::store::StoreError> {
+        use std::io::Write as _;
+        let mut out = std::io::stdout().lock();
+        match self {
+            Self::Check { path } => {
+                let report = crate::store::check(path)?;
+                // The exit code says it too.
+                let _ = writeln!(out, "{}: {report}", path.display());
+                Ok(())
+            }
+            Self::Export { path } => crate::store::export(path, std::io::BufWriter::new(out)),
+        }
+    }
+}
+
+/// When what was written is safe from a loss of power.
+#[cfg(feature = "store")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SyncChoice {
+    /// With every commit.
+    Always,
+    /// With one commit each second.
+    Interval,
 }
 
 /// Whose time candles run on.
@@ -117,6 +202,17 @@ impl Settings {
                 FeedUrl::WebSocket(_) | FeedUrl::Partner { .. } => Source::Wall,
             },
         }
+    }
+
+    /// Where and how the market is kept, if it is.
+    #[cfg(feature = "store")]
+    pub fn store(&self) -> Option<crate::store::Options> {
+        let asked = std::time::Duration::from_millis(self.store_interval);
+        let interval = match self.store_sync {
+            SyncChoice::Always => asked,
+            SyncChoice::Interval => asked.max(crate::store::SPARING_INTERVAL),
+        };
+        Some(crate::store::Options { path: self.store.clone()?, interval })
     }
 
     /// The core's settings.

@@ -5,11 +5,13 @@ use std::ops::Bound;
 use super::Aggregator;
 use crate::candle::Candle;
 use crate::catalogue::Summary;
+use crate::edition::{Edition, Update};
 use crate::history::History;
 use crate::instrument::Handle;
 use crate::outcome::Outcomes;
 use crate::popularity::Popular;
 use crate::stripe::{Stripe, Viewed};
+use crate::time::Timestamp;
 use crate::top_k::LEADERS;
 
 /// The largest `k` that [`Aggregator::top`] answers exactly.
@@ -25,6 +27,19 @@ impl Aggregator {
     /// Counts a view, and returns the instrument with this view counted, or `None` if it is not listed.
     pub fn view(&self, id: &str) -> Option<History> {
         self.count_view(id, 0, Stripe::history)
+    }
+
+    /// [`history`](Self::history), for a reader who sees it from `now` and has kept what was `known` then: where nothing
+    /// else changed, only the [`Latest`](crate::Latest) is copied out.
+    pub fn history_since(&self, id: &str, now: Timestamp, known: Option<&Edition>) -> Option<Update> {
+        let (stripe, slot) = self.lock_id(id);
+        slot.map(|slot| stripe.update(slot, now, known))
+    }
+
+    /// [`view`](Self::view), for a reader who sees it from `now` and has kept what was `known` then: where nothing else
+    /// changed, only the [`Latest`](crate::Latest) is copied out.
+    pub fn view_since(&self, id: &str, now: Timestamp, known: Option<&Edition>) -> Option<Update> {
+        self.count_view(id, 0, |stripe, slot| stripe.update(slot, now, known))
     }
 
     /// Counts a view and returns how many there are now, or `None` if the instrument is not listed.
@@ -57,9 +72,10 @@ impl Aggregator {
     /// The `k` most viewed instruments into `top`, most first, ties by the bytes of the id; all of them if fewer are
     /// listed. `k` is cut to [`MAX_TOP`].
     ///
-    /// Exact when no view is being counted at the same time. While views are counted, each count returned was true at
-    /// some moment of the call, the order is that of these counts, and an instrument may be missing whose decisive
-    /// view was counted during the call. Nothing is allocated where `top` has room for `k`.
+    /// Exact when no view is being counted at the same time. While views are counted, the order is that of the counts
+    /// returned, and views whose [`hit`](Self::hit) or [`view`](Self::view) had not returned when this began may be
+    /// missing from them. Nothing is allocated where `top` has room for `k`, unless so many of the most viewed were delisted that all
+    /// counters must be read again.
     pub fn top(&self, k: usize, top: &mut Vec<Popular>) {
         let k = k.min(MAX_TOP);
         self.popularity.top(k, &self.stripes, top);

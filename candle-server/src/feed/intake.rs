@@ -10,7 +10,7 @@ use crate::clock::Source;
 use crate::market::Market;
 use crate::message::{Message, Quote, Unreadable, decode};
 
-/// A feed that starts again this much earlier than its clock stood, or more, starts its candles afresh.
+/// A connection that starts more than this much earlier than its feed's clock stood starts candles afresh.
 const RESTART_MICROS: i64 = 5_000_000;
 
 /// How many ticks of a connection are judged before it is asked whether most are refused for their time.
@@ -32,8 +32,8 @@ pub struct Intake {
 /// What is remembered of one connection.
 #[derive(Debug, Default)]
 struct Connection {
-    /// Whether it has brought a tick with a time: the first may set a feed's clock back.
-    has_ticked: bool,
+    /// The newest time that a quote brought, recorded or not; the first one may set a feed's clock back.
+    newest: Option<Timestamp>,
     outcomes: Outcomes,
     has_warned: bool,
 }
@@ -99,14 +99,50 @@ impl Intake {
         }
     }
 
+    /// Whether `quote` sets a feed's clock back to where its connection starts: what came before it must be recorded
+    /// before its [`tick`](Self::tick) is made.
+    pub fn starts_over(&self, quote: &Quote<'_>) -> bool {
+        let clock = &self.market.clock;
+        let may = self.connection.newest.is_none() && clock.source() == Source::Feed;
+        may && quote.time.is_some_and(|time| time < clock.now().saturating_add(-RESTART_MICROS))
+    }
+
     /// The tick of a quote that arrives now: stamped and numbered where the feed did not.
     pub fn tick(&mut self, quote: &Quote<'_>) -> Tick {
-        let time = quote.time.unwrap_or_else(|| self.market.clock.now());
+        let time = match quote.time {
+            Some(time) => self.meet(quote, time),
+            None => self.stamp(),
+        };
         let tick = Tick { time, seq: 0, price: quote.price, size: quote.size };
         match quote.seq {
             Some(seq) => tick.with_seq(seq),
             None => self.number(tick),
         }
+    }
+
+    /// Notes the time that a quote brought.
+    fn meet(&mut self, quote: &Quote<'_>, time: Timestamp) -> Timestamp {
+        if self.starts_over(quote) {
+            self.market.clear_candles();
+            self.market.clock.restart_at(time);
+        }
+        self.connection.newest = self.connection.newest.max(Some(time));
+        time
+    }
+
+    /// The time of a quote that brought none. On a feed's clock the quotes before it count, recorded or not.
+    fn stamp(&mut self) -> Timestamp {
+        let now = self.market.clock.now();
+        if self.market.clock.source() == Source::Wall {
+            return now;
+        }
+        if self.connection.newest.is_none() && !self.connection.has_warned {
+            self.connection.has_warned = true;
+            tracing::warn!(
+                "quotes without a timestamp don't move the feed's own clock: --clock wall stamps on arrival"
+            );
+        }
+        self.connection.newest.map_or(now, |newest| now.max(newest))
     }
 
     /// The same tick with the next number of arrival.
@@ -118,12 +154,19 @@ impl Intake {
 
     /// Records quotes in their order.
     pub fn quotes<'q>(&mut self, quotes: impl Iterator<Item = Quote<'q>>, unlisted: Unlisted) {
-        let stamped: Vec<(Cow<'q, str>, Tick)> = quotes
-            .map(|quote| {
-                let tick = self.tick(&quote);
-                (quote.id, tick)
-            })
-            .collect();
+        let mut stamped: Vec<(Cow<'q, str>, Tick)> = Vec::with_capacity(quotes.size_hint().0);
+        for quote in quotes {
+            if self.starts_over(&quote) {
+                self.record_stamped(&stamped, unlisted);
+                stamped.clear();
+            }
+            let tick = self.tick(&quote);
+            stamped.push((quote.id, tick));
+        }
+        self.record_stamped(&stamped, unlisted);
+    }
+
+    fn record_stamped(&mut self, stamped: &[(Cow<'_, str>, Tick)], unlisted: Unlisted) {
         let batch: Vec<(&str, Tick)> = stamped.iter().map(|(id, tick)| (id.as_ref(), *tick)).collect();
         self.record(&batch, unlisted);
     }
@@ -143,20 +186,12 @@ impl Intake {
 
     /// The `now` for the first ticks of a batch, and for how many of them it is right: candles can tell apart only the
     /// minutes of `now`, so on a feed's clock a batch is cut where its minute turns.
-    fn now_for(&mut self, batch: &[(&str, Tick)]) -> (Timestamp, usize) {
+    fn now_for(&self, batch: &[(&str, Tick)]) -> (Timestamp, usize) {
         let clock = &self.market.clock;
         if clock.source() == Source::Wall {
             return (clock.now(), batch.len());
         }
-        let first = batch[0].1.time;
-        if !self.connection.has_ticked {
-            self.connection.has_ticked = true;
-            if first < clock.now().saturating_add(-RESTART_MICROS) {
-                self.market.clear_candles();
-                clock.restart_at(first);
-            }
-        }
-        let mut now = clock.now().max(first);
+        let mut now = clock.now().max(batch[0].1.time);
         let minute = now.minute();
         let mut together = 1;
         for (_, tick) in &batch[1..] {
@@ -189,3 +224,6 @@ impl Intake {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

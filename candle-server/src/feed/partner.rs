@@ -111,9 +111,14 @@ impl Partner {
     fn quotes(&mut self, quotes: &mut Vec<Quote<'_>>, now: Duration) {
         let mut ready: Vec<(&str, Tick)> = Vec::with_capacity(quotes.len());
         for quote in quotes.iter() {
+            if self.intake.starts_over(quote) {
+                self.record(&ready);
+                ready.clear();
+            }
             let tick = self.intake.tick(quote);
             let is_listed = self.intake.market().aggregator.resolve(&quote.id).is_some();
-            if is_listed || self.deletions.contains(&quote.id, now) {
+            // An id that can't be listed waits for nothing, and may be as long as a frame.
+            if is_listed || InstrumentId::new(&quote.id).is_err() || self.deletions.contains(&quote.id, now) {
                 ready.push((&quote.id, tick));
             } else if let Some((id, given_up)) = self.waiting.hold(&quote.id, tick, now) {
                 self.intake.record(&[(&id, given_up)], Unlisted::Reject);
@@ -146,7 +151,9 @@ impl Partner {
             replay.announced.remove(id);
         }
         self.intake.market().delist(id);
-        self.deletions.note(id, now);
+        if InstrumentId::new(id).is_ok() {
+            self.deletions.note(id, now);
+        }
         self.release(id);
     }
 
@@ -199,3 +206,6 @@ impl Replay {
         Some(quiet.min(self.connected + REPLAY_LIMIT))
     }
 }
+
+#[cfg(test)]
+mod tests;

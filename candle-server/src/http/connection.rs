@@ -5,8 +5,6 @@ use std::future::{poll_fn, ready};
 use std::io;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
@@ -20,7 +18,7 @@ use tokio::time::timeout;
 use super::listener::Server;
 use super::respond::respond;
 use super::stream::Stream;
-use super::{Answer, Limits};
+use super::{Answer, Body, Limits};
 use crate::problem::{MEDIA_TYPE, Problem};
 
 /// Time to wait for the client's own close after ours: a round trip on the worst of lines.
@@ -32,7 +30,8 @@ const LINGER_BYTES: usize = 256 * 1024;
 pub(super) async fn run<A: Answer>(server: &Server<A>, socket: TcpStream, mut stopping: watch::Receiver<()>) {
     // Answers are written whole, so waiting to fill a packet only delays them. An error shows at the first read.
     let _ = socket.set_nodelay(true);
-    let service = service_fn(|request: Request<Incoming>| ready(Ok::<_, Infallible>(serve(server, &request))));
+    let until = stopping.clone();
+    let service = service_fn(|request: Request<Incoming>| ready(Ok::<_, Infallible>(serve(server, &request, &until))));
     let mut connection = builder(server.limits()).serve_connection(Stream::new(socket, *server.limits()), service);
     let ended = tokio::select! {
         biased;
@@ -67,13 +66,13 @@ fn builder(limits: &Limits) -> http1::Builder {
     builder
 }
 
-fn serve<A: Answer>(server: &Server<A>, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+fn serve<A: Answer>(server: &Server<A>, request: &Request<Incoming>, stopping: &watch::Receiver<()>) -> Response<Body> {
     let mut response = respond(server.answer(), server.limits(), request);
     if server.is_full() {
         // Others are waiting for a seat; keeping this one would let the first comers stay for ever.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    response
+    response.map(|body| body.until(stopping))
 }
 
 /// Writes a 408 past hyper, which has no answer for a request that never became one.

@@ -1,13 +1,11 @@
 //! One request in, one response out: the checks HTTP asks for, then the route, then the answer.
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Body;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Request, Response, StatusCode, Uri, Version};
 
 use super::limits::Limits;
-use super::{Answer, Verb};
+use super::{Answer, Body, Verb};
 use crate::problem::{self, Problem};
 use crate::route::{ALLOW, Asked, Refusal, Route};
 
@@ -15,12 +13,12 @@ use crate::route::{ALLOW, Asked, Refusal, Route};
 const PREFLIGHT_SECONDS: HeaderValue = HeaderValue::from_static("86400");
 
 /// A 200 response with a JSON body.
-pub fn json(body: impl Into<Bytes>) -> Response<Bytes> {
+pub fn json(body: impl Into<Bytes>) -> Response<Body> {
     with_type(StatusCode::OK, "application/json", body.into())
 }
 
 /// A response with a problem document; `detail` says what is wrong this time, in a sentence.
-pub fn problem(problem: Problem, detail: &str) -> Response<Bytes> {
+pub fn problem(problem: Problem, detail: &str) -> Response<Body> {
     // The statuses in `Problem` are all valid codes.
     let status = StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = with_type(status, problem::MEDIA_TYPE, problem.document(detail));
@@ -29,19 +27,23 @@ pub fn problem(problem: Problem, detail: &str) -> Response<Bytes> {
     response
 }
 
-fn with_type(status: StatusCode, media_type: &'static str, body: Bytes) -> Response<Bytes> {
-    let mut response = Response::new(body);
+fn with_type(status: StatusCode, media_type: &'static str, body: Bytes) -> Response<Body> {
+    let mut response = Response::new(body.into());
     *response.status_mut() = status;
     insert(&mut response, header::CONTENT_TYPE, media_type);
     response
 }
 
-fn insert(response: &mut Response<Bytes>, name: HeaderName, value: &'static str) {
+fn insert(response: &mut Response<Body>, name: HeaderName, value: &'static str) {
     response.headers_mut().insert(name, HeaderValue::from_static(value));
 }
 
 /// The response to `request`, complete but for what hyper adds (length, date, connection).
-pub(super) fn respond<A: Answer, B: Body>(answer: &A, limits: &Limits, request: &Request<B>) -> Response<Full<Bytes>> {
+pub(super) fn respond<A: Answer, B: hyper::body::Body>(
+    answer: &A,
+    limits: &Limits,
+    request: &Request<B>,
+) -> Response<Body> {
     let has_body = !request.body().is_end_stream();
     let mut response = match check(limits, request) {
         Ok(target) => match Asked::parse(request.method(), target) {
@@ -61,10 +63,10 @@ pub(super) fn respond<A: Answer, B: Body>(answer: &A, limits: &Limits, request: 
     // Market data is public: any page may read it.
     insert(&mut response, header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
     insert(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    response.map(Full::new)
+    response
 }
 
-fn read<A: Answer>(answer: &A, verb: Verb, route: &Route<'_>, headers: &HeaderMap) -> Response<Bytes> {
+fn read<A: Answer>(answer: &A, verb: Verb, route: &Route<'_>, headers: &HeaderMap) -> Response<Body> {
     let mut response = answer.answer(verb, route, headers);
     if matches!(route, Route::Start | Route::Live | Route::Ready) {
         insert(&mut response, header::CACHE_CONTROL, "no-store");
@@ -72,8 +74,8 @@ fn read<A: Answer>(answer: &A, verb: Verb, route: &Route<'_>, headers: &HeaderMa
     response
 }
 
-fn options() -> Response<Bytes> {
-    let mut response = Response::new(Bytes::new());
+fn options() -> Response<Body> {
+    let mut response = Response::new(Bytes::new().into());
     *response.status_mut() = StatusCode::NO_CONTENT;
     insert(&mut response, header::ALLOW, ALLOW);
     insert(&mut response, header::ACCESS_CONTROL_ALLOW_METHODS, ALLOW);
@@ -82,7 +84,7 @@ fn options() -> Response<Bytes> {
     response
 }
 
-fn refuse(refusal: Refusal) -> Response<Bytes> {
+fn refuse(refusal: Refusal) -> Response<Body> {
     let mut response = problem(refusal.into(), &refusal.to_string());
     if refusal == Refusal::Method {
         insert(&mut response, header::ALLOW, ALLOW);

@@ -212,7 +212,10 @@ impl<'a> Replay<'a> {
             self.time = self.time.wrapping_add(stored.time);
             self.seq = self.seq.wrapping_add(stored.seq.cast_unsigned());
             let tick = Tick::new(Timestamp::from_micros(self.time)?, stored.price);
-            run.push((blob.ids.get(stored.id as usize)?, tick.with_size(stored.size.unwrap_or(0.0)).with_seq(self.seq)));
+            run.push((
+                blob.ids.get(stored.id as usize)?,
+                tick.with_size(stored.size.unwrap_or(0.0)).with_seq(self.seq),
+            ));
             all_new &= self.is_new(stored.id)?;
             self.mark = self.mark.checked_add(1)?;
         }

@@ -58,15 +58,28 @@ impl fmt::Display for StoreError {
             Fault::Foreign => {
                 write!(f, "{path} is no candle store; name another file, or move it away to start a new store")
             }
-            Fault::Damaged(what) => {
-                let what = what.replace('\n', " ");
-                write!(f, "the store {path} is damaged ({what}); put a copy in its place, or move it away to start a new one")
+            fault @ Fault::Damaged(_) => {
+                write!(
+                    f,
+                    "the store {path} is damaged ({fault}); put a copy in its place, or move it away to start anew"
+                )
             }
-            Fault::Newer { format } => {
-                write!(f, "the store {path} has format {format}, which a later version wrote; use that version or later")
-            }
-            Fault::Locked => write!(f, "the store {path} is used by another process; stop that one or name another file"),
-            Fault::Io(error) => write!(f, "can't use the store {path}: {error}"),
+            fault @ Fault::Newer { .. } => write!(f, "the store {path} {fault}; use that version or a later one"),
+            fault @ Fault::Locked => write!(f, "the store {path} {fault}; stop that one or name another file"),
+            fault @ Fault::Io(_) => write!(f, "can't use the store {path}: {fault}"),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Foreign => f.write_str("is no candle store"),
+            // Libraries may say more than one line.
+            Self::Damaged(what) => f.write_str(&what.replace('\n', " ")),
+            Self::Newer { format } => write!(f, "has format {format}, which a later version wrote"),
+            Self::Locked => f.write_str("is used by another process"),
+            Self::Io(error) => error.fmt(f),
         }
     }
 }

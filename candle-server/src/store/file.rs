@@ -189,10 +189,7 @@ impl File {
     }
 
     /// Keeps all that or nothing, and returns once it is safe; how many bytes it was.
-    pub(super) fn commit(
-        &mut self,
-        commit: Commit<'_, impl Iterator<Item = StripeSnapshot>>,
-    ) -> Result<u64, Fault> {
+    pub(super) fn commit(&mut self, commit: Commit<'_, impl Iterator<Item = StripeSnapshot>>) -> Result<u64, Fault> {
         let mut bytes = 0;
         // Durable when the commit returns, unless told otherwise.
         let writing = self.database.begin_write()?;

@@ -206,7 +206,9 @@ impl Keeper {
                 trouble.retry = now + RETRY;
                 if trouble.repeat <= now {
                     trouble.repeat = now + REPEAT;
-                    tracing::error!("the store {path} can't be written: {fault}; serving goes on, a restart would lose data");
+                    tracing::error!(
+                        "the store {path} can't be written: {fault}; serving goes on, a restart would lose data"
+                    );
                 }
             }
         }

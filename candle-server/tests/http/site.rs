@@ -7,8 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use candle_server::http::{Answer, Limits, Server, Verb, json};
+use candle_server::http::{Answer, Body, Limits, Server, Verb, json};
 use candle_server::route::Route;
 use hyper::{HeaderMap, Response};
 use tokio::runtime::{Builder, Runtime};
@@ -43,7 +42,7 @@ impl Fake {
 pub(crate) struct Shared(pub(crate) Arc<Fake>);
 
 impl Answer for Shared {
-    fn answer(&self, verb: Verb, route: &Route<'_>, _: &HeaderMap) -> Response<Bytes> {
+    fn answer(&self, verb: Verb, route: &Route<'_>, _: &HeaderMap) -> Response<Body> {
         let id = match route {
             Route::History { id, .. } => id.to_string(),
             other => format!("{other:?}"),

@@ -1,0 +1,96 @@
+//! Which state of an instrument a reader has seen, so that it need not be copied out again.
+
+use crate::arrival::Arrival;
+use crate::candle::Candle;
+use crate::history::History;
+use crate::time::{Minute, Timestamp};
+use crate::window::WindowCandle;
+
+/// The state of one instrument as seen from one minute, but for what nearly every tick and read changes.
+///
+/// Between two reads of one id from one [`Aggregator`](crate::Aggregator) that have equal editions nothing changed but
+/// what [`Latest`] tells: the description is the same, and so are all the candles of the window but the forming one.
+///
+/// ```
+/// use candle_core::{Aggregator, Tick, Timestamp, Update};
+///
+/// let now = Timestamp::EPOCH;
+/// let aggregator = Aggregator::default();
+/// aggregator.list("BTC", None)?;
+/// let Some(Update::Changed(_, edition)) = aggregator.view_since("BTC", now, None) else { unreachable!() };
+/// let Some(Update::Same(latest)) = aggregator.view_since("BTC", now, Some(&edition)) else { unreachable!() };
+/// assert_eq!(latest.views, 2);
+///
+/// // The first tick of a minute turns its filler into a candle; the next ones change that candle alone.
+/// let _ = aggregator.record("BTC", &Tick::new(now, 9.5), now);
+/// let Some(Update::Changed(_, edition)) = aggregator.view_since("BTC", now, Some(&edition)) else { unreachable!() };
+/// let _ = aggregator.record("BTC", &Tick::new(now, 9.75), now);
+/// let Some(Update::Same(latest)) = aggregator.view_since("BTC", now, Some(&edition)) else { unreachable!() };
+/// assert_eq!(latest.forming(now).unwrap().close, 9.75);
+/// # Ok::<(), candle_core::ListError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Edition {
+    /// Differs between any two states of one id that differ in more than their newest candle, views and arrival.
+    version: u64,
+    /// The minute it is seen from.
+    minute: Minute,
+    /// The newest candle, unless it is the forming one. A tick may reach it without a new version: a writer whose `now`
+    /// is a moment behind the reader's takes it for the forming one still.
+    settled: Option<Candle>,
+}
+
+impl Edition {
+    #[inline]
+    pub(crate) fn new(version: u64, newest: Option<&Candle>, now: Timestamp) -> Self {
+        let minute = now.minute();
+        Self { version, minute, settled: newest.copied().filter(|candle| candle.minute() != minute) }
+    }
+}
+
+/// What changes from one read of an instrument to the next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Latest {
+    /// How often it was viewed since it was listed.
+    pub views: u64,
+    /// When its last accepted tick arrived; `None` if there was none since the process started.
+    pub last_arrival: Option<Arrival>,
+    /// Its newest candle, whatever its age.
+    pub newest: Option<Candle>,
+}
+
+impl Latest {
+    #[inline]
+    pub(crate) const fn new(views: u64, last_arrival: Option<Arrival>, newest: Option<Candle>) -> Self {
+        Self { views, last_arrival, newest }
+    }
+
+    /// The forming candle, where the newest one is of the minute of `now`. Otherwise what stands for that minute is part
+    /// of the [`Edition`].
+    pub fn forming(&self, now: Timestamp) -> Option<WindowCandle> {
+        let forming = now.minute();
+        let newest = self.newest.as_ref().filter(|candle| candle.minute() == forming)?;
+        Some(WindowCandle::traded(newest, forming))
+    }
+
+    /// The time of the last tick, on the feed's clock.
+    pub fn last_time(&self) -> Option<Timestamp> {
+        self.newest.as_ref().map(Candle::last_time)
+    }
+}
+
+impl From<&History> for Latest {
+    fn from(history: &History) -> Self {
+        Self::new(history.views, history.last_arrival, history.ring.newest().copied())
+    }
+}
+
+/// What a reader gets who may have seen the instrument before.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Update {
+    /// The edition is the one the reader knows.
+    Same(Latest),
+    /// It is another, or the reader knows none.
+    Changed(Box<History>, Edition),
+}

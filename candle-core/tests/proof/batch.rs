@@ -1,0 +1,77 @@
+//! A batch is its ticks one by one, only faster.
+
+use candle_core::{Aggregator, Config, Outcomes, StripeSnapshot, Terms, Tick, Timestamp, Unlisted};
+use proptest::prelude::*;
+
+use crate::inputs::{Steps, at, steps};
+use crate::oracle::{Book, Limits};
+
+const IDS: [&str; 10] =
+    ["0", "1", "10", "9", "BTC/USD", "QV532Y814406", "an-id-that-is-longer-than-an-inline-one", "popular", "a b", ""];
+
+fn unlisted() -> impl Strategy<Value = Unlisted> {
+    prop_oneof![Just(Unlisted::List), Just(Unlisted::Reject)]
+}
+
+fn aggregator(stripes: usize, max_instruments: usize) -> Aggregator {
+    let aggregator = Aggregator::new(
+        Config::default().with_stripes(stripes).with_max_instruments(max_instruments).with_seed(stripes as u64),
+    );
+    aggregator.list("9", Some("listed before")).unwrap();
+    aggregator
+}
+
+fn one_by_one(aggregator: &Aggregator, batch: &[(&str, Tick)], terms: Terms) -> Outcomes {
+    let mut outcomes = Outcomes::default();
+    for (place, (id, tick)) in (0..).zip(batch) {
+        let mark = if terms.mark == 0 { 0 } else { terms.mark + place };
+        outcomes.count(aggregator.record(id, tick, Terms { mark, ..terms }));
+    }
+    outcomes
+}
+
+fn parts(aggregator: &Aggregator) -> Vec<StripeSnapshot> {
+    aggregator.snapshot().collect()
+}
+
+proptest! {
+    #[test]
+    fn a_batch_is_its_ticks_one_by_one(
+        Steps { steps, .. } in steps(1..90), picks in prop::collection::vec(0..IDS.len(), 90),
+        stripes in prop::sample::select(vec![1_usize, 2, 64]), max in 1..9_usize, unlisted in unlisted(), mark in 0..2_u64,
+    ) {
+        let terms = Terms { unlisted, mark, ..Terms::from(steps[0].now) };
+        let batch: Vec<_> = steps.iter().zip(&picks).map(|(step, pick)| (IDS[*pick], step.tick)).collect();
+        let (batched, single) = (aggregator(stripes, max), aggregator(stripes, max));
+        prop_assert_eq!(batched.record_batch(&batch, terms), one_by_one(&single, &batch, terms));
+        prop_assert_eq!(parts(&batched), parts(&single));
+
+        let mut book = Book::new(Limits::USUAL, max);
+        book.list("9", Some("listed before"));
+        for (id, tick) in &batch {
+            let _ = book.record(id, tick, terms.now, unlisted);
+        }
+        // The oracle's sequence numbers start at 0; those of the wrap are compared above.
+        if batch.iter().all(|(_, tick)| tick.seq < 1 << 37) {
+            book.assert_is(&batched, terms.now);
+        }
+    }
+}
+
+#[test]
+fn batches_longer_than_a_block_are_their_ticks_one_by_one() {
+    let ids: Vec<String> = (0..700).map(|number| format!("instrument {number}").replace(' ', "-")).collect();
+    let tick = |place: usize| Tick { time: at(0), seq: place as u64, price: 1.0 + (place % 97) as f64, size: 0.25 };
+    for len in [7, 8, 2047, 2048, 2049, 5000] {
+        let batch: Vec<_> = (0..len).map(|place| (ids[place * 31 % ids.len()].as_str(), tick(place))).collect();
+        for (unlisted, max) in [(Unlisted::List, 700), (Unlisted::List, 300), (Unlisted::Reject, 700)] {
+            let terms = Terms { unlisted, mark: 1, ..Terms::from(Timestamp::EPOCH) };
+            let (batched, single) = (aggregator(16, max), aggregator(16, max));
+            assert_eq!(batched.record_batch(&batch, terms), one_by_one(&single, &batch, terms));
+            // A second time, when most are listed.
+            assert_eq!(batched.record_batch(&batch, terms), one_by_one(&single, &batch, terms));
+            assert_eq!(parts(&batched), parts(&single));
+            assert_eq!(batched.outcomes().received(), 2 * len as u64);
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Candles do not depend on the order, the lateness or the repetition of ticks, nor on who recorded them.
+
+use std::thread;
+
+use candle_core::{Aggregator, Config, Gaps, Outcome, Ring, State, Tick, Timestamp};
+use proptest::prelude::*;
+
+use crate::inputs::{Step, Steps, at, distinct, limits, origin, steps};
+use crate::oracle::{Limits, MINUTE, Series, assert_close};
+
+/// The oracle after these steps in this order.
+fn slow(limits: Limits, base: u64, steps: &[Step]) -> Series {
+    let mut series = Series::new(limits, base);
+    steps.iter().for_each(|step| {
+        let _ = series.record(&step.tick, step.now);
+    });
+    series
+}
+
+fn fast(limits: Limits, steps: &[Step]) -> Ring {
+    let mut ring = Ring::default();
+    steps.iter().for_each(|step| {
+        let _ = ring.record(&step.tick, &limits.rules().at(step.now));
+    });
+    ring
+}
+
+proptest! {
+    #[test]
+    fn any_ticks_under_any_clock_give_what_the_obvious_program_gives(
+        Steps { base, steps } in steps(1..120), limits in limits(), reader in -45 * MINUTE..45 * MINUTE,
+    ) {
+        let (mut ring, mut series) = (Ring::default(), Series::new(limits, base));
+        for (number, step) in steps.iter().enumerate() {
+            let outcome = ring.record(&step.tick, &limits.rules().at(step.now));
+            prop_assert_eq!(outcome, series.record(&step.tick, step.now), "step {}: {:?}", number, step);
+            if number % 16 == 0 {
+                series.assert_is(&ring, step.now);
+            }
+        }
+        let now = steps.last().unwrap().now;
+        [now, now.saturating_add(reader)].into_iter().for_each(|now| series.assert_is(&ring, now));
+    }
+
+    #[test]
+    fn the_order_of_arrival_changes_no_candle(
+        (steps, shuffled) in distinct(1..80).prop_flat_map(|all| {
+            let shuffled = Just(all.steps.clone()).prop_shuffle();
+            (Just(all), shuffled)
+        }),
+    ) {
+        let series = slow(Limits::USUAL, steps.base, &steps.steps);
+        series.assert_is(&fast(Limits::USUAL, &shuffled), steps.steps[0].now);
+    }
+
+    #[test]
+    fn arrival_late_or_early_within_the_window_changes_no_price(
+        steps in distinct(1..80), delays in prop::collection::vec(0..20 * MINUTE, 80),
+    ) {
+        // Each tick comes when the clock has gone on by its own delay, so that they overtake each other.
+        let limits = Limits { ahead_micros: 60_000_000, ..Limits::USUAL };
+        let mut late: Vec<_> = steps.steps.iter().zip(delays).map(|(step, delay)| {
+            Step { now: step.tick.time.saturating_add(delay), ..*step }
+        }).collect();
+        late.sort_by_key(|step| step.now);
+        let now = late.last().unwrap().now;
+        let (all, ring) = (slow(limits, steps.base, &late), fast(limits, &late));
+        all.assert_is(&ring, now);
+        // All were in their window, so that the prices are those of a punctual arrival.
+        let punctual = fast(limits, &steps.steps);
+        let prices = |ring: &Ring| ring.candles(now, Gaps::Filled).map(|c| (c.minute, c.open, c.high, c.low, c.close, c.count))
+            .collect::<Vec<_>>();
+        prop_assert_eq!(prices(&ring), prices(&punctual));
+    }
+
+    #[test]
+    fn delivering_ticks_again_changes_nothing_but_count_and_volume(
+        (once, again) in distinct(1..60).prop_flat_map(|all| {
+            let again = prop::collection::vec(prop::sample::select(all.steps.clone()), 0..60);
+            (Just(all), again)
+        }).prop_flat_map(|(all, again)| {
+            let mut both = all.steps.clone();
+            both.extend(again);
+            (Just(all), Just(both).prop_shuffle())
+        }),
+    ) {
+        let now = once.steps[0].now;
+        let (ring, repeated) = (fast(Limits::USUAL, &once.steps), fast(Limits::USUAL, &again));
+        let prices = |ring: &Ring| ring.candles(now, Gaps::Filled)
+            .map(|c| (c.minute, [c.open, c.high, c.low, c.close].map(f64::to_bits), c.state, c.filled)).collect::<Vec<_>>();
+        prop_assert_eq!(prices(&ring), prices(&repeated));
+        slow(Limits::USUAL, once.base, &again).assert_is(&repeated, now);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn one_to_eight_threads_give_what_one_gives(
+        steps in distinct(1..200), threads in 1..=8_usize, stripes in 0..3_u32,
+    ) {
+        let aggregator = Aggregator::new(Config::default().with_stripes(1 << stripes));
+        let ids = ["4", "BTC/USD", "an-id-that-is-longer-than-an-inline-one"];
+        let handles = ids.map(|id| aggregator.list(id, None).unwrap());
+        thread::scope(|scope| for number in 0..threads {
+            let (aggregator, steps) = (&aggregator, &steps.steps);
+            scope.spawn(move || for step in steps.iter().skip(number).step_by(threads) {
+                let _ = aggregator.record(ids[0], &step.tick, step.now);
+                let _ = aggregator.record_at(handles[1], &step.tick, step.now);
+                let _ = aggregator.record_batch(&[(ids[2], step.tick)], step.now);
+            });
+        });
+        let series = slow(Limits::USUAL, steps.base, &steps.steps);
+        for id in ids {
+            series.assert_is(&aggregator.history(id).unwrap().ring, steps.steps[0].now);
+        }
+        let outcomes = aggregator.outcomes();
+        prop_assert_eq!(outcomes.received(), 3 * steps.steps.len() as u64);
+        prop_assert_eq!(outcomes.received(), outcomes.accepted() + outcomes.rejected());
+    }
+
+    #[test]
+    fn volume_is_right_to_a_relative_billionth_in_any_order(
+        (sizes, shuffled) in prop::collection::vec(0.0..1e15_f64, 1..300)
+            .prop_flat_map(|sizes| (Just(sizes.clone()), Just(sizes).prop_shuffle())),
+    ) {
+        let volume = |sizes: &[f64]| {
+            let mut ring = Ring::default();
+            for (seq, size) in (0..).zip(sizes) {
+                let tick = Tick::new(at(0), 1.0).with_seq(seq).with_size(*size);
+                assert!(ring.record(&tick, &Limits::USUAL.rules().at(at(0))).is_accepted());
+            }
+            ring.newest().unwrap().volume()
+        };
+        assert_close(volume(&sizes), volume(&shuffled));
+    }
+
+    #[test]
+    fn both_edges_of_the_window_are_sharp(origin in origin(), ahead in 0..=60_000_000_i64) {
+        let now = origin.saturating_add(40 * MINUTE).saturating_add(-10 * MINUTE);
+        let limits = Limits { ahead_micros: ahead, ..Limits::USUAL };
+        let judged = |time: Timestamp| Ring::default().record(&Tick::new(time, 1.0), &limits.rules().at(now));
+        let first = now.minute().start().saturating_add(-29 * MINUTE);
+        prop_assert!(judged(first).is_accepted());
+        prop_assert!(judged(now.saturating_add(ahead)).is_accepted());
+        if first > Timestamp::MIN {
+            prop_assert_eq!(judged(first.saturating_add(-1)), Outcome::TooOld);
+        }
+        if now.saturating_add(ahead) < Timestamp::MAX {
+            prop_assert_eq!(judged(now.saturating_add(ahead + 1)), Outcome::TooFarAhead);
+        }
+    }
+}
+
+#[test]
+fn the_last_microsecond_of_a_minute_and_the_first_of_the_next_are_in_different_candles() {
+    for start in [at(-MINUTE), at(0), at(1_742_944_020_000_000)] {
+        let mut ring = Ring::default();
+        for (time, price) in [(start, 1.0), (start.saturating_add(-1), 2.0)] {
+            let _ = ring.record(&Tick::new(time, price), &Limits::USUAL.rules().at(start));
+        }
+        let seen: Vec<_> = ring.candles(start, Gaps::Filled).map(|c| (c.minute.start(), c.close, c.state)).collect();
+        let before = start.saturating_add(-MINUTE);
+        assert_eq!(seen, [(before, 2.0, State::Revised), (start, 1.0, State::Forming)]);
+    }
+}
+
+#[test]
+fn sequence_numbers_go_on_past_the_largest() {
+    let mut ring = Ring::default();
+    for (seq, price) in [(0, 3.0), (u64::MAX, 2.0), (1, 4.0), (u64::MAX - 1, 1.0)] {
+        let _ = ring.record(&Tick::new(at(7), price).with_seq(seq), &Limits::USUAL.rules().at(at(7)));
+    }
+    let candle = ring.newest().unwrap();
+    assert_eq!((candle.open(), candle.close()), (1.0, 4.0));
+}

@@ -1,0 +1,127 @@
+//! Everything at once: writers, readers, viewers, listers and snapshots from threads that start together.
+
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use candle_core::{Aggregator, Config, Gaps, State, Terms, Tick, Timestamp, Unlisted};
+
+use crate::inputs::at;
+use crate::oracle::{Limits, MINUTE, Series, top};
+
+const STABLE: usize = 12;
+const WRITERS: usize = 4;
+const TICKS: usize = 4_000;
+
+fn stable(number: usize) -> String {
+    format!("stable-{number}")
+}
+
+/// The ticks of writer `writer`: those with its remainder, all keys distinct, late by up to twenty minutes.
+fn ticks(writer: usize) -> impl Iterator<Item = (String, Tick)> {
+    (0..TICKS).filter(move |number| number % WRITERS == writer).map(|number| {
+        let time = now().saturating_add(-((number * 7_919_003) as i64 % (20 * MINUTE)));
+        (stable(number % STABLE), Tick { time, seq: number as u64, price: 1.0 + (number * 31 % 101) as f64, size: 0.5 })
+    })
+}
+
+fn now() -> Timestamp {
+    at(1_742_944_020_000_000)
+}
+
+fn read(aggregator: &Aggregator) {
+    for number in 0..STABLE {
+        let window: Vec<_> = aggregator.history(&stable(number)).unwrap().candles(now(), Gaps::Filled).collect();
+        for pair in window.windows(2) {
+            assert_eq!(pair[0].minute.end(), pair[1].minute.start());
+        }
+        for candle in &window {
+            assert!(candle.low <= candle.open && candle.open <= candle.high);
+            assert!(candle.low <= candle.close && candle.close <= candle.high);
+            assert_eq!(candle.filled, candle.count == 0);
+            assert_eq!(candle.state == State::Forming, candle.minute == now().minute());
+            assert_eq!(candle.volume, 0.5 * f64::from(candle.count));
+        }
+    }
+}
+
+#[test]
+fn all_kinds_of_calls_at_once_leave_exact_candles_views_and_counts() {
+    let aggregator = Aggregator::new(Config::default().with_stripes(4));
+    (0..STABLE).for_each(|number| assert!(aggregator.list(&stable(number), None).is_ok()));
+    let (start, done) = (Barrier::new(WRITERS + 5), AtomicBool::new(false));
+    let until_done = |work: &dyn Fn()| {
+        start.wait();
+        while !done.load(Ordering::Acquire) {
+            work();
+        }
+    };
+    let (writes, churned) = thread::scope(|scope| {
+        scope.spawn(|| until_done(&|| read(&aggregator)));
+        scope.spawn(|| until_done(&|| drop(top(&aggregator, 10))));
+        scope.spawn(|| {
+            until_done(&|| {
+                let restored = Aggregator::restore(*aggregator.config(), aggregator.snapshot().collect()).unwrap();
+                read(&restored);
+            });
+        });
+        let churn = scope.spawn(|| {
+            let terms = Terms { unlisted: Unlisted::List, ..now().into() };
+            start.wait();
+            for number in 0..2_000_u64 {
+                let id = format!("passing-{}", number % 150);
+                let _ = aggregator.record(&id, &Tick::new(now(), 1.0), terms);
+                aggregator.hit(&id);
+                if number % 3 == 0 {
+                    aggregator.delist(&id);
+                }
+            }
+            2_000
+        });
+        scope.spawn(|| {
+            start.wait();
+            for number in 0..6_000 {
+                assert!(aggregator.hit(&stable(number % STABLE)).is_some());
+            }
+        });
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|writer| {
+                let (aggregator, start) = (&aggregator, &start);
+                scope.spawn(move || {
+                    let ticks: Vec<_> = ticks(writer).collect();
+                    let batch: Vec<_> = ticks.iter().map(|(id, tick)| (id.as_str(), *tick)).collect();
+                    start.wait();
+                    for (turn, chunk) in batch.chunks(50).enumerate() {
+                        match turn % 3 {
+                            0 => chunk
+                                .iter()
+                                .for_each(|(id, tick)| assert!(aggregator.record(id, tick, now()).is_accepted())),
+                            _ => assert_eq!(aggregator.record_batch(chunk, now()).rejected(), 0),
+                        }
+                    }
+                    batch.len() as u64
+                })
+            })
+            .collect();
+        let writes: Vec<_> = writers.into_iter().map(thread::ScopedJoinHandle::join).collect();
+        let churned = churn.join();
+        // Before a failed join fails this test: the others must come to their end.
+        done.store(true, Ordering::Release);
+        (writes.into_iter().map(Result::unwrap).sum::<u64>(), churned.unwrap())
+    });
+    for number in 0..STABLE {
+        let mut series = Series::new(Limits::USUAL, 0);
+        for (_, tick) in (0..WRITERS).flat_map(ticks).filter(|(id, _)| *id == stable(number)) {
+            assert!(series.record(&tick, now()).is_accepted());
+        }
+        let history = aggregator.history(&stable(number)).unwrap();
+        series.assert_is(&history.ring, now());
+        assert_eq!(history.views, 500);
+    }
+    let outcomes = aggregator.outcomes();
+    assert_eq!(outcomes.received(), writes + churned);
+    assert_eq!(outcomes.received(), outcomes.accepted() + outcomes.rejected());
+    let mut expected: Vec<_> = (0..STABLE).map(|number| (stable(number), 500)).collect();
+    expected.sort();
+    assert_eq!(top(&aggregator, STABLE), expected);
+}

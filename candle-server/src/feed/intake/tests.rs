@@ -1,0 +1,229 @@
+use super::*;
+use crate::clock::Clock;
+use candle_core::{Aggregator, Gaps, State, WindowCandle};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_seconds(second).unwrap()
+}
+
+/// A way into an empty market whose clock, if it is the feed's, stands at `second`.
+fn intake(source: Source, second: i64) -> Intake {
+    let clock = Clock::new(source);
+    if source == Source::Feed {
+        clock.restart_at(at(second));
+    }
+    Intake::new(Arc::new(Market::new(Aggregator::default(), clock)))
+}
+
+fn send(intake: &mut Intake, frames: &[impl AsRef<[u8]>]) {
+    intake.frames(frames.iter().map(|frame| Ok(frame.as_ref())));
+}
+
+fn candles(intake: &Intake, id: &str) -> Vec<WindowCandle> {
+    let history = intake.market.aggregator.history(id).unwrap();
+    history.candles(intake.market.clock.now(), Gaps::Filled).collect()
+}
+
+fn count(intake: &Intake, outcome: Outcome) -> u64 {
+    intake.market.aggregator.outcomes().of(outcome)
+}
+
+/// Frames of three instruments over eight minutes: mostly forward, some late, some unstamped, one with a bad price.
+fn mixed_frames() -> Vec<String> {
+    let mut random = fastrand::Rng::with_seed(7);
+    let frame = |step: i64| {
+        let (id, price) = (random.u8(0..3), random.u32(1..1000));
+        match step % 50 {
+            7 => format!(r#"{{"id":{id},"price":{price}}}"#),
+            11 => format!(r#"{{"id":{id},"price":-1,"timestamp":{}}}"#, 1000 + step + 30),
+            _ => format!(r#"{{"id":{id},"price":{price},"timestamp":{}.5}}"#, 1000 + step - random.i64(0..90)),
+        }
+    };
+    (0..480).map(frame).collect()
+}
+
+#[test]
+fn on_a_feeds_clock_a_run_of_frames_gives_the_candles_of_one_frame_at_a_time() {
+    let frames = mixed_frames();
+    let mut one_by_one = intake(Source::Feed, 2_000_000);
+    one_by_one.connected();
+    frames.iter().for_each(|frame| send(&mut one_by_one, &[frame]));
+    for run in [2, 7, 61, 480] {
+        let mut together = intake(Source::Feed, 2_000_000);
+        together.connected();
+        frames.chunks(run).for_each(|run| send(&mut together, run));
+        for id in ["0", "1", "2"] {
+            assert_eq!(candles(&together, id), candles(&one_by_one, id), "runs of {run}");
+        }
+        assert_eq!(together.market.aggregator.outcomes(), one_by_one.market.aggregator.outcomes());
+        assert_eq!(together.market.clock.now(), one_by_one.market.clock.now());
+    }
+    assert!(count(&one_by_one, Outcome::LateAmended) > 0 && count(&one_by_one, Outcome::BadPrice) > 0);
+}
+
+#[test]
+fn an_unstamped_quote_takes_the_time_of_the_newest_before_it() {
+    let mut intake = intake(Source::Feed, 9_000_000);
+    intake.connected();
+    send(
+        &mut intake,
+        &[
+            r#"{"id":1,"price":5,"timestamp":1000}"#,
+            r#"{"id":1,"price":6,"timestamp":990}"#,
+            r#"[{"id":1,"price":7},{"id":1,"price":8,"timestamp":1001}]"#,
+        ],
+    );
+    let all = candles(&intake, "1");
+    let last = all.last().unwrap();
+    assert_eq!((last.open, last.high, last.low, last.close, last.count), (6.0, 8.0, 5.0, 8.0, 4));
+    assert_eq!(intake.market.clock.now(), at(1001));
+}
+
+#[test]
+fn an_unstamped_quote_first_does_not_keep_a_feed_from_its_own_time() {
+    for run in [1, 3] {
+        let mut intake = intake(Source::Feed, 9_000_000);
+        intake.connected();
+        let frames = [r#"{"id":1,"price":5}"#, r#"{"id":1,"price":6,"timestamp":1000}"#, r#"{"id":1,"price":7}"#];
+        frames.chunks(run).for_each(|run| send(&mut intake, run));
+        assert_eq!(intake.market.clock.now(), at(1000), "runs of {run}");
+        let closes: Vec<_> = candles(&intake, "1").iter().map(|candle| (candle.open, candle.close)).collect();
+        assert_eq!(closes, [(6.0, 7.0)], "runs of {run}");
+    }
+}
+
+#[test]
+fn a_connection_that_starts_more_than_five_seconds_earlier_starts_candles_afresh() {
+    let mut intake = intake(Source::Feed, 0);
+    intake.connected();
+    send(&mut intake, &[r#"{"id":1,"price":5,"timestamp":100000}"#, r#"{"id":2,"price":5,"timestamp":100000}"#]);
+    assert_eq!(intake.market.aggregator.hit("1"), Some(1));
+
+    intake.connected();
+    send(&mut intake, &[r#"{"id":1,"price":9,"timestamp":99994.999999}"#]);
+    assert_eq!(intake.market.clock.now(), at(99_995).saturating_add(-1));
+    let history = intake.market.aggregator.history("1").unwrap();
+    assert_eq!((history.views, candles(&intake, "1").len()), (1, 1));
+    assert_eq!(candles(&intake, "1")[0].open, 9.0);
+    assert!(candles(&intake, "2").is_empty(), "listed still, without candles");
+    assert_eq!(count(&intake, Outcome::Opened), 3, "what happened stays counted");
+}
+
+#[test]
+fn a_connection_that_starts_five_seconds_earlier_goes_on() {
+    let mut intake = intake(Source::Feed, 0);
+    intake.connected();
+    send(&mut intake, &[r#"{"id":1,"price":5,"timestamp":100000}"#]);
+    intake.connected();
+    send(&mut intake, &[r#"{"id":1,"price":9,"timestamp":99995}"#]);
+    assert_eq!(intake.market.clock.now(), at(100_000));
+    assert_eq!(candles(&intake, "1").iter().map(|candle| candle.count).sum::<u32>(), 2);
+}
+
+#[test]
+fn within_a_connection_time_that_goes_back_clears_nothing() {
+    let mut intake = intake(Source::Feed, 0);
+    intake.connected();
+    for time in [100_000, 90_000, 99_000] {
+        send(&mut intake, &[format!(r#"{{"id":1,"price":5,"timestamp":{time}}}"#)]);
+    }
+    assert_eq!(intake.market.clock.now(), at(100_000));
+    assert_eq!(count(&intake, Outcome::TooOld), 1);
+    assert_eq!(count(&intake, Outcome::LateAmended), 1);
+}
+
+#[test]
+fn on_a_feeds_clock_nothing_is_too_far_ahead() {
+    let mut intake = intake(Source::Feed, 0);
+    intake.connected();
+    send(&mut intake, &[r#"{"id":1,"price":5,"timestamp":100}"#, r#"{"id":1,"price":6,"timestamp":4000000000}"#]);
+    assert_eq!(intake.market.aggregator.outcomes().accepted(), 2);
+    let real = candles(&intake, "1").iter().filter(|candle| !candle.filled).count();
+    assert_eq!(real, 1, "the first is out of the window by now");
+}
+
+#[test]
+fn on_the_wall_clock_a_quote_of_the_future_changes_nothing_but_its_count() {
+    let mut intake = intake(Source::Wall, 0);
+    intake.connected();
+    send(&mut intake, &[r#"{"id":1,"price":5}"#, r#"{"id":1,"price":6,"timestamp":4000000000}"#]);
+    assert_eq!((count(&intake, Outcome::Opened), count(&intake, Outcome::TooFarAhead)), (1, 1));
+    assert_eq!(intake.market.aggregator.history("1").unwrap().last_price(), Some(5.0));
+}
+
+#[test]
+fn quotes_are_numbered_as_they_arrive_across_connections_unless_they_have_a_number() {
+    let mut intake = intake(Source::Feed, 0);
+    let mut seq_of = |frame: &str| {
+        let mut seq = None;
+        decode(frame.as_bytes(), |message| {
+            if let Ok(Message::Quote(quote)) = message {
+                seq = Some(intake.tick(&quote).seq);
+            }
+        });
+        intake.connected();
+        seq.unwrap()
+    };
+    let plain = r#"{"id":1,"price":5,"timestamp":100}"#;
+    let numbered = r#"{"id":1,"price":5,"timestamp":100,"seq":77}"#;
+    assert_eq!([seq_of(plain), seq_of(numbered), seq_of(plain), seq_of(plain)], [0, 77, 1, 2]);
+}
+
+#[test]
+fn of_quotes_at_one_moment_the_first_opens_and_the_last_closes() {
+    let mut intake = intake(Source::Feed, 0);
+    intake.connected();
+    let frames: Vec<_> = [3, 9, 1, 4].map(|price| format!(r#"{{"id":1,"price":{price},"timestamp":100}}"#)).into();
+    send(&mut intake, &frames);
+    let candle = candles(&intake, "1")[0];
+    assert_eq!((candle.open, candle.high, candle.low, candle.close), (3.0, 9.0, 1.0, 4.0));
+    assert_eq!(candle.state, State::Forming);
+}
+
+#[test]
+fn an_instrument_is_listed_at_its_first_acceptable_quote() {
+    let mut intake = intake(Source::Feed, 0);
+    intake.connected();
+    let bad_ids = ["popular", "a b", &"x".repeat(65)].map(|id| format!(r#"{{"id":"{id}","price":5,"timestamp":9}}"#));
+    send(&mut intake, &bad_ids);
+    send(&mut intake, &[r#"{"id":"a","price":-5,"timestamp":9}"#, r#"{"id":"a","price":0,"timestamp":9}"#]);
+    assert!(intake.market.aggregator.is_empty());
+    assert_eq!((count(&intake, Outcome::BadId), count(&intake, Outcome::BadPrice)), (3, 2));
+    send(&mut intake, &[r#"{"id":"a","price":0.5,"timestamp":9}"#]);
+    assert_eq!(intake.market.aggregator.len(), 1);
+}
+
+#[test]
+fn unreadable_messages_are_counted_and_the_others_taken() {
+    let mut intake = intake(Source::Feed, 0);
+    intake.connected();
+    let frames: [Result<&[u8], Unreadable>; 5] = [
+        Ok(b"garbage"),
+        Err(Unreadable::Binary),
+        Ok(br#"[{"id":1,"price":5,"timestamp":9},{"id":1,"price":NaN}]"#),
+        Ok(br#"[{"id":1,"price":1e999},{"id":1,"price":6,"timestamp":9}]"#),
+        Ok(b"\xff"),
+    ];
+    intake.frames(frames.into_iter());
+    assert_eq!(intake.market.unreadable(), 5);
+    assert_eq!(intake.market.aggregator.outcomes().accepted(), 2);
+}
+
+#[test]
+fn a_wrong_clock_is_told_once_a_connection_where_most_quotes_are_refused_for_their_time() {
+    let mut intake = intake(Source::Wall, 0);
+    let old = r#"{"id":1,"price":5,"timestamp":100}"#;
+    intake.connected();
+    for _ in 1..ENOUGH_TO_TELL {
+        send(&mut intake, &[old]);
+    }
+    assert!(!intake.connection.has_warned);
+    send(&mut intake, &[old]);
+    assert!(intake.connection.has_warned);
+
+    intake.connected();
+    assert!(!intake.connection.has_warned);
+    let half: Vec<_> = (0..ENOUGH_TO_TELL).flat_map(|_| [old, r#"{"id":1,"price":5}"#]).collect();
+    send(&mut intake, &half);
+    assert!(!intake.connection.has_warned, "half of them is not most");
+}

@@ -1,0 +1,133 @@
+//! The binary, run.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Far longer than anything here takes: reaching it is a failure, never a pace.
+pub(crate) const GUARD: Duration = Duration::from_secs(60);
+
+/// The binary in an environment without settings.
+pub(crate) fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_candle-server"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CANDLE_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// Runs to the end of the process, which must come by itself.
+pub(crate) fn run(mut command: Command) -> Output {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut running = Running { child: Some(child) };
+    running.wait();
+    running.child.take().unwrap().wait_with_output().unwrap()
+}
+
+/// Holds an output to be one line on stderr, exit code 2 and nothing else; returns the line.
+pub(crate) fn refusal(command: Command) -> String {
+    let shown = format!("{command:?}");
+    let output = run(command);
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{shown}: {line}");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "", "{shown}");
+    assert!(line.ends_with('\n') && line.lines().count() == 1, "{shown}: not one line: {line:?}");
+    line
+}
+
+/// A process that does not outlive its test.
+pub(crate) struct Running {
+    child: Option<Child>,
+}
+
+impl Running {
+    /// Waits for the end of the process.
+    fn wait(&mut self) -> ExitStatus {
+        let child = self.child.as_mut().unwrap();
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(begun.elapsed() < GUARD, "the process did not end");
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// A server that has said where it listens.
+pub(crate) struct Server {
+    running: Running,
+    /// All it has said on stdout.
+    pub(crate) start_line: String,
+    pub(crate) address: SocketAddr,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Server {
+    /// Starts the server on a free port and waits for its start line.
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_command(command(&[&["--listen", "127.0.0.1:0"], arguments].concat()))
+    }
+
+    pub(crate) fn start_command(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let running = Running { child: Some(child) };
+        let mut start_line = String::new();
+        stdout.read_line(&mut start_line).unwrap();
+        let address = start_line.trim_end().rsplit('/').next().unwrap().parse().unwrap();
+        Self { running, start_line, address, stdout }
+    }
+
+    /// Something the process reads from: its standard input, if the command pipes it.
+    pub(crate) fn stdin(&mut self) -> impl Write + use<> {
+        self.running.child.as_mut().unwrap().stdin.take().unwrap()
+    }
+
+    /// Reads stderr until a line holds `what`; returns all read.
+    pub(crate) fn stderr_until(&mut self, what: &str) -> String {
+        let stderr = self.running.child.as_mut().unwrap().stderr.as_mut().unwrap();
+        let mut seen = Vec::new();
+        let mut byte = [0];
+        while !String::from_utf8_lossy(&seen).contains(what) {
+            stderr.read_exact(&mut byte).unwrap_or_else(|_| panic!("{what}: {}", String::from_utf8_lossy(&seen)));
+            seen.push(byte[0]);
+        }
+        String::from_utf8(seen).unwrap()
+    }
+
+    /// The status and body of `path`.
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
+        let mut socket = TcpStream::connect(self.address).unwrap();
+        socket.set_read_timeout(Some(GUARD)).unwrap();
+        write!(socket, "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+        let mut reply = String::new();
+        socket.read_to_string(&mut reply).unwrap();
+        let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+
+    /// Sends the signal of this name and waits for the end: the exit code, and what was said since the start line.
+    pub(crate) fn end_by(mut self, signal: &str) -> (Option<i32>, String, String) {
+        let id = self.running.child.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
+        let code = self.running.wait().code();
+        let (mut out, mut err) = (String::new(), String::new());
+        self.stdout.read_to_string(&mut out).unwrap();
+        let stderr = self.running.child.as_mut().unwrap().stderr.as_mut().unwrap();
+        stderr.read_to_string(&mut err).unwrap();
+        (code, out, err)
+    }
+}

@@ -1,0 +1,65 @@
+//! A server from its start line to its end.
+
+use std::io::Write;
+use std::process::Stdio;
+use std::time::Instant;
+
+use crate::process::{GUARD, Server, command};
+
+#[test]
+fn it_says_one_line_with_its_address_and_leaves_with_0_on_either_signal() {
+    for signal in ["TERM", "INT"] {
+        let server = Server::start(&[]);
+        assert_eq!(server.start_line, format!("candle-server listens on http://{}\n", server.address));
+        assert_ne!(server.address.port(), 0);
+        assert_eq!(server.get("/"), (200, "\"Aggregator thread is started...\"".to_owned()));
+        let (code, out, _) = server.end_by(signal);
+        assert_eq!((code, out.as_str()), (Some(0), ""), "{signal}");
+    }
+}
+
+#[test]
+fn it_leaves_although_standard_input_stays_open() {
+    let mut command = command(&["--listen", "127.0.0.1:0", "--feed", "stdin:", "--clock", "wall"]);
+    command.stdin(Stdio::piped());
+    let mut server = Server::start_command(command);
+    let mut stdin = server.stdin();
+    writeln!(stdin, r#"{{"id":4,"price":12.5}}"#).unwrap();
+    stdin.flush().unwrap();
+    let begun = Instant::now();
+    while server.get("/instruments/4").0 != 200 {
+        assert!(begun.elapsed() < GUARD, "the line is never read");
+    }
+    assert_eq!(server.end_by("TERM").0, Some(0));
+    drop(stdin);
+}
+
+#[test]
+fn at_the_end_of_its_input_it_goes_on_serving() {
+    let mut server = Server::start(&["--feed", "stdin:"]);
+    server.stderr_until("serving goes on");
+    assert_eq!(server.get("/instruments"), (200, r#"{"instruments":[],"next":null}"#.to_owned()));
+    assert_eq!(server.end_by("TERM").0, Some(0));
+}
+
+#[test]
+fn feeds_in_the_environment_are_separated_by_white_space() {
+    let mut with_feeds = command(&["--listen", "127.0.0.1:0"]);
+    with_feeds.env("CANDLE_FEED", "  ws://127.0.0.1:1/first\n\tstdin: ");
+    let mut server = Server::start_command(with_feeds);
+    let log = server.stderr_until("serving goes on");
+    assert!(log.contains("ws://127.0.0.1:1/first"), "{log}");
+    assert_eq!(server.end_by("TERM").0, Some(0));
+}
+
+#[test]
+fn settings_in_the_environment_count_unless_a_flag_says_otherwise() {
+    let mut with_settings = command(&["--listen", "127.0.0.1:0", "--feed", "stdin:"]);
+    with_settings.env("CANDLE_LISTEN", "127.0.0.1:1").env("CANDLE_FEED", "nonsense").env("CANDLE_CLOCK", "wall");
+    with_settings.env("CANDLE_ALLOW_NON_POSITIVE", "1").env("CANDLE_LOG", "").stdin(Stdio::piped());
+    let mut server = Server::start_command(with_settings);
+    writeln!(server.stdin(), r#"{{"id":4,"price":-37.63}}"#).unwrap();
+    server.stderr_until("serving goes on");
+    let (status, body) = server.get("/instruments/4");
+    assert!(status == 200 && body.contains("-37.63"), "{body}");
+}

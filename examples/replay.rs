@@ -1,0 +1,52 @@
+//! A file of ticks in, its last 30 minutes of candles out, one line of CSV each.
+//!
+//!     cargo run --example replay -- examples/data/trades-2025-03-25.ndjson
+//!     cargo run --example replay < examples/data/trades-2025-03-25.ndjson
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+
+use candle_core::{Aggregator, Gaps, Terms, Tick, Timestamp, Unlisted};
+use candle_server::message::{Message, decode};
+
+fn main() -> io::Result<()> {
+    let input: Box<dyn BufRead> = match std::env::args().nth(1) {
+        Some(path) => Box::new(BufReader::new(File::open(path)?)),
+        None => Box::new(io::stdin().lock()),
+    };
+    let aggregator = Aggregator::default();
+    // A replay runs on the time of its ticks: `now` is the newest of them.
+    let mut now = Timestamp::MIN;
+    for line in input.lines() {
+        decode(line?.as_bytes(), |message| match message {
+            Ok(Message::Quote(quote)) => {
+                let tick = Tick::new(quote.time.unwrap_or(now), quote.price).with_size(quote.size);
+                let tick = tick.with_seq(quote.seq.unwrap_or_default());
+                now = now.max(tick.time);
+                let terms = Terms { unlisted: Unlisted::List, ..Terms::from(now) };
+                let outcome = aggregator.record(&quote.id, &tick, terms);
+                if !outcome.is_accepted() {
+                    eprintln!("{}: {outcome}", quote.id);
+                }
+            }
+            Ok(other) => eprintln!("not a quote: {other:?}"),
+            Err(reason) => eprintln!("unreadable: {reason}"),
+        });
+    }
+    print(&aggregator, now)
+}
+
+fn print(aggregator: &Aggregator, now: Timestamp) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "id,minute,open,high,low,close,volume,quotes,state")?;
+    for instrument in aggregator.page(None, "", usize::MAX) {
+        let history = aggregator.history(instrument.id.as_str()).expect("nothing here delists");
+        for candle in history.candles(now, Gaps::Filled) {
+            let start = candle.minute.start().as_micros() / 1_000_000;
+            let (open, high, low, close) = (candle.open, candle.high, candle.low, candle.close);
+            let (volume, count, state) = (candle.volume, candle.count, candle.state.name());
+            writeln!(out, "{},{start},{open},{high},{low},{close},{volume},{count},{state}", instrument.id)?;
+        }
+    }
+    Ok(())
+}
