@@ -260,6 +260,11 @@ impl Aggregator {
         }
     }
 
+    /// Forgets when quotes arrived: after a replay, whose moments are not those of arrival.
+    pub fn forget_arrivals(&mut self) {
+        self.stripes.each().for_each(|(_, mut stripe)| stripe.forget_arrivals());
+    }
+
     /// Takes over the limits and rules of `config`; stripes and seed stay. Where more instruments are listed than may be
     /// from now on, they stay and no further one is listed.
     pub fn reconfigure(&mut self, config: Config) {

@@ -148,6 +148,10 @@ impl Stripe {
         (0..self.newest.len()).for_each(|place| self.clear(place));
     }
 
+    pub(crate) fn forget_arrivals(&mut self) {
+        self.identities.iter_mut().for_each(|identity| identity.last_arrival = None);
+    }
+
     fn clear(&mut self, place: usize) {
         self.change(place);
         self.identities[place].last_arrival = None;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use candle_core::Timestamp;
 use hyper::{HeaderMap, Response};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
 use crate::clock::{Clock, Source};
 use crate::http::{self, Answer, Body, Limits, Server, Verb};
@@ -30,18 +29,14 @@ pub(crate) async fn recover(
     settings: &Settings,
     options: Options,
 ) -> io::Result<(Arc<Market>, Keeping)> {
-    let (done, recovered) = oneshot::channel::<()>();
-    let meanwhile = std::net::TcpListener::from(listener.as_fd().try_clone_to_owned()?);
-    let meanwhile = TcpListener::from_std(meanwhile)?;
+    let socket = std::net::TcpListener::from(listener.as_fd().try_clone_to_owned()?);
     let server = Arc::new(Server::new(Recovering, Limits::default()));
-    // Not waited for at the end: its last connections close beside those of the real server.
-    tokio::spawn(server.serve(meanwhile, async {
-        // Whether we succeeded or failed.
-        let _ = recovered.await;
-    }));
+    let meanwhile = tokio::spawn(server.serve(TcpListener::from_std(socket)?, std::future::pending()));
     let (config, source) = (settings.core(), settings.clock_source());
     let market = tokio::task::spawn_blocking(move || restore(options, config, source)).await?;
-    drop(done);
+    // Nobody is accepted from here on but by the real server; those who were get their answer and are let go.
+    meanwhile.abort();
+    let _ = meanwhile.await;
     market
 }
 
@@ -82,5 +77,56 @@ impl Answer for Recovering {
             Route::Live => http::json("{\"status\":\"live\"}"),
             _ => http::problem(Problem::NotReady, "The server is recovering what it kept."),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{Aggregator, Tick};
+
+    /// A market on the wall clock that kept a candle, read back by a clock that is `behind` by then.
+    fn resumed(behind: i64) -> (Market, Timestamp) {
+        let aggregator = Aggregator::default();
+        aggregator.list("a", None).unwrap();
+        let market = Market::new(aggregator, Clock::new(Source::Wall));
+        let kept = market.clock.now().saturating_add(behind);
+        assert!(market.aggregator.record("a", &Tick::new(kept, 1.0), kept).is_accepted());
+        market.aggregator.hit("a");
+        resume_at(&market, kept);
+        (market, kept)
+    }
+
+    fn has_candles(market: &Market) -> bool {
+        market.aggregator.history("a").unwrap().ring.newest().is_some()
+    }
+
+    #[test]
+    fn a_wall_clock_that_went_back_between_runs_is_held_until_it_catches_up() {
+        for behind in [1_000_000, HOPELESS_MICROS - 60_000_000] {
+            let (market, kept) = resumed(behind);
+            assert!(has_candles(&market));
+            assert_eq!(market.clock.now(), kept);
+        }
+    }
+
+    #[test]
+    fn a_wall_clock_that_went_back_by_more_than_the_window_starts_candles_afresh() {
+        let (market, kept) = resumed(HOPELESS_MICROS + 60_000_000);
+        assert!(!has_candles(&market));
+        assert_eq!(market.aggregator.history("a").unwrap().views, 1);
+        assert!(market.clock.now() < kept);
+    }
+
+    #[test]
+    fn a_wall_clock_that_went_on_goes_on() {
+        let (market, kept) = resumed(-3_600_000_000);
+        assert!(has_candles(&market) && market.clock.now() > kept);
+    }
+
+    #[test]
+    fn meanwhile_it_is_alive_and_not_ready() {
+        let status = |route| Recovering.answer(Verb::Get, &route, &HeaderMap::new()).status().as_u16();
+        assert_eq!([status(Route::Live), status(Route::Ready), status(Route::Popular)], [200, 503, 503]);
     }
 }

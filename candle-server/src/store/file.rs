@@ -184,6 +184,7 @@ impl File {
             ticks += replayed.ticks;
         }
         aggregator.reconfigure(config);
+        aggregator.forget_arrivals();
         let batches = table.len()?;
         Ok(Content { aggregator, now, feed, next_mark, covered, last_batch, batches, ticks })
     }
@@ -218,14 +219,6 @@ impl File {
         }
         writing.commit()?;
         Ok(bytes)
-    }
-
-    /// Gives back what the file does not need.
-    pub(super) fn compact(&mut self) -> Result<bool, Fault> {
-        self.database.compact().map_err(|error| match error {
-            redb::CompactionError::Storage(error) => error.into(),
-            other => Fault::Damaged(other.to_string()),
-        })
     }
 
     /// Closes it, so that the next one to open it has nothing to repair.

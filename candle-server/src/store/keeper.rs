@@ -69,8 +69,8 @@ impl Round {
         let stripes = self.covered.len();
         let target = now.saturating_sub(self.began).as_micros() * stripes as u128 / ROUND.as_micros();
         // Whoever was kept waiting for long owes one round, not many.
-        let count = usize::try_from(target - self.done).unwrap_or(stripes).min(stripes);
-        self.done = target;
+        let count = usize::try_from(target.saturating_sub(self.done)).unwrap_or(stripes).min(stripes);
+        self.done = self.done.max(target);
         let mut due = Vec::with_capacity(count);
         for _ in 0..count {
             self.covered[self.next] = batch;
