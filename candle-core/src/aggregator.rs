@@ -294,3 +294,32 @@ impl fmt::Debug for Aggregator {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_leads_is_judged_again_under_the_lock_of_the_stripe() {
+        let aggregator = Aggregator::new(Config::default().with_stripes(1));
+        let [rising, other] = ["b", "c"].map(|id| aggregator.list(id, None).unwrap());
+        let stripes = &aggregator.stripes;
+        let rank = |views, id: &str| Rank { views, id: InstrumentId::new(id).unwrap() };
+        stripes.set_floor(u64::MAX);
+        (0..5).for_each(|_| assert!(aggregator.hit("b").is_some()));
+
+        // As many views as the floor has: the id decides.
+        assert_eq!(stripes.promote(rising, Some(&rank(5, "a"))), Promotion::Refused);
+        assert_eq!(stripes.promote(rising, Some(&rank(5, "c"))), Promotion::Promoted);
+        assert_eq!(stripes.promote(rising, Some(&rank(5, "c"))), Promotion::Refused, "it is a leader already");
+
+        // Ranked behind the floor before, it has overtaken it since.
+        assert_eq!(stripes.demote(rising, &rank(4, "x")), Leave::Stays);
+        assert_eq!(stripes.demote(rising, &rank(6, "x")), Leave::Gone);
+        assert_eq!(stripes.promote(rising, None), Promotion::Promoted);
+
+        aggregator.delist("c");
+        assert_eq!(stripes.promote(other, None), Promotion::Refused);
+        assert_eq!((stripes.demote(other, &rank(0, "x")), stripes.rank(other)), (Leave::Gone, None));
+    }
+}

@@ -35,8 +35,8 @@ pub struct Edition {
     version: u64,
     /// The minute it is seen from.
     minute: Minute,
-    /// The newest candle, unless it is the forming one. A tick may reach it without a new version: a writer whose `now`
-    /// is a moment behind the reader's takes it for the forming one still.
+    /// The newest candle, where its minute is over. A tick may reach it without a new version: a writer whose `now` is a
+    /// moment behind the reader's takes it for the forming one still.
     settled: Option<Candle>,
 }
 
@@ -44,11 +44,23 @@ impl Edition {
     #[inline]
     pub(crate) fn new(version: u64, newest: Option<&Candle>, now: Timestamp) -> Self {
         let minute = now.minute();
-        Self { version, minute, settled: newest.copied().filter(|candle| candle.minute() != minute) }
+        Self { version, minute, settled: newest.copied().filter(|candle| candle.minute() < minute) }
     }
 }
 
 /// What changes from one read of an instrument to the next.
+///
+/// ```
+/// use candle_core::{Aggregator, Latest, Tick, Timestamp};
+///
+/// let now = Timestamp::EPOCH;
+/// let aggregator = Aggregator::default();
+/// aggregator.list("BTC", None)?;
+/// let _ = aggregator.record("BTC", &Tick::new(now, 9.5), now);
+/// let latest = Latest::from(&aggregator.view("BTC").unwrap());
+/// assert_eq!((latest.views, latest.forming(now).unwrap().close), (1, 9.5));
+/// # Ok::<(), candle_core::ListError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Latest {
@@ -87,6 +99,22 @@ impl From<&History> for Latest {
 }
 
 /// What a reader gets who may have seen the instrument before.
+///
+/// ```
+/// use candle_core::{Aggregator, Timestamp, Update};
+///
+/// let aggregator = Aggregator::default();
+/// aggregator.list("BTC", None)?;
+/// let mut kept = None;
+/// for views in 1..=3 {
+///     let known = kept.as_ref().map(|(_, edition)| edition);
+///     match aggregator.view_since("BTC", Timestamp::EPOCH, known).unwrap() {
+///         Update::Changed(history, edition) => kept = Some((history, edition)),
+///         Update::Same(latest) => assert_eq!(latest.views, views), // the rest is as it was
+///     }
+/// }
+/// # Ok::<(), candle_core::ListError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Update {
     /// The edition is the one the reader knows.

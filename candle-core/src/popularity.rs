@@ -129,3 +129,6 @@ fn recruit(leaders: &mut TopK, counters: &impl Counters) {
     }
     counters.set_floor(leaders.floor().map_or(0, |floor| floor.views));
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,45 +1,82 @@
 //! What each route answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use candle_core::{Gaps, Popular};
+use candle_core::{Gaps, InstrumentId, Latest, Popular, Timestamp, Update};
 use hyper::{HeaderMap, Response};
+use parking_lot::Mutex;
 
-use crate::http::{self, Answer, Body, Verb};
+use crate::document::Document;
+use crate::http::{self, Answer, Body, Representation, Verb};
 use crate::json::{self, Moment};
 use crate::market::Market;
 use crate::problem::Problem;
+use crate::rendering::{KEPT, Rendering, Renderings};
 use crate::route::{Page, Route};
 
 /// How many of the most viewed instruments are shown.
 const POPULAR: usize = 10;
+/// How long the answer about them may be reused: no eye sees it, and it makes ten histories cost what one costs.
+const POPULAR_REUSE: Duration = Duration::from_millis(100);
 
 /// What `GET /` has always answered.
 const STARTED: &str = "\"Aggregator thread is started...\"";
 
 /// The answers, out of one market.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Api {
     market: Arc<Market>,
+    renderings: Renderings,
+    popular: Mutex<Option<Kept>>,
+    readiness: Readiness,
+}
+
+/// An answer, and when it was written by the server's monotonic clock.
+#[derive(Clone, Debug)]
+struct Kept {
+    written: Duration,
+    representation: Representation,
+}
+
+/// What a server needs in order to be ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// To run.
+    Alone,
+    /// To run, and a feed that brings quotes.
+    WithFeed,
 }
 
 impl Answer for Api {
-    fn answer(&self, verb: Verb, route: &Route<'_>, _: &HeaderMap) -> Response<Body> {
+    fn answer(&self, verb: Verb, route: &Route<'_>, headers: &HeaderMap) -> Response<Body> {
         match route {
             Route::Start => self.start(verb),
-            Route::Listing(page) => self.listing(page),
-            Route::Popular => self.popular(),
-            Route::History { id, gaps } => self.history(verb, id, *gaps),
+            Route::Listing(page) => self.listing(page, headers),
+            Route::Popular => self.popular(headers),
+            Route::History { id, gaps } => self.history(verb, id, *gaps, headers),
             Route::Live => http::json("{\"status\":\"live\"}"),
             Route::Ready => self.ready(),
+            Route::Feed => self.feed(),
         }
     }
 }
 
 impl Api {
     /// The answers out of `market`.
-    pub const fn new(market: Arc<Market>) -> Self {
-        Self { market }
+    pub fn new(market: Arc<Market>) -> Self {
+        Self::with_room(market, KEPT)
+    }
+
+    /// The same answers, but for when they say that the server is ready.
+    #[must_use]
+    pub fn with_readiness(self, readiness: Readiness) -> Self {
+        Self { readiness, ..self }
+    }
+
+    /// The same, keeping the text of at most so many histories.
+    fn with_room(market: Arc<Market>, kept: usize) -> Self {
+        Self { market, renderings: Renderings::new(kept), popular: Mutex::default(), readiness: Readiness::Alone }
     }
 
     fn start(&self, verb: Verb) -> Response<Body> {
@@ -49,57 +86,117 @@ impl Api {
         http::json(STARTED)
     }
 
-    fn history(&self, verb: Verb, id: &str, gaps: Gaps) -> Response<Body> {
-        let aggregator = &self.market.aggregator;
-        let read = match verb {
-            Verb::Get => aggregator.view(id),
-            Verb::Head => aggregator.history(id),
-        };
-        let Some(history) = read else {
-            return http::problem(Problem::UnknownInstrument, &format!("No instrument `{id}` is listed."));
-        };
-        let moment = Moment { now: self.market.clock.now(), status: self.market.status(&history) };
-        let mut body = Vec::new();
-        json::history(&mut body, id, &history, gaps, moment);
-        http::json(body)
+    fn history(&self, verb: Verb, id: &str, gaps: Gaps, headers: &HeaderMap) -> Response<Body> {
+        let mut document = Document::default();
+        match self.write(&mut document, id, gaps, verb, self.market.clock.now()) {
+            Some(_) => Representation::from(document).respond(headers),
+            None => http::problem(Problem::UnknownInstrument, &format!("No instrument `{id}` is listed.")),
+        }
     }
 
-    fn popular(&self) -> Response<Body> {
+    /// Appends one history as seen from `now`; its views as shown, or `None` where it is not listed. Only a
+    /// [`Verb::Get`] counts a view.
+    fn write(&self, document: &mut Document, id: &str, gaps: Gaps, verb: Verb, now: Timestamp) -> Option<u64> {
+        let coverage = self.market.feeds.coverage(now);
+        let kept = self.renderings.get(id, gaps).filter(|kept| kept.coverage() == coverage);
+        let known = kept.as_deref().map(Rendering::edition);
+        let update = match verb {
+            Verb::Get => self.market.aggregator.view_since(id, now, known),
+            Verb::Head => self.market.aggregator.history_since(id, now, known),
+        };
+        let (rendering, latest) = match (update?, kept) {
+            (Update::Same(latest), Some(kept)) => (kept, latest),
+            (Update::Changed(history, edition), _) => {
+                let rendering = Arc::new(Rendering::new(id, &history, edition, gaps, now, coverage));
+                self.renderings.keep(&rendering);
+                (rendering, Latest::from(&*history))
+            }
+            // Nothing is the same as what nobody knows.
+            (Update::Same(_), None) => return None,
+        };
+        let status = self.market.status(&latest, rendering.usual_gap());
+        rendering.write(document, &latest, Moment { now, status, coverage });
+        Some(latest.views)
+    }
+
+    fn popular(&self, headers: &HeaderMap) -> Response<Body> {
+        let elapsed = self.market.clock.elapsed();
+        let kept = self.popular.lock().clone();
+        let fresh = kept.filter(|kept| elapsed.saturating_sub(kept.written) < POPULAR_REUSE);
+        let representation = fresh.map_or_else(
+            || {
+                let representation = Representation::from(self.write_popular());
+                *self.popular.lock() = Some(Kept { written: elapsed, representation: representation.clone() });
+                representation
+            },
+            |kept| kept.representation,
+        );
+        representation.respond(headers)
+    }
+
+    fn write_popular(&self) -> Document {
         let mut top: Vec<Popular> = Vec::with_capacity(POPULAR);
         self.market.aggregator.top(POPULAR, &mut top);
         let now = self.market.clock.now();
-        // Delisted since the top was read: left out.
-        let read = |popular: Popular| Some((self.market.aggregator.history(popular.id.as_str())?, popular.id));
-        let mut histories: Vec<_> = top.into_iter().filter_map(read).collect();
+        let mut histories = Vec::with_capacity(POPULAR);
+        for popular in top {
+            let mut history = Document::default();
+            // Delisted since the top was read: left out.
+            if let Some(views) = self.write(&mut history, popular.id.as_str(), Gaps::Filled, Verb::Head, now) {
+                histories.push((views, popular.id, history));
+            }
+        }
         // Views went on being counted meanwhile: the order is that of the counts shown.
-        histories.sort_by(|(a, a_id), (b, b_id)| b.views.cmp(&a.views).then_with(|| a_id.cmp(b_id)));
-        let mut body = Vec::new();
-        json::array(&mut body, histories.iter(), |out, (history, id)| {
-            let moment = Moment { now, status: self.market.status(history) };
-            json::history(out, id.as_str(), history, Gaps::Filled, moment);
-        });
-        http::json(body)
+        histories.sort_by(|(a, a_id, _), (b, b_id, _)| b.cmp(a).then_with(|| a_id.cmp(b_id)));
+        let mut document = Document::default();
+        document.array(histories, |document, (_, _, history)| document.append(&history));
+        document
     }
 
-    fn listing(&self, page: &Page<'_>) -> Response<Body> {
+    fn listing(&self, page: &Page<'_>, headers: &HeaderMap) -> Response<Body> {
         let limit = usize::from(page.limit);
         // One more than asked for tells whether there is a next page.
         let mut found = self.market.aggregator.page(page.after.as_deref(), &page.prefix, limit + 1);
         let more = found.len() > limit;
         found.truncate(limit);
         let next = found.last().filter(|_| more).map(|summary| summary.id.clone());
-        let mut body = Vec::new();
-        json::listing(&mut body, &found, next.as_ref().map(candle_core::InstrumentId::as_str));
-        http::json(body)
+        let mut document = Document::default();
+        document.ignored(|out| out.extend_from_slice(b"{\"instruments\":"));
+        document.array(found, |document, summary| {
+            document.counted(|out| json::summary(out, &summary));
+            document.ignored(|out| {
+                json::views(out, summary.views);
+                out.push(b'}');
+            });
+        });
+        document.counted(|out| {
+            json::next(out, next.as_ref().map(InstrumentId::as_str));
+            out.push(b'}');
+        });
+        Representation::from(document).respond(headers)
     }
 
+    /// Whether to send requests here. A feed that is gone is gone for every replica: it takes none of them out unless
+    /// that is asked for.
     fn ready(&self) -> Response<Body> {
         if self.market.is_stopping() {
             return http::problem(Problem::NotReady, "The server is stopping.");
         }
-        match self.market.standing() {
-            None => http::json("{\"status\":\"ready\"}"),
-            Some(standing) => http::json(format!("{{\"status\":\"ready\",\"store\":\"{}\"}}", standing.name())),
+        let feed = self.market.feeds.state(self.market.clock.elapsed());
+        if self.readiness == Readiness::WithFeed && !feed.is_healthy() {
+            return http::problem(Problem::NotReady, &format!("The feed is {}.", feed.name()));
         }
+        let store = self.market.standing();
+        let store = store.map_or(String::new(), |store| format!(",\"store\":\"{}\"", store.name()));
+        http::json(format!("{{\"status\":\"ready\",\"feed\":\"{}\"{store}}}", feed.name()))
+    }
+
+    fn feed(&self) -> Response<Body> {
+        let report = self.market.feeds.report(self.market.clock.reading());
+        // Plain fields always serialise.
+        http::json(serde_json::to_vec(&report).unwrap_or_default())
     }
 }
+
+#[cfg(test)]
+mod tests;

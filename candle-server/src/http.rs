@@ -4,6 +4,7 @@
 //! front speaks it where wanted. What is answered lies behind one seam, [`Answer`].
 
 mod body;
+mod conditional;
 mod connection;
 mod limits;
 mod listener;
@@ -11,6 +12,7 @@ mod respond;
 mod stream;
 
 pub use body::Body;
+pub use conditional::Representation;
 pub use limits::Limits;
 pub use listener::Server;
 pub use respond::{json, problem};

@@ -1,13 +1,8 @@
 //! Candles as JSON.
 
-use candle_core::{Gaps, History, Summary, Timestamp, WindowCandle};
+use candle_core::{Coverage, CoverageWindow, Summary, Timestamp, WindowCandle};
 
 use crate::market::Status;
-
-/// About the bytes of one candle.
-const CANDLE_BYTES: usize = 240;
-/// About the bytes of a history of 30.
-const HISTORY_BYTES: usize = 30 * CANDLE_BYTES + 400;
 
 /// What a history says of its moment.
 #[derive(Clone, Copy, Debug)]
@@ -16,29 +11,36 @@ pub struct Moment {
     pub now: Timestamp,
     /// How fresh the history is then.
     pub status: Status,
+    /// Which minutes the feed covered.
+    pub coverage: CoverageWindow,
 }
 
-/// Appends one history, as `GET /instruments/{id}` answers it.
-pub fn history(out: &mut Vec<u8>, id: &str, history: &History, gaps: Gaps, moment: Moment) {
-    out.reserve(HISTORY_BYTES);
+/// Begins a history with what hardly ever changes: `{"id":...,"description":...`.
+pub fn instrument(out: &mut Vec<u8>, id: &str, description: Option<&str>) {
     out.extend_from_slice(b"{\"id\":");
     string(out, id);
     out.extend_from_slice(b",\"description\":");
-    optional(out, history.description.as_deref(), string);
-    out.extend_from_slice(b",\"views\":");
-    integer(out, history.views);
-    out.extend_from_slice(b",\"asOf\":");
-    seconds(out, moment.now);
-    out.extend_from_slice(b",\"lastQuoteTimestamp\":");
-    optional(out, history.last_time(), seconds);
-    out.extend_from_slice(b",\"status\":");
-    string(out, moment.status.name());
-    out.extend_from_slice(b",\"candles\":");
-    array(out, history.candles(moment.now, gaps), candle);
-    out.push(b'}');
+    optional(out, description, string);
 }
 
-fn candle(out: &mut Vec<u8>, candle: WindowCandle) {
+/// Goes on with what changes from read to read without a tick: `,"views":...,"asOf":...`.
+pub fn reading(out: &mut Vec<u8>, views: u64, now: Timestamp) {
+    self::views(out, views);
+    out.extend_from_slice(b",\"asOf\":");
+    seconds(out, now);
+}
+
+/// Goes on with how fresh it is: `,"lastQuoteTimestamp":...,"status":...`.
+pub fn freshness(out: &mut Vec<u8>, last_time: Option<Timestamp>, status: Status) {
+    out.extend_from_slice(b",\"lastQuoteTimestamp\":");
+    optional(out, last_time, seconds);
+    out.extend_from_slice(b",\"status\":\"");
+    out.extend_from_slice(status.name().as_bytes());
+    out.push(b'"');
+}
+
+/// Appends one candle of a minute that the feed covered so far.
+pub fn candle(out: &mut Vec<u8>, candle: WindowCandle, coverage: Coverage) {
     let start = candle.minute.start();
     let prices = [
         (&b"{\"openTimestamp\":"[..], None),
@@ -60,50 +62,41 @@ fn candle(out: &mut Vec<u8>, candle: WindowCandle) {
     number(out, candle.volume);
     out.extend_from_slice(b",\"quotes\":");
     integer(out, candle.count);
-    out.extend_from_slice(b",\"state\":");
-    string(out, candle.state.name());
-    out.extend_from_slice(if candle.filled { b",\"filled\":true}" } else { b",\"filled\":false}" });
+    out.extend_from_slice(b",\"state\":\"");
+    out.extend_from_slice(candle.state.name().as_bytes());
+    out.extend_from_slice(if candle.filled { b"\",\"filled\":true" } else { b"\",\"filled\":false" });
+    out.extend_from_slice(b",\"coverage\":\"");
+    out.extend_from_slice(coverage.name().as_bytes());
+    out.extend_from_slice(b"\"}");
 }
 
 /// Appends one candle with its instrument's id, as an export has it.
-pub fn exported(out: &mut Vec<u8>, id: &str, exported: WindowCandle) {
+pub fn exported(out: &mut Vec<u8>, id: &str, exported: WindowCandle, coverage: Coverage) {
     out.extend_from_slice(b"{\"id\":");
     string(out, id);
     let start = out.len();
-    candle(out, exported);
+    candle(out, exported, coverage);
     // The candle's own brace becomes the comma between.
     out[start] = b',';
 }
 
-/// Appends a page of the catalogue, as `GET /instruments` answers it; `next` is the `after` of the next page.
-pub fn listing(out: &mut Vec<u8>, page: &[Summary], next: Option<&str>) {
-    out.extend_from_slice(b"{\"instruments\":");
-    array(out, page.iter(), |out, summary| {
-        out.extend_from_slice(b"{\"id\":");
-        string(out, summary.id.as_str());
-        out.extend_from_slice(b",\"description\":");
-        optional(out, summary.description.as_deref(), string);
-        out.extend_from_slice(b",\"lastPrice\":");
-        optional(out, summary.last_price, number);
-        out.extend_from_slice(b",\"views\":");
-        integer(out, summary.views);
-        out.push(b'}');
-    });
-    out.extend_from_slice(b",\"next\":");
-    optional(out, next, string);
-    out.push(b'}');
+/// Appends one line of the catalogue but for its views and the closing brace.
+pub fn summary(out: &mut Vec<u8>, summary: &Summary) {
+    instrument(out, summary.id.as_str(), summary.description.as_deref());
+    out.extend_from_slice(b",\"lastPrice\":");
+    optional(out, summary.last_price, number);
 }
 
-/// Appends an array, each item by `each`.
-pub fn array<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, mut each: impl FnMut(&mut Vec<u8>, T)) {
-    out.push(b'[');
-    for (place, item) in items.enumerate() {
-        if place > 0 {
-            out.push(b',');
-        }
-        each(out, item);
-    }
-    out.push(b']');
+/// Appends the views of a line of the catalogue.
+pub fn views(out: &mut Vec<u8>, views: u64) {
+    out.extend_from_slice(b",\"views\":");
+    integer(out, views);
+}
+
+/// Appends the `after` of the next page.
+pub fn next(out: &mut Vec<u8>, next: Option<&str>) {
+    out.extend_from_slice(b",\"next\":");
+    optional(out, next, string);
 }
 
 fn optional<T>(out: &mut Vec<u8>, value: Option<T>, write: impl FnOnce(&mut Vec<u8>, T)) {
@@ -146,15 +139,17 @@ fn seconds(out: &mut Vec<u8>, at: Timestamp) {
     integer(out, magnitude / MICROS);
     let fraction = magnitude % MICROS;
     if fraction > 0 {
-        let digits = format!(".{fraction:06}");
-        out.extend_from_slice(digits.trim_end_matches('0').as_bytes());
+        // One digit more keeps the zeros in front; the point takes its place.
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(MICROS + fraction);
+        out.push(b'.');
+        out.extend_from_slice(digits[1..].trim_end_matches('0').as_bytes());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::{Aggregator, Tick};
 
     fn written<T>(write: impl FnOnce(&mut Vec<u8>, T), value: T) -> String {
         let mut out = Vec::new();
@@ -179,41 +174,5 @@ mod tests {
         for value in [1e300, 5e-324, 1e15, 123_456_789_012_345_680.0, -37.63] {
             assert_eq!(written(number, value).parse::<f64>().unwrap(), value);
         }
-    }
-
-    #[test]
-    fn a_history_has_the_fields_of_the_contract() {
-        let aggregator = Aggregator::default();
-        aggregator.list("4", None).unwrap();
-        let now = Timestamp::from_micros(1_629_648_539_500_000).unwrap();
-        for (price, micros_before) in [(9.38, 50_000_000), (18.39, 40_000_000), (9.1, 30_000_000), (12.5, 0)] {
-            assert!(aggregator.record("4", &Tick::new(now.saturating_add(-micros_before), price), now).is_accepted());
-        }
-        let read = aggregator.view("4").unwrap();
-        let later = now.saturating_add(60_250_000);
-        let moment = Moment { now: later, status: Status::Live };
-        let text = written(|out, gaps| history(out, "4", &read, gaps, moment), Gaps::Filled);
-        assert_eq!(
-            text,
-            concat!(
-                r#"{"id":"4","description":null,"views":1,"asOf":1629648599.75,"lastQuoteTimestamp":1629648539.5,"#,
-                r#""status":"live","candles":[{"openTimestamp":1629648480,"openPrice":9.38,"highPrice":18.39,"#,
-                r#""lowPrice":9.1,"closePrice":12.5,"closeTimestamp":1629648540,"volume":0,"quotes":4,"#,
-                r#""state":"final","filled":false},{"openTimestamp":1629648540,"openPrice":12.5,"highPrice":12.5,"#,
-                r#""lowPrice":12.5,"closePrice":12.5,"closeTimestamp":1629648600,"volume":0,"quotes":0,"#,
-                r#""state":"forming","filled":true}]}"#
-            )
-        );
-    }
-
-    #[test]
-    fn whatever_a_description_holds_is_escaped() {
-        let aggregator = Aggregator::default();
-        aggregator.list("a\"\\</script>", Some("\"\\\u{1}</script>")).unwrap();
-        let text = written(|out, page: Vec<Summary>| listing(out, &page, Some("x\"")), aggregator.page(None, "", 9));
-        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(value["instruments"][0]["description"], "\"\\\u{1}</script>");
-        assert_eq!(value["instruments"][0]["lastPrice"], serde_json::Value::Null);
-        assert_eq!(value["next"], "x\"");
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! A tick comes down: [`feed`] reads a socket, [`message`] decodes it, the intake gives it its time and number, and
 //! [`candle_core::Aggregator`] folds it into its candle. A request comes up: [`http`] reads it, [`route`] says what it
-//! asks for, [`api`] copies that out of the [`market::Market`], and [`json`] writes it down. Ingestion has a thread and a
+//! asks for, [`api`] copies that out of the [`market::Market`], and [`json`] and [`rendering`] write it down. Ingestion has a thread and a
 //! runtime of its own, so that no reader can delay a quote.
 #![forbid(unsafe_code)]
 
 pub mod api;
 pub mod clock;
+pub mod document;
 pub mod feed;
+pub mod feeds;
 pub mod http;
 pub mod journal;
 pub mod json;
@@ -17,6 +19,7 @@ pub mod message;
 pub mod problem;
 #[cfg(feature = "store")]
 mod recovery;
+pub mod rendering;
 pub mod route;
 pub mod settings;
 #[cfg(feature = "store")]
@@ -31,6 +34,7 @@ use tokio::sync::oneshot;
 
 use crate::api::Api;
 use crate::clock::Clock;
+use crate::feeds::Feeds;
 use crate::http::{Limits, Server};
 use crate::market::Market;
 use crate::settings::{Settings, StartChoice};
@@ -65,9 +69,8 @@ pub async fn open(listener: &TcpListener, settings: &Settings) -> io::Result<Ope
     }
     #[cfg(not(feature = "store"))]
     let _ = listener;
-    let market = Market::new(Aggregator::new(settings.core()), Clock::new(settings.clock_source()));
     Ok(Opened {
-        market: Arc::new(market),
+        market: Arc::new(market(settings)),
         #[cfg(feature = "store")]
         keeping: None,
     })
@@ -94,8 +97,14 @@ impl Opened {
     }
 }
 
+/// The empty market that `settings` ask for.
+pub fn market(settings: &Settings) -> Market {
+    let market = Market::new(Aggregator::new(settings.core()), Clock::new(settings.clock_source()));
+    market.with_feeds(Feeds::new(settings))
+}
+
 /// The same out of a `market` that the caller holds as well, to see what became of each tick, or to list and record
-/// beside the feeds. It must have been made for the clock and the limits of `settings`.
+/// beside the feeds. It is one that [`market`] made of the same settings.
 ///
 /// # Errors
 /// Where no thread can be started.
@@ -108,9 +117,10 @@ pub async fn serve_market(
     if settings.start == StartChoice::Auto {
         market.start();
     }
+    let readiness = settings.readiness();
     let (stop, stopped) = oneshot::channel();
     let ingestion = spawn_ingestion(Arc::clone(&market), settings, stopped)?;
-    let server = Arc::new(Server::new(Api::new(Arc::clone(&market)), Limits::default()));
+    let server = Arc::new(Server::new(Api::new(Arc::clone(&market)).with_readiness(readiness), Limits::default()));
     let shutdown = async {
         shutdown.await;
         market.stop();

@@ -1,18 +1,29 @@
 //! What the feed side writes and the HTTP side reads.
 
+mod write;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use candle_core::{Aggregator, Handle, History, ListError, Outcomes, Terms, Tick};
+use candle_core::{Aggregator, Latest};
 use tokio::sync::SetOnce;
 
 use crate::clock::Clock;
-use crate::journal::{Journal, Standing};
+use crate::feeds::Feeds;
+use crate::journal::Journal;
 
 /// How long an instrument may be without a quote and still count as live: at two quotes a second each, 50,000
 /// instruments raise a false alarm less than once a day.
 pub const STALE_AFTER: Duration = Duration::from_secs(15);
+
+/// How many of its usual gaps an instrument may miss: where quotes come by chance, one gap in 20,000 is this long.
+const USUAL_GAPS: u32 = 10;
+
+/// How long an instrument may be without a quote.
+fn patience(usual_gap: Option<Duration>) -> Duration {
+    STALE_AFTER.max(usual_gap.unwrap_or_default().saturating_mul(USUAL_GAPS))
+}
 
 /// The state of one server, shared by all of its threads.
 #[derive(Debug)]
@@ -23,6 +34,8 @@ pub struct Market {
     pub clock: Clock,
     /// Logs what is written, where it is to survive.
     journal: Option<Arc<Journal>>,
+    /// Where they come from, and which minutes that covered.
+    pub feeds: Feeds,
     started: SetOnce<()>,
     unreadable: AtomicU64,
     stopping: AtomicBool,
@@ -55,6 +68,7 @@ impl Market {
     pub fn new(aggregator: Aggregator, clock: Clock) -> Self {
         Self {
             aggregator,
+            feeds: Feeds::unwatched(clock.source()),
             clock,
             journal: None,
             started: SetOnce::new(),
@@ -63,75 +77,26 @@ impl Market {
         }
     }
 
+    /// The same market with these feeds.
+    #[must_use]
+    pub fn with_feeds(self, feeds: Feeds) -> Self {
+        Self { feeds, ..self }
+    }
+
     /// The same market, whose writes are logged.
     #[must_use]
     pub fn with_journal(self, journal: Arc<Journal>) -> Self {
         Self { journal: Some(journal), ..self }
     }
 
-    /// Lists an instrument or describes it anew.
-    ///
-    /// # Errors
-    /// As [`Aggregator::list`].
-    pub fn list(&self, id: &str, description: Option<&str>) -> Result<Handle, ListError> {
-        match &self.journal {
-            Some(journal) => journal.list(&self.aggregator, id, description),
-            None => self.aggregator.list(id, description),
-        }
-    }
-
-    /// Removes an instrument; whether it was listed.
-    pub fn delist(&self, id: &str) -> bool {
-        match &self.journal {
-            Some(journal) => journal.delist(&self.aggregator, id),
-            None => self.aggregator.delist(id),
-        }
-    }
-
-    /// Records ticks in their order under the same terms.
-    pub fn record_batch(&self, ticks: &[(&str, Tick)], terms: Terms) -> Outcomes {
-        match &self.journal {
-            Some(journal) => journal.record_batch(&self.aggregator, ticks, terms),
-            None => self.aggregator.record_batch(ticks, terms),
-        }
-    }
-
-    /// Forgets all candles.
-    pub fn clear_candles(&self) {
-        match &self.journal {
-            Some(journal) => journal.clear_candles(&self.aggregator),
-            None => self.aggregator.clear_candles(0),
-        }
-    }
-
-    /// The first number for ticks without one: above all those of the process before.
-    pub fn first_seq(&self) -> u64 {
-        self.journal.as_ref().map_or(0, |journal| journal.mark())
-    }
-
-    /// Notes that a feed of this name is connected.
-    pub fn note_feed(&self, feed: &str) {
-        if let Some(journal) = &self.journal {
-            journal.note_feed(feed);
-        }
-    }
-
-    /// The feed that was connected last, by this process or the one before; known only where it is to survive.
-    pub fn last_feed(&self) -> Option<String> {
-        self.journal.as_ref().and_then(|journal| journal.feed())
-    }
-
-    /// How well what is written is kept, where it is to survive.
-    pub fn standing(&self) -> Option<Standing> {
-        self.journal.as_ref().map(|journal| journal.standing(self.clock.elapsed()))
-    }
-
-    /// How fresh `history` is now.
-    pub fn status(&self, history: &History) -> Status {
-        let age = history.last_arrival.map(|arrival| arrival.age(self.clock.arrival()));
-        match (age, history.ring.newest()) {
+    /// How fresh an instrument is now of which this is the latest, and that commonly has `usual_gap` between its quotes.
+    pub fn status(&self, latest: &Latest, usual_gap: Option<Duration>) -> Status {
+        let age = latest.last_arrival.map(|arrival| arrival.age(self.clock.arrival()));
+        match (age, latest.newest) {
             (_, None) => Status::Never,
             (Some(age), _) if age <= STALE_AFTER => Status::Live,
+            // While the feed is up, a long pause is no news of an instrument that always pauses for long.
+            (Some(age), _) if self.feeds.are_up() && age <= patience(usual_gap) => Status::Live,
             _ => Status::Stale,
         }
     }

@@ -9,6 +9,7 @@ use hyper::{HeaderMap, Response};
 use tokio::net::TcpListener;
 
 use crate::clock::{Clock, Source};
+use crate::feeds::Feeds;
 use crate::http::{self, Answer, Body, Limits, Server, Verb};
 use crate::market::Market;
 use crate::problem::Problem;
@@ -32,20 +33,21 @@ pub(crate) async fn recover(
     let socket = std::net::TcpListener::from(listener.as_fd().try_clone_to_owned()?);
     let server = Arc::new(Server::new(Recovering, Limits::default()));
     let meanwhile = tokio::spawn(server.serve(TcpListener::from_std(socket)?, std::future::pending()));
-    let (config, source) = (settings.core(), settings.clock_source());
-    let market = tokio::task::spawn_blocking(move || restore(options, config, source)).await?;
+    let settings = settings.clone();
+    let market = tokio::task::spawn_blocking(move || restore(options, &settings)).await?;
     // Nobody is accepted from here on but by the real server; those who were get their answer and are let go.
     meanwhile.abort();
     let _ = meanwhile.await;
     market
 }
 
-fn restore(options: Options, config: candle_core::Config, source: Source) -> io::Result<(Arc<Market>, Keeping)> {
-    let clock = Clock::new(source);
-    let (store, recovered) = store::open(options, config).map_err(io::Error::other)?;
-    let Recovered { aggregator, now, journal } = recovered;
+fn restore(options: Options, settings: &Settings) -> io::Result<(Arc<Market>, Keeping)> {
+    let clock = Clock::new(settings.clock_source());
+    let (store, recovered) = store::open(options, settings.core()).map_err(io::Error::other)?;
+    let Recovered { aggregator, now, coverage, journal } = recovered;
     let (instruments, took) = (aggregator.len(), clock.elapsed());
-    let market = Market::new(aggregator, clock).with_journal(Arc::clone(&journal));
+    let feeds = Feeds::new(settings).with_coverage(coverage);
+    let market = Market::new(aggregator, clock).with_feeds(feeds).with_journal(Arc::clone(&journal));
     if let Some(now) = now {
         resume_at(&market, now);
         tracing::info!(instruments, ?took, "recovered what was kept");
@@ -63,6 +65,7 @@ fn resume_at(market: &Market, kept: Timestamp) {
         Source::Wall if kept > wall.saturating_add(HOPELESS_MICROS) => {
             tracing::warn!("what was kept is of a later time than the wall clock shows: candles start afresh");
             market.clear_candles();
+            market.feeds.started_over();
         }
         Source::Wall => market.clock.advance_to(kept),
     }

@@ -57,6 +57,8 @@ pub enum Route<'t> {
     Live,
     /// `/readyz`: whether it should be sent requests.
     Ready,
+    /// `/feed`: how the feeds are doing.
+    Feed,
 }
 
 /// Which part of the listing is asked for.
@@ -126,6 +128,7 @@ enum Place<'t> {
     History(&'t str),
     Live,
     Ready,
+    Feed,
 }
 
 impl<'t> Place<'t> {
@@ -140,6 +143,7 @@ impl<'t> Place<'t> {
             ("instruments", Some(id), None) => Some(Self::History(id)),
             ("livez", None, None) => Some(Self::Live),
             ("readyz", None, None) => Some(Self::Ready),
+            ("feed", None, None) => Some(Self::Feed),
             _ => None,
         }
     }
@@ -152,6 +156,7 @@ impl<'t> Place<'t> {
             Self::History(id) => Route::History { id: parse_id(id).map_err(Refusal::Id)?, gaps: parse_gaps(query)? },
             Self::Live => Route::Live,
             Self::Ready => Route::Ready,
+            Self::Feed => Route::Feed,
         })
     }
 }

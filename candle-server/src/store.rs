@@ -24,7 +24,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use candle_core::{Aggregator, Config, Timestamp};
+use candle_core::{Aggregator, Config, CoverageRing, Timestamp};
 
 pub use command::{Report, check, export};
 pub use error::{Fault, StoreError};
@@ -66,6 +66,8 @@ pub struct Recovered {
     pub aggregator: Aggregator,
     /// The time on the candles' clock, if it ever ran.
     pub now: Option<Timestamp>,
+    /// Which minutes the feed covered; those without us are none of them.
+    pub coverage: CoverageRing,
     /// Logs what is written from now on.
     pub journal: Arc<Journal>,
 }
@@ -84,7 +86,7 @@ pub fn open(options: Options, config: Config) -> Result<(Store, Recovered), Stor
     let content = file.recover(config).map_err(failed)?;
     file.go_live().map_err(failed)?;
     let journal = Arc::new(Journal::new(content.next_mark, content.feed));
-    let recovered = Recovered { aggregator: content.aggregator, now: content.now, journal };
+    let recovered = Recovered { aggregator: content.aggregator, now: content.now, coverage: content.coverage, journal };
     Ok((Store { options, file, covered: content.covered, last_batch: content.last_batch }, recovered))
 }
 

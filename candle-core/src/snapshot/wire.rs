@@ -166,3 +166,28 @@ fn listed(stored: Instrument) -> Result<Listed, SnapshotError> {
         ring,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aggregator::Aggregator;
+
+    #[test]
+    fn what_is_wrong_under_a_right_check_sum_is_a_typed_error_too() {
+        let aggregator = Aggregator::new(Config::default().with_stripes(1).with_seed(1));
+        let sound = postcard::to_allocvec(&aggregator.snapshot().next()).unwrap()[1..].to_vec();
+        let read = |fields: &[u8]| StripeSnapshot::decode(&[fields, &check_sum(fields)[..]].concat());
+        assert!(read(&sound).is_ok());
+        let (mut stripes, mut longer) = (sound.clone(), sound.clone());
+        assert_eq!(sound[..4], [1, 1, 1, 0]); // version, seed, stripes, stripe
+        stripes[2] = 3;
+        longer.push(0);
+        for (fields, what) in [
+            (&stripes[..], "there is no such stripe"),
+            (&longer[..], "something follows its end"),
+            (&sound[..sound.len() - 1], "its fields are none"),
+        ] {
+            assert_eq!(read(fields), Err(SnapshotError::Damaged { what }));
+        }
+    }
+}

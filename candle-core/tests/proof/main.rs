@@ -12,6 +12,7 @@
 mod batch;
 mod bytes;
 mod catalogue;
+mod edition;
 mod fuzzed;
 mod inputs;
 mod memory;

@@ -76,11 +76,12 @@ pub fn check(path: &Path) -> Result<Report, StoreError> {
 /// [`StoreError`], as [`check`]'s, or where `out` can't be written.
 pub fn export(path: &Path, mut out: impl Write) -> Result<(), StoreError> {
     let content = read(path)?;
+    let coverage = content.coverage.window(content.now.unwrap_or(Timestamp::EPOCH));
     let mut line = Vec::new();
     let written = each(&content, |id, history, now| {
         for candle in history.candles(now, Gaps::Omitted) {
             line.clear();
-            json::exported(&mut line, id, candle);
+            json::exported(&mut line, id, candle, coverage.of(candle.minute));
             line.push(b'\n');
             out.write_all(&line)?;
         }

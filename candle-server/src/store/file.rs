@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use candle_core::{Aggregator, Config, StripeSnapshot, Timestamp};
+use candle_core::{Aggregator, Config, CoverageRing, StripeSnapshot, Timestamp};
 use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 
@@ -27,6 +27,8 @@ const NUMBERS: TableDefinition<'_, &str, i64> = TableDefinition::new("numbers");
 const TEXTS: TableDefinition<'_, &str, &str> = TableDefinition::new("texts");
 /// Each stripe's latest snapshot, with the number of the last batch that it covers.
 const STRIPES: TableDefinition<'_, u32, (u64, &[u8])> = TableDefinition::new("stripes");
+/// Which minutes the feed covered, as postcard writes it, at the one key there is.
+const COVERAGE: TableDefinition<'_, (), &[u8]> = TableDefinition::new("coverage");
 /// Batches that some stripe's snapshot does not cover, by number.
 const BATCHES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("batches");
 
@@ -36,6 +38,9 @@ pub(super) struct File {
     database: Database,
     trial: Trial,
 }
+
+/// Coverage as plain numbers.
+pub(super) type CoverageParts = (Option<i64>, [u32; 32]);
 
 /// What one transaction keeps.
 #[derive(Debug)]
@@ -52,6 +57,8 @@ pub(super) struct Commit<'a, P> {
     pub(super) now: Option<Timestamp>,
     /// The feed that is connected.
     pub(super) feed: Option<&'a str>,
+    /// Which minutes the feed covered, as if it went down now.
+    pub(super) coverage: CoverageParts,
 }
 
 /// What a file held.
@@ -60,6 +67,7 @@ pub(super) struct Content {
     pub(super) aggregator: Aggregator,
     pub(super) now: Option<Timestamp>,
     pub(super) feed: Option<String>,
+    pub(super) coverage: CoverageRing,
     /// The position of the next write.
     pub(super) next_mark: u64,
     /// By stripe: the number of the last batch that its snapshot covers.
@@ -119,7 +127,9 @@ pub(super) fn initialise(medium: Medium, config: Config) -> Result<(), Fault> {
     let database = Database::builder().create_with_backend(trial.clone())?;
     let mut file = File { database, trial };
     let parts = Aggregator::new(config);
-    file.commit(Commit { batch: None, parts: parts.snapshot(), covered: 0, drop_through: 0, now: None, feed: None })?;
+    let coverage = CoverageRing::default().to_parts(Timestamp::EPOCH);
+    let parts = parts.snapshot();
+    file.commit(Commit { batch: None, parts, covered: 0, drop_through: 0, now: None, feed: None, coverage })?;
     file.close()
 }
 
@@ -163,6 +173,12 @@ impl File {
         let reading = self.database.begin_read()?;
         let now = reading.open_table(NUMBERS)?.get("now")?.and_then(|now| Timestamp::from_micros(now.value()));
         let feed = reading.open_table(TEXTS)?.get("feed")?.map(|feed| feed.value().to_owned());
+        let coverage = match reading.open_table(COVERAGE)?.get(())? {
+            Some(bytes) => {
+                coverage(bytes.value()).ok_or_else(|| Fault::Damaged("there is no such coverage".to_owned()))?
+            }
+            None => CoverageRing::default(),
+        };
         let mut parts = Vec::new();
         let mut covered = Vec::new();
         for stripe in reading.open_table(STRIPES)?.iter()? {
@@ -186,7 +202,7 @@ impl File {
         aggregator.reconfigure(config);
         aggregator.forget_arrivals();
         let batches = table.len()?;
-        Ok(Content { aggregator, now, feed, next_mark, covered, last_batch, batches, ticks })
+        Ok(Content { aggregator, now, feed, coverage, next_mark, covered, last_batch, batches, ticks })
     }
 
     /// Keeps all that or nothing, and returns once it is safe; how many bytes it was.
@@ -204,6 +220,9 @@ impl File {
             if let Some(feed) = commit.feed {
                 texts.insert("feed", feed)?;
             }
+            // Plain numbers always serialise.
+            let coverage = postcard::to_allocvec(&commit.coverage).unwrap_or_default();
+            writing.open_table(COVERAGE)?.insert((), coverage.as_slice())?;
             let mut stripes = writing.open_table(STRIPES)?;
             for part in commit.parts {
                 let encoded = part.encode();
@@ -225,6 +244,11 @@ impl File {
     pub(super) fn close(self) -> Result<(), Fault> {
         Ok(self.database.close()?)
     }
+}
+
+fn coverage(bytes: &[u8]) -> Option<CoverageRing> {
+    let (last, up_micros): CoverageParts = postcard::from_bytes(bytes).ok()?;
+    CoverageRing::from_parts(last, up_micros)
 }
 
 /// Which file it is, and how to get at it: tests put other media in its place.

@@ -8,7 +8,7 @@ use candle_core::Views;
 
 use super::Fault;
 use super::blob;
-use super::file::{Commit, File, Place};
+use super::file::{Commit, CoverageParts, File, Place};
 use crate::journal::{Batch, Journal, Taken};
 use crate::market::Market;
 
@@ -18,6 +18,9 @@ const ROUND: Duration = Duration::from_secs(60);
 
 /// How long to wait before a file that failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How often it is kept that the feed is up and has nothing to tell.
+const COVERAGE_EVERY: Duration = Duration::from_secs(1);
 
 /// How often the log repeats that nothing is kept.
 const REPEAT: Duration = Duration::from_secs(60);
@@ -32,6 +35,8 @@ pub(super) struct Keeper {
     file: Option<File>,
     last_batch: u64,
     round: Round,
+    /// When coverage is kept at the latest, whether anything is written or not.
+    coverage_due: Duration,
     trouble: Option<Trouble>,
 }
 
@@ -40,6 +45,11 @@ struct Trouble {
     since: Duration,
     retry: Duration,
     repeat: Duration,
+}
+
+/// Which minutes are covered, up to now.
+fn coverage(market: &Market) -> CoverageParts {
+    market.feeds.coverage_ring().to_parts(market.clock.now())
 }
 
 /// Which stripes are due.
@@ -64,12 +74,13 @@ impl Round {
         self.covered.iter().copied().min().unwrap_or(0)
     }
 
-    /// The stripes that are due at `now`; they are covered through `batch` from then on.
+    /// The stripes that are due at `now`, when `batch` is the last; they are covered through it from then on.
     pub(super) fn due(&mut self, now: Duration, batch: u64) -> Vec<u32> {
         let stripes = self.covered.len();
         let target = now.saturating_sub(self.began).as_micros() * stripes as u128 / ROUND.as_micros();
-        // Whoever was kept waiting for long owes one round, not many.
-        let count = usize::try_from(target.saturating_sub(self.done)).unwrap_or(stripes).min(stripes);
+        // Whoever was kept waiting for long owes one round, not many; where no batch is left there is nothing to cover.
+        let most = if self.floor() < batch { stripes } else { 0 };
+        let count = usize::try_from(target.saturating_sub(self.done)).unwrap_or(most).min(most);
         self.done = self.done.max(target);
         let mut due = Vec::with_capacity(count);
         for _ in 0..count {
@@ -93,7 +104,7 @@ impl Keeper {
         let now = market.clock.elapsed();
         journal.note_kept(now, 0);
         let round = Round::new(covered, now);
-        Self { market, journal, place, interval, file: Some(file), last_batch, round, trouble: None }
+        Self { market, journal, place, interval, file: Some(file), last_batch, round, coverage_due: now, trouble: None }
     }
 
     /// Keeps what comes every interval until `stop` says so or is gone, and then once more.
@@ -153,12 +164,14 @@ impl Keeper {
         let Some(file) = &mut self.file else { return Ok(0) };
         let aggregator = &self.market.aggregator;
         let is_new = !batch.is_empty() || !views.is_empty();
-        if !is_new && self.round.floor() == self.last_batch {
-            return Ok(0);
-        }
-        let bytes = blob::encode(batch, views, aggregator.config().rules());
         self.last_batch += u64::from(is_new);
         let due = self.round.due(now, self.last_batch);
+        let is_coverage_due = now >= self.coverage_due && self.market.feeds.are_up();
+        if !is_new && due.is_empty() && !is_coverage_due {
+            return Ok(0);
+        }
+        self.coverage_due = now + COVERAGE_EVERY;
+        let bytes = blob::encode(batch, views, aggregator.config().rules());
         file.commit(Commit {
             batch: is_new.then_some((self.last_batch, bytes.as_slice())),
             parts: due.into_iter().filter_map(|stripe| aggregator.part(stripe)),
@@ -166,6 +179,7 @@ impl Keeper {
             drop_through: self.round.floor(),
             now: batch.now(),
             feed: self.journal.feed().as_deref(),
+            coverage: coverage(&self.market),
         })
     }
 
@@ -181,6 +195,7 @@ impl Keeper {
             drop_through: u64::MAX,
             now: Some(self.market.clock.now()),
             feed: self.journal.feed().as_deref(),
+            coverage: coverage(&self.market),
         })?;
         self.round.covered.fill(self.last_batch);
         Ok(bytes)

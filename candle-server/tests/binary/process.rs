@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// Far longer than anything here takes: reaching it is a failure, never a pace.
-pub(crate) const GUARD: Duration = Duration::from_secs(60);
+pub(crate) const GUARD: Duration = Duration::from_secs(90);
 
 /// The binary in an environment without settings.
 pub(crate) fn command(arguments: &[&str]) -> Command {

@@ -2,6 +2,7 @@
 
 mod full;
 mod kill;
+#[allow(dead_code, reason = "the other tests of the binary use the rest")]
 #[path = "../binary/process.rs"]
 mod process;
 mod refusals;

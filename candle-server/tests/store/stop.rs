@@ -32,7 +32,8 @@ fn a_clean_stop_loses_nothing() {
     }
     stdin.flush().unwrap();
     wait_for(&server, "a", 100);
-    assert_eq!(server.get("/readyz"), (200, r#"{"status":"ready","store":"ok"}"#.to_owned()));
+    let (status, body) = server.get("/readyz");
+    assert!(status == 200 && body.contains(r#""store":"ok""#), "{body}");
     let before = instrument(&server, "a").unwrap();
     assert_eq!(server.end_by("TERM").0, Some(0));
 

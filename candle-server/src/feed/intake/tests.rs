@@ -47,7 +47,9 @@ fn on_a_feeds_clock_a_run_of_frames_gives_the_candles_of_one_frame_at_a_time() {
     let frames = mixed_frames();
     let mut one_by_one = intake(Source::Feed, 2_000_000);
     one_by_one.connected();
-    frames.iter().for_each(|frame| send(&mut one_by_one, &[frame]));
+    for frame in &frames {
+        send(&mut one_by_one, &[frame]);
+    }
     for run in [2, 7, 61, 480] {
         let mut together = intake(Source::Feed, 2_000_000);
         together.connected();

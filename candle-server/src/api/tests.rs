@@ -1,0 +1,284 @@
+//! What is kept from read to read never shows.
+
+use bytes::Bytes;
+use candle_core::{Aggregator, Config, Terms, Tick, Unlisted};
+use futures_util::FutureExt;
+use http_body_util::BodyExt;
+use hyper::header::{self, HeaderValue};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::clock::{Clock, Source};
+
+const IDS: [&str; 3] = ["4", "BTC/USD", "\"\\é"];
+const START: i64 = 1_629_648_467;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_seconds(second).unwrap()
+}
+
+fn market() -> Arc<Market> {
+    let market = Market::new(Aggregator::new(Config::default()), Clock::new(Source::Feed));
+    market.clock.restart_at(at(START));
+    Arc::new(market)
+}
+
+fn get(api: &Api, verb: Verb, route: &Route<'_>, headers: &HeaderMap) -> Response<Bytes> {
+    let whole = |body: Body| body.collect().now_or_never().unwrap().unwrap().to_bytes();
+    api.answer(verb, route, headers).map(whole)
+}
+
+fn history(id: &str, gaps: Gaps) -> Route<'_> {
+    Route::History { id: id.into(), gaps }
+}
+
+fn tick(market: &Market, id: &str, time: Timestamp, price: f64, now: Timestamp) {
+    let terms = Terms { unlisted: Unlisted::List, arrival: market.clock.arrival(), ..Terms::from(now) };
+    let _ = market.aggregator.record(id, &Tick::new(time, price), terms);
+}
+
+fn with(name: header::HeaderName, value: &HeaderValue) -> HeaderMap {
+    HeaderMap::from_iter([(name, value.clone())])
+}
+
+/// One thing that can happen between two reads.
+#[derive(Clone, Debug)]
+enum Event {
+    /// A tick so many seconds from `now`, by a writer whose `now` is behind.
+    Tick {
+        id: usize,
+        seconds: i64,
+        price: f64,
+        behind: i64,
+    },
+    Advance {
+        seconds: i64,
+    },
+    Restart {
+        back: i64,
+    },
+    List {
+        id: usize,
+        description: Option<String>,
+    },
+    Delist {
+        id: usize,
+    },
+    View {
+        id: usize,
+    },
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let id = || 0..IDS.len();
+    prop_oneof![
+        8 => (id(), -90_i64..=5, 1_u32..400, prop_oneof![Just(0), 0_i64..70])
+            .prop_map(|(id, seconds, price, behind)| Event::Tick { id, seconds, price: f64::from(price) / 8.0, behind }),
+        3 => (id(), -2400_i64..0, 1_u32..400)
+            .prop_map(|(id, seconds, price)| Event::Tick { id, seconds, price: f64::from(price), behind: 0 }),
+        3 => prop_oneof![1_i64..5, 1_i64..70, 600_i64..4000].prop_map(|seconds| Event::Advance { seconds }),
+        1 => (5_i64..4000).prop_map(|back| Event::Restart { back }),
+        1 => (id(), proptest::option::of("[a-c\"]{0,2}")).prop_map(|(id, description)| Event::List { id, description }),
+        1 => id().prop_map(|id| Event::Delist { id }),
+        2 => id().prop_map(|id| Event::View { id }),
+    ]
+}
+
+fn happen(market: &Market, event: &Event) {
+    let now = market.clock.now();
+    let later = |seconds: i64| now.saturating_add(seconds * 1_000_000);
+    match event {
+        Event::Tick { id, seconds, price, behind } => tick(market, IDS[*id], later(*seconds), *price, later(-behind)),
+        Event::Advance { seconds } => market.clock.advance_to(later(*seconds)),
+        Event::Restart { back } => {
+            market.aggregator.clear_candles(0);
+            market.clock.restart_at(later(-back));
+        }
+        Event::List { id, description } => {
+            market.aggregator.list(IDS[*id], description.as_deref()).unwrap();
+        }
+        Event::Delist { id } => {
+            market.aggregator.delist(IDS[*id]);
+        }
+        Event::View { id } => {
+            market.aggregator.hit(IDS[*id]);
+        }
+    }
+}
+
+/// A history written the obvious way.
+fn obvious(market: &Market, id: &str, gaps: Gaps) -> Option<Value> {
+    let history = market.aggregator.history(id)?;
+    let now = market.clock.now();
+    let seconds = |time: Timestamp| time.as_micros() as f64 / 1e6;
+    let candles = history.candles(now, gaps).map(|candle| {
+        json!({
+            "openTimestamp": seconds(candle.minute.start()), "closeTimestamp": seconds(candle.minute.end()),
+            "openPrice": candle.open, "highPrice": candle.high, "lowPrice": candle.low, "closePrice": candle.close,
+            "volume": candle.volume, "quotes": candle.count, "state": candle.state.name(), "filled": candle.filled,
+            "coverage": market.feeds.coverage(now).of(candle.minute).name(),
+        })
+    });
+    Some(json!({
+        "id": id, "description": history.description.as_deref(), "views": history.views, "asOf": seconds(now),
+        "lastQuoteTimestamp": history.last_time().map(seconds),
+        "status": market.status(&Latest::from(&history), history.ring.usual_gap()).name(), "candles": candles.collect::<Vec<_>>(),
+    }))
+}
+
+/// Equal but for the spelling of whole numbers.
+fn in_floats(value: Value) -> Value {
+    match value {
+        Value::Number(number) => json!(number.as_f64()),
+        Value::Array(items) => items.into_iter().map(in_floats).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, in_floats(value))).collect(),
+        other => other,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_kept_history_is_byte_for_byte_a_fresh_one(events in proptest::collection::vec(event(), 1..60)) {
+        let market = market();
+        let keeping = Api::new(Arc::clone(&market));
+        for event in &events {
+            happen(&market, event);
+            let fresh = Api::with_room(Arc::clone(&market), 1);
+            for (id, gaps) in IDS.iter().flat_map(|id| [(*id, Gaps::Filled), (*id, Gaps::Omitted)]) {
+                let read = |api| get(api, Verb::Head, &history(id, gaps), &HeaderMap::new());
+                let (kept, written) = (read(&keeping), read(&fresh));
+                prop_assert_eq!(kept.status(), written.status());
+                prop_assert_eq!(kept.body(), written.body());
+                prop_assert_eq!(kept.headers(), written.headers());
+                if let Some(value) = obvious(&market, id, gaps) {
+                    prop_assert_eq!(in_floats(serde_json::from_slice(kept.body()).unwrap()), in_floats(value));
+                } else {
+                    prop_assert_eq!(kept.status(), 404);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_small_cache_keeps_what_is_viewed_more_and_answers_the_same() {
+    let market = market();
+    let api = Api::with_room(Arc::clone(&market), 1);
+    let now = market.clock.now();
+    IDS.iter().for_each(|id| tick(&market, id, now, 9.5, now));
+    market.aggregator.hit(IDS[0]);
+    for id in IDS {
+        let response = get(&api, Verb::Get, &history(id, Gaps::Filled), &HeaderMap::new());
+        let value: Value = serde_json::from_slice(response.body()).unwrap();
+        assert_eq!((value["id"].as_str(), &value["candles"][0]["openPrice"]), (Some(id), &json!(9.5)));
+    }
+    assert!(api.renderings.get(IDS[0], Gaps::Filled).is_some());
+    // A minute later the place is anyone's.
+    market.clock.advance_to(at(START + 60));
+    get(&api, Verb::Get, &history(IDS[1], Gaps::Filled), &HeaderMap::new());
+    assert!(api.renderings.get(IDS[1], Gaps::Filled).is_some());
+}
+
+#[test]
+fn the_tag_is_of_the_content_and_not_of_the_views_or_the_moment() {
+    let [market, replica] = [market(), market()];
+    let [api, other] = [&market, &replica].map(|market| Api::new(Arc::clone(market)));
+    let tag =
+        |api: &Api, id| get(api, Verb::Get, &history(id, Gaps::Filled), &HeaderMap::new()).headers()["etag"].clone();
+    for market in [&market, &replica] {
+        tick(market, "4", at(START), 9.5, at(START));
+        tick(market, "4", at(START - 60), 9.25, at(START));
+    }
+    let first = tag(&api, "4");
+    market.clock.advance_to(at(START + 10));
+    assert_eq!([tag(&api, "4"), tag(&other, "4")], [first.clone(), first.clone()]);
+    tick(&market, "4", at(START), 9.5, at(START));
+    let after_forming = tag(&api, "4");
+    assert_ne!(after_forming, first);
+    tick(&market, "4", at(START - 59), 9.5, at(START));
+    let after_late = tag(&api, "4");
+    assert_ne!(after_late, after_forming);
+    market.aggregator.list("4", Some("Four")).unwrap();
+    let after_description = tag(&api, "4");
+    assert_ne!(after_description, after_late);
+    market.clock.advance_to(at(START + 60));
+    assert_ne!(tag(&api, "4"), after_description);
+}
+
+#[test]
+fn a_client_that_has_it_gets_304_and_counts_as_a_view() {
+    let market = market();
+    let api = Api::new(Arc::clone(&market));
+    tick(&market, "4", at(START), 9.5, at(START));
+    let route = history("4", Gaps::Filled);
+    let first = get(&api, Verb::Get, &route, &HeaderMap::new());
+    let tag = first.headers()[header::ETAG].clone();
+    let second = get(&api, Verb::Get, &route, &with(header::IF_NONE_MATCH, &tag));
+    assert_eq!((second.status().as_u16(), second.body().len()), (304, 0));
+    for name in [header::ETAG, header::CACHE_CONTROL, header::VARY] {
+        assert_eq!(second.headers()[&name], first.headers()[&name], "{name}");
+    }
+    assert_eq!(market.aggregator.history("4").unwrap().views, 2);
+    assert_eq!(get(&api, Verb::Head, &route, &with(header::IF_NONE_MATCH, &tag)).status(), 304);
+    assert_eq!(market.aggregator.history("4").unwrap().views, 2);
+    tick(&market, "4", at(START), 9.75, at(START));
+    assert_eq!(get(&api, Verb::Get, &route, &with(header::IF_NONE_MATCH, &tag)).status(), 200);
+}
+
+#[test]
+fn popular_and_listing_have_tags_that_views_do_not_move() {
+    let market = market();
+    for id in IDS {
+        tick(&market, id, at(START), 9.5, at(START));
+    }
+    market.aggregator.hit(IDS[1]);
+    let page = Page { limit: 100, after: None, prefix: "".into() };
+    for (route, price) in [(Route::Popular, 9.75), (Route::Listing(page), 10.0)] {
+        // A new one each time, as the popular are reused for a moment.
+        let read = |headers: &HeaderMap| get(&Api::new(Arc::clone(&market)), Verb::Get, &route, headers);
+        let before = read(&HeaderMap::new());
+        market.aggregator.hit(IDS[1]);
+        let after = read(&HeaderMap::new());
+        assert_ne!(before.body(), after.body());
+        assert_eq!(before.headers()[header::ETAG], after.headers()[header::ETAG]);
+        assert_eq!(read(&with(header::IF_NONE_MATCH, &before.headers()[header::ETAG])).status(), 304);
+        tick(&market, IDS[1], at(START), price, at(START));
+        assert_ne!(read(&HeaderMap::new()).headers()[header::ETAG], after.headers()[header::ETAG]);
+    }
+}
+
+#[test]
+fn popular_is_ten_histories_most_views_first() {
+    let market = market();
+    for number in 0..12 {
+        let id = number.to_string();
+        tick(&market, &id, at(START), 9.5, at(START));
+        (0..number % 4).for_each(|_| assert!(market.aggregator.hit(&id).is_some()));
+    }
+    let api = Api::new(Arc::clone(&market));
+    let value: Value = serde_json::from_slice(get(&api, Verb::Get, &Route::Popular, &HeaderMap::new()).body()).unwrap();
+    let shown: Vec<_> = value.as_array().unwrap().iter().map(|history| history["id"].as_str().unwrap()).collect();
+    assert_eq!(shown, ["11", "3", "7", "10", "2", "6", "1", "5", "9", "0"]);
+    assert_eq!(Some(in_floats(value[0].clone())), obvious(&market, "11", Gaps::Filled).map(in_floats));
+}
+
+#[test]
+fn a_client_that_reads_gzip_gets_the_same_bytes_compressed() {
+    let market = market();
+    let api = Api::new(Arc::clone(&market));
+    for minute in 0..30 {
+        tick(&market, "4", at(START - 60 * minute), 9.5 + minute as f64 / 7.0, at(START));
+    }
+    let route = history("4", Gaps::Filled);
+    let plain = get(&api, Verb::Head, &route, &HeaderMap::new());
+    let packed = get(&api, Verb::Head, &route, &with(header::ACCEPT_ENCODING, &HeaderValue::from_static("gzip")));
+    assert_eq!(packed.headers()[header::CONTENT_ENCODING], "gzip");
+    assert_eq!(packed.headers()[header::ETAG], plain.headers()[header::ETAG]);
+    assert!(packed.body().len() * 3 < plain.body().len());
+    let mut text = Vec::new();
+    std::io::copy(&mut flate2::read::GzDecoder::new(&packed.body()[..]), &mut text).unwrap();
+    assert_eq!(text, plain.body()[..]);
+}

@@ -1,0 +1,30 @@
+//! Who is asked for most, exactly: the popularity of anything with an id, without any candle.
+//!
+//!     cargo run --example leaderboard < access.log        (one id a line)
+//!     seq 1 100000 | rev | cut -c1-3 | cargo run --example leaderboard
+
+use std::io::{self, BufRead};
+
+use candle_core::{Aggregator, ListError};
+
+fn main() -> io::Result<()> {
+    let aggregator = Aggregator::default();
+    let mut skipped = 0_u64;
+    for line in io::stdin().lock().lines() {
+        let id = line?;
+        // Only what is listed is counted, so that strangers cannot fill the memory: at most `max_instruments` ids are.
+        if aggregator.hit(&id).is_none() {
+            match aggregator.list(&id, None) {
+                Ok(_) => drop(aggregator.hit(&id)),
+                Err(ListError::BadId(_) | ListError::Full { .. } | _) => skipped += 1,
+            }
+        }
+    }
+    let mut top = Vec::new();
+    aggregator.top(10, &mut top);
+    for (rank, popular) in (1..).zip(&top) {
+        println!("{rank:>2}. {:<24} {}", popular.id, popular.views);
+    }
+    println!("{} ids, {skipped} lines skipped", aggregator.len());
+    Ok(())
+}

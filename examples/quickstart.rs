@@ -1,0 +1,41 @@
+//! Ticks in, candles and the most viewed out: the whole of `candle-core` in one go.
+//!
+//!     cargo run --example quickstart
+
+use candle_core::{Aggregator, Gaps, ListError, Tick, Timestamp};
+
+fn main() -> Result<(), ListError> {
+    let aggregator = Aggregator::default();
+    aggregator.list("BTC", Some("Bitcoin"))?;
+    aggregator.list("ETH", None)?;
+
+    // Half a minute past ten past one, and ticks of the last three minutes in no order: each goes into its own minute.
+    let now = Timestamp::EPOCH.saturating_add((70 * 60 + 30) * 1_000_000);
+    for (id, seconds_ago, price) in
+        [("BTC", 170, 87_232.0), ("BTC", 5, 87_250.5), ("ETH", 4, 2_061.2), ("BTC", 165, 87_199.9)]
+    {
+        let tick = Tick::new(now.saturating_add(-seconds_ago * 1_000_000), price).with_size(0.25);
+        println!("{id} {price}: {}", aggregator.record(id, &tick, now));
+    }
+
+    let history = aggregator.view("BTC").expect("it is listed");
+    println!("\n{} was viewed {} time", history.description.as_deref().unwrap_or("?"), history.views);
+    for candle in history.candles(now, Gaps::Filled) {
+        let (open, high, low, close) = (candle.open, candle.high, candle.low, candle.close);
+        let filled = if candle.filled { ", filled" } else { "" };
+        let minute = candle.minute.number();
+        println!(
+            "minute {minute}: {open} {high} {low} {close}, {} ticks, {}{filled}",
+            candle.count,
+            candle.state.name()
+        );
+    }
+
+    let mut top = Vec::new();
+    aggregator.top(10, &mut top);
+    println!();
+    for popular in top {
+        println!("{}: {}", popular.id, popular.views);
+    }
+    Ok(())
+}
