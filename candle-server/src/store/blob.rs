@@ -73,7 +73,6 @@ impl<'b> Ids<'b> {
 }
 
 /// The bytes of `batch`, whose ticks were judged by `rules`, and of the views that were counted meanwhile.
-#[expect(clippy::missing_panics_doc, reason = "writing plain data to memory does not fail")]
 pub(super) fn encode(batch: &Batch, views: &[Views], rules: &Rules) -> Vec<u8> {
     let mut ids = Ids::default();
     let mut ticks = batch.ticks_in_order().iter();

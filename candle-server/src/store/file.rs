@@ -254,8 +254,11 @@ fn coverage(bytes: &[u8]) -> Option<CoverageRing> {
 /// Which file it is, and how to get at it: tests put other media in its place.
 pub(super) struct Place {
     pub(super) path: PathBuf,
-    pub(super) medium: Box<dyn Fn(&Path) -> Result<Medium, Fault> + Send>,
+    pub(super) medium: Opening,
 }
+
+/// How to get at the medium of a path.
+pub(super) type Opening = Box<dyn Fn(&Path) -> Result<Medium, Fault> + Send>;
 
 impl Place {
     pub(super) fn of(path: &Path) -> Self {

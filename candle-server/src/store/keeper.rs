@@ -14,7 +14,7 @@ use crate::market::Market;
 
 /// How long until every stripe has a new snapshot, while anything is written: longer means more to replay, shorter more
 /// to write. A minute's candle is then written once or twice.
-const ROUND: Duration = Duration::from_secs(60);
+const ROUND: Duration = Duration::from_mins(1);
 
 /// How long to wait before a file that failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -23,7 +23,7 @@ const RETRY: Duration = Duration::from_secs(1);
 const COVERAGE_EVERY: Duration = Duration::from_secs(1);
 
 /// How often the log repeats that nothing is kept.
-const REPEAT: Duration = Duration::from_secs(60);
+const REPEAT: Duration = Duration::from_mins(1);
 
 /// Keeps one market's writes in one file.
 pub(super) struct Keeper {

@@ -22,9 +22,9 @@ fn on_a_full_file_system_it_goes_on_and_keeps_everything_once_there_is_room() {
         assert!(begun.elapsed() < GUARD, "it never fails");
         let price = second % 100 + 1;
         // As many instruments as it takes to need more room.
-        let lines: String =
-            (0..2000).map(|id| format!("{{\"id\":{id},\"price\":{price},\"timestamp\":{second}}}\n")).collect();
-        stdin.write_all(lines.as_bytes()).unwrap();
+        let line = |id| format!("{{\"id\":{id},\"price\":{price},\"timestamp\":{second}}}\n");
+        let lines: Vec<String> = (0..2000).map(line).collect();
+        stdin.write_all(lines.concat().as_bytes()).unwrap();
         second += 1;
     }
     assert_eq!(server.get("/instruments/7").0, 200);

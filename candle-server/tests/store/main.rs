@@ -1,4 +1,5 @@
 //! The binary with a store: killed, stopped, started again.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod full;
 mod kill;
