@@ -191,7 +191,7 @@ impl Ring {
         self.past.seed.iter().chain(closed).chain(&self.newest)
     }
 
-    /// The mean time between two ticks, of those whose candles are stored; `None` for fewer than two.
+    /// The mean time between two ticks, of those whose minutes are over at `now`; `None` for fewer than two.
     ///
     /// ```
     /// use candle_core::{Ring, Rules, Tick, Timestamp};
@@ -202,12 +202,13 @@ impl Ring {
     ///     let at = Timestamp::from_seconds(second).unwrap();
     ///     let _ = ring.record(&Tick::new(at, 1.0), &Rules::default().at(at));
     /// }
-    /// assert_eq!(ring.usual_gap(), Some(Duration::from_secs(150)));
+    /// assert_eq!(ring.usual_gap(Timestamp::from_seconds(360).unwrap()), Some(Duration::from_secs(150)));
+    /// assert_eq!(ring.usual_gap(Timestamp::from_seconds(359).unwrap()), Some(Duration::from_secs(40)));
     /// ```
-    pub fn usual_gap(&self) -> Option<Duration> {
-        let first = self.stored().next()?.first_time();
-        let last = self.newest()?.last_time();
-        let ticks: u64 = self.stored().map(|candle| u64::from(candle.count())).sum();
+    pub fn usual_gap(&self, now: Timestamp) -> Option<Duration> {
+        let over = || self.stored().take_while(|candle| candle.minute() < now.minute());
+        let (first, last) = (over().next()?.first_time(), over().last()?.last_time());
+        let ticks: u64 = over().map(|candle| u64::from(candle.count())).sum();
         let micros = u64::try_from(last.as_micros() - first.as_micros()).unwrap_or(0);
         Some(Duration::from_micros(micros.checked_div(ticks - 1)?))
     }

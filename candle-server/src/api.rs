@@ -32,13 +32,6 @@ pub struct Api {
     readiness: Readiness,
 }
 
-/// An answer, and when it was written by the server's monotonic clock.
-#[derive(Clone, Debug)]
-struct Kept {
-    written: Duration,
-    representation: Representation,
-}
-
 /// What a server needs in order to be ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readiness {
@@ -46,6 +39,13 @@ pub enum Readiness {
     Alone,
     /// To run, and a feed that brings quotes.
     WithFeed,
+}
+
+/// An answer, and when it was written by the server's monotonic clock.
+#[derive(Clone, Debug)]
+struct Kept {
+    written: Duration,
+    representation: Representation,
 }
 
 impl Answer for Api {
@@ -58,6 +58,7 @@ impl Answer for Api {
             Route::Live => http::json("{\"status\":\"live\"}"),
             Route::Ready => self.ready(),
             Route::Feed => self.feed(),
+            Route::Metrics | Route::Description => http::problem(Problem::UnknownPath, "No route has this path."),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What is known of the feeds, shared: the feed side tells it, the HTTP side shows it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use candle_core::{CoverageRing, CoverageWindow, Timestamp};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use serde::Serialize;
 
 use crate::clock::{Reading, Source};
@@ -56,7 +57,7 @@ impl Feeds {
     }
 
     fn watch(&self) -> MutexGuard<'_, Watched> {
-        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+        self.watch.lock()
     }
 
     /// Tells the watch something, and passes on what follows for coverage.
@@ -64,7 +65,7 @@ impl Feeds {
         let mut watched = self.watch();
         let Some(supply) = told(&mut watched) else { return };
         // Under the watch's lock, so that changes of coverage keep their order.
-        let mut coverage = self.coverage.write().unwrap_or_else(PoisonError::into_inner);
+        let mut coverage = self.coverage.write();
         match supply {
             Supply::Up(at) => coverage.up(at),
             Supply::Down(at) => coverage.down(at),
@@ -124,7 +125,7 @@ impl Feeds {
     pub fn started_over(&self) {
         let mut watched = self.watch();
         watched.watch.started_over();
-        *self.coverage.write().unwrap_or_else(PoisonError::into_inner) = CoverageRing::default();
+        *self.coverage.write() = CoverageRing::default();
     }
 
     /// What should be done about the active feed, if anything.
@@ -150,12 +151,12 @@ impl Feeds {
 
     /// Which minutes of the window at `now` were covered.
     pub fn coverage(&self, now: Timestamp) -> CoverageWindow {
-        self.coverage.read().unwrap_or_else(PoisonError::into_inner).window(now)
+        self.coverage.read().window(now)
     }
 
     /// Everything that is known of coverage.
     pub fn coverage_ring(&self) -> CoverageRing {
-        self.coverage.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.coverage.read().clone()
     }
 
     /// The same feeds, of which an earlier process knew this.
@@ -166,7 +167,7 @@ impl Feeds {
 
     /// Whether the market is supplied, as far as is known.
     pub fn are_up(&self) -> bool {
-        self.coverage.read().unwrap_or_else(PoisonError::into_inner).is_up()
+        self.coverage.read().is_up()
     }
 
     /// All that is known, as `GET /feed` shows it.

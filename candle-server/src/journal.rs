@@ -31,6 +31,9 @@ pub enum Standing {
 }
 
 impl Standing {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Kept, Self::Behind, Self::Failed];
+
     /// Its name in lower case.
     pub const fn name(self) -> &'static str {
         match self {

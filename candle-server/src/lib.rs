@@ -9,6 +9,7 @@
 pub mod api;
 pub mod clock;
 pub mod document;
+pub mod face;
 pub mod feed;
 pub mod feeds;
 pub mod http;
@@ -16,6 +17,7 @@ pub mod journal;
 pub mod json;
 pub mod market;
 pub mod message;
+pub mod metrics;
 pub mod problem;
 #[cfg(feature = "store")]
 mod recovery;
@@ -30,21 +32,43 @@ use std::sync::Arc;
 
 use candle_core::Aggregator;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::api::Api;
 use crate::clock::Clock;
+use crate::face::{Face, Shown};
 use crate::feeds::Feeds;
-use crate::http::{Limits, Server};
+use crate::http::{Counts, Server, serve_on};
 use crate::market::Market;
-use crate::settings::{Settings, StartChoice};
+use crate::metrics::Metrics;
+use crate::settings::{HttpSettings, Settings, StartChoice};
 
-/// Reads the feeds and serves `listener` until `shutdown`; then finishes the requests in flight and returns.
+/// The sockets to serve.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For readers; for operators too where they have none of their own.
+    pub public: TcpListener,
+    /// For operators.
+    pub admin: Option<TcpListener>,
+}
+
+impl From<TcpListener> for Listeners {
+    fn from(public: TcpListener) -> Self {
+        Self { public, admin: None }
+    }
+}
+
+/// Reads the feeds and serves `listeners` until `shutdown`; then finishes the requests in flight and returns.
 ///
 /// # Errors
 /// As [`open`]'s and [`Opened::serve`]'s.
-pub async fn serve(listener: TcpListener, settings: Settings, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-    open(&listener, &settings).await?.serve(listener, settings, shutdown).await
+pub async fn serve(
+    listeners: impl Into<Listeners>,
+    settings: Settings,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let listeners = listeners.into();
+    open(&listeners, &settings).await?.serve(listeners, settings, shutdown).await
 }
 
 /// A market that is ready to be served, and what keeps it.
@@ -56,19 +80,19 @@ pub struct Opened {
 }
 
 /// Makes the market of `settings`: an empty one, or what an earlier process kept. While that is read, whoever connects to
-/// `listener` hears that the server is recovering.
+/// `listeners` hears that the server is recovering.
 ///
 /// # Errors
 /// Where the store can't be used, or no thread can be started.
 #[cfg_attr(not(feature = "store"), expect(clippy::unused_async, reason = "only a store is waited for"))]
-pub async fn open(listener: &TcpListener, settings: &Settings) -> io::Result<Opened> {
+pub async fn open(listeners: &Listeners, settings: &Settings) -> io::Result<Opened> {
     #[cfg(feature = "store")]
-    if let Some(options) = settings.store() {
-        let (market, keeping) = recovery::recover(listener, settings, options).await?;
+    if let Some(options) = settings.store.options() {
+        let (market, keeping) = recovery::recover(listeners, settings, options).await?;
         return Ok(Opened { market, keeping: Some(keeping) });
     }
     #[cfg(not(feature = "store"))]
-    let _ = listener;
+    let _ = listeners;
     Ok(Opened {
         market: Arc::new(market(settings)),
         #[cfg(feature = "store")]
@@ -77,18 +101,18 @@ pub async fn open(listener: &TcpListener, settings: &Settings) -> io::Result<Ope
 }
 
 impl Opened {
-    /// Reads the feeds and serves `listener` until `shutdown`; then finishes the requests in flight, keeps what came last,
+    /// Reads the feeds and serves `listeners` until `shutdown`; then finishes the requests in flight, keeps what came last,
     /// and returns.
     ///
     /// # Errors
     /// Where no thread can be started, or one panicked.
     pub async fn serve(
         self,
-        listener: TcpListener,
+        listeners: Listeners,
         settings: Settings,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        let served = serve_market(self.market, listener, settings, shutdown).await;
+        let served = serve_market(self.market, listeners, settings, shutdown).await;
         #[cfg(feature = "store")]
         if let Some(keeping) = self.keeping {
             tokio::task::spawn_blocking(move || keeping.stop()).await??;
@@ -110,25 +134,55 @@ pub fn market(settings: &Settings) -> Market {
 /// Where no thread can be started.
 pub async fn serve_market(
     market: Arc<Market>,
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     settings: Settings,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     if settings.start == StartChoice::Auto {
         market.start();
     }
-    let readiness = settings.readiness();
+    let api = Api::new(Arc::clone(&market)).with_readiness(settings.readiness());
     let (stop, stopped) = oneshot::channel();
+    let http = settings.http.clone();
     let ingestion = spawn_ingestion(Arc::clone(&market), settings, stopped)?;
-    let server = Arc::new(Server::new(Api::new(Arc::clone(&market)).with_readiness(readiness), Limits::default()));
-    let shutdown = async {
-        shutdown.await;
-        market.stop();
-    };
-    server.serve(listener, shutdown).await;
+    serve_http(&market, api, listeners.into(), &http, shutdown).await?;
     // Fails only if the feed came to its end before.
     let _ = stop.send(());
     tokio::task::spawn_blocking(move || ingestion.join()).await?.map_err(|_| io::Error::other("ingestion panicked"))
+}
+
+/// Serves `listeners` until `shutdown`, and notes then that the server is about to stop.
+async fn serve_http(
+    market: &Arc<Market>,
+    api: Api,
+    listeners: Listeners,
+    settings: &HttpSettings,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let counts = Arc::new(Counts::default());
+    let shown = if listeners.admin.is_some() { Shown::Public } else { Shown::All };
+    let metrics = Arc::new(Metrics::new(Arc::clone(market), Arc::clone(&counts)));
+    let face = Face { api: Arc::new(api), metrics, shown };
+    let server = |shown| {
+        let server = Server::new(Face { shown, ..face.clone() }, settings.limits());
+        Arc::new(server.with_origins(settings.cors.clone()).with_counts(Arc::clone(&counts)))
+    };
+    let (stop, stopping) = watch::channel(());
+    let shutdown = async {
+        shutdown.await;
+        market.stop();
+        drop(stop);
+    };
+    let public = server(shown);
+    let serving = serve_on(&public, listeners.public, settings.threads(), shutdown);
+    let Some(admin) = listeners.admin else { return serving.await };
+    let mut stopping = stopping;
+    let stopped = async {
+        // Changed never; gone when it is time.
+        let _ = stopping.changed().await;
+    };
+    let (result, ()) = tokio::join!(serving, server(Shown::Admin).serve(admin, stopped));
+    result
 }
 
 /// Runs the feeds on a thread of their own, with a runtime of their own, until they end or `stopped` says so.

@@ -20,7 +20,7 @@ pub const STALE_AFTER: Duration = Duration::from_secs(15);
 /// How many of its usual gaps an instrument may miss: where quotes come by chance, one gap in 20,000 is this long.
 const USUAL_GAPS: u32 = 10;
 
-/// How long an instrument may be without a quote.
+/// How long an instrument may be without a quote, by its quotes so far.
 fn patience(usual_gap: Option<Duration>) -> Duration {
     STALE_AFTER.max(usual_gap.unwrap_or_default().saturating_mul(USUAL_GAPS))
 }
@@ -89,7 +89,7 @@ impl Market {
         Self { journal: Some(journal), ..self }
     }
 
-    /// How fresh an instrument is now of which this is the latest, and that commonly has `usual_gap` between its quotes.
+    /// How fresh an instrument is now of which this is the latest, and whose quotes usually come at this distance.
     pub fn status(&self, latest: &Latest, usual_gap: Option<Duration>) -> Status {
         let age = latest.last_arrival.map(|arrival| arrival.age(self.clock.arrival()));
         match (age, latest.newest) {

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use candle_core::Timestamp;
 use hyper::{HeaderMap, Response};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
+use crate::Listeners;
 use crate::clock::{Clock, Source};
 use crate::feeds::Feeds;
 use crate::http::{self, Answer, Body, Limits, Server, Verb};
@@ -21,23 +23,25 @@ use crate::store::{self, Keeping, Options, Recovered};
 /// shown before long. Less than that is waited for, as when a clock steps back while the server runs.
 const HOPELESS_MICROS: i64 = candle_core::WINDOW_MINUTES * 60_000_000;
 
-/// The market that `options` keep, and its keeper. Meanwhile whoever connects to `listener` hears that we are recovering.
+/// The market that `options` keep, and its keeper. Meanwhile whoever connects to `listeners` hears that we are recovering.
 ///
 /// # Errors
 /// Where the store can't be used, or no thread can be started.
 pub(crate) async fn recover(
-    listener: &TcpListener,
+    listeners: &Listeners,
     settings: &Settings,
     options: Options,
 ) -> io::Result<(Arc<Market>, Keeping)> {
-    let socket = std::net::TcpListener::from(listener.as_fd().try_clone_to_owned()?);
     let server = Arc::new(Server::new(Recovering, Limits::default()));
-    let meanwhile = tokio::spawn(server.serve(TcpListener::from_std(socket)?, std::future::pending()));
+    let mut meanwhile = JoinSet::new();
+    for listener in std::iter::once(&listeners.public).chain(&listeners.admin) {
+        let socket = std::net::TcpListener::from(listener.as_fd().try_clone_to_owned()?);
+        meanwhile.spawn(Arc::clone(&server).serve(TcpListener::from_std(socket)?, std::future::pending()));
+    }
     let settings = settings.clone();
     let market = tokio::task::spawn_blocking(move || restore(options, &settings)).await?;
     // Nobody is accepted from here on but by the real server; those who were get their answer and are let go.
-    meanwhile.abort();
-    let _ = meanwhile.await;
+    meanwhile.shutdown().await;
     market
 }
 

@@ -31,9 +31,8 @@ pub struct Rendering {
     id: Box<str>,
     gaps: Gaps,
     edition: Edition,
-    /// Which minutes the feed had covered by then.
     coverage: CoverageWindow,
-    /// How long the instrument commonly is without a quote.
+    /// Of the candles that are over.
     usual_gap: Option<Duration>,
     minute: i64,
     /// How often the instrument had been viewed by then.
@@ -50,7 +49,7 @@ pub struct Rendering {
 }
 
 impl Rendering {
-    /// Writes what stays of `history` as seen from `now`, while it is in `edition` there.
+    /// Writes what stays of `history` as seen from `now`, while it is in `edition` there and the feed's coverage is this.
     pub fn new(
         id: &str,
         history: &History,
@@ -84,7 +83,7 @@ impl Rendering {
             gaps,
             edition,
             coverage,
-            usual_gap: history.ring.usual_gap(),
+            usual_gap: history.ring.usual_gap(now),
             minute: minute.number(),
             views: history.views,
             text: text.into(),
@@ -121,19 +120,19 @@ impl Rendering {
         });
     }
 
-    /// What it stands for.
-    pub const fn edition(&self) -> &Edition {
-        &self.edition
-    }
-
-    /// The coverage it was written with; it stands only for that.
+    /// The coverage that it tells.
     pub const fn coverage(&self) -> CoverageWindow {
         self.coverage
     }
 
-    /// How long the instrument commonly is without a quote, as of when this was written.
+    /// The mean time between two quotes, where there were two whose minutes are over.
     pub const fn usual_gap(&self) -> Option<Duration> {
         self.usual_gap
+    }
+
+    /// What it stands for.
+    pub const fn edition(&self) -> &Edition {
+        &self.edition
     }
 }
 

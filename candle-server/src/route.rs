@@ -59,6 +59,49 @@ pub enum Route<'t> {
     Ready,
     /// `/feed`: how the feeds are doing.
     Feed,
+    /// `/metrics`: what was counted.
+    Metrics,
+    /// `/openapi.yaml`: what every route takes and answers.
+    Description,
+}
+
+/// Whom a route is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Whoever reads candles.
+    Readers,
+    /// Whoever runs the server.
+    Operators,
+    /// Both.
+    Everyone,
+}
+
+impl Route<'_> {
+    /// Its name in counts.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Listing(_) => "listing",
+            Self::Popular => "popular",
+            Self::History { .. } => "history",
+            Self::Live => "livez",
+            Self::Ready => "readyz",
+            Self::Feed => "feed",
+            Self::Metrics => "metrics",
+            Self::Description => "openapi",
+        }
+    }
+
+    /// Whom it is for: the operators' routes can be moved to a listener of their own.
+    pub const fn audience(&self) -> Audience {
+        match self {
+            Self::Start | Self::Listing(_) | Self::Popular | Self::History { .. } | Self::Description => {
+                Audience::Readers
+            }
+            Self::Feed | Self::Metrics => Audience::Operators,
+            Self::Live | Self::Ready => Audience::Everyone,
+        }
+    }
 }
 
 /// Which part of the listing is asked for.
@@ -129,6 +172,8 @@ enum Place<'t> {
     Live,
     Ready,
     Feed,
+    Metrics,
+    Description,
 }
 
 impl<'t> Place<'t> {
@@ -144,6 +189,8 @@ impl<'t> Place<'t> {
             ("livez", None, None) => Some(Self::Live),
             ("readyz", None, None) => Some(Self::Ready),
             ("feed", None, None) => Some(Self::Feed),
+            ("metrics", None, None) => Some(Self::Metrics),
+            ("openapi.yaml", None, None) => Some(Self::Description),
             _ => None,
         }
     }
@@ -157,6 +204,8 @@ impl<'t> Place<'t> {
             Self::Live => Route::Live,
             Self::Ready => Route::Ready,
             Self::Feed => Route::Feed,
+            Self::Metrics => Route::Metrics,
+            Self::Description => Route::Description,
         })
     }
 }

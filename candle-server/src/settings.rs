@@ -1,8 +1,14 @@
 //! The command line and the environment.
 
-use std::net::SocketAddr;
+mod http;
 #[cfg(feature = "store")]
-use std::path::PathBuf;
+mod store;
+
+pub use http::HttpSettings;
+#[cfg(feature = "store")]
+pub use store::{Command, StoreCommand, StoreSettings, SyncChoice};
+
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -83,83 +89,19 @@ pub struct Settings {
           value_parser = instruments)]
     pub max_instruments: usize,
 
-    /// A file that keeps what a restart must not lose: candles, catalogue, views. It is made where there is none.
+    /// How it is kept.
     #[cfg(feature = "store")]
-    #[arg(long, value_name = "PATH", env = "CANDLE_STORE")]
-    store: Option<PathBuf>,
-
-    /// When what was written is safe from a loss of power: with every commit, or with one each second, which spares a slow
-    /// disk and is what a kill loses then too.
-    #[cfg(feature = "store")]
-    #[arg(long, value_name = "WHEN", env = "CANDLE_STORE_SYNC", default_value = "always")]
-    store_sync: SyncChoice,
-
-    /// How long a write waits for its commit, in milliseconds.
-    #[cfg(feature = "store")]
-    #[arg(long, value_name = "MILLISECONDS", env = "CANDLE_STORE_INTERVAL", default_value_t = 100,
-          value_parser = clap::value_parser!(u64).range(10..=60_000))]
-    store_interval: u64,
+    #[command(flatten)]
+    pub store: StoreSettings,
 
     /// What to do instead of serving.
     #[cfg(feature = "store")]
     #[command(subcommand)]
     pub command: Option<Command>,
-}
 
-/// What can be done instead of serving.
-#[cfg(feature = "store")]
-#[derive(Clone, Debug, clap::Subcommand)]
-pub enum Command {
-    /// Looks into a store that no server is using.
-    #[command(subcommand)]
-    Store(StoreCommand),
-}
-
-/// What can be done with a store that no server is using.
-#[cfg(feature = "store")]
-#[derive(Clone, Debug, clap::Subcommand)]
-pub enum StoreCommand {
-    /// Reads all of a store and tells what is in it.
-    Check {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Writes the candles of a store to standard output, one JSON object a line.
-    Export {
-        /// The file.
-        path: PathBuf,
-    },
-}
-
-#[cfg(feature = "store")]
-impl StoreCommand {
-    /// Does it.
-    ///
-    /// # Errors
-    /// [`StoreError`](crate::store::StoreError), where the store can't be read.
-    pub fn run(&self) -> Result<(), crate::store::StoreError> {
-        use std::io::Write as _;
-        let mut out = std::io::stdout().lock();
-        match self {
-            Self::Check { path } => {
-                let report = crate::store::check(path)?;
-                // The exit code says it too.
-                let _ = writeln!(out, "{}: {report}", path.display());
-                Ok(())
-            }
-            Self::Export { path } => crate::store::export(path, std::io::BufWriter::new(out)),
-        }
-    }
-}
-
-/// When what was written is safe from a loss of power.
-#[cfg(feature = "store")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SyncChoice {
-    /// With every commit.
-    Always,
-    /// With one commit each second.
-    Interval,
+    /// How it is served.
+    #[command(flatten)]
+    pub http: HttpSettings,
 }
 
 /// Whose time candles run on.
@@ -224,17 +166,6 @@ impl Settings {
                 FeedUrl::WebSocket(_) | FeedUrl::Partner { .. } => Source::Wall,
             },
         }
-    }
-
-    /// Where and how the market is kept, if it is.
-    #[cfg(feature = "store")]
-    pub fn store(&self) -> Option<crate::store::Options> {
-        let asked = std::time::Duration::from_millis(self.store_interval);
-        let interval = match self.store_sync {
-            SyncChoice::Always => asked,
-            SyncChoice::Interval => asked.max(crate::store::SPARING_INTERVAL),
-        };
-        Some(crate::store::Options { path: self.store.clone()?, interval })
     }
 
     /// What the server needs in order to be ready.

@@ -123,15 +123,14 @@ impl Supervisor<'_> {
         let feed = &self.feeds[place];
         let opening = async {
             if let Some(source) = opened {
-                Some(Ok(source))
-            } else {
-                market.feeds.connecting(place, market.clock.reading());
-                let source = Source::open(feed).await;
-                if let Some(Ok(source)) = &source {
-                    market.feeds.opened(place, source.pulses(), market.clock.reading());
-                }
-                source
+                return Some(Ok(source));
             }
+            market.feeds.connecting(place, market.clock.reading());
+            let source = Source::open(feed).await;
+            if let Some(Ok(source)) = &source {
+                market.feeds.opened(place, source.pulses(), market.clock.reading());
+            }
+            source
         };
         let mut source = match unless(orders.as_mut(), opening).await? {
             Some(Ok(source)) => source,

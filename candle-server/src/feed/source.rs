@@ -1,5 +1,6 @@
 //! The connections that a live feed is made of.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,17 +17,24 @@ pub(super) enum Source {
     Pair(Box<[Connection; 2]>),
 }
 
+/// A connection being made.
+pub(super) type Opening<'f> = Pin<Box<dyn Future<Output = Option<Result<Source, Ended>>> + Send + 'f>>;
+
 impl Source {
     /// Connects to `feed`; `None` where it is none that is connected to.
-    pub(super) async fn open(feed: &FeedUrl) -> Option<Result<Self, Ended>> {
-        match feed {
-            FeedUrl::WebSocket(url) => Some(Connection::open(url).await.map(|one| Self::Single(Box::new(one)))),
-            FeedUrl::Partner { instruments, quotes } => {
-                let both = tokio::try_join!(Connection::open(instruments), Connection::open(quotes));
-                Some(both.map(|(instruments, quotes)| Self::Pair(Box::new([instruments, quotes]))))
+    ///
+    /// On the heap: two handshakes under way are large, and there is one of this for hours of reading.
+    pub(super) fn open(feed: &FeedUrl) -> Opening<'_> {
+        Box::pin(async move {
+            match feed {
+                FeedUrl::WebSocket(url) => Some(Connection::open(url).await.map(|one| Self::Single(Box::new(one)))),
+                FeedUrl::Partner { instruments, quotes } => {
+                    let both = tokio::try_join!(Connection::open(instruments), Connection::open(quotes));
+                    Some(both.map(|(instruments, quotes)| Self::Pair(Box::new([instruments, quotes]))))
+                }
+                FeedUrl::Demo(_) | FeedUrl::Stdin | FeedUrl::File { .. } => None,
             }
-            FeedUrl::Demo(_) | FeedUrl::Stdin | FeedUrl::File { .. } => None,
-        }
+        })
     }
 
     /// Waits for frames of any socket. The feed ends with the first of them: half a partner is none.

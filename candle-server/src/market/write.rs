@@ -1,6 +1,8 @@
 //! Writing into a market: everything that changes candles or the catalogue comes through here, so that nothing is left
 //! out of the log.
 
+use std::time::Duration;
+
 use candle_core::{Handle, ListError, Outcomes, Terms, Tick};
 
 use super::Market;
@@ -57,6 +59,16 @@ impl Market {
     /// The feed that was connected last, by this process or the one before; known only where it is to survive.
     pub fn last_feed(&self) -> Option<String> {
         self.journal.as_ref().and_then(|journal| journal.feed())
+    }
+
+    /// How much a kill would lose now: the time since the last write that is safe.
+    pub fn at_risk(&self) -> Option<Duration> {
+        self.journal.as_ref().map(|journal| journal.at_risk(self.clock.elapsed()))
+    }
+
+    /// How many bytes were handed to the disk so far.
+    pub fn kept_bytes(&self) -> u64 {
+        self.journal.as_ref().map_or(0, |journal| journal.kept_bytes())
     }
 
     /// How well what is written is kept, where it is to survive.
