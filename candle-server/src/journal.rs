@@ -6,10 +6,10 @@
 mod batch;
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use candle_core::{Aggregator, Handle, ListError, Outcome, Outcomes, Terms, Tick, Unlisted};
+use parking_lot::{Mutex, MutexGuard};
 
 pub use batch::{Batch, Entry, Span};
 
@@ -90,7 +90,7 @@ impl Journal {
     }
 
     fn lock(&self) -> MutexGuard<'_, Pending> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pending.lock()
     }
 
     /// [`Aggregator::list`], logged.

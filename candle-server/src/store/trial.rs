@@ -3,8 +3,9 @@
 use std::fmt::Debug;
 use std::io;
 use std::ops::Bound;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use redb::{BackendError, StorageBackend};
 
 /// What a database is stored on.
@@ -55,7 +56,7 @@ impl Trial {
     }
 
     fn held(&self) -> MutexGuard<'_, Option<Vec<Step>>> {
-        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.held.lock()
     }
 
     /// Holds a step back, or does it if there is nothing to hold back any more.
