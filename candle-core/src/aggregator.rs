@@ -67,8 +67,7 @@ impl Stripes {
     #[inline]
     fn lock_handle(&self, handle: Handle) -> (MutexGuard<'_, Stripe>, Option<u32>) {
         // A handle of another aggregator may name a stripe that this one lacks: it finds nothing in the first.
-        let place = usize::from(handle.stripe);
-        let stripe = self.lock(if place < self.0.len() { place } else { 0 });
+        let stripe = self.0.get(usize::from(handle.stripe)).unwrap_or(&self.0[0]).0.lock();
         let slot = stripe.check(handle.slot, handle.generation);
         (stripe, slot)
     }

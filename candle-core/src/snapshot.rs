@@ -89,7 +89,7 @@ impl StripeSnapshot {
 ///
 /// let mut parts: Vec<_> = Aggregator::default().snapshot().collect();
 /// parts.pop();
-/// assert_eq!(Aggregator::restore(Config::default(), parts).unwrap_err(), SnapshotError::Missing { stripe: 255 });
+/// assert_eq!(Aggregator::restore(Config::default(), parts).unwrap_err(), SnapshotError::Missing { stripe: 63 });
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
