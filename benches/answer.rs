@@ -6,19 +6,16 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use candle_core::{Aggregator, Gaps, Terms, Tick, Timestamp, Unlisted};
+use candle_core::{Aggregator, Terms, Tick, Timestamp, Unlisted};
 use candle_server::api::Api;
 use candle_server::clock::{Clock, Source};
 use candle_server::http::{Answer, Verb, json};
 use candle_server::market::Market;
-use candle_server::route::Route;
+use candle_server::route::{Form, Route};
 use hyper::HeaderMap;
 use hyper::header::{ACCEPT_ENCODING, HeaderValue};
 
-#[path = "common/paired.rs"]
-#[allow(dead_code, unreachable_pub, unused_imports, reason = "other benchmarks use the rest")]
-mod paired;
-use paired::Pairs;
+use benches::common::Pairs;
 
 const INSTRUMENTS: usize = 50_000;
 const READS: usize = 20_000;
@@ -64,9 +61,9 @@ fn main() {
     let api = Api::new(Arc::clone(&market));
     let (none, mut gzip) = (HeaderMap::new(), HeaderMap::new());
     gzip.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-    let route = |id: &str, gaps| Route::History { id: id.to_owned().into(), gaps };
-    let hot = vec![route("7919", Gaps::Filled); READS];
-    let zipf: Vec<_> = zipf().iter().map(|id| route(id, Gaps::Filled)).collect();
+    let route = |id: &str| Route::History { id: id.to_owned().into(), form: Form::default() };
+    let hot = vec![route("7919"); READS];
+    let zipf: Vec<_> = zipf().iter().map(|id| route(id)).collect();
     let popular = vec![Route::Popular; READS];
     let ready = Bytes::from(vec![b'x'; 5700]);
     let names = ["ready", "hot", "zipf", "first of the minute", "popular", "gzip"];

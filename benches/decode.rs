@@ -7,10 +7,7 @@ use std::hint::black_box;
 use candle_server::message::{Message, decode};
 use serde::Deserialize;
 
-#[path = "common/paired.rs"]
-#[allow(dead_code, unreachable_pub, unused_imports, reason = "other benchmarks use the rest")]
-mod paired;
-use paired::Pairs;
+use benches::common::Pairs;
 
 /// Messages decoded for one figure, long enough for the clock not to matter.
 const MESSAGES: usize = 200_000;

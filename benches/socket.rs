@@ -14,10 +14,7 @@ use candle_server::feed;
 use candle_server::market::Market;
 use tokio_tungstenite::tungstenite;
 
-#[path = "common/paired.rs"]
-#[allow(dead_code, unreachable_pub, unused_imports, reason = "other benchmarks use the rest")]
-mod paired;
-use paired::median;
+use benches::common::median;
 
 const INSTRUMENTS: usize = 50_000;
 /// Quotes in the buffer that is sent over and over.

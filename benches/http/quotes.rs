@@ -38,7 +38,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let began = Instant::now();
     let (mut sent, mut latest) = (0, Duration::ZERO);
     while !stopped.load(Ordering::Relaxed) {
-        let due = began.elapsed().as_micros() as u64 * rate / 1_000_000;
+        let elapsed = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let due = elapsed.saturating_mul(rate) / 1_000_000;
         while sent < due {
             let micros = sent * 1_000_000 / rate;
             let id = stream.next() % instruments;

@@ -1,19 +1,27 @@
 //! What each route answers.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use candle_core::{Gaps, InstrumentId, Latest, Popular, Timestamp, Update};
+use futures_util::stream;
+use hyper::header::{self, HeaderValue};
 use hyper::{HeaderMap, Response};
 use parking_lot::Mutex;
 
 use crate::document::Document;
 use crate::http::{self, Answer, Body, Representation, Verb};
 use crate::json::{self, Moment};
+use crate::lightweight;
 use crate::market::Market;
+#[cfg(feature = "page")]
+use crate::page;
 use crate::problem::Problem;
 use crate::rendering::{KEPT, Rendering, Renderings};
-use crate::route::{Page, Route};
+use crate::route::{Form, Format, Page, Route};
+use crate::sse;
+use crate::streams::{self, NotOpened, Streams};
 
 /// How many of the most viewed instruments are shown.
 const POPULAR: usize = 10;
@@ -27,6 +35,7 @@ const STARTED: &str = "\"Aggregator thread is started...\"";
 #[derive(Debug)]
 pub struct Api {
     market: Arc<Market>,
+    streams: Streams,
     renderings: Renderings,
     popular: Mutex<Option<Kept>>,
     readiness: Readiness,
@@ -54,7 +63,12 @@ impl Answer for Api {
             Route::Start => self.start(verb),
             Route::Listing(page) => self.listing(page, headers),
             Route::Popular => self.popular(headers),
-            Route::History { id, gaps } => self.history(verb, id, *gaps, headers),
+            Route::History { id, form } => self.history(verb, id, *form, headers),
+            Route::Stream { ids, form } => self.stream(verb, ids, *form, headers),
+            #[cfg(feature = "page")]
+            Route::Chart => page::chart(headers),
+            #[cfg(feature = "page")]
+            Route::Asset(name) => page::asset(name, headers),
             Route::Live => http::json("{\"status\":\"live\"}"),
             Route::Ready => self.ready(),
             Route::Feed => self.feed(),
@@ -75,9 +89,17 @@ impl Api {
         Self { readiness, ..self }
     }
 
+    /// The same answers with at most so many streams open at a time.
+    #[must_use]
+    pub fn with_streams(self, most: usize) -> Self {
+        Self { streams: Streams::new(Arc::clone(&self.market), most), ..self }
+    }
+
     /// The same, keeping the text of at most so many histories.
     fn with_room(market: Arc<Market>, kept: usize) -> Self {
-        Self { market, renderings: Renderings::new(kept), popular: Mutex::default(), readiness: Readiness::Alone }
+        let streams = Streams::new(Arc::clone(&market), streams::MOST);
+        let renderings = Renderings::new(kept);
+        Self { market, streams, renderings, popular: Mutex::default(), readiness: Readiness::Alone }
     }
 
     fn start(&self, verb: Verb) -> Response<Body> {
@@ -87,10 +109,15 @@ impl Api {
         http::json(STARTED)
     }
 
-    fn history(&self, verb: Verb, id: &str, gaps: Gaps, headers: &HeaderMap) -> Response<Body> {
+    fn history(&self, verb: Verb, id: &str, form: Form, headers: &HeaderMap) -> Response<Body> {
         let mut document = Document::default();
-        match self.write(&mut document, id, gaps, verb, self.market.clock.now()) {
-            Some(_) => Representation::from(document).respond(headers),
+        let now = self.market.clock.now();
+        let written = match form.format {
+            Format::Full => self.write(&mut document, id, form.gaps, verb, now).map(|_| ()),
+            Format::Lightweight => self.write_lightweight(&mut document, id, form.gaps, verb, now),
+        };
+        match written {
+            Some(()) => Representation::from(document).respond(headers),
             None => http::problem(Problem::UnknownInstrument, &format!("No instrument `{id}` is listed.")),
         }
     }
@@ -118,6 +145,42 @@ impl Api {
         let status = self.market.status(&latest, rendering.usual_gap());
         rendering.write(document, &latest, Moment { now, status, coverage });
         Some(latest.views)
+    }
+
+    /// The same for the chart library.
+    fn write_lightweight(
+        &self,
+        document: &mut Document,
+        id: &str,
+        gaps: Gaps,
+        verb: Verb,
+        now: Timestamp,
+    ) -> Option<()> {
+        let history = match verb {
+            Verb::Get => self.market.aggregator.view(id)?,
+            Verb::Head => self.market.aggregator.history(id)?,
+        };
+        document.counted(|out| lightweight::history(out, &history, gaps, now));
+        Some(())
+    }
+
+    fn stream(&self, verb: Verb, ids: &[Cow<'_, str>], form: Form, headers: &HeaderMap) -> Response<Body> {
+        let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(sse::last_event);
+        let events = match self.streams.open(ids, form, last) {
+            Ok(events) => events,
+            Err(error @ NotOpened::Unlisted) => return http::problem(Problem::UnknownInstrument, &error.to_string()),
+            Err(error @ NotOpened::Full { .. }) => return http::problem(Problem::TooManyStreams, &error.to_string()),
+        };
+        let mut response = Response::new(match verb {
+            Verb::Get => Body::events(events),
+            Verb::Head => Body::events(stream::empty()),
+        });
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(sse::MEDIA_TYPE));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
+        // Asks nginx, and what follows its custom, not to hold events back.
+        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+        response
     }
 
     fn popular(&self, headers: &HeaderMap) -> Response<Body> {
@@ -187,7 +250,9 @@ impl Api {
         if self.readiness == Readiness::WithFeed && !feed.is_healthy() {
             return http::problem(Problem::NotReady, &format!("The feed is {}.", feed.name()));
         }
-        http::json(format!("{{\"status\":\"ready\",\"feed\":\"{}\"}}", feed.name()))
+        let store = self.market.standing();
+        let store = store.map_or(String::new(), |store| format!(",\"store\":\"{}\"", store.name()));
+        http::json(format!("{{\"status\":\"ready\",\"feed\":\"{}\"{store}}}", feed.name()))
     }
 
     fn feed(&self) -> Response<Body> {

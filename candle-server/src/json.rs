@@ -1,6 +1,6 @@
 //! Candles as JSON.
 
-use candle_core::{Coverage, CoverageWindow, Summary, Timestamp, WindowCandle};
+use candle_core::{Coverage, CoverageWindow, Latest, Summary, Timestamp, WindowCandle};
 
 use crate::market::Status;
 
@@ -39,6 +39,31 @@ pub fn freshness(out: &mut Vec<u8>, last_time: Option<Timestamp>, status: Status
     out.push(b'"');
 }
 
+/// Appends what changed in a history: what goes around its candles, and the one that is new or not what it was.
+pub fn change(out: &mut Vec<u8>, id: &str, latest: &Latest, moment: Moment, changed: Option<WindowCandle>) {
+    out.extend_from_slice(b"{\"id\":");
+    string(out, id);
+    reading(out, latest.views, moment.now);
+    freshness(out, latest.last_time(), moment.status);
+    if let Some(changed) = changed {
+        out.extend_from_slice(b",\"candle\":");
+        candle(out, changed, moment.coverage.of(changed.minute));
+    }
+    out.push(b'}');
+}
+
+/// Appends an array, each item by `each`.
+pub fn array<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, mut each: impl FnMut(&mut Vec<u8>, T)) {
+    out.push(b'[');
+    for (place, item) in items.enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        each(out, item);
+    }
+    out.push(b']');
+}
+
 /// Appends one candle of a minute that the feed covered so far.
 pub fn candle(out: &mut Vec<u8>, candle: WindowCandle, coverage: Coverage) {
     let start = candle.minute.start();
@@ -68,6 +93,16 @@ pub fn candle(out: &mut Vec<u8>, candle: WindowCandle, coverage: Coverage) {
     out.extend_from_slice(b",\"coverage\":\"");
     out.extend_from_slice(coverage.name().as_bytes());
     out.extend_from_slice(b"\"}");
+}
+
+/// Appends one candle with its instrument's id, as an export has it.
+pub fn exported(out: &mut Vec<u8>, id: &str, exported: WindowCandle, coverage: Coverage) {
+    out.extend_from_slice(b"{\"id\":");
+    string(out, id);
+    let start = out.len();
+    candle(out, exported, coverage);
+    // The candle's own brace becomes the comma between.
+    out[start] = b',';
 }
 
 /// Appends one line of the catalogue but for its views and the closing brace.
@@ -107,7 +142,7 @@ fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
 }
 
 /// Appends the shortest decimal that reads back as the same finite number, whole ones without a fraction.
-fn number(out: &mut Vec<u8>, value: f64) {
+pub(crate) fn number(out: &mut Vec<u8>, value: f64) {
     /// Above it the shortest form has an exponent, and integers are no longer exact.
     const WHOLE: f64 = 1e15;
     if value.trunc() == value && value.abs() < WHOLE {
@@ -119,7 +154,7 @@ fn number(out: &mut Vec<u8>, value: f64) {
 }
 
 /// Appends a time as seconds since the epoch, to the microsecond.
-fn seconds(out: &mut Vec<u8>, at: Timestamp) {
+pub(crate) fn seconds(out: &mut Vec<u8>, at: Timestamp) {
     const MICROS: u64 = 1_000_000;
     let micros = at.as_micros();
     if micros < 0 {

@@ -47,6 +47,8 @@ pub enum Problem {
     HeadersTooLarge,
     /// 503: the server is starting or stopping.
     NotReady,
+    /// 503: as many streams are open as may be.
+    TooManyStreams,
 }
 
 #[derive(Serialize)]
@@ -88,6 +90,7 @@ impl Problem {
             Self::UnexpectedBody => (413, "urn:candle:problem:unexpected-body", "No body is expected"),
             Self::TargetTooLong => (414, "urn:candle:problem:target-too-long", "Target too long"),
             Self::HeadersTooLarge => (431, "urn:candle:problem:headers-too-large", "Headers too large"),
+            Self::TooManyStreams => (503, "urn:candle:problem:too-many-streams", "Too many streams"),
             Self::NotReady => (503, "urn:candle:problem:not-ready", "Not ready"),
         }
     }

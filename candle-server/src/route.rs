@@ -16,16 +16,17 @@ pub const ALLOW: &str = "GET, HEAD, OPTIONS";
 pub const DEFAULT_PAGE: u16 = 100;
 /// Most instruments on one page of the listing: keeps one answer near 100 KB.
 pub const MAX_PAGE: u16 = 1000;
+/// Most instruments in one stream: twice the popular ones, and a first answer of at most 150 KB.
+pub const MAX_STREAMED: usize = 20;
 
 /// A request whose method and target are understood.
 ///
 /// ```
-/// use candle_core::Gaps;
-/// use candle_server::route::{Asked, Route};
+/// use candle_server::route::{Asked, Form, Route};
 /// use hyper::Method;
 ///
 /// let asked = Asked::parse(&Method::GET, "/instruments/BTC%2FUSD").unwrap();
-/// assert_eq!(asked, Asked::Get(Route::History { id: "BTC/USD".into(), gaps: Gaps::Filled }));
+/// assert_eq!(asked, Asked::Get(Route::History { id: "BTC/USD".into(), form: Form::default() }));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked<'t> {
@@ -50,9 +51,22 @@ pub enum Route<'t> {
     History {
         /// The instrument: well formed, not necessarily listed.
         id: Cow<'t, str>,
-        /// What happens to minutes without quotes.
-        gaps: Gaps,
+        /// How it is told.
+        form: Form,
     },
+    /// `/instruments/{id}/stream` and `/stream?ids=`: histories, and then what changes in them.
+    Stream {
+        /// The instruments: 1 to [`MAX_STREAMED`], all different and well formed, not necessarily listed.
+        ids: Vec<Cow<'t, str>>,
+        /// How they are told.
+        form: Form,
+    },
+    /// `/chart` and `/chart/{id}`: the page that shows an instrument's candles.
+    #[cfg(feature = "page")]
+    Chart,
+    /// `/assets/{name}`: a file of that page.
+    #[cfg(feature = "page")]
+    Asset(&'t str),
     /// `/livez`: whether the process runs.
     Live,
     /// `/readyz`: whether it should be sent requests.
@@ -84,6 +98,9 @@ impl Route<'_> {
             Self::Listing(_) => "listing",
             Self::Popular => "popular",
             Self::History { .. } => "history",
+            Self::Stream { .. } => "stream",
+            #[cfg(feature = "page")]
+            Self::Chart | Self::Asset(_) => "page",
             Self::Live => "livez",
             Self::Ready => "readyz",
             Self::Feed => "feed",
@@ -95,13 +112,37 @@ impl Route<'_> {
     /// Whom it is for: the operators' routes can be moved to a listener of their own.
     pub const fn audience(&self) -> Audience {
         match self {
-            Self::Start | Self::Listing(_) | Self::Popular | Self::History { .. } | Self::Description => {
-                Audience::Readers
-            }
+            Self::Start
+            | Self::Listing(_)
+            | Self::Popular
+            | Self::History { .. }
+            | Self::Stream { .. }
+            | Self::Description => Audience::Readers,
+            #[cfg(feature = "page")]
+            Self::Chart | Self::Asset(_) => Audience::Readers,
             Self::Feed | Self::Metrics => Audience::Operators,
             Self::Live | Self::Ready => Audience::Everyone,
         }
     }
+}
+
+/// How candles are told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Form {
+    /// What happens to minutes without quotes.
+    pub gaps: Gaps,
+    /// What a candle looks like.
+    pub format: Format,
+}
+
+/// What a candle looks like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// All that is known of it, within all that is known of its instrument.
+    #[default]
+    Full,
+    /// What the chart library "lightweight-charts" takes as it is.
+    Lightweight,
 }
 
 /// Which part of the listing is asked for.
@@ -169,6 +210,12 @@ enum Place<'t> {
     Listing,
     Popular,
     History(&'t str),
+    HistoryStream(&'t str),
+    Stream,
+    #[cfg(feature = "page")]
+    Chart,
+    #[cfg(feature = "page")]
+    Asset(&'t str),
     Live,
     Ready,
     Feed,
@@ -179,18 +226,24 @@ enum Place<'t> {
 impl<'t> Place<'t> {
     fn of(path: &'t str) -> Option<Self> {
         let mut segments = path.strip_prefix('/')?.split('/');
-        // Three segments tell every route from its longer neighbours: the rest of the path is not walked.
-        match (segments.next()?, segments.next(), segments.next()) {
-            ("", None, None) => Some(Self::Start),
-            ("instruments", None, None) => Some(Self::Listing),
-            ("instruments", Some(""), None) => None,
-            ("instruments", Some("popular"), None) => Some(Self::Popular),
-            ("instruments", Some(id), None) => Some(Self::History(id)),
-            ("livez", None, None) => Some(Self::Live),
-            ("readyz", None, None) => Some(Self::Ready),
-            ("feed", None, None) => Some(Self::Feed),
-            ("metrics", None, None) => Some(Self::Metrics),
-            ("openapi.yaml", None, None) => Some(Self::Description),
+        // Four segments tell every route from its longer neighbours: the rest of the path is not walked.
+        match (segments.next()?, segments.next(), segments.next(), segments.next()) {
+            ("", None, None, None) => Some(Self::Start),
+            ("instruments", None, None, None) => Some(Self::Listing),
+            ("instruments", Some(""), _, _) => None,
+            ("instruments", Some("popular"), None, None) => Some(Self::Popular),
+            ("instruments", Some(id), None, None) => Some(Self::History(id)),
+            ("instruments", Some(id), Some("stream"), None) => Some(Self::HistoryStream(id)),
+            ("stream", None, None, None) => Some(Self::Stream),
+            #[cfg(feature = "page")]
+            ("chart", _, None, None) => Some(Self::Chart),
+            #[cfg(feature = "page")]
+            ("assets", Some(name), None, None) => Some(Self::Asset(name)),
+            ("livez", None, None, None) => Some(Self::Live),
+            ("readyz", None, None, None) => Some(Self::Ready),
+            ("feed", None, None, None) => Some(Self::Feed),
+            ("metrics", None, None, None) => Some(Self::Metrics),
+            ("openapi.yaml", None, None, None) => Some(Self::Description),
             _ => None,
         }
     }
@@ -200,7 +253,15 @@ impl<'t> Place<'t> {
             Self::Start => Route::Start,
             Self::Listing => Route::Listing(Page::parse(query)?),
             Self::Popular => Route::Popular,
-            Self::History(id) => Route::History { id: parse_id(id).map_err(Refusal::Id)?, gaps: parse_gaps(query)? },
+            Self::History(id) => Route::History { id: parse_id(id).map_err(Refusal::Id)?, form: Form::parse(query)? },
+            Self::HistoryStream(id) => {
+                Route::Stream { ids: vec![parse_id(id).map_err(Refusal::Id)?], form: Form::parse(query)? }
+            }
+            Self::Stream => parse_stream(query)?,
+            #[cfg(feature = "page")]
+            Self::Chart => Route::Chart,
+            #[cfg(feature = "page")]
+            Self::Asset(name) => Route::Asset(name),
             Self::Live => Route::Live,
             Self::Ready => Route::Ready,
             Self::Feed => Route::Feed,
@@ -229,12 +290,40 @@ impl<'t> Page<'t> {
     }
 }
 
-fn parse_gaps(query: &str) -> Result<Gaps, Refusal> {
-    match parameter(query, "fill")? {
-        None => Ok(Gaps::Filled),
-        Some("none") => Ok(Gaps::Omitted),
-        Some(_) => Err(Refusal::Parameter("fill")),
+impl Form {
+    fn parse(query: &str) -> Result<Self, Refusal> {
+        let gaps = match parameter(query, "fill")? {
+            None => Gaps::Filled,
+            Some("none") => Gaps::Omitted,
+            Some(_) => return Err(Refusal::Parameter("fill")),
+        };
+        let format = match parameter(query, "format")? {
+            None => Format::Full,
+            Some("lightweight") => Format::Lightweight,
+            Some(_) => return Err(Refusal::Parameter("format")),
+        };
+        Ok(Self { gaps, format })
     }
+}
+
+/// Reads the query of `/stream`. An id that is given twice is streamed once.
+fn parse_stream(query: &str) -> Result<Route<'_>, Refusal> {
+    let mut ids: Vec<Cow<'_, str>> = Vec::new();
+    // Split before decoded: a comma of an id is %2C.
+    for raw in parameter(query, "ids")?.unwrap_or_default().split(',') {
+        let id = parse_id(raw).map_err(|_| Refusal::Parameter("ids"))?;
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+        if ids.len() > MAX_STREAMED {
+            return Err(Refusal::Parameter("ids"));
+        }
+    }
+    let form = Form::parse(query)?;
+    if form.format == Format::Lightweight && ids.len() > 1 {
+        return Err(Refusal::Parameter("format"));
+    }
+    Ok(Route::Stream { ids, form })
 }
 
 /// The raw value of `name` in `query`: what follows the `=`, or nothing if there is none.
@@ -292,6 +381,12 @@ impl fmt::Display for Refusal {
             Self::Id(malformed) => write!(f, "In the path: {malformed}."),
             Self::Parameter("limit") => write!(f, "The query parameter `limit` is a number from 1 to {MAX_PAGE}."),
             Self::Parameter("fill") => f.write_str("The query parameter `fill` is `none` or left out."),
+            Self::Parameter("format") => {
+                f.write_str("The query parameter `format` is `lightweight`, of one instrument alone, or left out.")
+            }
+            Self::Parameter("ids") => {
+                write!(f, "The query parameter `ids` is 1 to {MAX_STREAMED} well-formed instrument ids between commas.")
+            }
             Self::Parameter(name) => write!(f, "The query parameter `{name}` is no well-formed instrument id."),
             Self::Repeated(name) => write!(f, "The query parameter `{name}` is given more than once."),
         }

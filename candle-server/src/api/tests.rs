@@ -30,7 +30,7 @@ fn get(api: &Api, verb: Verb, route: &Route<'_>, headers: &HeaderMap) -> Respons
 }
 
 fn history(id: &str, gaps: Gaps) -> Route<'_> {
-    Route::History { id: id.into(), gaps }
+    Route::History { id: id.into(), form: Form { gaps, ..Form::default() } }
 }
 
 fn tick(market: &Market, id: &str, time: Timestamp, price: f64, now: Timestamp) {

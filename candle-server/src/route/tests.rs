@@ -11,7 +11,7 @@ fn get(target: &str) -> Result<Route<'_>, Refusal> {
 }
 
 fn history(id: &str, gaps: Gaps) -> Route<'_> {
-    Route::History { id: id.into(), gaps }
+    Route::History { id: id.into(), form: Form { gaps, ..Form::default() } }
 }
 
 fn page<'t>(limit: u16, after: Option<&'t str>, prefix: &'t str) -> Route<'t> {
@@ -42,6 +42,38 @@ fn each_path_leads_to_its_route() {
     ];
     for (target, route) in cases {
         assert_eq!(get(target), Ok(route), "{target}");
+    }
+}
+
+fn stream<'t>(ids: &[&'t str], gaps: Gaps, format: Format) -> Route<'t> {
+    Route::Stream { ids: ids.iter().map(|id| Cow::Borrowed(*id)).collect(), form: Form { gaps, format } }
+}
+
+#[test]
+fn streams_and_formats_have_their_routes() {
+    let lightweight = Form { gaps: Gaps::Omitted, format: Format::Lightweight };
+    let cases = [
+        ("/instruments/4?format=lightweight&fill=none", Route::History { id: "4".into(), form: lightweight }),
+        ("/instruments/a%2Fb/stream", stream(&["a/b"], Gaps::Filled, Format::Full)),
+        ("/instruments/4/stream?fill=none&format=lightweight", stream(&["4"], Gaps::Omitted, Format::Lightweight)),
+        ("/instruments/popular/stream", stream(&["popular"], Gaps::Filled, Format::Full)),
+        ("/stream?ids=a,b%2Cc,a", stream(&["a", "b,c"], Gaps::Filled, Format::Full)),
+        ("/stream?ids=a,a&format=lightweight", stream(&["a"], Gaps::Filled, Format::Lightweight)),
+    ];
+    for (target, route) in cases {
+        assert_eq!(get(target), Ok(route), "{target}");
+    }
+    let twenty_one =
+        format!("/stream?ids={}", (0..=MAX_STREAMED).map(|id| id.to_string()).collect::<Vec<_>>().join(","));
+    for bad in ["/stream", "/stream?ids=", "/stream?ids=a,,b", "/stream?ids=%", &twenty_one] {
+        assert_eq!(get(bad), Err(Refusal::Parameter("ids")), "{bad}");
+    }
+    for bad in ["/stream?ids=a,b&format=lightweight", "/stream?ids=a&format=x", "/instruments/4?format="] {
+        assert_eq!(get(bad), Err(Refusal::Parameter("format")), "{bad}");
+    }
+    assert_eq!(get("/stream?ids=a&ids=b"), Err(Refusal::Repeated("ids")));
+    for unknown in ["/stream/", "/instruments//stream", "/instruments/4/stream/", "/instruments/4/streams"] {
+        assert_eq!(get(unknown), Err(Refusal::NoSuchPath), "{unknown}");
     }
 }
 

@@ -193,3 +193,15 @@ fn connections_over_the_limit_wait_for_a_seat() {
     second.send("ruments/second HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(second.response().text(), "\"second\"");
 }
+
+#[test]
+fn a_client_that_does_not_read_its_events_holds_back_little_and_is_cut() {
+    let site = Site::start(Limits { answer_time: Duration::from_millis(300), ..Limits::default() });
+    let mut client = site.connect();
+    client.send("GET /instruments/flood HTTP/1.1\r\nHost: a\r\n\r\n");
+    eventually("the client is cut", || site.server.counts().timeouts.get() == 1 && site.server.connections() == 0);
+    let taken = client.rest().len();
+    let ours = Limits::default().target_bytes + Limits::default().header_bytes + 64 * 1024;
+    // What both kernels took reaches the client or was lost in the reset; the rest was held by us.
+    assert!(site.fake.poured() < taken + 8 * 1024 * 1024 + ours, "{} asked for, {taken} taken", site.fake.poured());
+}

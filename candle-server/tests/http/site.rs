@@ -7,8 +7,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use candle_server::http::{Answer, Body, Limits, Origins, Server, Verb, json};
 use candle_server::route::Route;
+use futures_util::stream;
 use hyper::{HeaderMap, Response};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
@@ -19,10 +21,14 @@ pub(crate) const GUARD: Duration = Duration::from_secs(30);
 /// A body that no pair of socket buffers holds.
 pub(crate) const LARGE: usize = 32 << 20;
 
+/// One part of a body without end.
+const DROP: [u8; 4096] = [b'.'; 4096];
+
 /// Answers with the route's own words, in JSON; some ids do more.
 pub(crate) struct Fake {
     answered: Mutex<Vec<String>>,
     in_answer: AtomicUsize,
+    poured: Arc<AtomicUsize>,
     release: Mutex<Receiver<()>>,
 }
 
@@ -30,6 +36,11 @@ impl Fake {
     /// The ids and routes answered so far, in order.
     pub(crate) fn answered(&self) -> Vec<String> {
         self.answered.lock().unwrap().clone()
+    }
+
+    /// Bytes of the id `flood` that were asked for.
+    pub(crate) fn poured(&self) -> usize {
+        self.poured.load(Ordering::SeqCst)
     }
 
     /// Answers begun and held back by the id `wait`.
@@ -53,6 +64,13 @@ impl Answer for Shared {
             "wait" => {
                 self.0.in_answer.fetch_add(1, Ordering::SeqCst);
                 self.0.release.lock().unwrap().recv_timeout(GUARD).unwrap();
+            }
+            "flood" => {
+                let poured = Arc::clone(&self.0.poured);
+                return Response::new(Body::events(stream::repeat_with(move || {
+                    poured.fetch_add(DROP.len(), Ordering::SeqCst);
+                    Bytes::from_static(&DROP)
+                })));
             }
             "large" => return json(vec![b' '; LARGE]),
             _ => {}
@@ -78,8 +96,12 @@ impl Site {
 
     pub(crate) fn start_for(limits: Limits, origins: Origins) -> Self {
         let (release, held) = sync_channel(8);
-        let fake =
-            Arc::new(Fake { answered: Mutex::default(), in_answer: AtomicUsize::new(0), release: Mutex::new(held) });
+        let fake = Arc::new(Fake {
+            answered: Mutex::default(),
+            in_answer: AtomicUsize::new(0),
+            poured: Arc::default(),
+            release: Mutex::new(held),
+        });
         let server = Arc::new(Server::new(Shared(Arc::clone(&fake)), limits).with_origins(origins));
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();

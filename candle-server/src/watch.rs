@@ -1,0 +1,236 @@
+//! One client's copy of one instrument, and the events that bring it up to date.
+//!
+//! There is no queue: a copy remembers what its client was told and is compared with what is true now, by the same code
+//! that answers a plain read. However seldom that happens, the latest prices win, and no minute's end and no amendment
+//! is lost that a read would still show.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use candle_core::{CoverageWindow, Edition, Gaps, History, Latest, Minute, State, Timestamp, Update, WindowCandle};
+
+use crate::document::Document;
+use crate::json::{self, Moment};
+use crate::lightweight;
+use crate::market::{Market, Status};
+use crate::rendering::Rendering;
+use crate::route::{Form, Format};
+use crate::sse;
+
+/// One client's copy of one instrument.
+#[derive(Debug)]
+pub struct Watch {
+    id: Box<str>,
+    form: Form,
+    views: Views,
+    /// What the client was told last; `None` where it knows of no such instrument.
+    told: Option<Told>,
+}
+
+/// Whether this client's view is still to be counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Views {
+    Due,
+    Counted,
+}
+
+#[derive(Debug)]
+struct Told {
+    /// While it stands, nothing but the forming candle and the facts around the candles can differ.
+    edition: Edition,
+    description: Option<Arc<str>>,
+    facts: Facts,
+    coverage: CoverageWindow,
+    /// How long the instrument commonly is without a quote.
+    usual_gap: Option<Duration>,
+    /// The minute of `now`.
+    forming: Minute,
+    /// In the order of their minutes.
+    candles: Vec<WindowCandle>,
+}
+
+/// What is told around the candles and worth an event of its own.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Facts {
+    status: Status,
+    last_quote: Option<Timestamp>,
+}
+
+impl Watch {
+    /// A copy that knows nothing yet.
+    pub fn new(id: &str, form: Form) -> Self {
+        Self { id: id.into(), form, views: Views::Due, told: None }
+    }
+
+    /// Appends the events that turn what the client knows into what a read would answer at `now`: none, if it knows.
+    ///
+    /// The first is a `snapshot`, which counts as a view. After it come the candles that differ, oldest first: `revised`
+    /// where the client had the minute's end already, `final` where it has it now, `candle` for the forming one;
+    /// `status` where only the facts around the candles are new; `delisted`; and a `snapshot` again where the past is
+    /// not what it was.
+    pub fn catch_up(&mut self, out: &mut Vec<u8>, market: &Market, now: Timestamp) {
+        let coverage = market.feeds.coverage(now);
+        match self.read(market, now, coverage) {
+            Some(Update::Same(latest)) => {
+                let usual_gap = self.told.as_ref().and_then(|told| told.usual_gap);
+                let status = market.status(&latest, usual_gap);
+                self.catch_up_forming(out, &latest, Moment { now, status, coverage });
+            }
+            Some(Update::Changed(history, edition)) => {
+                let status = market.status(&Latest::from(&*history), history.ring.usual_gap(now));
+                self.catch_up_all(out, &history, edition, Moment { now, status, coverage });
+            }
+            None => {
+                if self.told.take().is_some() {
+                    self.delisted(out, now);
+                }
+            }
+        }
+    }
+
+    fn catch_up_forming(&mut self, out: &mut Vec<u8>, latest: &Latest, moment: Moment) {
+        let Some(told) = &mut self.told else { return };
+        let facts = Facts { status: moment.status, last_quote: latest.last_time() };
+        let before = std::mem::replace(&mut told.facts, facts);
+        let forming = latest.forming(moment.now).filter(|forming| told.candle(forming.minute) != Some(forming));
+        if let Some(forming) = forming {
+            told.put(forming);
+            self.change(out, "candle", latest, moment, forming);
+        } else if facts != before {
+            self.status(out, latest, moment);
+        }
+    }
+
+    fn catch_up_all(&mut self, out: &mut Vec<u8>, history: &History, edition: Edition, moment: Moment) {
+        let latest = Latest::from(history);
+        let truth = Told {
+            edition,
+            description: history.description.clone(),
+            facts: Facts { status: moment.status, last_quote: latest.last_time() },
+            coverage: moment.coverage,
+            usual_gap: history.ring.usual_gap(moment.now),
+            forming: moment.now.minute(),
+            candles: history.candles(moment.now, self.gaps()).collect(),
+        };
+        match self.told.replace(truth).zip(self.told.as_ref()) {
+            Some((told, truth)) if truth.continues(&told) => self.changes(out, &told, truth, &latest, moment),
+            _ => self.snapshot(out, history, edition, moment),
+        }
+    }
+
+    /// Appends the end of every minute that was over only after `last`, for a client that was away since.
+    pub fn catch_up_since(&mut self, out: &mut Vec<u8>, market: &Market, now: Timestamp, last: Timestamp) {
+        self.catch_up(out, market, now);
+        let (Some(told), Some(history)) = (&self.told, market.aggregator.history(&self.id)) else { return };
+        let latest = Latest::from(&history);
+        let moment = Moment { now, status: told.facts.status, coverage: told.coverage };
+        let missed = told.candles.iter().filter(|candle| candle.minute >= last.minute());
+        for candle in missed.filter(|candle| candle.minute < told.forming) {
+            self.change(out, "final", &latest, moment, *candle);
+        }
+    }
+
+    /// Appends that there is no such instrument, whatever the client knows.
+    pub fn delisted(&self, out: &mut Vec<u8>, now: Timestamp) {
+        sse::event(out, "delisted", now, |out| {
+            out.extend_from_slice(b"{\"id\":");
+            json::string(out, &self.id);
+            out.push(b'}');
+        });
+    }
+
+    /// Whether the client knows of the instrument.
+    pub const fn is_listed(&self) -> bool {
+        self.told.is_some()
+    }
+
+    fn read(&mut self, market: &Market, now: Timestamp, coverage: CoverageWindow) -> Option<Update> {
+        let told = self.told.as_ref().filter(|told| told.coverage == coverage);
+        let known = told.map(|told| &told.edition);
+        match self.views {
+            Views::Due => {
+                let update = market.aggregator.view_since(&self.id, now, known)?;
+                self.views = Views::Counted;
+                Some(update)
+            }
+            Views::Counted => market.aggregator.history_since(&self.id, now, known),
+        }
+    }
+
+    /// Which candles are compared: for the chart library, white space changes too.
+    fn gaps(&self) -> Gaps {
+        match self.form.format {
+            Format::Full => self.form.gaps,
+            Format::Lightweight => Gaps::Filled,
+        }
+    }
+
+    fn snapshot(&self, out: &mut Vec<u8>, history: &History, edition: Edition, moment: Moment) {
+        sse::event(out, "snapshot", moment.now, |out| match self.form.format {
+            Format::Full => {
+                let mut document = Document::default();
+                let rendering = Rendering::new(&self.id, history, edition, self.form.gaps, moment.now, moment.coverage);
+                rendering.write(&mut document, &Latest::from(history), moment);
+                out.extend_from_slice(&document.into_body());
+            }
+            Format::Lightweight => lightweight::history(out, history, self.form.gaps, moment.now),
+        });
+    }
+
+    fn changes(&self, out: &mut Vec<u8>, told: &Told, truth: &Told, latest: &Latest, moment: Moment) {
+        let before = out.len();
+        for candle in truth.candles.iter().filter(|candle| !told.tells(candle, truth.coverage)) {
+            let name = match candle.state {
+                State::Forming => "candle",
+                _ if candle.minute >= told.forming => "final",
+                _ => "revised",
+            };
+            self.change(out, name, latest, moment, *candle);
+        }
+        if out.len() == before && truth.facts != told.facts {
+            self.status(out, latest, moment);
+        }
+    }
+
+    fn change(&self, out: &mut Vec<u8>, name: &str, latest: &Latest, moment: Moment, candle: WindowCandle) {
+        sse::event(out, name, moment.now, |out| match self.form.format {
+            Format::Full => json::change(out, &self.id, latest, moment, Some(candle)),
+            Format::Lightweight => lightweight::item(out, &candle, self.form.gaps),
+        });
+    }
+
+    fn status(&self, out: &mut Vec<u8>, latest: &Latest, moment: Moment) {
+        sse::event(out, "status", moment.now, |out| json::change(out, &self.id, latest, moment, None));
+    }
+}
+
+impl Told {
+    /// Whether the client knows this candle, and that its minute was covered like this.
+    fn tells(&self, candle: &WindowCandle, coverage: CoverageWindow) -> bool {
+        self.candle(candle.minute) == Some(candle) && self.coverage.of(candle.minute) == coverage.of(candle.minute)
+    }
+
+    fn candle(&self, minute: Minute) -> Option<&WindowCandle> {
+        let place = self.candles.binary_search_by_key(&minute, |candle| candle.minute).ok()?;
+        Some(&self.candles[place])
+    }
+
+    /// Notes a forming candle: a new one is the newest.
+    fn put(&mut self, forming: WindowCandle) {
+        match self.candles.binary_search_by_key(&forming.minute, |candle| candle.minute) {
+            Ok(place) => self.candles[place] = forming,
+            Err(place) => self.candles.insert(place, forming),
+        }
+    }
+
+    /// Whether events can lead from `told` to here: time went on, and nothing vanished but at the window's old end.
+    fn continues(&self, told: &Self) -> bool {
+        let first = self.forming.saturating_add(1 - candle_core::WINDOW_MINUTES);
+        self.forming >= told.forming
+            && self.description == told.description
+            && told.candles.iter().all(|candle| candle.minute < first || self.candle(candle.minute).is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests;

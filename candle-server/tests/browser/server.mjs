@@ -1,0 +1,68 @@
+// A server of its own for each test, fed by the test.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+
+const BINARY = process.env.CANDLE_SERVER ?? new URL("../../../target/debug/candle-server", import.meta.url).pathname;
+const MINUTE = 60;
+
+export class Server {
+  static async start(listen = "127.0.0.1:0", ...flags) {
+    const server = new Server();
+    server.process = spawn(BINARY, ["--listen", listen, "--feed", "stdin:", "--clock", "wall", ...flags], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    const [line] = await once(createInterface({ input: server.process.stdout }), "line");
+    server.url = line.match(/http:\S+/)[0];
+    return server;
+  }
+
+  feed(...messages) {
+    this.process.stdin.write(messages.map((message) => `${JSON.stringify(message)}\n`).join(""));
+  }
+
+  list(id, description) {
+    this.feed({ type: "ADD", data: { isin: id, description } });
+  }
+
+  quote(id, price, timestamp = Date.now() / 1000, size = 100) {
+    this.feed({ id, price, timestamp, size });
+  }
+
+  /** The 29 minutes before this one: a wave, with every tenth minute quiet; and a quote of now. */
+  past(id, price = 100) {
+    const now = Date.now() / 1000;
+    const minute = Math.floor(now / MINUTE) * MINUTE;
+    for (let back = 29; back > 0; back--) {
+      if (back % 10 === 5) continue;
+      const from = price * (1 + Math.sin(back / 4) / 100);
+      for (const [second, way] of [[1, 0], [20, 0.4], [40, -0.3], [59, Math.cos(back) / 2]]) {
+        this.quote(id, round(from * (1 + way / 100)), minute - back * MINUTE + second, 50 + back * 7 + second);
+      }
+    }
+    this.quote(id, price, now);
+  }
+
+  async get(path) {
+    return (await fetch(this.url + path)).json();
+  }
+
+  /** Waits until the server has taken in what it was fed. */
+  async knows(id, price) {
+    for (;;) {
+      const { candles } = await this.get(`/instruments?prefix=${encodeURIComponent(id)}`).then(
+        ({ instruments }) => ({ candles: instruments.filter((found) => found.id === id) }),
+      );
+      if (candles.length > 0 && (price === undefined || candles[0].lastPrice === price)) return;
+    }
+  }
+
+  async stop(signal = "SIGTERM") {
+    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
+    this.process.kill(signal);
+    await once(this.process, "exit");
+  }
+}
+
+const round = (price) => Math.round(price * 100) / 100;

@@ -1,0 +1,174 @@
+//! Streams of events over real sockets, out of a market that the test writes itself.
+#![allow(clippy::unwrap_used, reason = "helpers outside the test functions panic like the tests themselves")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use candle_core::{Aggregator, Tick};
+use candle_server::api::Api;
+use candle_server::clock::{Clock, Source};
+use candle_server::http::{Limits, Server};
+use candle_server::market::Market;
+use serde_json::Value;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
+
+/// Far longer than anything here takes: reaching it is a failure, never a pace.
+const GUARD: Duration = Duration::from_secs(30);
+
+struct Site {
+    market: Arc<Market>,
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    ended: tokio::task::JoinHandle<()>,
+    runtime: Runtime,
+}
+
+impl Site {
+    /// Lists `BTC/USD`, which has one quote.
+    fn start(most_streams: usize) -> Self {
+        let market = Arc::new(Market::new(Aggregator::default(), Clock::new(Source::Feed)));
+        market.aggregator.list("BTC/USD", Some("</script>\n")).unwrap();
+        let server = Arc::new(Server::new(Api::new(Arc::clone(&market)).with_streams(most_streams), Limits::default()));
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let ended = runtime.spawn(server.serve(listener, async {
+            let _ = stopped.await;
+        }));
+        let site = Self { market, address, stop: Some(stop), ended, runtime };
+        site.tick(42.5);
+        site
+    }
+
+    fn tick(&self, price: f64) {
+        let now = self.market.clock.now();
+        assert!(self.market.aggregator.record("BTC/USD", &Tick::new(now, price), now).is_accepted());
+    }
+
+    fn views(&self) -> u64 {
+        self.market.aggregator.history("BTC/USD").unwrap().views
+    }
+
+    fn ask(&self, request: &str) -> Reply {
+        let mut socket = TcpStream::connect(self.address).unwrap();
+        socket.set_read_timeout(Some(GUARD)).unwrap();
+        socket.write_all(format!("{request} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).unwrap();
+        let mut reader = BufReader::new(socket);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert!(reader.read_line(&mut head).unwrap() > 0, "closed after {head:?}");
+        }
+        Reply { head: head.to_lowercase(), reader }
+    }
+}
+
+struct Reply {
+    head: String,
+    reader: BufReader<TcpStream>,
+}
+
+impl Reply {
+    fn status(&self) -> u16 {
+        self.head.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
+    fn json(mut self) -> Value {
+        let length = self.head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+        let mut body = vec![0; length.parse().unwrap()];
+        self.reader.read_exact(&mut body).unwrap();
+        serde_json::from_slice(&body).unwrap()
+    }
+
+    /// The next chunk of the body; empty at its end.
+    fn chunk(&mut self) -> String {
+        let mut line = String::new();
+        self.reader.read_line(&mut line).unwrap();
+        let length = usize::from_str_radix(line.trim(), 16).unwrap();
+        let mut chunk = vec![0; length + 2];
+        self.reader.read_exact(&mut chunk).unwrap();
+        String::from_utf8(chunk[..length].to_vec()).unwrap()
+    }
+
+    /// The first event of this name, and its data.
+    fn event(&mut self, name: &str) -> Value {
+        let begun = Instant::now();
+        loop {
+            let chunk = self.chunk();
+            let wanted = format!("event: {name}\n");
+            if let Some(block) = chunk.split("\n\n").find(|block| block.starts_with(&wanted)) {
+                return serde_json::from_str(block.split_once("\ndata: ").unwrap().1).unwrap();
+            }
+            assert!(begun.elapsed() < GUARD, "never: {name}");
+        }
+    }
+}
+
+#[test]
+fn a_stream_begins_with_what_a_read_answers_and_goes_on_with_what_changes() {
+    let site = Site::start(10);
+    let mut stream = site.ask("GET /instruments/BTC%2FUSD/stream");
+    assert_eq!(stream.status(), 200);
+    for header in ["content-type: text/event-stream", "x-accel-buffering: no", "no-store", "no-transform"] {
+        assert!(stream.head.contains(header), "{}", stream.head);
+    }
+    assert!(!stream.head.contains("content-encoding"));
+    let mut snapshot = stream.event("snapshot");
+    assert_eq!((site.views(), &snapshot["views"]), (1, &1.into()));
+    let mut read = site.ask("GET /instruments/BTC%2FUSD").json();
+    for (mine, name) in [(&mut snapshot, "views"), (&mut read, "views")] {
+        mine[name] = Value::Null;
+        mine["asOf"] = Value::Null;
+    }
+    assert_eq!(snapshot, read);
+    site.tick(43.5);
+    let change = stream.event("candle");
+    assert_eq!((&change["id"], &change["candle"]["closePrice"]), (&"BTC/USD".into(), &43.5.into()));
+}
+
+#[test]
+fn one_stream_too_many_is_refused_until_another_ends() {
+    let site = Site::start(1);
+    let mut first = site.ask("GET /stream?ids=BTC%2FUSD,unknown");
+    first.event("snapshot");
+    let refused = site.ask("GET /stream?ids=BTC%2FUSD");
+    assert_eq!(refused.status(), 503);
+    assert_eq!(refused.json()["type"], "urn:candle:problem:too-many-streams");
+    drop(first);
+    let begun = Instant::now();
+    while site.ask("GET /stream?ids=BTC%2FUSD").status() != 200 {
+        assert!(begun.elapsed() < GUARD, "the seat of a client that left is never free");
+    }
+}
+
+#[test]
+fn unknown_instruments_have_no_stream_and_a_head_opens_none() {
+    let site = Site::start(1);
+    for path in ["/instruments/nope/stream", "/stream?ids=nope,neither"] {
+        let refused = site.ask(&format!("GET {path}"));
+        assert_eq!(refused.status(), 404);
+        assert_eq!(refused.json()["type"], "urn:candle:problem:unknown-instrument");
+    }
+    for _ in 0..3 {
+        let head = site.ask("HEAD /instruments/BTC%2FUSD/stream");
+        assert_eq!(head.status(), 200);
+        assert!(head.head.contains("content-type: text/event-stream"));
+    }
+    assert_eq!(site.views(), 0);
+}
+
+#[test]
+fn streams_end_at_once_when_the_server_stops() {
+    let mut site = Site::start(10);
+    let mut stream = site.ask("GET /instruments/BTC%2FUSD/stream");
+    stream.event("snapshot");
+    let begun = Instant::now();
+    drop(site.stop.take());
+    while !stream.chunk().is_empty() {}
+    assert!(begun.elapsed() < Limits::default().drain_time / 2, "not by the drain's time-out");
+    drop(stream);
+    site.runtime.block_on(async { tokio::time::timeout(GUARD, site.ended).await }).unwrap().unwrap();
+}
