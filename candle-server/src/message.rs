@@ -161,7 +161,10 @@ fn text_of<'a>(frame: &'a [u8], each: &mut impl FnMut(Result<Message<'a>, Unread
     if text.is_err() {
         each(Err(Unreadable::NotUtf8));
     }
-    Some(text.ok()?.trim_matches([' ', '\t', '\r', '\n']))
+    let text = text.ok()?;
+    // Few have anything around them, and looking for it costs more than seeing that.
+    let is_bare = text.starts_with(['{', '[']) && text.ends_with(['}', ']']);
+    Some(if is_bare { text } else { text.trim_matches([' ', '\t', '\r', '\n']) })
 }
 
 /// Hands over the messages of `text` but for the first `skip` elements of an array.

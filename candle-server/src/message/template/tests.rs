@@ -114,15 +114,16 @@ fn the_template_reads_every_hot_shape_to_its_end() {
 }
 
 #[test]
-fn eight_digits_are_eight_digits() {
+fn digits_are_counted_and_read_up_to_the_first_that_is_none() {
     for number in [0_u64, 1, 12_345_678, 87_654_321, 99_999_999, 10_000_000, 90_909_090] {
-        assert_eq!(eight_digits(format!("{number:08}").as_bytes().try_into().unwrap()), Some(number));
+        assert_eq!(leading_digits(format!("{number:08}").as_bytes().try_into().unwrap()), (8, number));
     }
     for place in 0..8 {
         for byte in (0..=u8::MAX).filter(|byte| !byte.is_ascii_digit()) {
             let mut bytes = *b"90129012";
             bytes[place] = byte;
-            assert_eq!(eight_digits(bytes), None, "{bytes:?}");
+            let number = std::str::from_utf8(&bytes[..place]).unwrap().parse().unwrap_or(0);
+            assert_eq!(leading_digits(bytes), (place, number), "{bytes:?}");
         }
     }
 }
