@@ -66,6 +66,11 @@ impl StripeSnapshot {
         self.listed.len()
     }
 
+    /// Which stripe it is, counted from 0.
+    pub const fn stripe(&self) -> u32 {
+        self.stripe
+    }
+
     /// The highest [`mark`](crate::Terms::mark) of any write that it holds: replay what came after.
     pub const fn mark(&self) -> u64 {
         self.mark

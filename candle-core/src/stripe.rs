@@ -30,6 +30,8 @@ pub(crate) struct Stripe {
     outcomes: Outcomes,
     /// This stripe's copy of the views that one who is no leader must reach to be considered.
     floor: u64,
+    /// Whether any views were counted since the counts were last taken.
+    has_new_views: bool,
     /// How many changes there were, but for ticks in order and views, so that no two of them have one number.
     changes: u64,
     descriptions: Vec<Option<Arc<str>>>,
@@ -50,6 +52,8 @@ struct Slot {
     version: u64,
     past: Box<Past>,
     is_leader: bool,
+    /// Whether it was viewed since the counts were last taken.
+    is_viewed: bool,
 }
 
 const _: () = assert!(size_of::<Slot>() == 128);
@@ -125,6 +129,7 @@ impl Stripe {
             version: 0,
             past: Box::default(),
             is_leader: false,
+            is_viewed: false,
         });
         self.descriptions.push(None);
         u32::try_from(len).expect("the limit on instruments is below 2^32")
@@ -138,6 +143,7 @@ impl Stripe {
         listed.generation = listed.generation.wrapping_add(1);
         listed.views = 0;
         listed.is_leader = false;
+        listed.is_viewed = false;
         listed.clear();
         self.descriptions[slot as usize] = None;
         self.change(slot);
@@ -151,6 +157,10 @@ impl Stripe {
             slot.version = self.changes;
             slot.clear();
         }
+    }
+
+    pub(crate) fn forget_arrivals(&mut self) {
+        self.slots.iter_mut().for_each(|slot| slot.last_arrival = None);
     }
 
     /// Makes every [`Edition`] of the slot so far an old one.
@@ -204,12 +214,31 @@ impl Stripe {
         let slot = &mut self.slots[slot as usize];
         // Saturating, because a snapshot from outside may hold any count.
         slot.views = slot.views.saturating_add(1);
+        slot.is_viewed = true;
+        self.has_new_views = true;
         if slot.views >= self.floor && !slot.is_leader { Viewed::CrossedFloor } else { Viewed::Counted }
     }
 
     #[inline]
     pub(crate) fn views(&self, slot: u32) -> u64 {
         self.slots[slot as usize].views
+    }
+
+    /// Calls `each` with the slots that were viewed since the last call.
+    pub(crate) fn take_new_views(&mut self, mut each: impl FnMut(&Self, u32)) {
+        if !std::mem::take(&mut self.has_new_views) {
+            return;
+        }
+        for slot in (0..).take(self.slots.len()) {
+            if std::mem::take(&mut self.slots[slot as usize].is_viewed) {
+                each(self, slot);
+            }
+        }
+    }
+
+    pub(crate) fn raise_views(&mut self, slot: u32, views: u64) {
+        let mine = &mut self.slots[slot as usize].views;
+        *mine = views.max(*mine);
     }
 
     pub(crate) fn add_views(&mut self, slot: u32, views: u64) {

@@ -96,6 +96,16 @@ impl Rules {
         Self { max_ahead_micros: cut, ..self }
     }
 
+    /// Which prices are taken.
+    pub const fn prices(&self) -> Prices {
+        self.prices
+    }
+
+    /// How far ahead of `now` a tick may be, in microseconds.
+    pub const fn max_ahead_micros(&self) -> i64 {
+        self.max_ahead_micros
+    }
+
     /// These rules as they stand at `now`.
     #[inline]
     pub const fn at(&self, now: Timestamp) -> Judge {

@@ -172,6 +172,17 @@ impl Feeds {
         self.coverage.read().window(now)
     }
 
+    /// Everything that is known of coverage.
+    pub fn coverage_ring(&self) -> CoverageRing {
+        self.coverage.read().clone()
+    }
+
+    /// The same feeds, of which an earlier process knew this.
+    #[must_use]
+    pub fn with_coverage(self, known: CoverageRing) -> Self {
+        Self { coverage: RwLock::new(known), ..self }
+    }
+
     /// Whether the market is supplied, as far as is known.
     pub fn are_up(&self) -> bool {
         self.coverage.read().is_up()

@@ -1,8 +1,12 @@
 //! The command line and the environment.
 
 mod http;
+#[cfg(feature = "store")]
+mod store;
 
 pub use http::HttpSettings;
+#[cfg(feature = "store")]
+pub use store::{Command, StoreCommand, StoreSettings, SyncChoice};
 
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -85,6 +89,16 @@ pub struct Settings {
     #[arg(long, value_name = "NUMBER", env = "CANDLE_MAX_INSTRUMENTS", default_value_t = Config::DEFAULT_MAX_INSTRUMENTS,
           value_parser = instruments)]
     pub max_instruments: usize,
+
+    /// How it is kept.
+    #[cfg(feature = "store")]
+    #[command(flatten)]
+    pub store: StoreSettings,
+
+    /// What to do instead of serving.
+    #[cfg(feature = "store")]
+    #[command(subcommand)]
+    pub command: Option<Command>,
 
     /// How it is served.
     #[command(flatten)]
