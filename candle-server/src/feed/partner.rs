@@ -92,7 +92,11 @@ impl Partner {
                 }
             };
             decode(frame, |message| match message {
-                Ok(Message::Quote(quote)) => quotes.push(quote),
+                Ok(Message::Quote(quote)) => {
+                    if self.intake.is_new(&quote) {
+                        quotes.push(quote);
+                    }
+                }
                 Ok(Message::Add { id, description }) => {
                     self.quotes(&mut quotes, now);
                     self.add(&id, description.as_deref(), now);
