@@ -185,6 +185,11 @@ impl Candle {
         self.stamp.0.get() & REVISED != 0
     }
 
+    /// The time of the first tick.
+    pub const fn first_time(&self) -> Timestamp {
+        self.minute().start().saturating_add(self.first.offset() as i64)
+    }
+
     /// The time of the last tick.
     pub const fn last_time(&self) -> Timestamp {
         self.minute().start().saturating_add(self.last.offset() as i64)

@@ -3,9 +3,10 @@
 use crate::time::{MICROS_PER_MINUTE, Minute, Timestamp, WINDOW_MINUTES};
 
 /// How many minutes are remembered: the window, and two for readers and writers whose `now` is not the same.
+const SLOTS: usize = 32;
+/// The same as a distance between minutes.
 const SPAN: i64 = 32;
-const SLOTS: usize = SPAN.unsigned_abs() as usize;
-const _: () = assert!(SPAN >= WINDOW_MINUTES + 2);
+const _: () = assert!(SPAN.unsigned_abs() == SLOTS as u64 && SPAN >= WINDOW_MINUTES + 2);
 
 /// For how much of a minute the feed was up.
 ///
@@ -180,17 +181,10 @@ impl CoverageWindow {
             _ => Coverage::Complete,
         }
     }
-
-    /// The part that is settled as far as is known: without the forming minute. Equal parts mean that what was rendered
-    /// of the closed minutes still holds.
-    #[must_use]
-    pub const fn closed(self) -> Self {
-        Self { newest: self.newest, bits: self.bits & !0b11 }
-    }
 }
 
 /// The slot of a minute; right for negative numbers too.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the remainder is below 32")]
+#[expect(clippy::cast_possible_truncation, reason = "the remainder is below 32")]
 const fn slot(minute: Minute) -> usize {
     minute.number().rem_euclid(SPAN) as usize
 }
@@ -246,7 +240,7 @@ mod tests {
             (told.of(seconds(60).minute()), known.of(seconds(60).minute())),
             (Coverage::Complete, Coverage::Partial)
         );
-        assert_ne!(told.closed(), known.closed());
+        assert_ne!(told, known);
     }
 
     #[test]

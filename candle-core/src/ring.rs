@@ -1,5 +1,7 @@
 //! The last minutes of one instrument: a fixed number of slots, each tick in its own minute in O(1).
 
+use std::time::Duration;
+
 use crate::candle::Candle;
 use crate::outcome::Outcome;
 use crate::tick::{Admitted, Judge, Tick};
@@ -187,6 +189,28 @@ impl Ring {
         let newest = self.newest().map_or(0, |candle| candle.minute().number());
         let closed = (newest - SPAN + 1..newest).filter_map(|number| self.past.get(number));
         self.past.seed.iter().chain(closed).chain(&self.newest)
+    }
+
+    /// The mean time between two ticks, of those whose minutes are over at `now`; `None` for fewer than two.
+    ///
+    /// ```
+    /// use candle_core::{Ring, Rules, Tick, Timestamp};
+    /// use std::time::Duration;
+    ///
+    /// let mut ring = Ring::default();
+    /// for second in [10, 50, 310] {
+    ///     let at = Timestamp::from_seconds(second).unwrap();
+    ///     let _ = ring.record(&Tick::new(at, 1.0), &Rules::default().at(at));
+    /// }
+    /// assert_eq!(ring.usual_gap(Timestamp::from_seconds(360).unwrap()), Some(Duration::from_secs(150)));
+    /// assert_eq!(ring.usual_gap(Timestamp::from_seconds(359).unwrap()), Some(Duration::from_secs(40)));
+    /// ```
+    pub fn usual_gap(&self, now: Timestamp) -> Option<Duration> {
+        let over = || self.stored().take_while(|candle| candle.minute() < now.minute());
+        let (first, last) = (over().next()?.first_time(), over().last()?.last_time());
+        let ticks: u64 = over().map(|candle| u64::from(candle.count())).sum();
+        let micros = u64::try_from(last.as_micros() - first.as_micros()).unwrap_or(0);
+        Some(Duration::from_micros(micros.checked_div(ticks - 1)?))
     }
 
     /// The newest candle before `minute`.

@@ -38,6 +38,16 @@ pub struct Api {
     streams: Streams,
     renderings: Renderings,
     popular: Mutex<Option<Kept>>,
+    readiness: Readiness,
+}
+
+/// What a server needs in order to be ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// To run.
+    Alone,
+    /// To run, and a feed that brings quotes.
+    WithFeed,
 }
 
 /// An answer, and when it was written by the server's monotonic clock.
@@ -61,6 +71,8 @@ impl Answer for Api {
             Route::Asset(name) => page::asset(name, headers),
             Route::Live => http::json("{\"status\":\"live\"}"),
             Route::Ready => self.ready(),
+            Route::Feed => self.feed(),
+            Route::Metrics | Route::Description => http::problem(Problem::UnknownPath, "No route has this path."),
         }
     }
 }
@@ -77,10 +89,17 @@ impl Api {
         Self { streams: Streams::new(Arc::clone(&self.market), most), ..self }
     }
 
+    /// The same answers, but for when they say that the server is ready.
+    #[must_use]
+    pub fn with_readiness(self, readiness: Readiness) -> Self {
+        Self { readiness, ..self }
+    }
+
     /// The same, keeping the text of at most so many histories.
     fn with_room(market: Arc<Market>, kept: usize) -> Self {
         let streams = Streams::new(Arc::clone(&market), streams::MOST);
-        Self { market, streams, renderings: Renderings::new(kept), popular: Mutex::default() }
+        let renderings = Renderings::new(kept);
+        Self { market, streams, renderings, popular: Mutex::default(), readiness: Readiness::Alone }
     }
 
     fn start(&self, verb: Verb) -> Response<Body> {
@@ -106,7 +125,8 @@ impl Api {
     /// Appends one history as seen from `now`; its views as shown, or `None` where it is not listed. Only a
     /// [`Verb::Get`] counts a view.
     fn write(&self, document: &mut Document, id: &str, gaps: Gaps, verb: Verb, now: Timestamp) -> Option<u64> {
-        let kept = self.renderings.get(id, gaps);
+        let coverage = self.market.feeds.coverage(now);
+        let kept = self.renderings.get(id, gaps).filter(|kept| kept.coverage() == coverage);
         let known = kept.as_deref().map(Rendering::edition);
         let update = match verb {
             Verb::Get => self.market.aggregator.view_since(id, now, known),
@@ -115,14 +135,15 @@ impl Api {
         let (rendering, latest) = match (update?, kept) {
             (Update::Same(latest), Some(kept)) => (kept, latest),
             (Update::Changed(history, edition), _) => {
-                let rendering = Arc::new(Rendering::new(id, &history, edition, gaps, now));
+                let rendering = Arc::new(Rendering::new(id, &history, edition, gaps, now, coverage));
                 self.renderings.keep(&rendering);
                 (rendering, Latest::from(&*history))
             }
             // Nothing is the same as what nobody knows.
             (Update::Same(_), None) => return None,
         };
-        rendering.write(document, &latest, Moment { now, status: self.market.status(&latest) });
+        let status = self.market.status(&latest, rendering.usual_gap());
+        rendering.write(document, &latest, Moment { now, status, coverage });
         Some(latest.views)
     }
 
@@ -219,11 +240,23 @@ impl Api {
         Representation::from(document).respond(headers)
     }
 
+    /// Whether to send requests here. A feed that is gone is gone for every replica: it takes none of them out unless
+    /// that is asked for.
     fn ready(&self) -> Response<Body> {
         if self.market.is_stopping() {
             return http::problem(Problem::NotReady, "The server is stopping.");
         }
-        http::json("{\"status\":\"ready\"}")
+        let feed = self.market.feeds.state(self.market.clock.elapsed());
+        if self.readiness == Readiness::WithFeed && !feed.is_healthy() {
+            return http::problem(Problem::NotReady, &format!("The feed is {}.", feed.name()));
+        }
+        http::json(format!("{{\"status\":\"ready\",\"feed\":\"{}\"}}", feed.name()))
+    }
+
+    fn feed(&self) -> Response<Body> {
+        let report = self.market.feeds.report(self.market.clock.reading());
+        // Plain fields always serialise.
+        http::json(serde_json::to_vec(&report).unwrap_or_default())
     }
 }
 

@@ -14,6 +14,15 @@ pub enum Source {
     Feed,
 }
 
+/// What both clocks show at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// The time since the start, on a clock that nothing can set.
+    pub elapsed: Duration,
+    /// The time on the candles' clock.
+    pub now: Timestamp,
+}
+
 /// A wall clock that is this much behind its own past is worth a line in the log.
 const STEP_BACK_MICROS: i64 = 1_000_000;
 
@@ -93,7 +102,12 @@ impl Clock {
         self.started.elapsed()
     }
 
-    /// The same, as the core takes it.
+    /// Both clocks.
+    pub fn reading(&self) -> Reading {
+        Reading { elapsed: self.elapsed(), now: self.now() }
+    }
+
+    /// The time since the start, as the core takes it.
     pub fn arrival(&self) -> Arrival {
         Arrival::after(self.elapsed())
     }

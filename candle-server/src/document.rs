@@ -11,7 +11,7 @@ use rapidhash::v3::rapidhash_v3;
 /// use candle_server::document::Digest;
 ///
 /// let digest = Digest::default().with(b"a").with(b"b");
-/// assert_eq!(digest.etag().as_bytes(), b"W/\"5858b71e3c1ec1c8\"");
+/// assert_eq!(digest.etag().as_bytes(), b"W/\"a0867fafe6aa549e\"");
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Digest(u64);

@@ -3,14 +3,19 @@
 pub mod backoff;
 mod deletions;
 pub mod demo;
+pub mod flow;
 mod grumble;
+pub mod health;
 pub mod intake;
 pub mod lines;
 pub mod pace;
 pub mod partner;
+mod probe;
 mod run;
+mod source;
 pub mod url;
 mod waiting;
+pub mod watch;
 pub mod websocket;
 
 pub use run::run;

@@ -3,19 +3,26 @@
 //! HTTP/1.1 (and 1.0) only: sniffing for HTTP/2 would wait without a limit for a client that sends nothing; a proxy in
 //! front speaks it where wanted. What is answered lies behind one seam, [`Answer`].
 
+mod addresses;
 mod body;
 mod conditional;
 mod connection;
+mod counts;
 mod limits;
 mod listener;
+mod origins;
 mod respond;
 mod stream;
+mod workers;
 
 pub use body::Body;
 pub use conditional::Representation;
+pub use counts::Counts;
 pub use limits::Limits;
 pub use listener::Server;
-pub use respond::{json, problem};
+pub use origins::Origins;
+pub use respond::{json, problem, text};
+pub use workers::serve_on;
 
 use hyper::{HeaderMap, Response};
 

@@ -1,6 +1,6 @@
 //! Candles as JSON.
 
-use candle_core::{Latest, Summary, Timestamp, WindowCandle};
+use candle_core::{Coverage, CoverageWindow, Latest, Summary, Timestamp, WindowCandle};
 
 use crate::market::Status;
 
@@ -11,6 +11,8 @@ pub struct Moment {
     pub now: Timestamp,
     /// How fresh the history is then.
     pub status: Status,
+    /// Which minutes the feed covered.
+    pub coverage: CoverageWindow,
 }
 
 /// Begins a history with what hardly ever changes: `{"id":...,"description":...`.
@@ -45,7 +47,7 @@ pub fn change(out: &mut Vec<u8>, id: &str, latest: &Latest, moment: Moment, chan
     freshness(out, latest.last_time(), moment.status);
     if let Some(changed) = changed {
         out.extend_from_slice(b",\"candle\":");
-        candle(out, changed);
+        candle(out, changed, moment.coverage.of(changed.minute));
     }
     out.push(b'}');
 }
@@ -62,8 +64,8 @@ pub fn array<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, mut each: imp
     out.push(b']');
 }
 
-/// Appends one candle.
-pub fn candle(out: &mut Vec<u8>, candle: WindowCandle) {
+/// Appends one candle of a minute that the feed covered so far.
+pub fn candle(out: &mut Vec<u8>, candle: WindowCandle, coverage: Coverage) {
     let start = candle.minute.start();
     let prices = [
         (&b"{\"openTimestamp\":"[..], None),
@@ -87,7 +89,10 @@ pub fn candle(out: &mut Vec<u8>, candle: WindowCandle) {
     integer(out, candle.count);
     out.extend_from_slice(b",\"state\":\"");
     out.extend_from_slice(candle.state.name().as_bytes());
-    out.extend_from_slice(if candle.filled { b"\",\"filled\":true}" } else { b"\",\"filled\":false}" });
+    out.extend_from_slice(if candle.filled { b"\",\"filled\":true" } else { b"\",\"filled\":false" });
+    out.extend_from_slice(b",\"coverage\":\"");
+    out.extend_from_slice(coverage.name().as_bytes());
+    out.extend_from_slice(b"\"}");
 }
 
 /// Appends one line of the catalogue but for its views and the closing brace.

@@ -9,70 +9,130 @@
 pub mod api;
 pub mod clock;
 pub mod document;
+pub mod face;
 pub mod feed;
+pub mod feeds;
 pub mod http;
 pub mod json;
 pub mod lightweight;
 pub mod market;
 pub mod message;
+pub mod metrics;
 #[cfg(feature = "page")]
 pub mod page;
 pub mod problem;
 pub mod rendering;
+pub mod replica;
 pub mod route;
 pub mod settings;
 pub mod sse;
 pub mod streams;
-pub mod watch;
 
 use std::io;
 use std::sync::Arc;
 
 use candle_core::Aggregator;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::api::Api;
 use crate::clock::Clock;
-use crate::http::{Limits, Server};
+use crate::face::{Face, Shown};
+use crate::feeds::Feeds;
+use crate::http::{Counts, Server, serve_on};
 use crate::market::Market;
-use crate::settings::{Settings, StartChoice};
+use crate::metrics::Metrics;
+use crate::settings::{HttpSettings, Settings, StartChoice};
 
-/// Reads the feeds and serves `listener` until `shutdown`; then finishes the requests in flight and returns.
+/// The sockets to serve.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For readers; for operators too where they have none of their own.
+    pub public: TcpListener,
+    /// For operators.
+    pub admin: Option<TcpListener>,
+}
+
+impl From<TcpListener> for Listeners {
+    fn from(public: TcpListener) -> Self {
+        Self { public, admin: None }
+    }
+}
+
+/// Reads the feeds and serves `listeners` until `shutdown`; then finishes the requests in flight and returns.
 ///
 /// # Errors
 /// Where no thread can be started.
-pub async fn serve(listener: TcpListener, settings: Settings, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+pub async fn serve(
+    listeners: impl Into<Listeners>,
+    settings: Settings,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    serve_market(Arc::new(market(&settings)), listeners, settings, shutdown).await
+}
+
+/// The empty market that `settings` ask for.
+pub fn market(settings: &Settings) -> Market {
     let market = Market::new(Aggregator::new(settings.core()), Clock::new(settings.clock_source()));
-    serve_market(Arc::new(market), listener, settings, shutdown).await
+    market.with_feeds(Feeds::new(settings))
 }
 
 /// The same out of a `market` that the caller holds as well, to see what became of each tick, or to list and record
-/// beside the feeds. It must have been made for the clock and the limits of `settings`.
+/// beside the feeds. It is one that [`market`] made of the same settings.
 ///
 /// # Errors
 /// Where no thread can be started.
 pub async fn serve_market(
     market: Arc<Market>,
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     settings: Settings,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     if settings.start == StartChoice::Auto {
         market.start();
     }
-    let most_streams = settings.max_streams;
+    let api = Api::new(Arc::clone(&market)).with_readiness(settings.readiness()).with_streams(settings.max_streams);
     let (stop, stopped) = oneshot::channel();
+    let http = settings.http.clone();
     let ingestion = spawn_ingestion(Arc::clone(&market), settings, stopped)?;
-    let server = Arc::new(Server::new(Api::new(Arc::clone(&market)).with_streams(most_streams), Limits::default()));
-    let shutdown = async {
-        shutdown.await;
-        market.stop();
-    };
-    server.serve(listener, shutdown).await;
+    serve_http(&market, api, listeners.into(), &http, shutdown).await?;
     // Fails only if the feed came to its end before.
     let _ = stop.send(());
     tokio::task::spawn_blocking(move || ingestion.join()).await?.map_err(|_| io::Error::other("ingestion panicked"))
+}
+
+/// Serves `listeners` until `shutdown`, and notes then that the server is about to stop.
+async fn serve_http(
+    market: &Arc<Market>,
+    api: Api,
+    listeners: Listeners,
+    settings: &HttpSettings,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let counts = Arc::new(Counts::default());
+    let shown = if listeners.admin.is_some() { Shown::Public } else { Shown::All };
+    let metrics = Arc::new(Metrics::new(Arc::clone(market), Arc::clone(&counts)));
+    let face = Face { api: Arc::new(api), metrics, shown };
+    let server = |shown| {
+        let server = Server::new(Face { shown, ..face.clone() }, settings.limits());
+        Arc::new(server.with_origins(settings.cors.clone()).with_counts(Arc::clone(&counts)))
+    };
+    let (stop, stopping) = watch::channel(());
+    let shutdown = async {
+        shutdown.await;
+        market.stop();
+        drop(stop);
+    };
+    let public = server(shown);
+    let serving = serve_on(&public, listeners.public, settings.threads(), shutdown);
+    let Some(admin) = listeners.admin else { return serving.await };
+    let mut stopping = stopping;
+    let stopped = async {
+        // Changed never; gone when it is time.
+        let _ = stopping.changed().await;
+    };
+    let (result, ()) = tokio::join!(serving, server(Shown::Admin).serve(admin, stopped));
+    result
 }
 
 /// Runs the feeds on a thread of their own, with a runtime of their own, until they end or `stopped` says so.

@@ -2,8 +2,10 @@
 
 use std::env::VarError;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
+use candle_server::Listeners;
 use candle_server::settings::Settings;
 use clap::error::{ContextKind, ErrorKind};
 use tokio::net::TcpListener;
@@ -34,15 +36,43 @@ fn main() -> ExitCode {
     }
 }
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn run(settings: Settings) -> Result<(), String> {
-    let address = settings.listen;
-    let listener = TcpListener::bind(address).await.map_err(|error| format!("can't listen on {address}: {error}"))?;
-    let bound = listener.local_addr().map_err(|error| format!("can't listen on {address}: {error}"))?;
+    let (public, bound) = listen(settings.listen).await?;
+    let admin = match settings.http.admin {
+        None => None,
+        Some(address) => {
+            let (admin, bound) = listen(address).await?;
+            tracing::info!("operators ask http://{bound}");
+            Some(admin)
+        }
+    };
+    raise_descriptor_limit(settings.http.limits().connections);
     let shutdown = shutdown().map_err(|error| format!("can't wait for signals: {error}"))?;
     // A reader that is gone must not stop the server.
     let _ = writeln!(std::io::stdout(), "candle-server listens on http://{bound}");
-    candle_server::serve(listener, settings, shutdown).await.map_err(|error| error.to_string())
+    candle_server::serve(Listeners { public, admin }, settings, shutdown).await.map_err(|error| error.to_string())
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), String> {
+    let refused = |error| format!("can't listen on {address}: {error}");
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let bound = listener.local_addr().map_err(refused)?;
+    Ok((listener, bound))
+}
+
+/// Asks for as many descriptors as the connections need: the usual limit of 1024 is meant for programs that `select`.
+fn raise_descriptor_limit(connections: usize) {
+    /// For feeds, files and runtimes.
+    const OTHERS: u64 = 64;
+    let wanted = OTHERS.saturating_add(connections as u64);
+    match rlimit::increase_nofile_limit(wanted) {
+        Ok(limit) if limit < wanted => {
+            tracing::warn!(limit, wanted, "this process may not open as many connections as it would serve");
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "can't raise the limit on open files"),
+    }
 }
 
 /// Ready at SIGTERM or Ctrl-C.

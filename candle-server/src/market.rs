@@ -7,10 +7,19 @@ use candle_core::{Aggregator, Latest};
 use tokio::sync::SetOnce;
 
 use crate::clock::Clock;
+use crate::feeds::Feeds;
 
 /// How long an instrument may be without a quote and still count as live: at two quotes a second each, 50,000
 /// instruments raise a false alarm less than once a day.
 pub const STALE_AFTER: Duration = Duration::from_secs(15);
+
+/// How many of its usual gaps an instrument may miss: where quotes come by chance, one gap in 20,000 is this long.
+const USUAL_GAPS: u32 = 10;
+
+/// How long an instrument may be without a quote, by its quotes so far.
+fn patience(usual_gap: Option<Duration>) -> Duration {
+    STALE_AFTER.max(usual_gap.unwrap_or_default().saturating_mul(USUAL_GAPS))
+}
 
 /// The state of one server, shared by all of its threads.
 #[derive(Debug)]
@@ -19,6 +28,8 @@ pub struct Market {
     pub aggregator: Aggregator,
     /// Their time.
     pub clock: Clock,
+    /// Where they come from, and which minutes that covered.
+    pub feeds: Feeds,
     started: SetOnce<()>,
     unreadable: AtomicU64,
     stopping: AtomicBool,
@@ -51,6 +62,7 @@ impl Market {
     pub fn new(aggregator: Aggregator, clock: Clock) -> Self {
         Self {
             aggregator,
+            feeds: Feeds::unwatched(clock.source()),
             clock,
             started: SetOnce::new(),
             unreadable: AtomicU64::new(0),
@@ -58,12 +70,20 @@ impl Market {
         }
     }
 
-    /// How fresh an instrument is now of which this is the latest.
-    pub fn status(&self, latest: &Latest) -> Status {
+    /// The same market with these feeds.
+    #[must_use]
+    pub fn with_feeds(self, feeds: Feeds) -> Self {
+        Self { feeds, ..self }
+    }
+
+    /// How fresh an instrument is now of which this is the latest, and whose quotes usually come at this distance.
+    pub fn status(&self, latest: &Latest, usual_gap: Option<Duration>) -> Status {
         let age = latest.last_arrival.map(|arrival| arrival.age(self.clock.arrival()));
         match (age, latest.newest) {
             (_, None) => Status::Never,
             (Some(age), _) if age <= STALE_AFTER => Status::Live,
+            // While the feed is up, a long pause is no news of an instrument that always pauses for long.
+            (Some(age), _) if self.feeds.are_up() && age <= patience(usual_gap) => Status::Live,
             _ => Status::Stale,
         }
     }

@@ -6,8 +6,9 @@
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
+use std::time::Duration;
 
-use candle_core::{Edition, Gaps, History, Latest, Timestamp};
+use candle_core::{CoverageWindow, Edition, Gaps, History, Latest, Timestamp};
 use parking_lot::Mutex;
 use rapidhash::fast::RandomState;
 
@@ -30,6 +31,9 @@ pub struct Rendering {
     id: Box<str>,
     gaps: Gaps,
     edition: Edition,
+    coverage: CoverageWindow,
+    /// Of the candles that are over.
+    usual_gap: Option<Duration>,
     minute: i64,
     /// How often the instrument had been viewed by then.
     views: u64,
@@ -45,8 +49,15 @@ pub struct Rendering {
 }
 
 impl Rendering {
-    /// Writes what stays of `history` as seen from `now`, while it is in `edition` there.
-    pub fn new(id: &str, history: &History, edition: Edition, gaps: Gaps, now: Timestamp) -> Self {
+    /// Writes what stays of `history` as seen from `now`, while it is in `edition` there and the feed's coverage is this.
+    pub fn new(
+        id: &str,
+        history: &History,
+        edition: Edition,
+        gaps: Gaps,
+        now: Timestamp,
+        coverage: CoverageWindow,
+    ) -> Self {
         let mut text = Vec::with_capacity(31 * CANDLE_BYTES);
         json::instrument(&mut text, id, history.description.as_deref());
         let closed = text.len();
@@ -63,7 +74,7 @@ impl Rendering {
             if place > 0 {
                 text.push(b',');
             }
-            json::candle(&mut text, candle);
+            json::candle(&mut text, candle, coverage.of(candle.minute));
         }
         let forming = forming.unwrap_or(text.len());
         let digest = Digest::default().with(&text[..closed]).with(&text[closed..forming]);
@@ -71,6 +82,8 @@ impl Rendering {
             id: id.into(),
             gaps,
             edition,
+            coverage,
+            usual_gap: history.ring.usual_gap(now),
             minute: minute.number(),
             views: history.views,
             text: text.into(),
@@ -99,12 +112,22 @@ impl Rendering {
                     if self.closed < self.forming {
                         out.push(b',');
                     }
-                    json::candle(out, candle);
+                    json::candle(out, candle, moment.coverage.of(candle.minute));
                 }
                 None => out.extend_from_slice(&self.text[self.forming..]),
             }
             out.extend_from_slice(b"]}");
         });
+    }
+
+    /// The coverage that it tells.
+    pub const fn coverage(&self) -> CoverageWindow {
+        self.coverage
+    }
+
+    /// The mean time between two quotes, where there were two whose minutes are over.
+    pub const fn usual_gap(&self) -> Option<Duration> {
+        self.usual_gap
     }
 
     /// What it stands for.

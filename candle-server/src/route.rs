@@ -71,6 +71,57 @@ pub enum Route<'t> {
     Live,
     /// `/readyz`: whether it should be sent requests.
     Ready,
+    /// `/feed`: how the feeds are doing.
+    Feed,
+    /// `/metrics`: what was counted.
+    Metrics,
+    /// `/openapi.yaml`: what every route takes and answers.
+    Description,
+}
+
+/// Whom a route is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Whoever reads candles.
+    Readers,
+    /// Whoever runs the server.
+    Operators,
+    /// Both.
+    Everyone,
+}
+
+impl Route<'_> {
+    /// Its name in counts.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Listing(_) => "listing",
+            Self::Popular => "popular",
+            Self::History { .. } => "history",
+            Self::Stream { .. } => "stream",
+            #[cfg(feature = "page")]
+            Self::Chart | Self::Asset(_) => "page",
+            Self::Live => "livez",
+            Self::Ready => "readyz",
+            Self::Feed => "feed",
+            Self::Metrics => "metrics",
+            Self::Description => "openapi",
+        }
+    }
+
+    /// Whom it is for: the operators' routes can be moved to a listener of their own.
+    pub const fn audience(&self) -> Audience {
+        match self {
+            Self::Start | Self::Listing(_) | Self::Popular | Self::History { .. } | Self::Description => {
+                Audience::Readers
+            }
+            Self::Stream { .. } => Audience::Readers,
+            #[cfg(feature = "page")]
+            Self::Chart | Self::Asset(_) => Audience::Readers,
+            Self::Feed | Self::Metrics => Audience::Operators,
+            Self::Live | Self::Ready => Audience::Everyone,
+        }
+    }
 }
 
 /// How candles are told.
@@ -165,6 +216,9 @@ enum Place<'t> {
     Asset(&'t str),
     Live,
     Ready,
+    Feed,
+    Metrics,
+    Description,
 }
 
 impl<'t> Place<'t> {
@@ -185,6 +239,9 @@ impl<'t> Place<'t> {
             ("assets", Some(name), None, None) => Some(Self::Asset(name)),
             ("livez", None, None, None) => Some(Self::Live),
             ("readyz", None, None, None) => Some(Self::Ready),
+            ("feed", None, None, None) => Some(Self::Feed),
+            ("metrics", None, None, None) => Some(Self::Metrics),
+            ("openapi.yaml", None, None, None) => Some(Self::Description),
             _ => None,
         }
     }
@@ -205,6 +262,9 @@ impl<'t> Place<'t> {
             Self::Asset(name) => Route::Asset(name),
             Self::Live => Route::Live,
             Self::Ready => Route::Ready,
+            Self::Feed => Route::Feed,
+            Self::Metrics => Route::Metrics,
+            Self::Description => Route::Description,
         })
     }
 }

@@ -1,13 +1,19 @@
 //! The command line and the environment.
 
+mod http;
+
+pub use http::HttpSettings;
+
 use std::net::SocketAddr;
 use std::str::FromStr;
+use std::time::Duration;
 
 use candle_core::{Config, Prices, Rules};
 use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
+use crate::api::Readiness;
 use crate::clock::Source;
 use crate::feed::lines;
 use crate::feed::url::FeedUrl;
@@ -55,6 +61,26 @@ pub struct Settings {
     #[arg(long, env = "CANDLE_ALLOW_NON_POSITIVE", value_parser = BoolishValueParser::new())]
     pub allow_non_positive: bool,
 
+    /// How long a feed may bring no quote before it counts as silent, such as 2s or 500ms. By default what its own
+    /// recent rate makes unusual: 2s where quotes come thick, up to 30min where they are rare.
+    #[arg(long, value_name = "TIME", env = "CANDLE_STALE_AFTER", value_parser = span)]
+    pub stale_after: Option<Duration>,
+
+    /// How long the active feed may be known to be down, silent or slow before the next --feed is turned to: long enough
+    /// for a lost connection to be made anew, short enough for nobody to miss much.
+    #[arg(long, value_name = "TIME", env = "CANDLE_FAIL_OVER_AFTER", default_value = "2s", value_parser = span)]
+    pub fail_over_after: Duration,
+
+    /// How long the first --feed must be well again, without a break, before it is come back to: a feed that comes and
+    /// goes is not worth two switches each time.
+    #[arg(long, value_name = "TIME", env = "CANDLE_FAIL_BACK_AFTER", default_value = "30s", value_parser = span)]
+    pub fail_back_after: Duration,
+
+    /// Let /readyz fail while no feed brings quotes. By default it does not: one dead feed must not take every replica
+    /// out.
+    #[arg(long, env = "CANDLE_READY_REQUIRES_FEED")]
+    pub ready_requires_feed: bool,
+
     /// How many instruments may be listed at a time, about 2.3 KB of memory each.
     #[arg(long, value_name = "NUMBER", env = "CANDLE_MAX_INSTRUMENTS", default_value_t = Config::DEFAULT_MAX_INSTRUMENTS,
           value_parser = instruments)]
@@ -63,6 +89,10 @@ pub struct Settings {
     /// How many streams of events may be open at a time, about 30 KB of memory each.
     #[arg(long, value_name = "NUMBER", env = "CANDLE_MAX_STREAMS", default_value_t = streams::MOST)]
     pub max_streams: usize,
+
+    /// How it is served.
+    #[command(flatten)]
+    pub http: HttpSettings,
 }
 
 /// Whose time candles run on.
@@ -129,6 +159,11 @@ impl Settings {
         }
     }
 
+    /// What the server needs in order to be ready.
+    pub const fn readiness(&self) -> Readiness {
+        if self.ready_requires_feed { Readiness::WithFeed } else { Readiness::Alone }
+    }
+
     /// The core's settings.
     pub fn core(&self) -> Config {
         let prices = if self.allow_non_positive { Prices::Any } else { Prices::Positive };
@@ -154,4 +189,23 @@ fn instruments(text: &str) -> Result<usize, String> {
     let most = Config::MAX_INSTRUMENTS_LIMIT;
     let number = text.parse().ok().filter(|number| (1..=most).contains(number));
     number.ok_or_else(|| format!("a number from 1 to {most} is wanted"))
+}
+
+/// The longest time that can be set.
+const MAX_SPAN: Duration = Duration::from_hours(24);
+
+/// A time as people write it: `2s`, `500ms`, `1min`.
+fn span(text: &str) -> Result<Duration, String> {
+    let unit_at = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let seconds = match unit {
+        "ms" => Some(1e-3),
+        "s" => Some(1.0),
+        "min" => Some(60.0),
+        _ => None,
+    };
+    let number: Option<f64> = number.parse().ok().filter(|number| *number > 0.0);
+    let span = number.zip(seconds).and_then(|(number, unit)| Duration::try_from_secs_f64(number * unit).ok());
+    let span = span.filter(|span| !span.is_zero() && *span <= MAX_SPAN);
+    span.ok_or_else(|| "a time such as 2s, 500ms or 1min is wanted, at most a day".to_owned())
 }

@@ -68,6 +68,10 @@ enum Event {
     View {
         id: usize,
     },
+    /// The feed brings a quote over a new connection.
+    Supply,
+    /// The feed is lost.
+    Loss,
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -82,6 +86,8 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (id(), proptest::option::of("[a-c\"]{0,2}")).prop_map(|(id, description)| Event::List { id, description }),
         1 => id().prop_map(|id| Event::Delist { id }),
         2 => id().prop_map(|id| Event::View { id }),
+        1 => Just(Event::Supply),
+        1 => Just(Event::Loss),
     ]
 }
 
@@ -104,6 +110,11 @@ fn happen(market: &Market, event: &Event) {
         Event::View { id } => {
             market.aggregator.hit(IDS[*id]);
         }
+        Event::Supply => {
+            market.feeds.opened(0, Vec::new(), market.clock.reading());
+            market.feeds.quoted(1, None, market.clock.reading());
+        }
+        Event::Loss => market.feeds.lost(0, "closed", market.clock.reading()),
     }
 }
 
@@ -117,12 +128,13 @@ fn obvious(market: &Market, id: &str, gaps: Gaps) -> Option<Value> {
             "openTimestamp": seconds(candle.minute.start()), "closeTimestamp": seconds(candle.minute.end()),
             "openPrice": candle.open, "highPrice": candle.high, "lowPrice": candle.low, "closePrice": candle.close,
             "volume": candle.volume, "quotes": candle.count, "state": candle.state.name(), "filled": candle.filled,
+            "coverage": market.feeds.coverage(now).of(candle.minute).name(),
         })
     });
     Some(json!({
         "id": id, "description": history.description.as_deref(), "views": history.views, "asOf": seconds(now),
         "lastQuoteTimestamp": history.last_time().map(seconds),
-        "status": market.status(&Latest::from(&history)).name(), "candles": candles.collect::<Vec<_>>(),
+        "status": market.status(&Latest::from(&history), history.ring.usual_gap(now)).name(), "candles": candles.collect::<Vec<_>>(),
     }))
 }
 

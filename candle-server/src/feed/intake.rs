@@ -25,6 +25,8 @@ pub struct Intake {
     market: Arc<Market>,
     /// The number of the next tick that has none of its own.
     next_seq: u64,
+    /// The newest time that a quote of the present batch told of itself.
+    freshest: Option<Timestamp>,
     connection: Connection,
     grumble: Grumble,
 }
@@ -41,7 +43,7 @@ struct Connection {
 impl Intake {
     /// A way into `market`.
     pub fn new(market: Arc<Market>) -> Self {
-        Self { market, next_seq: 0, connection: Connection::default(), grumble: Grumble::default() }
+        Self { market, next_seq: 0, freshest: None, connection: Connection::default(), grumble: Grumble::default() }
     }
 
     /// The market it leads to.
@@ -125,7 +127,9 @@ impl Intake {
         if self.starts_over(quote) {
             self.market.aggregator.clear_candles(0);
             self.market.clock.restart_at(time);
+            self.market.feeds.started_over();
         }
+        self.freshest = self.freshest.max(Some(time));
         self.connection.newest = self.connection.newest.max(Some(time));
         time
     }
@@ -179,9 +183,17 @@ impl Intake {
             let terms = Terms { arrival: self.market.clock.arrival(), unlisted, ..Terms::from(now) };
             let outcomes = self.market.aggregator.record_batch(head, terms);
             self.connection.outcomes.merge(&outcomes);
+            self.tell(outcomes.accepted());
             batch = rest;
         }
         self.warn_of_wrong_clock();
+    }
+
+    /// Tells the watch over the feeds that quotes were accepted. On a feed's own clock none of them is late.
+    fn tell(&mut self, accepted: u64) {
+        let Market { feeds, clock, .. } = &*self.market;
+        let freshest = self.freshest.take().filter(|_| clock.source() == Source::Wall);
+        feeds.quoted(accepted, freshest, clock.reading());
     }
 
     /// The `now` for the first ticks of a batch, and for how many of them it is right: candles can tell apart only the

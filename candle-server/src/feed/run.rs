@@ -1,53 +1,77 @@
-//! Which feed is read, and what happens when it ends.
+//! Which feed is read, and what happens when it fails.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::backoff::Backoff;
+use super::health::State;
 use super::intake::Intake;
 use super::partner::{Connect, Partner};
-use super::url::{FeedUrl, Pace, SocketUrl};
-use super::websocket::{Connection, Ended, Frame};
+use super::probe::{LOOK_EVERY, probe};
+use super::source::{Source, bytes};
+use super::url::{FeedUrl, Pace};
+use super::watch::Verdict;
+use super::websocket::Ended;
 use super::{lines, pace};
 use crate::market::Market;
 
-/// Reads the feeds into the market: one at a time, the next in order where one is lost, from the first again after the
-/// last. Returns when one came to its end, as files do.
+/// Reads the feeds into the market, one at a time: the first one, the next in order where one fails, and the first one
+/// again when it is well. Returns when one came to its end, as files do.
 pub async fn run(market: Arc<Market>, feeds: &[FeedUrl]) {
     market.started().await;
-    let mut intake = Intake::new(Arc::clone(&market));
-    let mut backoff = Backoff::new();
-    let mut last_connected = None;
+    let mut supervisor = Supervisor {
+        intake: Intake::new(Arc::clone(&market)),
+        market,
+        feeds,
+        backoffs: feeds.iter().map(|_| Backoff::new()).collect(),
+        last_connected: None,
+    };
+    let mut place = 0;
+    let mut opened = None;
     loop {
-        for (place, feed) in feeds.iter().enumerate() {
-            let connect = if last_connected == Some(place) { Connect::Again } else { Connect::Fresh };
-            let ended;
-            (intake, ended) = Box::pin(read(intake, feed, connect)).await;
-            match ended {
-                Read::Finished => {
-                    tracing::info!(%feed, "the feed came to its end; serving goes on");
-                    return;
-                }
-                Read::Failed(error) => {
-                    tracing::error!(%feed, "the feed can't be read on: {error}");
-                    return;
-                }
-                Read::Lost { ended, healthy_for } => {
-                    if healthy_for.is_some() {
-                        last_connected = Some(place);
-                    }
-                    let wait = backoff.after(healthy_for.unwrap_or_default(), fastrand::u64(..));
-                    tracing::warn!(%feed, reason = ended.reason(), ?wait, "the feed is lost: {ended}");
-                    sleep(wait).await;
-                }
+        match Box::pin(supervisor.read_while_well(place, opened.take())).await {
+            Left::Finished => return,
+            Left::Ordered(Order::TurnTo(next)) => place = next,
+            Left::Ordered(Order::ComeBack(source)) => {
+                place = 0;
+                opened = Some(source);
             }
         }
+        supervisor.turn_to(place);
     }
 }
 
-/// How the reading of a feed ended.
+/// Reads one feed after the other.
+struct Supervisor<'f> {
+    market: Arc<Market>,
+    feeds: &'f [FeedUrl],
+    /// Given away while a feed is read, and back afterwards.
+    intake: Intake,
+    backoffs: Box<[Backoff]>,
+    /// The feed that was connected last.
+    last_connected: Option<usize>,
+}
+
+/// Why a feed is not read any more.
+enum Left {
+    /// It came to its end, or can't be read on.
+    Finished,
+    /// There is a better one.
+    Ordered(Order),
+}
+
+/// What to read instead.
+enum Order {
+    /// The feed at this place.
+    TurnTo(usize),
+    /// The first feed, by this connection.
+    ComeBack(Source),
+}
+
+/// How the reading of a connection ended.
 enum Read {
     /// There is no more.
     Finished,
@@ -57,83 +81,179 @@ enum Read {
     Lost { ended: Ended, healthy_for: Option<Duration> },
 }
 
-async fn read(mut intake: Intake, feed: &FeedUrl, connect: Connect) -> (Intake, Read) {
-    let read = match feed {
-        FeedUrl::Demo(options) => {
-            pace::run(&mut intake, options).await;
-            Read::Finished
+impl Supervisor<'_> {
+    fn turn_to(&self, place: usize) {
+        self.market.feeds.turned_to(place, self.market.clock.reading());
+        tracing::warn!(feed = %self.feeds[place], "turning to this feed");
+    }
+
+    /// Reads the feed at `place`, by the connection `opened` to begin with, until another one is the better choice.
+    async fn read_while_well(&mut self, place: usize, mut opened: Option<Source>) -> Left {
+        let market = Arc::clone(&self.market);
+        let mut orders = pin!(orders(&market, self.feeds, place));
+        loop {
+            let read = match self.read(place, opened.take(), orders.as_mut()).await {
+                Ok(read) => read,
+                Err(order) => return Left::Ordered(order),
+            };
+            let feed = &self.feeds[place];
+            match read {
+                Read::Finished => tracing::info!(%feed, "the feed came to its end; serving goes on"),
+                Read::Failed(error) => tracing::error!(%feed, "the feed can't be read on: {error}"),
+                Read::Lost { ended, healthy_for } => {
+                    market.feeds.lost(place, ended.reason(), market.clock.reading());
+                    let wait = self.backoffs[place].after(healthy_for.unwrap_or_default(), fastrand::u64(..));
+                    tracing::warn!(%feed, reason = ended.reason(), ?wait, "the feed is lost: {ended}");
+                    if let Err(order) = unless(orders.as_mut(), sleep(wait)).await {
+                        return Left::Ordered(order);
+                    }
+                    continue;
+                }
+            }
+            market.feeds.ended(place, market.clock.reading());
+            return Left::Finished;
         }
-        FeedUrl::Stdin => finished(lines::run(&mut intake, tokio::io::stdin(), Pace::Full).await),
-        FeedUrl::File { path, pace } => match lines::open(path) {
-            Ok(file) => finished(lines::run(&mut intake, tokio::fs::File::from_std(file), *pace).await),
-            Err(error) => Read::Failed(error),
-        },
-        FeedUrl::WebSocket(url) => websocket(&mut intake, feed, url).await,
-        FeedUrl::Partner { instruments, quotes } => {
-            let mut partner = Partner::new(intake);
-            let read = Box::pin(partnership(&mut partner, feed, [instruments, quotes], connect)).await;
-            return (partner.into_intake(), read);
+    }
+
+    /// Reads the feed at `place` by one connection, until that ends or an order comes.
+    async fn read(&mut self, place: usize, opened: Option<Source>, mut orders: Orders<'_>) -> Result<Read, Order> {
+        let market = Arc::clone(&self.market);
+        let feed = &self.feeds[place];
+        let opening = async {
+            if let Some(source) = opened {
+                return Some(Ok(source));
+            }
+            market.feeds.connecting(place, market.clock.reading());
+            let source = Source::open(feed).await;
+            if let Some(Ok(source)) = &source {
+                market.feeds.opened(place, source.pulses(), market.clock.reading());
+            }
+            source
+        };
+        let mut source = match unless(orders.as_mut(), opening).await? {
+            Some(Ok(source)) => source,
+            Some(Err(ended)) => return Ok(Read::Lost { ended, healthy_for: None }),
+            None => {
+                market.feeds.opened(place, Vec::new(), market.clock.reading());
+                return unless(orders, play(&mut self.intake, feed)).await;
+            }
+        };
+        tracing::info!(%feed, "connected");
+        let connect = if self.last_connected == Some(place) { Connect::Again } else { Connect::Fresh };
+        self.last_connected = Some(place);
+        match &mut source {
+            Source::Single(_) => unless(orders, follow(&mut self.intake, &mut source)).await,
+            Source::Pair(_) => {
+                let intake = std::mem::replace(&mut self.intake, Intake::new(Arc::clone(&market)));
+                let mut partner = Partner::new(intake);
+                partner.connected(connect, market.clock.elapsed());
+                let read = unless(orders, accompany(&mut partner, &mut source)).await;
+                self.intake = partner.into_intake();
+                read
+            }
         }
-    };
-    (intake, read)
+    }
 }
 
-fn finished(result: std::io::Result<()>) -> Read {
-    match result {
+/// Plays what is not connected to, to its end.
+async fn play(intake: &mut Intake, feed: &FeedUrl) -> Read {
+    let played = match feed {
+        FeedUrl::Demo(options) => {
+            pace::run(intake, options).await;
+            Ok(())
+        }
+        FeedUrl::File { path, pace } => match lines::open(path) {
+            Ok(file) => lines::run(intake, tokio::fs::File::from_std(file), *pace).await,
+            Err(error) => Err(error),
+        },
+        FeedUrl::Stdin => lines::run(intake, tokio::io::stdin(), Pace::Full).await,
+        FeedUrl::WebSocket(_) | FeedUrl::Partner { .. } => Ok(()),
+    };
+    match played {
         Ok(()) => Read::Finished,
         Err(error) => Read::Failed(error),
     }
 }
 
 /// Reads one WebSocket until it is lost.
-async fn websocket(intake: &mut Intake, feed: &FeedUrl, url: &SocketUrl) -> Read {
-    let mut connection = match Connection::open(url).await {
-        Ok(connection) => connection,
-        Err(ended) => return Read::Lost { ended, healthy_for: None },
-    };
-    tracing::info!(%feed, "connected");
+async fn follow(intake: &mut Intake, source: &mut Source) -> Read {
     intake.connected();
     loop {
-        match connection.run().await {
+        match source.run().await {
             Ok(run) => intake.frames(run.iter().map(bytes)),
-            Err(ended) => return Read::Lost { ended, healthy_for: Some(connection.healthy_for()) },
+            Err(ended) => return Read::Lost { ended, healthy_for: Some(source.healthy_for()) },
         }
     }
 }
 
-/// Reads a partner's two WebSockets until either is lost: half a partner is none.
-async fn partnership(partner: &mut Partner, feed: &FeedUrl, urls: [&SocketUrl; 2], connect: Connect) -> Read {
-    let [instruments, quotes] = urls;
-    let opened = tokio::try_join!(Connection::open(instruments), Connection::open(quotes));
-    let (mut instruments, mut quotes) = match opened {
-        Ok(both) => both,
-        Err(ended) => return Read::Lost { ended, healthy_for: None },
-    };
-    tracing::info!(%feed, "connected");
+/// Reads a partner's two WebSockets until either is lost.
+async fn accompany(partner: &mut Partner, source: &mut Source) -> Read {
     let market = Arc::clone(partner.market());
-    partner.connected(connect, market.clock.elapsed());
     loop {
         let due = partner.deadline().map(|due| due.saturating_sub(market.clock.elapsed()));
         let run = tokio::select! {
-            run = instruments.run() => run,
-            run = quotes.run() => run,
+            run = source.run() => run,
             () = sleep(due.unwrap_or_default()), if due.is_some() => Ok(&[][..]),
         };
         let now = market.clock.elapsed();
         match run {
             Ok(run) => partner.frames(run.iter().map(bytes), now),
-            Err(ended) => {
-                let healthy_for = instruments.healthy_for().max(quotes.healthy_for());
-                return Read::Lost { ended, healthy_for: Some(healthy_for) };
-            }
+            Err(ended) => return Read::Lost { ended, healthy_for: Some(source.healthy_for()) },
         }
         partner.pass(now);
     }
 }
 
-fn bytes(frame: &Frame) -> Result<&[u8], crate::message::Unreadable> {
-    match frame {
-        Frame::Text(text) => Ok(text.as_bytes()),
-        Frame::Unreadable(reason) => Err(*reason),
+/// Resolves when another feed, or another connection to this one, should be read instead.
+type Orders<'o> = Pin<&'o mut dyn Future<Output = Order>>;
+
+/// The outcome of `reading`, unless an order comes first.
+async fn unless<T>(orders: Orders<'_>, reading: impl Future<Output = T>) -> Result<T, Order> {
+    tokio::select! {
+        order = orders => Err(order),
+        read = reading => Ok(read),
+    }
+}
+
+/// Watches the active feed, at `place`, and the first feed if that is another one.
+async fn orders(market: &Market, feeds: &[FeedUrl], place: usize) -> Order {
+    let come_back = async {
+        if place == 0 {
+            return std::future::pending().await;
+        }
+        probe(market, 0, &feeds[0]).await
+    };
+    tokio::select! {
+        source = come_back => Order::ComeBack(source),
+        next = watchdog(market, feeds, place) => Order::TurnTo(next),
+    }
+}
+
+/// Looks at the active feed, says in the log how its state changes, and returns which feed to turn to.
+async fn watchdog(market: &Market, feeds: &[FeedUrl], place: usize) -> usize {
+    let feed = &feeds[place];
+    let mut looks = interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut known = None;
+    loop {
+        looks.tick().await;
+        let at = market.clock.reading();
+        let verdict = market.feeds.verdict(at);
+        let state = market.feeds.state(at.elapsed);
+        if known != Some(state) {
+            match state {
+                State::Silent | State::Slow | State::Lagging => tracing::warn!(%feed, "the feed is {}", state.name()),
+                _ => tracing::info!(%feed, "the feed is {}", state.name()),
+            }
+            known = Some(state);
+        }
+        match verdict {
+            Some(Verdict::FailOver(next)) => return next,
+            Some(Verdict::Reconnect) => {
+                market.feeds.lost(place, "stalled", at);
+                return place;
+            }
+            None => {}
+        }
     }
 }

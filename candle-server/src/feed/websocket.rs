@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
@@ -123,6 +124,30 @@ fn is_tls(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.downcast_ref::<rustls::Error>().is_some())
 }
 
+/// When a connection last heard anything, a pong too: for others to see while it is being read.
+#[derive(Debug)]
+pub struct Pulse {
+    start: Instant,
+    /// Since the start.
+    heard_millis: AtomicU64,
+}
+
+impl Pulse {
+    fn new() -> Self {
+        Self { start: Instant::now(), heard_millis: AtomicU64::new(0) }
+    }
+
+    fn beat(&self, heard: Instant) {
+        let millis = u64::try_from((heard - self.start).as_millis()).unwrap_or(u64::MAX);
+        self.heard_millis.store(millis, Ordering::Relaxed);
+    }
+
+    /// How long ago that was.
+    pub fn age(&self) -> Duration {
+        self.start.elapsed().saturating_sub(Duration::from_millis(self.heard_millis.load(Ordering::Relaxed)))
+    }
+}
+
 /// A WebSocket that is open.
 #[derive(Debug)]
 pub struct Connection {
@@ -130,6 +155,7 @@ pub struct Connection {
     ping: Interval,
     /// When anything last came.
     heard: Instant,
+    pulse: Arc<Pulse>,
     /// When the first and the latest data frame came.
     data: Option<(Instant, Instant)>,
     run: Vec<Frame>,
@@ -148,7 +174,7 @@ impl Connection {
         let now = Instant::now();
         let mut ping = interval_at(now + PING_EVERY, PING_EVERY);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self { stream, ping, heard: now, data: None, run: Vec::new(), ended: None })
+        Ok(Self { stream, ping, heard: now, pulse: Arc::new(Pulse::new()), data: None, run: Vec::new(), ended: None })
     }
 
     /// Waits for a frame and takes with it as many as are there already: never an empty run.
@@ -176,6 +202,11 @@ impl Connection {
         Ok(&self.run)
     }
 
+    /// When it last heard anything, also for when it is gone.
+    pub fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
+    }
+
     /// For how long the connection has brought data: from its first frame to its latest.
     pub fn healthy_for(&self) -> Duration {
         self.data.map_or(Duration::ZERO, |(first, latest)| latest - first)
@@ -198,6 +229,7 @@ impl Connection {
     /// Puts `item` and what is ready behind it into the run.
     fn take_ready(&mut self, item: Option<Result<Message, Error>>) {
         self.heard = Instant::now();
+        self.pulse.beat(self.heard);
         let mut bytes = 0;
         let mut next = Some(item);
         while let Some(item) = next {

@@ -32,7 +32,8 @@ pub(super) async fn run<A: Answer>(server: &Server<A>, socket: TcpStream, mut st
     let _ = socket.set_nodelay(true);
     let until = stopping.clone();
     let service = service_fn(|request: Request<Incoming>| ready(Ok::<_, Infallible>(serve(server, &request, &until))));
-    let mut connection = builder(server.limits()).serve_connection(Stream::new(socket, *server.limits()), service);
+    let stream = Stream::new(socket, *server.limits(), server.counts().seconds.clone());
+    let mut connection = builder(server.limits()).serve_connection(stream, service);
     let ended = tokio::select! {
         biased;
         ended = poll_fn(|context| connection.poll_without_shutdown(context)) => Some(ended),
@@ -49,7 +50,7 @@ pub(super) async fn run<A: Answer>(server: &Server<A>, socket: TcpStream, mut st
     let is_overdue = parts.io.is_overdue();
     let socket = parts.io.into_socket();
     if is_overdue {
-        server.count_timeout();
+        server.counts().timeouts.inc();
         // Part of a request is here and no answer is under way, or hyper would not have been reading.
         if !parts.read_buf.is_empty() {
             say_timeout(&socket);
@@ -67,7 +68,7 @@ fn builder(limits: &Limits) -> http1::Builder {
 }
 
 fn serve<A: Answer>(server: &Server<A>, request: &Request<Incoming>, stopping: &watch::Receiver<()>) -> Response<Body> {
-    let mut response = respond(server.answer(), server.limits(), request);
+    let mut response = respond(server, request);
     if server.is_full() {
         // Others are waiting for a seat; keeping this one would let the first comers stay for ever.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

@@ -32,6 +32,9 @@ pub struct Limits {
     /// Connections served at once (10,000). One more per accept loop waits unserved; the rest wait in the kernel's
     /// queue. While all seats are taken each answer closes its connection, so that others get their turn.
     pub connections: usize,
+    /// Connections of one client address at a time (no limit: everyone behind one proxy has one address); over it they
+    /// are closed at once.
+    pub connections_per_address: Option<usize>,
     /// Time from accept, or from the first byte of a later request, until the request is complete (10 s); then 408.
     pub request_time: Duration,
     /// Time for one answer to be taken by the client's side (30 s); then the connection is closed. It bounds the whole
@@ -72,6 +75,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: CONNECTIONS,
+            connections_per_address: None,
             request_time: REQUEST_TIME,
             answer_time: ANSWER_TIME,
             idle_time: IDLE_TIME,

@@ -3,9 +3,9 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -13,7 +13,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
-use super::{Answer, Limits, connection};
+use super::addresses::{Addresses, Held};
+use super::{Answer, Counts, Limits, Origins, connection};
 
 /// Pause after an accept that failed for want of descriptors or memory: long enough not to spin, short enough to pass
 /// unnoticed once some are free again.
@@ -40,10 +41,23 @@ const DRAIN_SLACK: Duration = Duration::from_secs(3);
 pub struct Server<A> {
     answer: A,
     limits: Limits,
+    origins: Origins,
     seats: Arc<Semaphore>,
-    panics: AtomicU64,
-    timeouts: AtomicU64,
-    accept_failures: AtomicU64,
+    addresses: Arc<Addresses>,
+    counts: Arc<Counts>,
+}
+
+/// What a connection holds while it is served.
+struct Seat {
+    _permit: OwnedSemaphorePermit,
+    _address: Option<Held>,
+    counts: Arc<Counts>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.counts.connections.dec();
+    }
 }
 
 impl<A: Answer> Server<A> {
@@ -52,11 +66,23 @@ impl<A: Answer> Server<A> {
         Self {
             answer,
             limits,
+            origins: Origins::Any,
             seats: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
-            panics: AtomicU64::new(0),
-            timeouts: AtomicU64::new(0),
-            accept_failures: AtomicU64::new(0),
+            addresses: Arc::default(),
+            counts: Arc::default(),
         }
+    }
+
+    /// The same, whose answers pages of these origins may read.
+    #[must_use]
+    pub fn with_origins(self, origins: Origins) -> Self {
+        Self { origins, ..self }
+    }
+
+    /// The same, counting here.
+    #[must_use]
+    pub fn with_counts(self, counts: Arc<Counts>) -> Self {
+        Self { counts, ..self }
     }
 
     /// Serves the connections of `listener` until `shutdown`; then stops accepting, lets requests in flight finish
@@ -80,19 +106,9 @@ impl<A: Answer> Server<A> {
         self.limits.connections.saturating_sub(self.seats.available_permits())
     }
 
-    /// Answers that panicked so far; each cost its connection and nothing else.
-    pub fn panics(&self) -> u64 {
-        self.panics.load(Ordering::Relaxed)
-    }
-
-    /// Connections closed so far because a time ran out.
-    pub fn timeouts(&self) -> u64 {
-        self.timeouts.load(Ordering::Relaxed)
-    }
-
-    /// Accepts that failed so far for want of descriptors or memory.
-    pub fn accept_failures(&self) -> u64 {
-        self.accept_failures.load(Ordering::Relaxed)
+    /// What happened so far.
+    pub const fn counts(&self) -> &Arc<Counts> {
+        &self.counts
     }
 
     pub(super) fn answer(&self) -> &A {
@@ -107,30 +123,38 @@ impl<A: Answer> Server<A> {
         self.seats.available_permits() == 0
     }
 
-    pub(super) fn count_timeout(&self) {
-        self.timeouts.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn origins(&self) -> &Origins {
+        &self.origins
     }
 
     async fn accept(self: &Arc<Self>, listener: &TcpListener, stop: &watch::Sender<()>) -> Infallible {
         loop {
-            let socket = self.next_socket(listener).await;
+            let (socket, client) = self.next_socket(listener).await;
+            let most = self.limits.connections_per_address;
+            let address = most.and_then(|most| self.addresses.take(client.ip(), most));
+            if most.is_some() && address.is_none() {
+                self.counts.turned_away.inc();
+                continue;
+            }
             // The semaphore is never closed; should it be, the connection goes unserved and the loop lives.
-            if let Ok(seat) = Arc::clone(&self.seats).acquire_owned().await {
+            if let Ok(permit) = Arc::clone(&self.seats).acquire_owned().await {
+                self.counts.connections.inc();
+                let seat = Seat { _permit: permit, _address: address, counts: Arc::clone(&self.counts) };
                 tokio::spawn(Arc::clone(self).seated(socket, seat, stop.subscribe()));
             }
         }
     }
 
     /// The next connection, however long it takes. Trouble is logged when it begins and when it ends.
-    async fn next_socket(&self, listener: &TcpListener) -> TcpStream {
+    async fn next_socket(&self, listener: &TcpListener) -> (TcpStream, SocketAddr) {
         let mut failed: u64 = 0;
         loop {
             match listener.accept().await {
-                Ok((socket, _)) => {
+                Ok(accepted) => {
                     if failed > 0 {
                         tracing::info!(failed, "accepting connections again");
                     }
-                    return socket;
+                    return accepted;
                 }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
@@ -138,18 +162,18 @@ impl<A: Answer> Server<A> {
                         tracing::warn!(%error, "can't accept connections, trying on");
                     }
                     failed += 1;
-                    self.accept_failures.fetch_add(1, Ordering::Relaxed);
+                    self.counts.accept_failures.inc();
                     sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
     }
 
-    async fn seated(self: Arc<Self>, socket: TcpStream, _seat: OwnedSemaphorePermit, stopping: watch::Receiver<()>) {
+    async fn seated(self: Arc<Self>, socket: TcpStream, _seat: Seat, stopping: watch::Receiver<()>) {
         // Safe to carry on: the connection's own state is dropped, and what answers share must bear an unwind anyway.
         let served = AssertUnwindSafe(connection::run(&*self, socket, stopping)).catch_unwind().await;
         if served.is_err() {
-            self.panics.fetch_add(1, Ordering::Relaxed);
+            self.counts.panics.inc();
             tracing::error!("an answer panicked; its connection is closed");
         }
     }

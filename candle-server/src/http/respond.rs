@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use hyper::header::{self, HeaderName, HeaderValue};
-use hyper::{HeaderMap, Request, Response, StatusCode, Uri, Version};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 
 use super::limits::Limits;
-use super::{Answer, Body, Verb};
+use super::{Answer, Body, Server, Verb};
 use crate::problem::{self, Problem};
 use crate::route::{ALLOW, Asked, Refusal, Route};
 
@@ -15,6 +15,11 @@ const PREFLIGHT_SECONDS: HeaderValue = HeaderValue::from_static("86400");
 /// A 200 response with a JSON body.
 pub fn json(body: impl Into<Bytes>) -> Response<Body> {
     with_type(StatusCode::OK, "application/json", body.into())
+}
+
+/// A 200 response with a body of this media type.
+pub fn text(media_type: &'static str, body: impl Into<Bytes>) -> Response<Body> {
+    with_type(StatusCode::OK, media_type, body.into())
 }
 
 /// A response with a problem document; `detail` says what is wrong this time, in a sentence.
@@ -39,36 +44,45 @@ fn insert(response: &mut Response<Body>, name: HeaderName, value: &'static str) 
 }
 
 /// The response to `request`, complete but for what hyper adds (length, date, connection).
-pub(super) fn respond<A: Answer, B: hyper::body::Body>(
-    answer: &A,
-    limits: &Limits,
-    request: &Request<B>,
-) -> Response<Body> {
+pub(super) fn respond<A: Answer, B: hyper::body::Body>(server: &Server<A>, request: &Request<B>) -> Response<Body> {
     let has_body = !request.body().is_end_stream();
-    let mut response = match check(limits, request) {
+    let (route, mut response) = match check(server.limits(), request) {
         Ok(target) => match Asked::parse(request.method(), target) {
             // A wrong method is the better explanation where both are wrong.
-            Ok(_) if has_body => problem(Problem::UnexpectedBody, "Requests here have no body."),
-            Ok(Asked::Get(route)) => read(answer, Verb::Get, &route, request.headers()),
-            Ok(Asked::Head(route)) => read(answer, Verb::Head, &route, request.headers()),
-            Ok(Asked::Options) => options(),
-            Err(refusal) => refuse(refusal),
+            Ok(_) if has_body => (REFUSED, problem(Problem::UnexpectedBody, "Requests here have no body.")),
+            Ok(Asked::Get(route)) => (route.name(), read(server.answer(), Verb::Get, &route, request.headers())),
+            Ok(Asked::Head(route)) => (route.name(), read(server.answer(), Verb::Head, &route, request.headers())),
+            Ok(Asked::Options) => (REFUSED, options()),
+            Err(refusal) => (REFUSED, refuse(refusal)),
         },
-        Err((kind, detail)) => problem(kind, detail),
+        Err((kind, detail)) => (REFUSED, problem(kind, detail)),
     };
     if has_body {
         // The body stays unread, and nothing after it may pass for a request.
         insert(&mut response, header::CONNECTION, "close");
     }
-    // Market data is public: any page may read it.
-    insert(&mut response, header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+    server.origins().allow(request.headers(), response.headers_mut());
     insert(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    server.counts().answered(route, method(request.method()), response.status().as_u16());
     response
+}
+
+/// The route, in counts, of a request that reached none.
+const REFUSED: &str = "none";
+
+/// A method's name in counts, of which there must not be more than someone thought of.
+fn method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
 }
 
 fn read<A: Answer>(answer: &A, verb: Verb, route: &Route<'_>, headers: &HeaderMap) -> Response<Body> {
     let mut response = answer.answer(verb, route, headers);
-    if matches!(route, Route::Start | Route::Live | Route::Ready) {
+    if matches!(route, Route::Start | Route::Live | Route::Ready | Route::Metrics) {
         insert(&mut response, header::CACHE_CONTROL, "no-store");
     }
     response
@@ -117,7 +131,7 @@ fn check<'r, B>(limits: &Limits, request: &'r Request<B>) -> Result<&'r str, (Pr
     let path = request.uri().path_and_query().map(hyper::http::uri::PathAndQuery::as_str);
     match path {
         Some(path) => Ok(path),
-        None if request.method() == hyper::Method::CONNECT => Ok("/"),
+        None if request.method() == Method::CONNECT => Ok("/"),
         None => Err((Problem::BadRequest, "The request target is no path.")),
     }
 }

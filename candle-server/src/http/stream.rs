@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
+use prometheus_client::metrics::histogram::Histogram;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -32,19 +33,25 @@ pub(super) struct Stream {
     limits: Limits,
     phase: Phase,
     since: Instant,
+    /// When the first byte came of the request that is being read or answered.
+    began: Option<Instant>,
+    /// Takes the time from there until the answer has left.
+    seconds: Histogram,
     /// Never set further ahead than the shortest limit, so a phase that begins meanwhile can't end before it rings.
     /// Changing phase therefore leaves the timer alone: a busy connection pays for it a few times a minute.
     alarm: Pin<Box<Sleep>>,
 }
 
 impl Stream {
-    pub(super) fn new(socket: TcpStream, limits: Limits) -> Self {
+    pub(super) fn new(socket: TcpStream, limits: Limits, seconds: Histogram) -> Self {
         let since = Instant::now();
         Self {
             io: TokioIo::new(socket),
             limits,
             phase: Phase::Receiving,
             since,
+            began: None,
+            seconds,
             alarm: Box::pin(sleep_until(since + limits.shortest_time())),
         }
     }
@@ -98,8 +105,11 @@ impl Read for Stream {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.io).poll_read(context, buffer);
         // An end of file passes for a byte here: the connection is over either way.
-        if polled.is_ready() && this.phase == Phase::Idle {
-            this.enter(Phase::Receiving);
+        if polled.is_ready() {
+            if this.phase == Phase::Idle {
+                this.enter(Phase::Receiving);
+            }
+            this.began = this.began.or_else(|| Some(Instant::now()));
         }
         this.or_deadline(polled, context)
     }
@@ -137,6 +147,9 @@ impl Write for Stream {
         let this = self.get_mut();
         if this.phase == Phase::Sending {
             this.enter(Phase::Idle);
+            if let Some(began) = this.began.take() {
+                this.seconds.observe((this.since - began).as_secs_f64());
+            }
         }
         Pin::new(&mut this.io).poll_flush(context)
     }

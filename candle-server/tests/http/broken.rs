@@ -117,7 +117,7 @@ fn broken_requests_get_a_4xx_or_a_close_and_the_next_is_served() {
         assert!(site.fake.answered().is_empty(), "{shown:?} was answered");
     }
     site.is_fine();
-    assert_eq!(site.server.panics(), 0);
+    assert_eq!(site.server.counts().panics.get(), 0);
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn starve() {
     hogs.pop();
     let mut client = site.connect();
     client.send("GET /instruments/4 HTTP/1.1\r\nHost: a\r\n\r\n");
-    eventually("accepting fails", || site.server.accept_failures() > 1);
+    eventually("accepting fails", || site.server.counts().accept_failures.get() > 1);
     assert!(site.fake.answered().len() == 1);
     drop(hogs);
     assert_eq!(client.response().text(), "\"4\"");

@@ -14,7 +14,7 @@ const SHORT: Duration = Duration::from_secs(1);
 fn a_client_that_sends_nothing_is_closed_without_a_word() {
     let site = Site::start(Limits { request_time: SHORT, ..Limits::default() });
     assert_eq!(site.connect().rest(), b"");
-    eventually("the time-out is counted", || site.server.timeouts() == 1);
+    eventually("the time-out is counted", || site.server.counts().timeouts.get() == 1);
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn half_requests_end_in_408_while_good_clients_are_served() {
         client
     };
     let mut clients: Vec<_> = halves.iter().cycle().take(300).map(half_sent).collect();
-    while site.server.timeouts() < 300 {
+    while site.server.counts().timeouts.get() < 300 {
         site.is_fine();
     }
     for client in &mut clients {
@@ -47,7 +47,7 @@ fn a_byte_now_and_then_does_not_win_time() {
     while client.socket.read(&mut first).is_err() {
         client.try_send("x");
     }
-    assert_eq!(site.server.timeouts(), 1);
+    assert_eq!(site.server.counts().timeouts.get(), 1);
     assert!(site.fake.answered().is_empty());
 }
 
@@ -84,7 +84,9 @@ fn a_client_that_does_not_read_is_closed() {
     let site = Site::start(Limits { answer_time: SHORT, ..Limits::default() });
     let mut client = site.connect();
     client.send("GET /instruments/large HTTP/1.1\r\nHost: a\r\n\r\n");
-    eventually("the connection is given up", || site.server.timeouts() == 1 && site.server.connections() == 0);
+    eventually("the connection is given up", || {
+        site.server.counts().timeouts.get() == 1 && site.server.connections() == 0
+    });
     assert!(client.rest().len() < LARGE);
 }
 
@@ -93,7 +95,7 @@ fn a_client_that_reads_byte_by_byte_is_closed() {
     let site = Site::start(Limits { answer_time: SHORT, ..Limits::default() });
     let mut client = site.connect();
     client.send("GET /instruments/large HTTP/1.1\r\nHost: a\r\n\r\n");
-    while site.server.timeouts() == 0 {
+    while site.server.counts().timeouts.get() == 0 {
         client.socket.read_exact(&mut [0]).unwrap();
     }
     assert!(client.rest().len() < LARGE);
@@ -197,7 +199,7 @@ fn a_client_that_does_not_read_its_events_holds_back_little_and_is_cut() {
     let site = Site::start(Limits { answer_time: Duration::from_millis(300), ..Limits::default() });
     let mut client = site.connect();
     client.send("GET /instruments/flood HTTP/1.1\r\nHost: a\r\n\r\n");
-    eventually("the client is cut", || site.server.timeouts() == 1 && site.server.connections() == 0);
+    eventually("the client is cut", || site.server.counts().timeouts.get() == 1 && site.server.connections() == 0);
     let taken = client.rest().len();
     let ours = Limits::default().target_bytes + Limits::default().header_bytes + 64 * 1024;
     // What both kernels took reaches the client or was lost in the reset; the rest was held by us.

@@ -4,6 +4,7 @@
 mod broken;
 mod descriptors;
 mod drain;
+mod face;
 mod limits;
 mod requests;
 mod site;

@@ -152,7 +152,7 @@ fn a_panicking_answer_costs_one_connection_and_is_counted() {
         let mut client = site.connect();
         client.send("GET /instruments/panic HTTP/1.1\r\nHost: a\r\n\r\n");
         assert_eq!(client.rest(), b"");
-        crate::site::eventually("the panic is counted", || site.server.panics() == count);
+        crate::site::eventually("the panic is counted", || site.server.counts().panics.get() == count);
     }
     bystander.send("GET /instruments/4 HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(bystander.response().status, 200);

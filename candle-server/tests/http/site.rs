@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use candle_server::http::{Answer, Body, Limits, Server, Verb, json};
+use candle_server::http::{Answer, Body, Limits, Origins, Server, Verb, json};
 use candle_server::route::Route;
 use futures_util::stream;
 use hyper::{HeaderMap, Response};
@@ -91,6 +91,10 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn start(limits: Limits) -> Self {
+        Self::start_for(limits, Origins::Any)
+    }
+
+    pub(crate) fn start_for(limits: Limits, origins: Origins) -> Self {
         let (release, held) = sync_channel(8);
         let fake = Arc::new(Fake {
             answered: Mutex::default(),
@@ -98,7 +102,7 @@ impl Site {
             poured: Arc::default(),
             release: Mutex::new(held),
         });
-        let server = Arc::new(Server::new(Shared(Arc::clone(&fake)), limits));
+        let server = Arc::new(Server::new(Shared(Arc::clone(&fake)), limits).with_origins(origins));
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();

@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use candle_core::{Aggregator, Outcome};
-use candle_server::clock::Clock;
+use candle_core::Outcome;
 use candle_server::market::Market;
 use candle_server::settings::Settings;
 use examples::partner::{Partner, Socket};
@@ -41,7 +40,7 @@ impl Site {
     /// A server with these flags.
     pub(crate) async fn start(flags: &[&str]) -> Self {
         let settings = Settings::from_args([&["candle-server"], flags].concat()).unwrap();
-        let market = Market::new(Aggregator::new(settings.core()), Clock::new(settings.clock_source()));
+        let market = candle_server::market(&settings);
         let market = Arc::new(market);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

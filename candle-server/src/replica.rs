@@ -5,8 +5,9 @@
 //! is lost that a read would still show.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use candle_core::{Edition, Gaps, History, Latest, Minute, State, Timestamp, Update, WindowCandle};
+use candle_core::{CoverageWindow, Edition, Gaps, History, Latest, Minute, State, Timestamp, Update, WindowCandle};
 
 use crate::document::Document;
 use crate::json::{self, Moment};
@@ -18,7 +19,7 @@ use crate::sse;
 
 /// One client's copy of one instrument.
 #[derive(Debug)]
-pub struct Watch {
+pub struct Replica {
     id: Box<str>,
     form: Form,
     views: Views,
@@ -37,6 +38,9 @@ enum Views {
 struct Told {
     /// While it stands, nothing but the forming candle and the facts around the candles can differ.
     edition: Edition,
+    /// The same of the feed's coverage.
+    coverage: CoverageWindow,
+    usual_gap: Option<Duration>,
     description: Option<Arc<str>>,
     facts: Facts,
     /// The minute of `now`.
@@ -52,7 +56,7 @@ struct Facts {
     last_quote: Option<Timestamp>,
 }
 
-impl Watch {
+impl Replica {
     /// A copy that knows nothing yet.
     pub fn new(id: &str, form: Form) -> Self {
         Self { id: id.into(), form, views: Views::Due, told: None }
@@ -64,9 +68,18 @@ impl Watch {
     /// where the client had the minute's end already, `final` where it has it now, `candle` for the forming one;
     /// `status` where only the facts around the candles are new; `delisted`; and a `snapshot` again where the past is not what it was.
     pub fn catch_up(&mut self, out: &mut Vec<u8>, market: &Market, now: Timestamp) {
-        match self.read(market, now) {
-            Some(Update::Same(latest)) => self.catch_up_forming(out, &latest, at(market, &latest, now)),
-            Some(Update::Changed(history, edition)) => self.catch_up_all(out, &history, edition, market, now),
+        let coverage = market.feeds.coverage(now);
+        match self.read(market, now, coverage) {
+            Some(Update::Same(latest)) => {
+                let usual_gap = self.told.as_ref().and_then(|told| told.usual_gap);
+                let moment = Moment { now, status: market.status(&latest, usual_gap), coverage };
+                self.catch_up_forming(out, &latest, moment);
+            }
+            Some(Update::Changed(history, edition)) => {
+                let usual_gap = history.ring.usual_gap(now);
+                let moment = Moment { now, status: market.status(&Latest::from(&*history), usual_gap), coverage };
+                self.catch_up_all(out, &history, edition, moment);
+            }
             None => {
                 if self.told.take().is_some() {
                     self.delisted(out, now);
@@ -88,18 +101,12 @@ impl Watch {
         }
     }
 
-    fn catch_up_all(
-        &mut self,
-        out: &mut Vec<u8>,
-        history: &History,
-        edition: Edition,
-        market: &Market,
-        now: Timestamp,
-    ) {
-        let latest = Latest::from(history);
-        let moment = at(market, &latest, now);
+    fn catch_up_all(&mut self, out: &mut Vec<u8>, history: &History, edition: Edition, moment: Moment) {
+        let (latest, now) = (Latest::from(history), moment.now);
         let truth = Told {
             edition,
+            coverage: moment.coverage,
+            usual_gap: history.ring.usual_gap(now),
             description: history.description.clone(),
             facts: Facts { status: moment.status, last_quote: latest.last_time() },
             forming: now.minute(),
@@ -116,7 +123,7 @@ impl Watch {
         self.catch_up(out, market, now);
         let (Some(told), Some(history)) = (&self.told, market.aggregator.history(&self.id)) else { return };
         let latest = Latest::from(&history);
-        let moment = Moment { now, status: told.facts.status };
+        let moment = Moment { now, status: told.facts.status, coverage: told.coverage };
         let missed = told.candles.iter().filter(|candle| candle.minute >= last.minute());
         for candle in missed.filter(|candle| candle.minute < told.forming) {
             self.change(out, "final", &latest, moment, *candle);
@@ -137,8 +144,8 @@ impl Watch {
         self.told.is_some()
     }
 
-    fn read(&mut self, market: &Market, now: Timestamp) -> Option<Update> {
-        let known = self.told.as_ref().map(|told| &told.edition);
+    fn read(&mut self, market: &Market, now: Timestamp, coverage: CoverageWindow) -> Option<Update> {
+        let known = self.told.as_ref().filter(|told| told.coverage == coverage).map(|told| &told.edition);
         match self.views {
             Views::Due => {
                 let update = market.aggregator.view_since(&self.id, now, known)?;
@@ -161,7 +168,7 @@ impl Watch {
         sse::event(out, "snapshot", moment.now, |out| match self.form.format {
             Format::Full => {
                 let mut document = Document::default();
-                let rendering = Rendering::new(&self.id, history, edition, self.form.gaps, moment.now);
+                let rendering = Rendering::new(&self.id, history, edition, self.form.gaps, moment.now, moment.coverage);
                 rendering.write(&mut document, &Latest::from(history), moment);
                 out.extend_from_slice(&document.into_body());
             }
@@ -171,7 +178,11 @@ impl Watch {
 
     fn changes(&self, out: &mut Vec<u8>, told: &Told, truth: &Told, latest: &Latest, moment: Moment) {
         let before = out.len();
-        for candle in truth.candles.iter().filter(|candle| told.candle(candle.minute) != Some(candle)) {
+        let is_told = |candle: &WindowCandle| {
+            let covered_alike = told.coverage.of(candle.minute) == truth.coverage.of(candle.minute);
+            told.candle(candle.minute) == Some(candle) && covered_alike
+        };
+        for candle in truth.candles.iter().filter(|candle| !is_told(candle)) {
             let name = match candle.state {
                 State::Forming => "candle",
                 _ if candle.minute >= told.forming => "final",
@@ -217,11 +228,6 @@ impl Told {
             && self.description == told.description
             && told.candles.iter().all(|candle| candle.minute < first || self.candle(candle.minute).is_some())
     }
-}
-
-/// What `latest` says of its moment.
-fn at(market: &Market, latest: &Latest, now: Timestamp) -> Moment {
-    Moment { now, status: market.status(latest) }
 }
 
 #[cfg(test)]

@@ -1,0 +1,198 @@
+//! How fast a feed flows, and for how long it may bring nothing before that is news.
+
+use std::time::Duration;
+
+/// The rate that a feed is held to is its mean over about this long: a busy hour's end is learnt within minutes, and an
+/// outage does not become the usual state while it is being noticed.
+const BASELINE: Duration = Duration::from_mins(5);
+/// How long a feed must have been watched before its rate is known.
+const SETTLED: Duration = Duration::from_secs(3);
+/// What a feed whose rate is not known yet may take for a quote.
+pub const FIRST_QUOTE: Duration = Duration::from_secs(15);
+/// The shortest patience: longer than a lost packet, its repetition and a long pause of either side.
+pub const MIN_PATIENCE: Duration = Duration::from_secs(2);
+/// The longest patience: as long as the window, beyond which no reader sees what was missed.
+pub const MAX_PATIENCE: Duration = Duration::from_mins(30);
+/// A feed with more quotes a second than this is busy: its pauses are no chance.
+const BUSY: f64 = 100.0;
+/// How many of its usual gaps a busy feed may miss: it may send its quotes in bursts at regular times.
+const BUSY_GAPS: f64 = 4.0;
+/// How many of its usual gaps any other feed may miss: where quotes come by chance, one gap in 10^10 is this long.
+const CHANCE_GAPS: f64 = 25.0;
+/// A feed that flows at less than this part of its usual rate is slow.
+const SLOW: f64 = 0.1;
+
+/// The flow of one feed's quotes while it is connected. Times are those since the server's start.
+///
+/// An arrival is a run of frames that were read at once; gaps are counted between arrivals, as a feed that sends a
+/// thousand quotes in one array every five seconds does not fail in between.
+///
+/// ```
+/// use candle_server::feed::flow::{FIRST_QUOTE, Flow};
+/// use std::time::Duration;
+///
+/// let mut flow = Flow::default();
+/// assert_eq!(flow.patience(), FIRST_QUOTE);
+/// for tenth in 0..100 {
+///     flow.arrived(Duration::from_millis(100 * tenth), 20);
+/// }
+/// assert_eq!(flow.patience(), Duration::from_secs(2));
+/// assert_eq!(flow.per_second().round(), 200.0);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Flow {
+    /// Up to when the means below are counted.
+    counted: Option<Duration>,
+    quotes: Mean,
+    arrivals: Mean,
+    /// The quotes of the last moments, over a third of the patience.
+    recent: Mean,
+    watched: Duration,
+    /// Whether the last arrival ended a time with much less than usual.
+    is_slow: bool,
+}
+
+impl Flow {
+    /// Goes on after a time that is not to be counted, such as one without a connection.
+    pub fn resume(&mut self, now: Duration) {
+        self.counted = Some(now);
+        self.is_slow = false;
+    }
+
+    /// Counts an arrival of `quotes` quotes.
+    pub fn arrived(&mut self, now: Duration, quotes: u64) {
+        let since = self.counted.map_or(Duration::ZERO, |counted| now.saturating_sub(counted));
+        let patience = self.patience();
+        self.recent.add(0.0, since, patience / 3);
+        let usual = self.quotes.per_second();
+        let is_no_chance = usual * patience.as_secs_f64() >= CHANCE_GAPS;
+        self.is_slow = self.is_settled() && is_no_chance && self.recent.per_second() < SLOW * usual;
+        self.counted = Some(now);
+        self.watched = (self.watched + since).min(BASELINE);
+        self.quotes.add(quotes as f64, since, BASELINE);
+        self.arrivals.add(1.0, since, BASELINE);
+        self.recent.add(quotes as f64, Duration::ZERO, patience / 3);
+    }
+
+    /// Quotes a second, the mean of the last minutes up to the last arrival; 0 while nothing is known.
+    pub fn per_second(&self) -> f64 {
+        if self.is_settled() { self.quotes.per_second() } else { 0.0 }
+    }
+
+    /// For how long the feed may bring nothing.
+    pub fn patience(&self) -> Duration {
+        if !self.is_settled() {
+            return FIRST_QUOTE;
+        }
+        let gaps = if self.quotes.per_second() > BUSY { BUSY_GAPS } else { CHANCE_GAPS };
+        let seconds = gaps / self.arrivals.per_second();
+        Duration::try_from_secs_f64(seconds).unwrap_or(MAX_PATIENCE).clamp(MIN_PATIENCE, MAX_PATIENCE)
+    }
+
+    /// Whether much less came before the last arrival than usual. Never of a feed that brings so little that this may be
+    /// chance; and where nothing comes at all, that is another matter.
+    pub const fn is_slow(&self) -> bool {
+        self.is_slow
+    }
+
+    fn is_settled(&self) -> bool {
+        self.watched >= SETTLED
+    }
+}
+
+/// An exponentially weighted mean of events a second, right from the first one: the plain mean at first.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mean {
+    sum: f64,
+    weight: f64,
+}
+
+impl Mean {
+    /// Adds `events` that came `since` after the last ones, where what is older than `memory` counts little.
+    fn add(&mut self, events: f64, since: Duration, memory: Duration) {
+        let decay = (-since.as_secs_f64() / memory.as_secs_f64()).exp();
+        self.sum = self.sum * decay + events / memory.as_secs_f64();
+        self.weight = 1.0 - (1.0 - self.weight) * decay;
+    }
+
+    fn per_second(&self) -> f64 {
+        if self.weight > 0.0 { self.sum / self.weight } else { 0.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(seconds: f64) -> Duration {
+        Duration::from_secs_f64(seconds)
+    }
+
+    /// A feed that brought `quotes` every `gap` seconds for `length` seconds.
+    fn flow(quotes: u64, gap: f64, length: f64) -> Flow {
+        let mut flow = Flow::default();
+        let mut now = 0.0;
+        while now <= length {
+            flow.arrived(seconds(now), quotes);
+            now += gap;
+        }
+        flow
+    }
+
+    #[test]
+    fn a_busy_feed_is_missed_after_two_seconds_and_another_after_its_own_gaps() {
+        assert_eq!(flow(1, 0.005, 60.0).patience(), MIN_PATIENCE);
+        assert_eq!(flow(1, 0.05, 60.0).patience(), MIN_PATIENCE);
+        let once_a_second = flow(1, 1.0, 600.0).patience();
+        assert!((24.0..26.0).contains(&once_a_second.as_secs_f64()), "{once_a_second:?}");
+        assert_eq!(flow(1, 90.0, 10_000.0).patience(), MAX_PATIENCE);
+    }
+
+    #[test]
+    fn bursts_at_regular_times_are_no_silence() {
+        let bursts = flow(5000, 5.0, 600.0);
+        assert!((19.0..21.0).contains(&bursts.patience().as_secs_f64()), "{:?}", bursts.patience());
+        assert!(!bursts.is_slow());
+    }
+
+    #[test]
+    fn a_trickle_in_place_of_a_stream_is_slow_within_the_patience_and_usual_in_the_end() {
+        let mut flow = flow(1, 0.01, 60.0);
+        let mut noticed = None;
+        for step in 1..2000 {
+            let now = 60.0 + 0.5 * f64::from(step);
+            flow.arrived(seconds(now), 1);
+            if flow.is_slow() {
+                noticed = noticed.or(Some(now));
+            }
+        }
+        assert!(noticed.is_some_and(|at| at <= 62.0), "{noticed:?}");
+        assert!(!flow.is_slow());
+    }
+
+    #[test]
+    fn time_without_a_connection_is_not_counted() {
+        let mut flow = flow(1, 0.01, 60.0);
+        let before = flow.per_second();
+        flow.resume(seconds(4000.0));
+        flow.arrived(seconds(4000.01), 1);
+        assert!((flow.per_second() - before).abs() < 1.0, "{} is not {before}", flow.per_second());
+    }
+
+    #[test]
+    fn chance_does_not_raise_an_alarm_in_a_day() {
+        for (seed, rate) in [(1, 0.2), (2, 2.0), (3, 20.0)] {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let mut flow = Flow::default();
+            let mut now = 0.0;
+            while now < (86_400.0_f64).min(200_000.0 / rate) {
+                let gap = -(1.0 - random.f64()).ln() / rate;
+                now += gap;
+                let watched = flow.is_settled();
+                assert!(!watched || now < 1000.0 || seconds(gap) < flow.patience(), "a gap of {gap} s at {rate}/s");
+                flow.arrived(seconds(now), 1);
+                assert!(now < 1000.0 || !flow.is_slow(), "slow at {rate}/s after {now} s");
+            }
+        }
+    }
+}

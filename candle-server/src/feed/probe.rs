@@ -1,0 +1,94 @@
+//! Whether the first feed is well again while another one is active.
+
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use super::backoff::Backoff;
+use super::health::State;
+use super::source::{Source, bytes};
+use super::url::FeedUrl;
+use super::websocket::Frame;
+use crate::market::Market;
+use crate::message::{Message, decode};
+
+/// How often a feed's state is looked at: short against any patience.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Connects to the feed at `place` until it has been well for as long as is wanted, then once more: that last
+/// connection is ready to be read from its start, as the ones before have used up what a connect brings.
+pub(super) async fn probe(market: &Market, place: usize, feed: &FeedUrl) -> Source {
+    let mut backoff = Backoff::new();
+    loop {
+        let mut healthy_for = Duration::ZERO;
+        if let Some(mut source) = open(market, place, feed).await {
+            if is_well(market, place, &mut source).await {
+                drop(source);
+                if let Some(source) = open(market, place, feed).await {
+                    return source;
+                }
+            } else {
+                healthy_for = source.healthy_for();
+            }
+        }
+        sleep(backoff.after(healthy_for, fastrand::u64(..))).await;
+    }
+}
+
+async fn open(market: &Market, place: usize, feed: &FeedUrl) -> Option<Source> {
+    market.feeds.connecting(place, market.clock.reading());
+    match Source::open(feed).await {
+        Some(Ok(source)) => {
+            market.feeds.opened(place, source.pulses(), market.clock.reading());
+            Some(source)
+        }
+        Some(Err(ended)) => {
+            market.feeds.lost(place, ended.reason(), market.clock.reading());
+            None
+        }
+        // What is played and not connected to has been played: there is nothing to come back to.
+        None => std::future::pending().await,
+    }
+}
+
+/// Reads quotes, without recording them, until the feed has been well for long enough or is not.
+async fn is_well(market: &Market, place: usize, source: &mut Source) -> bool {
+    let wanted = market.feeds.turns().fail_back_after;
+    let mut looks = interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut well_since = None;
+    loop {
+        tokio::select! {
+            _ = looks.tick() => {}
+            run = source.run() => match run {
+                Ok(run) => market.feeds.probed(place, quotes(run), market.clock.reading()),
+                Err(ended) => {
+                    market.feeds.lost(place, ended.reason(), market.clock.reading());
+                    return false;
+                }
+            },
+        }
+        let elapsed = market.clock.elapsed();
+        match market.feeds.state_of(place, elapsed) {
+            State::Silent => {
+                market.feeds.lost(place, State::Silent.name(), market.clock.reading());
+                return false;
+            }
+            state if state.is_healthy() => {
+                if elapsed.saturating_sub(*well_since.get_or_insert(elapsed)) >= wanted {
+                    return true;
+                }
+            }
+            _ => well_since = None,
+        }
+    }
+}
+
+/// How many quotes there are in these frames.
+fn quotes(frames: &[Frame]) -> u64 {
+    let mut quotes = 0;
+    for frame in frames.iter().filter_map(|frame| bytes(frame).ok()) {
+        decode(frame, |message| quotes += u64::from(matches!(message, Ok(Message::Quote(_)))));
+    }
+    quotes
+}

@@ -1,0 +1,255 @@
+//! What is known of the feeds, shared: the feed side tells it, the HTTP side shows it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use candle_core::{CoverageRing, CoverageWindow, Timestamp};
+use parking_lot::{Mutex, MutexGuard, RwLock};
+use serde::Serialize;
+
+use crate::clock::{Reading, Source};
+use crate::feed::health::{Health, StaleAfter, State};
+use crate::feed::url::FeedUrl;
+use crate::feed::watch::{Supply, Turns, Verdict, Watch};
+use crate::feed::websocket::Pulse;
+use crate::settings::Settings;
+
+/// The feeds of one server: which is active, how each is doing, and which minutes they covered.
+///
+/// Readers of candles meet the feed side only where supply comes up or goes down.
+#[derive(Debug)]
+pub struct Feeds {
+    /// Their addresses, without what may be secret in them.
+    names: Box<[String]>,
+    watch: Mutex<Watched>,
+    coverage: RwLock<CoverageRing>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    watch: Watch,
+    /// What each feed's present or last connection heard, a pulse for each socket.
+    pulses: Box<[Vec<Arc<Pulse>>]>,
+}
+
+impl Feeds {
+    /// The feeds of `settings`.
+    pub fn new(settings: &Settings) -> Self {
+        let stale_after = |feed: &FeedUrl| match (feed, settings.stale_after) {
+            (FeedUrl::Demo(_) | FeedUrl::Stdin | FeedUrl::File { .. }, _) => StaleAfter::Never,
+            (_, Some(fixed)) => StaleAfter::Fixed(fixed),
+            (_, None) => StaleAfter::OwnRate,
+        };
+        let names = settings.feeds.iter().map(ToString::to_string).collect();
+        let turns = Turns { fail_over_after: settings.fail_over_after, fail_back_after: settings.fail_back_after };
+        Self::watched(names, Watch::new(settings.feeds.iter().map(stale_after), settings.clock_source(), turns))
+    }
+
+    /// One feed that nothing can be wrong with, on `source`: for a market that is filled by hand.
+    pub fn unwatched(source: Source) -> Self {
+        let turns = Turns { fail_over_after: Duration::MAX, fail_back_after: Duration::MAX };
+        Self::watched(Box::new(["none:".to_owned()]), Watch::new([StaleAfter::Never], source, turns))
+    }
+
+    fn watched(names: Box<[String]>, watch: Watch) -> Self {
+        let pulses = names.iter().map(|_| Vec::new()).collect();
+        Self { names, watch: Mutex::new(Watched { watch, pulses }), coverage: RwLock::default() }
+    }
+
+    fn watch(&self) -> MutexGuard<'_, Watched> {
+        self.watch.lock()
+    }
+
+    /// Tells the watch something, and passes on what follows for coverage.
+    fn tell(&self, told: impl FnOnce(&mut Watched) -> Option<Supply>) {
+        let mut watched = self.watch();
+        let Some(supply) = told(&mut watched) else { return };
+        // Under the watch's lock, so that changes of coverage keep their order.
+        let mut coverage = self.coverage.write();
+        match supply {
+            Supply::Up(at) => coverage.up(at),
+            Supply::Down(at) => coverage.down(at),
+        }
+    }
+
+    /// The feed at `place` is being connected to.
+    pub fn connecting(&self, place: usize, at: Reading) {
+        self.tell(|watched| watched.watch.connecting(place, at));
+    }
+
+    /// The feed at `place` is connected, by sockets with these pulses.
+    pub fn opened(&self, place: usize, pulses: Vec<Arc<Pulse>>, at: Reading) {
+        self.tell(|watched| {
+            watched.pulses[place] = pulses;
+            watched.watch.opened(place, at)
+        });
+    }
+
+    /// The active feed brought `quotes` accepted quotes, the freshest of those that tell their time from `newest`.
+    pub fn quoted(&self, quotes: u64, newest: Option<Timestamp>, at: Reading) {
+        if quotes == 0 {
+            return;
+        }
+        let lag = newest.map(|newest| micros(at.now.as_micros().saturating_sub(newest.as_micros())));
+        self.tell(|watched| watched.watch.quoted(watched.watch.active(), quotes, lag, at));
+    }
+
+    /// The feed at `place`, which is not the active one, brought `quotes` quotes.
+    pub fn probed(&self, place: usize, quotes: u64, at: Reading) {
+        if quotes > 0 {
+            self.tell(|watched| watched.watch.quoted(place, quotes, None, at));
+        }
+    }
+
+    /// The connection to the feed at `place` is lost, or did not come to be.
+    pub fn lost(&self, place: usize, reason: &'static str, at: Reading) {
+        self.tell(|watched| watched.watch.lost(place, reason, at));
+    }
+
+    /// The feed at `place` has come to its end.
+    pub fn ended(&self, place: usize, at: Reading) {
+        self.tell(|watched| watched.watch.ended(place, at));
+    }
+
+    /// The feed at `place` is not used any more, for now.
+    pub fn stood_by(&self, place: usize, at: Reading) {
+        self.tell(|watched| watched.watch.stood_by(place, at));
+    }
+
+    /// The feed at `place` is the active one from now on.
+    pub fn turned_to(&self, place: usize, at: Reading) {
+        self.tell(|watched| watched.watch.turned_to(place, at));
+    }
+
+    /// A feed's own clock was set back, and candles start afresh: so does their coverage.
+    pub fn started_over(&self) {
+        let mut watched = self.watch();
+        watched.watch.started_over();
+        *self.coverage.write() = CoverageRing::default();
+    }
+
+    /// What should be done about the active feed, if anything.
+    pub fn verdict(&self, at: Reading) -> Option<Verdict> {
+        self.tell(|watched| watched.watch.settle(at));
+        self.watch().watch.verdict(at.elapsed)
+    }
+
+    /// When feeds take turns.
+    pub fn turns(&self) -> Turns {
+        self.watch().watch.turns()
+    }
+
+    /// How the feed at `place` is doing.
+    pub fn state_of(&self, place: usize, elapsed: Duration) -> State {
+        self.watch().watch.feeds()[place].state(elapsed)
+    }
+
+    /// How the active feed is doing.
+    pub fn state(&self, elapsed: Duration) -> State {
+        self.watch().watch.state(elapsed)
+    }
+
+    /// Which minutes of the window at `now` were covered.
+    pub fn coverage(&self, now: Timestamp) -> CoverageWindow {
+        self.coverage.read().window(now)
+    }
+
+    /// Whether the market is supplied, as far as is known.
+    pub fn are_up(&self) -> bool {
+        self.coverage.read().is_up()
+    }
+
+    /// All that is known, as `GET /feed` shows it.
+    pub fn report(&self, at: Reading) -> Report {
+        let watched = self.watch();
+        let watch = &watched.watch;
+        let feed = |(place, health): (usize, &Health)| FeedReport {
+            url: self.names[place].clone(),
+            active: place == watch.active(),
+            state: health.state(at.elapsed).name(),
+            last_message_age: watched.pulses[place].iter().map(|pulse| pulse.age()).max().map(seconds),
+            last_quote_age: health.quote_age(at.elapsed).map(seconds),
+            lag: health.lag().map(seconds),
+            quotes_per_second: (health.quotes_per_second() * 1e3).round() / 1e3,
+            stale_after: health.patience().map(seconds),
+            connects: health.connects(),
+            losses: health.losses().clone(),
+        };
+        let gap = |gap: &crate::feed::watch::Gap| GapReport {
+            from: timestamp(gap.from),
+            to: gap.to.map(timestamp),
+            reason: gap.reason,
+        };
+        Report {
+            state: watch.state(at.elapsed).name(),
+            as_of: timestamp(at.now),
+            feeds: watch.feeds().iter().enumerate().map(feed).collect(),
+            gaps: watch.gaps(at.now).map(gap).collect(),
+        }
+    }
+}
+
+/// What `GET /feed` answers. Times are epoch seconds on the candles' clock; ages are seconds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// How the active feed is doing.
+    pub state: &'static str,
+    /// `now` on the candles' clock.
+    pub as_of: f64,
+    /// Every feed, in the order of preference.
+    pub feeds: Vec<FeedReport>,
+    /// The times of the last half hour in which no feed brought what it should, oldest first.
+    pub gaps: Vec<GapReport>,
+}
+
+/// One feed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FeedReport {
+    /// Its address, without user info and query.
+    pub url: String,
+    /// Whether its quotes become candles.
+    pub active: bool,
+    /// How it is doing.
+    pub state: &'static str,
+    /// How long ago anything was heard of it, a pong too; of two sockets, the quieter one.
+    pub last_message_age: Option<f64>,
+    /// How long ago its last accepted quote came.
+    pub last_quote_age: Option<f64>,
+    /// How old its freshest quotes are when they arrive; null where quotes tell no time.
+    pub lag: Option<f64>,
+    /// The mean of the last minutes up to its last quote.
+    pub quotes_per_second: f64,
+    /// For how long it may bring no quote before it is silent; null where that is no limit.
+    pub stale_after: Option<f64>,
+    /// How often it was connected.
+    pub connects: u64,
+    /// How often a connection was lost or did not come to be, by reason.
+    pub losses: std::collections::BTreeMap<&'static str, u64>,
+}
+
+/// A time without supply.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct GapReport {
+    /// When it began.
+    pub from: f64,
+    /// When it ended; null while it lasts.
+    pub to: Option<f64>,
+    /// Why: a lost connection's reason, or a state.
+    pub reason: &'static str,
+}
+
+fn timestamp(at: Timestamp) -> f64 {
+    at.as_micros() as f64 / 1e6
+}
+
+/// To the millisecond: more would be noise.
+fn seconds(age: Duration) -> f64 {
+    (age.as_secs_f64() * 1e3).round() / 1e3
+}
+
+/// A span of microseconds; none where it is negative, as between clocks that differ a little.
+fn micros(micros: i64) -> Duration {
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+}

@@ -1,0 +1,54 @@
+//! Which web pages may read the answers (cross-origin resource sharing).
+
+use std::convert::Infallible;
+use std::str::FromStr;
+
+use hyper::header::{self, HeaderMap, HeaderValue};
+
+/// The origins whose pages may read answers.
+///
+/// ```
+/// use candle_server::http::Origins;
+///
+/// assert_eq!("*".parse(), Ok(Origins::Any));
+/// let only: Origins = "https://example.com https://example.org".parse().unwrap();
+/// assert_ne!(only, Origins::Any);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Origins {
+    /// Every one: market data is public.
+    #[default]
+    Any,
+    /// These alone, as browsers spell them: scheme, host, and port where it is not the scheme's own.
+    Only(Vec<String>),
+}
+
+impl FromStr for Origins {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        if text.trim() == "*" {
+            return Ok(Self::Any);
+        }
+        Ok(Self::Only(text.split_whitespace().map(str::to_owned).collect()))
+    }
+}
+
+impl Origins {
+    /// Says in `response` whether the page that sent `request` may read it.
+    pub(super) fn allow(&self, request: &HeaderMap, response: &mut HeaderMap) {
+        match self {
+            Self::Any => {
+                response.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+            }
+            Self::Only(origins) => {
+                // Said of every answer: a cache must not give one page's to another.
+                response.append(header::VARY, HeaderValue::from_static("origin"));
+                let allowed = request.get(header::ORIGIN).filter(|origin| origins.iter().any(|one| *one == **origin));
+                if let Some(origin) = allowed {
+                    response.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Everything that can be counted, as Prometheus reads it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use candle_core::Outcome;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use crate::http::Counts;
+use crate::market::Market;
+
+/// The media type of [`Metrics::text`].
+pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The metrics of one server.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+}
+
+impl Metrics {
+    /// Those of `market` and of what reads it over HTTP.
+    pub fn new(market: Arc<Market>, counts: Arc<Counts>) -> Self {
+        let mut registry = Registry::with_prefix("candle");
+        counts.register(&mut registry);
+        registry.register_collector(Box::new(Readings { market, counts }));
+        Self { registry }
+    }
+
+    /// All of them as they are now.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing into memory has nothing to fail on.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+/// What is read where it lies, when it is asked for.
+#[derive(Debug)]
+struct Readings {
+    market: Arc<Market>,
+    counts: Arc<Counts>,
+}
+
+impl Collector for Readings {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let aggregator = &self.market.aggregator;
+        let outcomes = aggregator.outcomes();
+        let ticks = encoder.encode_descriptor("ticks", "Ticks by what became of them", None, MetricType::Counter);
+        let mut ticks = ticks?;
+        for outcome in Outcome::ALL {
+            let labels = [("outcome", outcome.name())];
+            ConstCounter::new(outcomes.of(outcome)).encode(ticks.encode_family(&labels)?)?;
+        }
+        for (name, help, count) in [
+            ("unreadable", "Messages that could not be read", self.market.unreadable()),
+            ("views", "Histories got by readers", self.counts.views()),
+        ] {
+            ConstCounter::new(count).encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
+        }
+        let listed = i64::try_from(aggregator.len()).unwrap_or(i64::MAX);
+        let instruments = encoder.encode_descriptor("instruments", "Instruments listed", None, MetricType::Gauge)?;
+        ConstGauge::new(listed).encode(instruments)
+    }
+}

@@ -1,0 +1,134 @@
+//! The settings of the HTTP face: every limit, each with the default that [`Limits`] gives the reason for.
+
+use std::net::SocketAddr;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::http::{Limits, Origins};
+
+/// What one client, and all of them together, may take; and who may ask.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "HTTP")]
+pub struct HttpSettings {
+    /// Address and port for what operators ask, /metrics above all; without it everyone can ask it at the other one.
+    #[arg(long, value_name = "ADDRESS:PORT", env = "CANDLE_ADMIN")]
+    pub admin: Option<SocketAddr>,
+
+    /// Threads that serve HTTP [default: one for each core].
+    #[arg(long, value_name = "NUMBER", env = "CANDLE_THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+
+    /// The web origins whose pages may read answers, separated by white space; * for any.
+    #[arg(long, value_name = "ORIGINS", env = "CANDLE_CORS", default_value = "*")]
+    pub cors: Origins,
+
+    /// Connections served at once, about 16 KB of memory each; the others wait.
+    #[arg(long, value_name = "NUMBER", env = "CANDLE_MAX_CONNECTIONS", default_value_t = Limits::default().connections,
+          value_parser = at_least_one)]
+    max_connections: usize,
+
+    /// Connections served at once of one client address, or IPv6 network of 64 bits [default: no limit; wrong behind a
+    /// proxy, which is one address].
+    #[arg(long, value_name = "NUMBER", env = "CANDLE_MAX_CONNECTIONS_PER_ADDRESS", value_parser = at_least_one)]
+    max_connections_per_address: Option<usize>,
+
+    /// Time for a request to arrive, in seconds.
+    #[arg(long, value_name = "SECONDS", env = "CANDLE_REQUEST_TIME", default_value_t = Limits::default().request_time.as_secs(),
+          value_parser = clap::value_parser!(u64).range(1..=3600))]
+    request_time: u64,
+
+    /// Time for an answer to be taken, in seconds.
+    #[arg(long, value_name = "SECONDS", env = "CANDLE_ANSWER_TIME", default_value_t = Limits::default().answer_time.as_secs(),
+          value_parser = clap::value_parser!(u64).range(1..=3600))]
+    answer_time: u64,
+
+    /// Time a connection may be silent between two requests, in seconds; longer than that of a proxy in front.
+    #[arg(long, value_name = "SECONDS", env = "CANDLE_IDLE_TIME", default_value_t = Limits::default().idle_time.as_secs(),
+          value_parser = clap::value_parser!(u64).range(1..=3600))]
+    idle_time: u64,
+
+    /// Time for requests in flight to finish at a shutdown, in seconds.
+    #[arg(long, value_name = "SECONDS", env = "CANDLE_DRAIN_TIME", default_value_t = Limits::default().drain_time.as_secs(),
+          value_parser = clap::value_parser!(u64).range(0..=3600))]
+    drain_time: u64,
+
+    /// The longest request target, in bytes.
+    #[arg(long, value_name = "BYTES", env = "CANDLE_MAX_TARGET_BYTES", default_value_t = Limits::default().target_bytes,
+          value_parser = at_least_one)]
+    max_target_bytes: usize,
+
+    /// The most header lines of a request.
+    #[arg(long, value_name = "NUMBER", env = "CANDLE_MAX_HEADERS", default_value_t = Limits::default().headers,
+          value_parser = headers)]
+    max_headers: usize,
+
+    /// The most bytes of all header names and values of a request.
+    #[arg(long, value_name = "BYTES", env = "CANDLE_MAX_HEADER_BYTES", default_value_t = Limits::default().header_bytes,
+          value_parser = at_least_one)]
+    max_header_bytes: usize,
+}
+
+impl HttpSettings {
+    /// How many threads serve.
+    pub fn threads(&self) -> usize {
+        let cores = || available_parallelism().map_or(1, usize::from);
+        self.threads.map_or_else(cores, usize::from)
+    }
+
+    /// The limits.
+    pub const fn limits(&self) -> Limits {
+        Limits {
+            connections: self.max_connections,
+            connections_per_address: self.max_connections_per_address,
+            request_time: Duration::from_secs(self.request_time),
+            answer_time: Duration::from_secs(self.answer_time),
+            idle_time: Duration::from_secs(self.idle_time),
+            drain_time: Duration::from_secs(self.drain_time),
+            target_bytes: self.max_target_bytes,
+            headers: self.max_headers,
+            header_bytes: self.max_header_bytes,
+        }
+    }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    /// Far more than any machine has of anything that is limited here.
+    const MOST: usize = 1 << 30;
+    within(text, MOST)
+}
+
+fn headers(text: &str) -> Result<usize, String> {
+    within(text, Limits::MAX_HEADERS)
+}
+
+fn within(text: &str, most: usize) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=most).contains(number));
+    number.ok_or_else(|| format!("a number from 1 to {most} is wanted"))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::http::Limits;
+    use crate::settings::Settings;
+
+    #[test]
+    fn the_defaults_are_those_of_the_limits() {
+        let settings = Settings::from_args(["candle-server"]).unwrap();
+        assert_eq!(settings.http.limits(), Limits::default());
+    }
+
+    #[test]
+    fn every_limit_can_be_set() {
+        let args = "candle-server --max-connections 1 --max-connections-per-address 2 --request-time 3 --answer-time 4 \
+                    --idle-time 5 --drain-time 6 --max-target-bytes 7 --max-headers 8 --max-header-bytes 9 --threads 10";
+        let settings = Settings::from_args(args.split_whitespace()).unwrap();
+        let limits = settings.http.limits();
+        assert_eq!((limits.connections, limits.connections_per_address), (1, Some(2)));
+        let times = [limits.request_time, limits.answer_time, limits.idle_time, limits.drain_time];
+        assert_eq!(times.map(|time| time.as_secs()), [3, 4, 5, 6]);
+        assert_eq!((limits.target_bytes, limits.headers, limits.header_bytes), (7, 8, 9));
+        assert_eq!(settings.http.threads(), 10);
+    }
+}

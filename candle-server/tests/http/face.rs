@@ -1,0 +1,131 @@
+//! What operators ask and set: metrics, a listener of their own, origins, the cap for each address.
+
+use std::net::SocketAddr;
+
+use candle_server::http::{Limits, Origins};
+use candle_server::settings::Settings;
+use candle_server::{Listeners, serve};
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::site::{Client, Reply, Site, eventually};
+
+/// The real server with its demo feed, on one port or two.
+struct Whole {
+    public: SocketAddr,
+    admin: Option<SocketAddr>,
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<std::io::Result<()>>,
+    runtime: Runtime,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Ports {
+    One,
+    Two,
+}
+
+impl Whole {
+    fn start(ports: Ports) -> Self {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listen = || runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let listeners = Listeners { public: listen(), admin: (ports == Ports::Two).then(listen) };
+        let public = listeners.public.local_addr().unwrap();
+        let admin = listeners.admin.as_ref().map(|admin| admin.local_addr().unwrap());
+        let settings = Settings::from_args(["candle-server", "--threads", "2"]).unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let ended = runtime.spawn(serve(listeners, settings, async {
+            let _ = stopped.await;
+        }));
+        Self { public, admin, stop, ended, runtime }
+    }
+
+    fn stop(self) {
+        drop(self.stop);
+        self.runtime.block_on(self.ended).unwrap().unwrap();
+    }
+}
+
+fn get(address: SocketAddr, path: &str) -> Reply {
+    let mut client = Client::connect(address);
+    client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+    client.response()
+}
+
+#[test]
+fn metrics_count_requests_views_and_ticks() {
+    let whole = Whole::start(Ports::One);
+    eventually("instrument 4 is listed", || get(whole.public, "/instruments/4").status == 200);
+    assert_eq!(get(whole.public, "/instruments/nobody").status, 404);
+    assert_eq!(get(whole.public, "/nowhere").status, 404);
+    let metrics = get(whole.public, "/metrics");
+    assert_eq!(metrics.header("content-type"), Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
+    assert_eq!(metrics.header("cache-control"), Some("no-store"));
+    let text = metrics.text().to_owned();
+    for line in [
+        "candle_http_requests_total{route=\"history\",method=\"GET\",status=\"200\"} 1",
+        "candle_http_requests_total{route=\"none\",method=\"GET\",status=\"404\"} 1",
+        "candle_views_total 1",
+        "candle_http_panics_total 0",
+        "candle_unreadable_total 0",
+        "candle_ticks_total{outcome=\"too_old\"} 0",
+        "candle_http_request_seconds_bucket{le=\"+Inf\"}",
+        "candle_http_connections ",
+    ] {
+        assert!(text.contains(line), "no {line} in:\n{text}");
+    }
+    assert!(text.ends_with("# EOF\n"));
+    whole.stop();
+}
+
+#[test]
+fn an_admin_listener_has_the_operators_routes_to_itself() {
+    let whole = Whole::start(Ports::Two);
+    let admin = whole.admin.unwrap();
+    get(whole.public, "/metrics").is_problem(404, "unknown-path");
+    assert_eq!(get(whole.public, "/openapi.yaml").status, 200);
+    assert_eq!(get(whole.public, "/").status, 200);
+    assert_eq!(get(admin, "/metrics").status, 200);
+    for path in ["/", "/instruments", "/instruments/popular", "/instruments/4", "/openapi.yaml"] {
+        get(admin, path).is_problem(404, "unknown-path");
+    }
+    for address in [whole.public, admin] {
+        assert_eq!([get(address, "/livez").status, get(address, "/readyz").status], [200, 200]);
+    }
+    whole.stop();
+}
+
+#[test]
+fn only_pages_of_the_named_origins_may_read() {
+    let allowed = |site: &Site, origin: &str| {
+        let mut client = site.connect();
+        client.send(format!("GET /instruments/4 HTTP/1.1\r\nHost: a\r\nOrigin: {origin}\r\n\r\n"));
+        let reply = client.response();
+        let header = |name| reply.header(name).map(str::to_owned);
+        (header("access-control-allow-origin"), header("vary"))
+    };
+    let open = Site::start(Limits::default());
+    assert_eq!(allowed(&open, "https://any.example"), (Some("*".into()), None));
+    let narrow =
+        Site::start_for(Limits::default(), "https://a.example http://b.example:8080".parse::<Origins>().unwrap());
+    for origin in ["https://a.example", "http://b.example:8080"] {
+        assert_eq!(allowed(&narrow, origin), (Some(origin.to_owned()), Some("origin".into())));
+    }
+    for origin in ["http://a.example", "https://a.example.evil", "null"] {
+        assert_eq!(allowed(&narrow, origin), (None, Some("origin".into())));
+    }
+}
+
+#[test]
+fn an_address_may_not_take_more_than_its_share() {
+    let site = Site::start(Limits { connections_per_address: Some(2), ..Limits::default() });
+    let held = [site.connect(), site.connect()];
+    eventually("both are served", || site.server.connections() == 2);
+    assert_eq!(site.connect().rest(), b"");
+    assert_eq!(site.server.counts().turned_away.get(), 1);
+    drop(held);
+    eventually("the places are free again", || site.server.connections() == 0);
+    site.is_fine();
+}
