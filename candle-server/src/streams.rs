@@ -225,7 +225,7 @@ mod tests {
             streams.market.clock.advance_to(streams.market.clock.now().saturating_add(1_000_000));
             tick(&streams, "a", f64::from(second + 1));
         }
-        tokio::time::advance(Duration::from_secs(3600)).await;
+        tokio::time::advance(Duration::from_hours(1)).await;
         let (waited, events) = next(&mut stream).await;
         assert_eq!(waited, Duration::ZERO, "a look is overdue");
         assert_eq!(events.matches("event: final").count(), 29);
