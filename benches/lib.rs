@@ -1,1 +1,4 @@
-//! Seeded tick generators and rivals that the benchmarks share.
+//! Seeded tick generators, a paired clock, and the rivals, which the benchmarks share.
+
+pub mod common;
+pub mod rivals;

@@ -5,8 +5,10 @@ mod joining;
 mod memory;
 mod read;
 mod record;
+mod views;
 
 pub use read::MAX_TOP;
+pub use views::Views;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -65,8 +67,7 @@ impl Stripes {
     #[inline]
     fn lock_handle(&self, handle: Handle) -> (MutexGuard<'_, Stripe>, Option<u32>) {
         // A handle of another aggregator may name a stripe that this one lacks: it finds nothing in the first.
-        let place = usize::from(handle.stripe);
-        let stripe = self.lock(if place < self.0.len() { place } else { 0 });
+        let stripe = self.0.get(usize::from(handle.stripe)).unwrap_or(&self.0[0]).0.lock();
         let slot = stripe.check(handle.slot, handle.generation);
         (stripe, slot)
     }
@@ -256,6 +257,17 @@ impl Aggregator {
                 stripe.advance_mark(mark);
             }
         }
+    }
+
+    /// Forgets when quotes arrived: after a replay, whose moments are not those of arrival.
+    pub fn forget_arrivals(&mut self) {
+        self.stripes.each().for_each(|(_, mut stripe)| stripe.forget_arrivals());
+    }
+
+    /// Takes over the limits and rules of `config`; stripes and seed stay. Where more instruments are listed than may be
+    /// from now on, they stay and no further one is listed.
+    pub fn reconfigure(&mut self, config: Config) {
+        self.config = config.with_stripes(self.config.stripes()).with_seed(self.config.seed());
     }
 }
 

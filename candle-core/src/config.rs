@@ -21,9 +21,9 @@ pub struct Config {
 }
 
 impl Config {
-    /// Enough that a handful of threads seldom meet in one, few enough that all locks stay in the nearest caches:
-    /// measured, 64 to 1024 make no difference to one or two threads.
-    pub const DEFAULT_STRIPES: usize = 256;
+    /// Enough that a handful of threads seldom meet in one, few enough that all locks stay in the nearest cache and that
+    /// a batch has several ticks for each.
+    pub const DEFAULT_STRIPES: usize = 64;
 
     /// The most stripes there can be; a handle holds their number in 16 bits, and a batch sorts by it.
     pub const MAX_STRIPES: usize = 1024;

@@ -111,6 +111,24 @@ impl CoverageRing {
         matches!(self.last, Some((_, Link::Up)))
     }
 
+    /// All of it as plain numbers, as if the feed went down at `now`: the moment of that in microseconds since the epoch
+    /// (`None` if the feed was never up), and the microseconds of up time of minute `m` at `m` modulo 32.
+    pub fn to_parts(&self, now: Timestamp) -> (Option<i64>, [u32; 32]) {
+        let mut closed = self.clone();
+        closed.down(now);
+        (closed.last.map(|(at, _)| at.as_micros()), closed.up_micros)
+    }
+
+    /// What [`to_parts`](Self::to_parts) gave, or `None` if these are no such numbers. The feed is down since then.
+    pub fn from_parts(last_micros: Option<i64>, up_micros: [u32; 32]) -> Option<Self> {
+        let is_sound = up_micros.iter().all(|micros| i64::from(*micros) <= MICROS_PER_MINUTE);
+        let last = match last_micros {
+            Some(micros) => Some((Timestamp::from_micros(micros)?, Link::Down)),
+            None => None,
+        };
+        is_sound.then_some(Self { up_micros, last })
+    }
+
     /// What readers at `now` see.
     pub fn window(&self, now: Timestamp) -> CoverageWindow {
         let newest = now.minute();

@@ -28,14 +28,16 @@ impl Key {
 
     /// Whether this tick comes before `other`; never true of equal keys.
     #[inline]
-    #[expect(clippy::cast_possible_wrap, reason = "the sign is what is asked for")]
     pub(crate) const fn precedes(self, other: Self) -> bool {
-        if self.offset() == other.offset() {
-            // The difference's low 38 bits, moved to the top: positive means a step forward of less than 2^37.
-            (other.0.wrapping_sub(self.0) << (u64::BITS - SEQ_BITS)) as i64 > 0
-        } else {
-            self.0 < other.0
-        }
+        if (self.0 ^ other.0) >> SEQ_BITS == 0 { self.precedes_within(other) } else { self.0 < other.0 }
+    }
+
+    /// [`precedes`](Self::precedes) of keys of one microsecond: the difference's low 38 bits, moved to the top, are
+    /// positive for a step forward of less than 2^37.
+    #[cold]
+    #[expect(clippy::cast_possible_wrap, reason = "the sign is what is asked for")]
+    const fn precedes_within(self, other: Self) -> bool {
+        (other.0.wrapping_sub(self.0) << (u64::BITS - SEQ_BITS)) as i64 > 0
     }
 
     #[cfg(feature = "serde")]

@@ -139,7 +139,7 @@ mod time;
 mod top_k;
 mod window;
 
-pub use aggregator::{Aggregator, MAX_TOP};
+pub use aggregator::{Aggregator, MAX_TOP, Views};
 pub use arrival::Arrival;
 pub use candle::Candle;
 pub use catalogue::{ListError, MAX_DESCRIPTION_BYTES, Summary};

@@ -32,10 +32,11 @@ impl Price {
     /// The price `raw`, or `None` where `prices` refuses it.
     #[inline]
     pub fn new(raw: f64, prices: Prices) -> Option<Self> {
-        let taken = match prices {
-            Prices::Positive => raw > 0.0 && raw < f64::INFINITY,
-            Prices::Any => raw.is_finite(),
+        let above = match prices {
+            Prices::Positive => 0.0,
+            Prices::Any => f64::NEG_INFINITY,
         };
+        let taken = above < raw && raw < f64::INFINITY;
         // Adding +0.0 turns -0.0 into 0.0 and leaves every other number as it is.
         taken.then_some(Self(raw + 0.0))
     }

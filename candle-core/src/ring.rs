@@ -119,7 +119,7 @@ pub(crate) fn record<'p>(
     minute: Minute,
 ) -> Outcome {
     match newest {
-        Some(candle) if candle.minute() == tick.minute && tick.minute >= minute => {
+        Some(candle) if candle.is_of(tick.minute) && tick.minute >= minute => {
             candle.update(tick);
             Outcome::Updated
         }
@@ -158,6 +158,7 @@ fn record_elsewhere(newest: &mut Option<Candle>, past: &mut Past, tick: &Admitte
 }
 
 impl Ring {
+    #[inline]
     pub(crate) const fn from_parts(newest: Option<Candle>, past: Past) -> Self {
         Self { newest, past }
     }

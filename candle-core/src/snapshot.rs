@@ -66,6 +66,11 @@ impl StripeSnapshot {
         self.listed.len()
     }
 
+    /// Which stripe it is, counted from 0.
+    pub const fn stripe(&self) -> u32 {
+        self.stripe
+    }
+
     /// The highest [`mark`](crate::Terms::mark) of any write that it holds: replay what came after.
     pub const fn mark(&self) -> u64 {
         self.mark
@@ -84,7 +89,7 @@ impl StripeSnapshot {
 ///
 /// let mut parts: Vec<_> = Aggregator::default().snapshot().collect();
 /// parts.pop();
-/// assert_eq!(Aggregator::restore(Config::default(), parts).unwrap_err(), SnapshotError::Missing { stripe: 255 });
+/// assert_eq!(Aggregator::restore(Config::default(), parts).unwrap_err(), SnapshotError::Missing { stripe: 63 });
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

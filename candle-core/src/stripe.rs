@@ -17,47 +17,46 @@ use crate::tick::{Admitted, Judge};
 use crate::time::Timestamp;
 use crate::top_k::Rank;
 
-/// Instruments by slot. The arrays are apart so that a tick touches the lines it needs and no others: with ticks in
-/// order, one of `identities` and one of `newest`.
+/// Instruments by slot.
 ///
-/// Invariant: all arrays are of one length; a slot is either in `index` under its id or in `free`.
+/// Invariant: `slots` and `descriptions` are of one length; a slot is either in `index` under its id or in `free`.
 #[derive(Debug, Default)]
+#[repr(C)] // What a tick needs comes first, beside the lock.
 pub(crate) struct Stripe {
+    slots: Vec<Slot>,
     index: HashTable<u32>,
-    identities: Vec<Identity>,
-    newest: Vec<Option<Candle>>,
-    outcomes: Outcomes,
     /// The highest mark of any write so far.
     mark: u64,
+    outcomes: Outcomes,
     /// This stripe's copy of the views that one who is no leader must reach to be considered.
     floor: u64,
-    popularity: Vec<Popularity>,
-    /// One by one: in the array they would be copied whenever it grows.
-    #[expect(clippy::vec_box, reason = "2 KB each, and the array grows")]
-    past: Vec<Box<Past>>,
-    descriptions: Vec<Option<Arc<str>>>,
-    /// Which change of this stripe each slot last saw, but for ticks in order and views; see [`Edition`].
-    versions: Vec<u64>,
-    /// How many such changes there were, so that no two of them have one number.
+    /// Whether any views were counted since the counts were last taken.
+    has_new_views: bool,
+    /// How many changes there were, but for ticks in order and views, so that no two of them have one number.
     changes: u64,
+    descriptions: Vec<Option<Arc<str>>>,
     free: Vec<u32>,
 }
 
-/// What is compared, and written, when a tick comes in.
+/// What a tick or a view needs of one instrument, in two neighbouring cache lines: the newest candle, which a tick in order
+/// changes, and what a look-up compares.
 #[derive(Debug)]
-struct Identity {
+#[repr(C)]
+struct Slot {
+    newest: Option<Candle>,
     id: InstrumentId,
     generation: u32,
     last_arrival: Option<Arrival>,
-}
-
-const _: () = assert!(size_of::<Identity>() == 32);
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Popularity {
     views: u64,
+    /// Which change of the stripe this slot last saw; see [`Edition`].
+    version: u64,
+    past: Box<Past>,
     is_leader: bool,
+    /// Whether it was viewed since the counts were last taken.
+    is_viewed: bool,
 }
+
+const _: () = assert!(size_of::<Slot>() == 128);
 
 /// What counting a view led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,13 +69,7 @@ pub(crate) enum Viewed {
 
 impl Stripe {
     /// Bytes that one slot takes, without what the allocator and the table's spare room add.
-    pub(crate) const SLOT_BYTES: usize = size_of::<Identity>()
-        + size_of::<Option<Candle>>()
-        + size_of::<Popularity>()
-        + size_of::<Box<Past>>()
-        + size_of::<Option<Arc<str>>>()
-        + size_of::<u64>()
-        + Self::BOXED_BYTES;
+    pub(crate) const SLOT_BYTES: usize = size_of::<Slot>() + size_of::<Option<Arc<str>>>() + Self::BOXED_BYTES;
 
     /// Those of them that are allocated one by one.
     pub(crate) const BOXED_BYTES: usize = size_of::<Past>();
@@ -86,44 +79,59 @@ impl Stripe {
 
     #[inline]
     pub(crate) fn find(&self, hash: u64, id: &[u8]) -> Option<u32> {
-        self.index.find(hash, |slot| self.identities[*slot as usize].id.as_bytes() == id).copied()
+        self.index.find(hash, |slot| self.is_at(*slot, id)).copied()
+    }
+
+    /// The first slot whose id has this hash as far as the table remembers it: nearly always that of the id, if it is
+    /// listed, and found without waiting for its line. [`is_at`](Self::is_at) tells.
+    #[inline]
+    pub(crate) fn guess(&self, hash: u64) -> Option<u32> {
+        self.index.find(hash, |_| true).copied()
+    }
+
+    /// Whether `id` is listed at this slot.
+    #[inline]
+    pub(crate) fn is_at(&self, slot: u32, id: &[u8]) -> bool {
+        self.slots[slot as usize].id.is(id)
     }
 
     /// The slot, if it still belongs to the instrument that had this generation.
     #[inline]
     pub(crate) fn check(&self, slot: u32, generation: u32) -> Option<u32> {
-        (self.identities.get(slot as usize)?.generation == generation).then_some(slot)
+        (self.slots.get(slot as usize)?.generation == generation).then_some(slot)
     }
 
     /// Lists an instrument whose id is not in here, and returns its slot.
     pub(crate) fn list(&mut self, hash: u64, id: InstrumentId, hasher: &IdHash) -> u32 {
         let slot = self.free.pop().unwrap_or_else(|| self.grow(&id));
-        self.identities[slot as usize].id = id;
-        self.change(slot as usize);
-        let identities = &self.identities;
-        self.index.insert_unique(hash, slot, |slot| hasher.of(identities[*slot as usize].id.as_bytes()));
+        self.slots[slot as usize].id = id;
+        self.change(slot);
+        let slots = &self.slots;
+        self.index.insert_unique(hash, slot, |slot| hasher.of(slots[*slot as usize].id.as_bytes()));
         slot
     }
 
     /// Adds an empty slot. Room grows by an eighth, not by doubling: candles are large, and a predictable footprint is
     /// worth more than the few copies it saves while the catalogue builds up.
     fn grow(&mut self, id: &InstrumentId) -> u32 {
-        let len = self.identities.len();
-        if len == self.identities.capacity() {
+        let len = self.slots.len();
+        if len == self.slots.capacity() {
             let more = (len / 8).max(Self::MIN_GROWTH);
-            self.identities.reserve_exact(more);
-            self.newest.reserve_exact(more);
-            self.popularity.reserve_exact(more);
-            self.past.reserve_exact(more);
+            self.slots.reserve_exact(more);
             self.descriptions.reserve_exact(more);
-            self.versions.reserve_exact(more);
         }
-        self.identities.push(Identity { id: id.clone(), generation: 0, last_arrival: None });
-        self.newest.push(None);
-        self.popularity.push(Popularity::default());
-        self.past.push(Box::default());
+        self.slots.push(Slot {
+            newest: None,
+            id: id.clone(),
+            generation: 0,
+            last_arrival: None,
+            views: 0,
+            version: 0,
+            past: Box::default(),
+            is_leader: false,
+            is_viewed: false,
+        });
         self.descriptions.push(None);
-        self.versions.push(0);
         u32::try_from(len).expect("the limit on instruments is below 2^32")
     }
 
@@ -131,87 +139,59 @@ impl Stripe {
     pub(crate) fn delist(&mut self, hash: u64, slot: u32) {
         let entry = self.index.find_entry(hash, |listed| *listed == slot);
         entry.expect("a slot that was found is in the index").remove();
-        let place = slot as usize;
-        self.identities[place].generation = self.identities[place].generation.wrapping_add(1);
-        self.popularity[place] = Popularity::default();
-        self.descriptions[place] = None;
-        self.clear(place);
+        let listed = &mut self.slots[slot as usize];
+        listed.generation = listed.generation.wrapping_add(1);
+        listed.views = 0;
+        listed.is_leader = false;
+        listed.is_viewed = false;
+        listed.clear();
+        self.descriptions[slot as usize] = None;
+        self.change(slot);
         self.free.push(slot);
     }
 
     /// Forgets the candles of every instrument, and nothing else.
     pub(crate) fn clear_candles(&mut self) {
-        (0..self.newest.len()).for_each(|place| self.clear(place));
+        for slot in &mut self.slots {
+            self.changes += 1;
+            slot.version = self.changes;
+            slot.clear();
+        }
     }
 
-    fn clear(&mut self, place: usize) {
-        self.change(place);
-        self.identities[place].last_arrival = None;
-        if self.newest[place].take().is_some() {
-            *self.past[place] = Past::default();
-        }
+    pub(crate) fn forget_arrivals(&mut self) {
+        self.slots.iter_mut().for_each(|slot| slot.last_arrival = None);
     }
 
     /// Makes every [`Edition`] of the slot so far an old one.
-    #[inline]
-    fn change(&mut self, place: usize) {
+    fn change(&mut self, slot: u32) {
         self.changes += 1;
-        self.versions[place] = self.changes;
+        self.slots[slot as usize].version = self.changes;
     }
 
-    /// Records what a judge said of a tick for this slot's instrument.
+    /// Records a tick that its judge let through for this slot's instrument.
     #[inline]
-    pub(crate) fn record(
-        &mut self,
-        slot: u32,
-        judged: &Result<Admitted, Outcome>,
-        judge: &Judge,
-        terms: &Terms,
-    ) -> Outcome {
-        let place = slot as usize;
-        let outcome = match judged {
-            Ok(tick) => ring::record(
-                &mut self.newest[place],
-                || {
-                    // Whoever asks for the past is about to change it, or the newest candle after its minute.
-                    self.changes += 1;
-                    self.versions[place] = self.changes;
-                    &mut *self.past[place]
-                },
-                tick,
-                judge.minute,
-            ),
-            Err(refused) => *refused,
-        };
-        if outcome.is_accepted() {
-            self.identities[place].last_arrival = Some(terms.arrival);
-        }
+    pub(crate) fn record(&mut self, slot: u32, tick: &Admitted, judge: &Judge, terms: &Terms) -> Outcome {
+        let outcome = self.slots[slot as usize].record(tick, judge, terms.arrival, &mut self.changes);
         self.note(outcome, terms.mark)
     }
 
-    /// Counts a tick that no slot takes.
-    pub(crate) fn refuse(&mut self, judged: &Result<Admitted, Outcome>, instead: Outcome, terms: &Terms) -> Outcome {
-        // The order of reasons: what is wrong with the values, then the instrument, then the time.
-        let outcome = match judged {
-            Err(refused @ (Outcome::BadPrice | Outcome::BadSize)) => *refused,
-            _ => instead,
-        };
-        self.note(outcome, terms.mark)
-    }
-
+    /// Counts a tick under its outcome.
     #[inline]
-    fn note(&mut self, outcome: Outcome, mark: u64) -> Outcome {
+    pub(crate) fn note(&mut self, outcome: Outcome, mark: u64) -> Outcome {
         self.outcomes.count(outcome);
         self.advance_mark(mark);
         outcome
     }
 
-    /// Reads a line of the newest candle, so that it is near when the tick is recorded; the value tells nothing.
+    /// Reads both lines of a slot, so that they are near when a tick is recorded; the value tells nothing.
     #[inline]
-    pub(crate) fn touch(&self, slot: u32) -> f64 {
-        self.newest[slot as usize].as_ref().map_or(0.0, Candle::close)
+    pub(crate) fn touch(&self, slot: u32) -> u64 {
+        let slot = &self.slots[slot as usize];
+        u64::from(slot.newest.is_some()) + slot.views
     }
 
+    #[inline]
     pub(crate) fn advance_mark(&mut self, mark: u64) {
         self.mark = self.mark.max(mark);
     }
@@ -231,23 +211,43 @@ impl Stripe {
     /// Counts a view.
     #[inline]
     pub(crate) fn view(&mut self, slot: u32) -> Viewed {
-        let popularity = &mut self.popularity[slot as usize];
+        let slot = &mut self.slots[slot as usize];
         // Saturating, because a snapshot from outside may hold any count.
-        popularity.views = popularity.views.saturating_add(1);
-        if !popularity.is_leader && popularity.views >= self.floor { Viewed::CrossedFloor } else { Viewed::Counted }
+        slot.views = slot.views.saturating_add(1);
+        slot.is_viewed = true;
+        self.has_new_views = true;
+        if slot.views >= self.floor && !slot.is_leader { Viewed::CrossedFloor } else { Viewed::Counted }
     }
 
+    #[inline]
     pub(crate) fn views(&self, slot: u32) -> u64 {
-        self.popularity[slot as usize].views
+        self.slots[slot as usize].views
+    }
+
+    /// Calls `each` with the slots that were viewed since the last call.
+    pub(crate) fn take_new_views(&mut self, mut each: impl FnMut(&Self, u32)) {
+        if !std::mem::take(&mut self.has_new_views) {
+            return;
+        }
+        for slot in (0..).take(self.slots.len()) {
+            if std::mem::take(&mut self.slots[slot as usize].is_viewed) {
+                each(self, slot);
+            }
+        }
+    }
+
+    pub(crate) fn raise_views(&mut self, slot: u32, views: u64) {
+        let mine = &mut self.slots[slot as usize].views;
+        *mine = views.max(*mine);
     }
 
     pub(crate) fn add_views(&mut self, slot: u32, views: u64) {
-        let mine = &mut self.popularity[slot as usize].views;
+        let mine = &mut self.slots[slot as usize].views;
         *mine = mine.saturating_add(views);
     }
 
     pub(crate) fn generation(&self, slot: u32) -> u32 {
-        self.identities[slot as usize].generation
+        self.slots[slot as usize].generation
     }
 
     pub(crate) fn set_floor(&mut self, views: u64) {
@@ -255,19 +255,19 @@ impl Stripe {
     }
 
     pub(crate) fn rank(&self, slot: u32) -> Rank {
-        Rank { views: self.views(slot), id: self.identities[slot as usize].id.clone() }
+        Rank { views: self.views(slot), id: self.id(slot).clone() }
     }
 
     pub(crate) fn is_leader(&self, slot: u32) -> bool {
-        self.popularity[slot as usize].is_leader
+        self.slots[slot as usize].is_leader
     }
 
     pub(crate) fn set_leader(&mut self, slot: u32) {
-        self.popularity[slot as usize].is_leader = true;
+        self.slots[slot as usize].is_leader = true;
     }
 
     pub(crate) fn clear_leader(&mut self, slot: u32) {
-        self.popularity[slot as usize].is_leader = false;
+        self.slots[slot as usize].is_leader = false;
     }
 
     /// The slots of everything listed, in no order.
@@ -276,7 +276,7 @@ impl Stripe {
     }
 
     pub(crate) fn id(&self, slot: u32) -> &InstrumentId {
-        &self.identities[slot as usize].id
+        &self.slots[slot as usize].id
     }
 
     pub(crate) fn description(&self, slot: u32) -> Option<&Arc<str>> {
@@ -287,41 +287,73 @@ impl Stripe {
         // Feeds repeat their catalogue on every connect, mostly word for word.
         if self.descriptions[slot as usize] != description {
             self.descriptions[slot as usize] = description;
-            self.change(slot as usize);
+            self.change(slot);
         }
     }
 
     pub(crate) fn newest(&self, slot: u32) -> Option<&Candle> {
-        self.newest[slot as usize].as_ref()
+        self.slots[slot as usize].newest.as_ref()
     }
 
     pub(crate) fn ring(&self, slot: u32) -> Ring {
-        Ring::from_parts(self.newest[slot as usize], (*self.past[slot as usize]).clone())
+        self.slots[slot as usize].ring()
     }
 
     pub(crate) fn set_ring(&mut self, slot: u32, ring: Ring) {
-        (self.newest[slot as usize], *self.past[slot as usize]) = ring.into_parts();
-        self.change(slot as usize);
+        let place = &mut self.slots[slot as usize];
+        (place.newest, *place.past) = ring.into_parts();
+        self.change(slot);
     }
 
+    #[inline]
     pub(crate) fn history(&self, slot: u32) -> History {
-        History {
-            description: self.descriptions[slot as usize].clone(),
-            views: self.views(slot),
-            last_arrival: self.identities[slot as usize].last_arrival,
-            ring: self.ring(slot),
-        }
+        let description = self.description(slot).cloned();
+        let slot = &self.slots[slot as usize];
+        History { description, views: slot.views, last_arrival: slot.last_arrival, ring: slot.ring() }
     }
 
     /// All of an instrument, or only the latest of it where the reader knows the rest.
     #[inline]
     pub(crate) fn update(&self, slot: u32, now: Timestamp, known: Option<&Edition>) -> Update {
-        let place = slot as usize;
-        let newest = self.newest[place];
-        let edition = Edition::new(self.versions[place], newest.as_ref(), now);
+        let place = &self.slots[slot as usize];
+        let edition = Edition::new(place.version, place.newest.as_ref(), now);
         if known == Some(&edition) {
-            return Update::Same(Latest::new(self.views(slot), self.identities[place].last_arrival, newest));
+            return Update::Same(Latest::new(place.views, place.last_arrival, place.newest));
         }
         Update::Changed(Box::new(self.history(slot)), edition)
+    }
+}
+
+impl Slot {
+    /// Records a tick, and notes in `changes` what is more than a tick in order.
+    #[inline]
+    fn record(&mut self, tick: &Admitted, judge: &Judge, arrival: Arrival, changes: &mut u64) -> Outcome {
+        let outcome = ring::record(
+            &mut self.newest,
+            || {
+                // Whoever asks for the past is about to change it, or the newest candle after its minute.
+                *changes += 1;
+                self.version = *changes;
+                &mut *self.past
+            },
+            tick,
+            judge.minute,
+        );
+        if outcome.is_accepted() {
+            self.last_arrival = Some(arrival);
+        }
+        outcome
+    }
+
+    fn clear(&mut self) {
+        self.last_arrival = None;
+        if self.newest.take().is_some() {
+            *self.past = Past::default();
+        }
+    }
+
+    #[inline]
+    fn ring(&self) -> Ring {
+        Ring::from_parts(self.newest, (*self.past).clone())
     }
 }

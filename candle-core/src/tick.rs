@@ -96,16 +96,20 @@ impl Rules {
         Self { max_ahead_micros: cut, ..self }
     }
 
+    /// Which prices are taken.
+    pub const fn prices(&self) -> Prices {
+        self.prices
+    }
+
+    /// How far ahead of `now` a tick may be, in microseconds.
+    pub const fn max_ahead_micros(&self) -> i64 {
+        self.max_ahead_micros
+    }
+
     /// These rules as they stand at `now`.
     #[inline]
     pub const fn at(&self, now: Timestamp) -> Judge {
-        let minute = now.minute();
-        Judge {
-            prices: self.prices,
-            latest: now.saturating_add(self.max_ahead_micros),
-            minute,
-            oldest: minute.saturating_add(1 - WINDOW_MINUTES),
-        }
+        Judge { prices: self.prices, latest: now.saturating_add(self.max_ahead_micros), minute: now.minute() }
     }
 }
 
@@ -133,8 +137,6 @@ pub struct Judge {
     latest: Timestamp,
     /// The minute of `now`; every earlier one is over.
     pub(crate) minute: Minute,
-    /// The first minute of the window.
-    oldest: Minute,
 }
 
 impl Judge {
@@ -146,11 +148,16 @@ impl Judge {
         if tick.time > self.latest {
             return Err(Outcome::TooFarAhead);
         }
-        let minute = tick.time.minute();
-        if minute < self.oldest {
-            return Err(Outcome::TooOld);
-        }
-        Ok(Admitted { minute, key: Key::new(tick.time.offset_in_minute(), tick.seq), price, size })
+        // Most ticks are of now's own minute: to see that takes a subtraction, to find a minute takes divisions.
+        let minute = if tick.time.is_in(self.minute) { self.minute } else { self.other_minute(tick.time)? };
+        Ok(Admitted { minute, key: Key::new(tick.time.offset_in(minute), tick.seq), price, size })
+    }
+
+    #[cold]
+    fn other_minute(&self, time: Timestamp) -> Result<Minute, Outcome> {
+        let minute = time.minute();
+        let oldest = self.minute.saturating_add(1 - WINDOW_MINUTES);
+        if minute < oldest { Err(Outcome::TooOld) } else { Ok(minute) }
     }
 }
 

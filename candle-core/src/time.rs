@@ -69,12 +69,26 @@ impl Timestamp {
         Minute(self.0.div_euclid(MICROS_PER_MINUTE))
     }
 
+    /// Whether `minute` holds this point.
+    #[inline]
+    pub(crate) const fn is_in(self, minute: Minute) -> bool {
+        let offset = self.0 - minute.start().0;
+        0 <= offset && offset < MICROS_PER_MINUTE
+    }
+
+    /// Microseconds since the start of `minute`, which holds this point: 0 to 59,999,999.
+    #[inline]
+    pub(crate) const fn offset_in(self, minute: Minute) -> u32 {
+        debug_assert!(self.is_in(minute));
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0..60_000_000 fits")]
+        let offset = (self.0 - minute.start().0) as u32;
+        offset
+    }
+
     /// Microseconds since the start of its minute: 0 to 59,999,999.
     #[inline]
     pub const fn offset_in_minute(self) -> u32 {
-        #[expect(clippy::cast_possible_truncation, reason = "0..60_000_000 fits")]
-        let offset = self.0.rem_euclid(MICROS_PER_MINUTE) as u32;
-        offset
+        self.offset_in(self.minute())
     }
 }
 
@@ -154,6 +168,7 @@ impl Minute {
     }
 
     /// Its first microsecond.
+    #[inline]
     pub const fn start(self) -> Timestamp {
         Timestamp(self.0 * MICROS_PER_MINUTE)
     }

@@ -250,7 +250,9 @@ impl Api {
         if self.readiness == Readiness::WithFeed && !feed.is_healthy() {
             return http::problem(Problem::NotReady, &format!("The feed is {}.", feed.name()));
         }
-        http::json(format!("{{\"status\":\"ready\",\"feed\":\"{}\"}}", feed.name()))
+        let store = self.market.standing();
+        let store = store.map_or(String::new(), |store| format!(",\"store\":\"{}\"", store.name()));
+        http::json(format!("{{\"status\":\"ready\",\"feed\":\"{}\"{store}}}", feed.name()))
     }
 
     fn feed(&self) -> Response<Body> {

@@ -97,6 +97,11 @@ impl Clock {
         self.newest.store(time.as_micros(), Ordering::Relaxed);
     }
 
+    /// The machine's wall clock, whatever candles run on.
+    pub fn wall(&self) -> Timestamp {
+        wall()
+    }
+
     /// Time since the start, on a clock that nothing can set.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()

@@ -1,10 +1,12 @@
 //! What is known of the feeds, shared: the feed side tells it, the HTTP side shows it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use candle_core::{CoverageRing, CoverageWindow, Timestamp};
 use parking_lot::{Mutex, MutexGuard, RwLock};
+use prometheus_client::metrics::histogram::Histogram;
 use serde::Serialize;
 
 use crate::clock::{Reading, Source};
@@ -13,6 +15,9 @@ use crate::feed::url::FeedUrl;
 use crate::feed::watch::{Supply, Turns, Verdict, Watch};
 use crate::feed::websocket::Pulse;
 use crate::settings::Settings;
+
+/// The bounds of the lags that are told apart, in seconds: from what a good network does to what is no price any more.
+const LAG_BOUNDS: [f64; 10] = [0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 2.0, 5.0, 30.0, 300.0];
 
 /// The feeds of one server: which is active, how each is doing, and which minutes they covered.
 ///
@@ -23,6 +28,7 @@ pub struct Feeds {
     names: Box<[String]>,
     watch: Mutex<Watched>,
     coverage: RwLock<CoverageRing>,
+    lags: Histogram,
 }
 
 #[derive(Debug)]
@@ -53,7 +59,12 @@ impl Feeds {
 
     fn watched(names: Box<[String]>, watch: Watch) -> Self {
         let pulses = names.iter().map(|_| Vec::new()).collect();
-        Self { names, watch: Mutex::new(Watched { watch, pulses }), coverage: RwLock::default() }
+        Self {
+            names,
+            watch: Mutex::new(Watched { watch, pulses }),
+            coverage: RwLock::default(),
+            lags: Histogram::new(LAG_BOUNDS),
+        }
     }
 
     fn watch(&self) -> MutexGuard<'_, Watched> {
@@ -91,6 +102,9 @@ impl Feeds {
             return;
         }
         let lag = newest.map(|newest| micros(at.now.as_micros().saturating_sub(newest.as_micros())));
+        if let Some(lag) = lag {
+            self.lags.observe(lag.as_secs_f64());
+        }
         self.tell(|watched| watched.watch.quoted(watched.watch.active(), quotes, lag, at));
     }
 
@@ -154,6 +168,17 @@ impl Feeds {
         self.coverage.read().window(now)
     }
 
+    /// Everything that is known of coverage.
+    pub fn coverage_ring(&self) -> CoverageRing {
+        self.coverage.read().clone()
+    }
+
+    /// The same feeds, of which an earlier process knew this.
+    #[must_use]
+    pub fn with_coverage(self, known: CoverageRing) -> Self {
+        Self { coverage: RwLock::new(known), ..self }
+    }
+
     /// Whether the market is supplied, as far as is known.
     pub fn are_up(&self) -> bool {
         self.coverage.read().is_up()
@@ -161,32 +186,74 @@ impl Feeds {
 
     /// All that is known, as `GET /feed` shows it.
     pub fn report(&self, at: Reading) -> Report {
-        let watched = self.watch();
-        let watch = &watched.watch;
-        let feed = |(place, health): (usize, &Health)| FeedReport {
-            url: self.names[place].clone(),
-            active: place == watch.active(),
-            state: health.state(at.elapsed).name(),
-            last_message_age: watched.pulses[place].iter().map(|pulse| pulse.age()).max().map(seconds),
-            last_quote_age: health.quote_age(at.elapsed).map(seconds),
-            lag: health.lag().map(seconds),
-            quotes_per_second: (health.quotes_per_second() * 1e3).round() / 1e3,
-            stale_after: health.patience().map(seconds),
-            connects: health.connects(),
-            losses: health.losses().clone(),
+        let feed = |standing: Standing| FeedReport {
+            url: standing.url,
+            active: standing.is_active,
+            state: standing.state.name(),
+            last_message_age: standing.message_age.map(seconds),
+            last_quote_age: standing.quote_age.map(seconds),
+            lag: standing.lag.map(seconds),
+            quotes_per_second: (standing.quotes_per_second * 1e3).round() / 1e3,
+            stale_after: standing.patience.map(seconds),
+            connects: standing.connects,
+            losses: standing.losses,
         };
         let gap = |gap: &crate::feed::watch::Gap| GapReport {
             from: timestamp(gap.from),
             to: gap.to.map(timestamp),
             reason: gap.reason,
         };
+        let watched = self.watch();
         Report {
-            state: watch.state(at.elapsed).name(),
+            state: watched.watch.state(at.elapsed).name(),
             as_of: timestamp(at.now),
-            feeds: watch.feeds().iter().enumerate().map(feed).collect(),
-            gaps: watch.gaps(at.now).map(gap).collect(),
+            feeds: self.standings_of(&watched, at.elapsed).into_iter().map(feed).collect(),
+            gaps: watched.watch.gaps(at.now).map(gap).collect(),
         }
     }
+
+    /// How each feed stands, in the order of preference.
+    pub fn standings(&self, elapsed: Duration) -> Vec<Standing> {
+        self.standings_of(&self.watch(), elapsed)
+    }
+
+    fn standings_of(&self, watched: &Watched, elapsed: Duration) -> Vec<Standing> {
+        let watch = &watched.watch;
+        let standing = |(place, health): (usize, &Health)| Standing {
+            url: self.names[place].clone(),
+            is_active: place == watch.active(),
+            state: health.state(elapsed),
+            message_age: watched.pulses[place].iter().map(|pulse| pulse.age()).max(),
+            quote_age: health.quote_age(elapsed),
+            lag: health.lag(),
+            quotes_per_second: health.quotes_per_second(),
+            patience: health.patience(),
+            connects: health.connects(),
+            losses: health.losses().clone(),
+        };
+        watch.feeds().iter().enumerate().map(standing).collect()
+    }
+
+    /// How old the freshest quotes of each run were on arrival, in seconds.
+    pub const fn lags(&self) -> &Histogram {
+        &self.lags
+    }
+}
+
+/// One feed at one moment; [`FeedReport`] says what each field means.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the report's fields have the same meanings")]
+pub struct Standing {
+    pub url: String,
+    pub is_active: bool,
+    pub state: State,
+    pub message_age: Option<Duration>,
+    pub quote_age: Option<Duration>,
+    pub lag: Option<Duration>,
+    pub quotes_per_second: f64,
+    pub patience: Option<Duration>,
+    pub connects: u64,
+    pub losses: BTreeMap<&'static str, u64>,
 }
 
 /// What `GET /feed` answers. Times are epoch seconds on the candles' clock; ages are seconds.
@@ -226,7 +293,7 @@ pub struct FeedReport {
     /// How often it was connected.
     pub connects: u64,
     /// How often a connection was lost or did not come to be, by reason.
-    pub losses: std::collections::BTreeMap<&'static str, u64>,
+    pub losses: BTreeMap<&'static str, u64>,
 }
 
 /// A time without supply.

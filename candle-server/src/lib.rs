@@ -13,6 +13,7 @@ pub mod face;
 pub mod feed;
 pub mod feeds;
 pub mod http;
+pub mod journal;
 pub mod json;
 pub mod lightweight;
 pub mod market;
@@ -21,11 +22,15 @@ pub mod metrics;
 #[cfg(feature = "page")]
 pub mod page;
 pub mod problem;
+#[cfg(feature = "store")]
+mod recovery;
 pub mod rendering;
 pub mod replica;
 pub mod route;
 pub mod settings;
 pub mod sse;
+#[cfg(feature = "store")]
+pub mod store;
 pub mod streams;
 
 use std::io;
@@ -33,7 +38,7 @@ use std::sync::Arc;
 
 use candle_core::Aggregator;
 use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use crate::api::Api;
 use crate::clock::Clock;
@@ -62,13 +67,64 @@ impl From<TcpListener> for Listeners {
 /// Reads the feeds and serves `listeners` until `shutdown`; then finishes the requests in flight and returns.
 ///
 /// # Errors
-/// Where no thread can be started.
+/// As [`open`]'s and [`Opened::serve`]'s.
 pub async fn serve(
     listeners: impl Into<Listeners>,
     settings: Settings,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    serve_market(Arc::new(market(&settings)), listeners, settings, shutdown).await
+    let listeners = listeners.into();
+    open(&listeners, &settings).await?.serve(listeners, settings, shutdown).await
+}
+
+/// A market that is ready to be served, and what keeps it.
+#[derive(Debug)]
+pub struct Opened {
+    market: Arc<Market>,
+    #[cfg(feature = "store")]
+    keeping: Option<store::Keeping>,
+}
+
+/// Makes the market of `settings`: an empty one, or what an earlier process kept. While that is read, whoever connects to
+/// `listeners` hears that the server is recovering.
+///
+/// # Errors
+/// Where the store can't be used, or no thread can be started.
+#[cfg_attr(not(feature = "store"), expect(clippy::unused_async, reason = "only a store is waited for"))]
+pub async fn open(listeners: &Listeners, settings: &Settings) -> io::Result<Opened> {
+    #[cfg(feature = "store")]
+    if let Some(options) = settings.store.options() {
+        let (market, keeping) = recovery::recover(listeners, settings, options).await?;
+        return Ok(Opened { market, keeping: Some(keeping) });
+    }
+    #[cfg(not(feature = "store"))]
+    let _ = listeners;
+    Ok(Opened {
+        market: Arc::new(market(settings)),
+        #[cfg(feature = "store")]
+        keeping: None,
+    })
+}
+
+impl Opened {
+    /// Reads the feeds and serves `listeners` until `shutdown`; then finishes the requests in flight, keeps what came last,
+    /// and returns.
+    ///
+    /// # Errors
+    /// Where no thread can be started, or one panicked.
+    pub async fn serve(
+        self,
+        listeners: Listeners,
+        settings: Settings,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        let served = serve_market(self.market, listeners, settings, shutdown).await;
+        #[cfg(feature = "store")]
+        if let Some(keeping) = self.keeping {
+            tokio::task::spawn_blocking(move || keeping.stop()).await??;
+        }
+        served
+    }
 }
 
 /// The empty market that `settings` ask for.
@@ -117,7 +173,7 @@ async fn serve_http(
         let server = Server::new(Face { shown, ..face.clone() }, settings.limits());
         Arc::new(server.with_origins(settings.cors.clone()).with_counts(Arc::clone(&counts)))
     };
-    let (stop, stopping) = watch::channel(());
+    let (stop, stopping) = tokio::sync::watch::channel(());
     let shutdown = async {
         shutdown.await;
         market.stop();

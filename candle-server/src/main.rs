@@ -29,6 +29,10 @@ fn main() -> ExitCode {
         Ok(filter) => filter,
         Err(error) => return refuse(&error),
     };
+    #[cfg(feature = "store")]
+    if let Some(candle_server::settings::Command::Store(asked)) = &settings.command {
+        return asked.run().map_or_else(|error| refuse(&error.to_string()), |()| ExitCode::SUCCESS);
+    }
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match run(settings) {
         Ok(()) => ExitCode::SUCCESS,
@@ -49,9 +53,11 @@ async fn run(settings: Settings) -> Result<(), String> {
     };
     raise_descriptor_limit(settings.http.limits().connections);
     let shutdown = shutdown().map_err(|error| format!("can't wait for signals: {error}"))?;
+    let listeners = Listeners { public, admin };
+    let opened = candle_server::open(&listeners, &settings).await.map_err(|error| error.to_string())?;
     // A reader that is gone must not stop the server.
     let _ = writeln!(std::io::stdout(), "candle-server listens on http://{bound}");
-    candle_server::serve(Listeners { public, admin }, settings, shutdown).await.map_err(|error| error.to_string())
+    opened.serve(listeners, settings, shutdown).await.map_err(|error| error.to_string())
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), String> {

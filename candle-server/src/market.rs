@@ -1,5 +1,8 @@
 //! What the feed side writes and the HTTP side reads.
 
+mod write;
+
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -8,6 +11,7 @@ use tokio::sync::SetOnce;
 
 use crate::clock::Clock;
 use crate::feeds::Feeds;
+use crate::journal::Journal;
 
 /// How long an instrument may be without a quote and still count as live: at two quotes a second each, 50,000
 /// instruments raise a false alarm less than once a day.
@@ -28,6 +32,8 @@ pub struct Market {
     pub aggregator: Aggregator,
     /// Their time.
     pub clock: Clock,
+    /// Logs what is written, where it is to survive.
+    journal: Option<Arc<Journal>>,
     /// Where they come from, and which minutes that covered.
     pub feeds: Feeds,
     started: SetOnce<()>,
@@ -64,6 +70,7 @@ impl Market {
             aggregator,
             feeds: Feeds::unwatched(clock.source()),
             clock,
+            journal: None,
             started: SetOnce::new(),
             unreadable: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
@@ -74,6 +81,12 @@ impl Market {
     #[must_use]
     pub fn with_feeds(self, feeds: Feeds) -> Self {
         Self { feeds, ..self }
+    }
+
+    /// The same market, whose writes are logged.
+    #[must_use]
+    pub fn with_journal(self, journal: Arc<Journal>) -> Self {
+        Self { journal: Some(journal), ..self }
     }
 
     /// How fresh an instrument is now of which this is the latest, and whose quotes usually come at this distance.

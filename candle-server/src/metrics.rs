@@ -1,5 +1,7 @@
 //! Everything that can be counted, as Prometheus reads it.
 
+mod feeds;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,6 +15,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use crate::http::Counts;
+use crate::journal::Standing;
 use crate::market::Market;
 
 /// The media type of [`Metrics::text`].
@@ -29,6 +32,9 @@ impl Metrics {
     pub fn new(market: Arc<Market>, counts: Arc<Counts>) -> Self {
         let mut registry = Registry::with_prefix("candle");
         counts.register(&mut registry);
+        let lags = market.feeds.lags().clone();
+        registry.register("feed_lags_seconds", "How old the freshest quotes of each run were on arrival", lags);
+        registry.register_collector(Box::new(feeds::FeedReadings(Arc::clone(&market))));
         registry.register_collector(Box::new(Readings { market, counts }));
         Self { registry }
     }
@@ -49,6 +55,25 @@ struct Readings {
     counts: Arc<Counts>,
 }
 
+impl Readings {
+    /// How well the market is kept, where it is to survive.
+    fn store(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let (Some(at_risk), Some(standing)) = (self.market.at_risk(), self.market.standing()) else { return Ok(()) };
+        let help = "Seconds of writes that a kill would lose now";
+        let gauge = encoder.encode_descriptor("store_at_risk_seconds", help, None, MetricType::Gauge)?;
+        ConstGauge::new(at_risk.as_secs_f64()).encode(gauge)?;
+        let help = "Whether what is written is kept: 1 for the state it is in";
+        let mut states = encoder.encode_descriptor("store_state", help, None, MetricType::Gauge)?;
+        for state in Standing::ALL {
+            let is_in_it = ConstGauge::new(i64::from(state == standing));
+            is_in_it.encode(states.encode_family(&[("state", state.name())])?)?;
+        }
+        let help = "Bytes handed to the disk";
+        let bytes = encoder.encode_descriptor("store_bytes", help, None, MetricType::Counter)?;
+        ConstCounter::new(self.market.kept_bytes()).encode(bytes)
+    }
+}
+
 impl Collector for Readings {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let aggregator = &self.market.aggregator;
@@ -67,6 +92,7 @@ impl Collector for Readings {
         }
         let listed = i64::try_from(aggregator.len()).unwrap_or(i64::MAX);
         let instruments = encoder.encode_descriptor("instruments", "Instruments listed", None, MetricType::Gauge)?;
-        ConstGauge::new(listed).encode(instruments)
+        ConstGauge::new(listed).encode(instruments)?;
+        self.store(&mut encoder)
     }
 }

@@ -116,10 +116,12 @@ impl Route<'_> {
     /// Whom it is for: the operators' routes can be moved to a listener of their own.
     pub const fn audience(&self) -> Audience {
         match self {
-            Self::Start | Self::Listing(_) | Self::Popular | Self::History { .. } | Self::Description => {
-                Audience::Readers
-            }
-            Self::Stream { .. } => Audience::Readers,
+            Self::Start
+            | Self::Listing(_)
+            | Self::Popular
+            | Self::History { .. }
+            | Self::Stream { .. }
+            | Self::Description => Audience::Readers,
             #[cfg(feature = "page")]
             Self::Chart | Self::Asset(_) => Audience::Readers,
             Self::Feed | Self::Metrics => Audience::Operators,

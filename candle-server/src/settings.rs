@@ -1,8 +1,12 @@
 //! The command line and the environment.
 
 mod http;
+#[cfg(feature = "store")]
+mod store;
 
 pub use http::HttpSettings;
+#[cfg(feature = "store")]
+pub use store::{Command, StoreCommand, StoreSettings, SyncChoice};
 
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -86,13 +90,23 @@ pub struct Settings {
           value_parser = instruments)]
     pub max_instruments: usize,
 
-    /// How many streams of events may be open at a time, about 30 KB of memory each.
-    #[arg(long, value_name = "NUMBER", env = "CANDLE_MAX_STREAMS", default_value_t = streams::MOST)]
-    pub max_streams: usize,
+    /// How it is kept.
+    #[cfg(feature = "store")]
+    #[command(flatten)]
+    pub store: StoreSettings,
+
+    /// What to do instead of serving.
+    #[cfg(feature = "store")]
+    #[command(subcommand)]
+    pub command: Option<Command>,
 
     /// How it is served.
     #[command(flatten)]
     pub http: HttpSettings,
+
+    /// How many streams of events may be open at a time, about 15 KB of memory each.
+    #[arg(long, value_name = "NUMBER", env = "CANDLE_MAX_STREAMS", default_value_t = streams::MOST)]
+    pub max_streams: usize,
 }
 
 /// Whose time candles run on.

@@ -6,12 +6,9 @@ use crate::outcome::{Outcome, Outcomes};
 use crate::terms::{Terms, Unlisted};
 use crate::tick::Tick;
 
-/// Ticks that are sorted and recorded together. Larger ones share each lock among more ticks; the scratch of this many
-/// (40 KiB) still fits the stack of any thread.
-const BLOCK: usize = 2048;
-
-/// Fewer ticks than this are recorded one by one: sorting them by stripe costs more than it saves.
-const SMALL: usize = 8;
+/// Ticks that are sorted and recorded together: larger blocks share each lock among more ticks, smaller ones stay in
+/// the nearest cache while they are sorted.
+const BLOCK: usize = 1024;
 
 /// The order of a block's ticks by stripe, on the stack so that nothing is allocated.
 struct Scratch {
@@ -56,7 +53,8 @@ impl Aggregator {
     pub fn record_batch(&self, batch: &[(&str, Tick)], terms: impl Into<Terms>) -> Outcomes {
         let terms = terms.into();
         let mut outcomes = Outcomes::default();
-        if batch.len() < SMALL {
+        if batch.len() < 2 * self.config.stripes() {
+            // Hardly a second tick for any stripe: to sort them costs more than it saves.
             for (place, (id, tick)) in batch.iter().enumerate() {
                 outcomes.count(self.record(id, tick, terms.further(place)));
             }
@@ -133,28 +131,33 @@ impl Aggregator {
         let order = &scratch.order[share.clone()];
         let slots = &mut scratch.slots[share];
         let mut locked = self.stripes.lock(stripe);
-        // Look-ups first: they depend on nothing but the ids, so the processor awaits their memory all at once.
-        let mut touched = 0.0;
+        // Look-ups first, then their lines: neither waits for the one before, so that the processor awaits the memory of
+        // many at once.
+        for (slot, position) in slots.iter_mut().zip(order) {
+            *slot = locked.guess(scratch.hashes[usize::from(*position)]);
+        }
+        std::hint::black_box(slots.iter().flatten().map(|slot| locked.touch(*slot)).fold(0, u64::wrapping_add));
         let mut unlisted = false;
         for (slot, position) in slots.iter_mut().zip(order) {
             let position = usize::from(*position);
-            *slot = locked.find(scratch.hashes[position], block[position].0.as_bytes());
-            match *slot {
-                Some(slot) => touched += locked.touch(slot),
-                None => unlisted = true,
+            let id = block[position].0.as_bytes();
+            if slot.is_some_and(|slot| !locked.is_at(slot, id)) {
+                *slot = locked.find(scratch.hashes[position], id);
             }
+            unlisted |= slot.is_none();
         }
-        std::hint::black_box(touched);
         if unlisted && terms.unlisted == Unlisted::List {
             return Share::Waits;
         }
+        // Nobody sees the mark before the lock is gone, so all have that of the last.
+        let terms = terms.further(order.last().map_or(0, |last| usize::from(*last)));
         for (slot, position) in slots.iter().zip(order) {
-            let place = usize::from(*position);
-            let judged = judge.judge(&block[place].1);
-            let terms = terms.further(place);
-            outcomes.count(match slot {
-                Some(slot) => locked.record(*slot, &judged, &judge, &terms),
-                None => locked.refuse(&judged, Outcome::UnknownInstrument, &terms),
+            let judged = judge.judge(&block[usize::from(*position)].1);
+            outcomes.count(match (*slot, judged) {
+                (Some(slot), Ok(admitted)) => locked.record(slot, &admitted, &judge, &terms),
+                (Some(_), Err(refused)) => locked.note(refused, terms.mark),
+                (None, Ok(_)) => locked.note(Outcome::UnknownInstrument, terms.mark),
+                (None, Err(refused)) => locked.note(refused.or_unlisted(Outcome::UnknownInstrument), terms.mark),
             });
         }
         Share::Recorded

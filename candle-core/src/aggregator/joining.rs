@@ -18,6 +18,13 @@ impl Aggregator {
         (0..).zip(0..self.config.stripes()).map(|(number, stripe)| self.snapshot_of(number, stripe))
     }
 
+    /// One stripe of [`snapshot`](Self::snapshot), for a caller that takes them at its own pace; `None` where there is no
+    /// such stripe.
+    pub fn part(&self, stripe: u32) -> Option<StripeSnapshot> {
+        let place = usize::try_from(stripe).ok().filter(|place| *place < self.config.stripes())?;
+        Some(self.snapshot_of(stripe, place))
+    }
+
     fn snapshot_of(&self, number: u32, stripe: usize) -> StripeSnapshot {
         let mut part = self.copy_of(number, stripe);
         // By id and not by slot: then equal contents are equal snapshots, whatever was delisted on the way.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::flow::{Flow, MAX_PATIENCE};
+use super::flow::Flow;
 
 /// A feed whose freshest quotes are older than this on arrival flows late. Clocks of well-kept machines differ by less.
 pub const LATE: Duration = Duration::from_secs(5);
@@ -221,16 +221,11 @@ impl Health {
     }
 
     /// For how long it may bring no quote; `None` where that is no limit.
-    ///
-    /// A feed that connects again and again and brings nothing is given twice the time each time: it may be night.
     pub fn patience(&self) -> Option<Duration> {
         match self.stale_after {
             StaleAfter::Never => None,
             StaleAfter::Fixed(patience) => Some(patience),
-            StaleAfter::OwnRate => {
-                let doubled = 1_u32.checked_shl(self.barren).unwrap_or(u32::MAX);
-                Some(self.flow.patience().saturating_mul(doubled).min(MAX_PATIENCE))
-            }
+            StaleAfter::OwnRate => Some(self.flow.patience()),
         }
     }
 
@@ -247,6 +242,11 @@ impl Health {
     /// Accepted quotes a second, over the last minutes up to the last quote.
     pub fn quotes_per_second(&self) -> f64 {
         self.flow.per_second()
+    }
+
+    /// How many connections in a row brought no quote.
+    pub const fn barren(&self) -> u32 {
+        self.barren
     }
 
     /// How many connections came to be.

@@ -43,7 +43,13 @@ struct Connection {
 impl Intake {
     /// A way into `market`.
     pub fn new(market: Arc<Market>) -> Self {
-        Self { market, next_seq: 0, freshest: None, connection: Connection::default(), grumble: Grumble::default() }
+        Self {
+            next_seq: market.first_seq(),
+            market,
+            freshest: None,
+            connection: Connection::default(),
+            grumble: Grumble::default(),
+        }
     }
 
     /// The market it leads to.
@@ -82,7 +88,7 @@ impl Intake {
                 }
                 Ok(Message::Delete { id }) => {
                     self.quotes(quotes.drain(..), Unlisted::List);
-                    self.market.aggregator.delist(&id);
+                    self.market.delist(&id);
                 }
                 Err(reason) => self.unreadable(reason, frame),
             });
@@ -92,7 +98,7 @@ impl Intake {
 
     /// Lists an instrument; whether it is listed now.
     pub fn list(&mut self, id: &str, description: Option<&str>) -> bool {
-        match self.market.aggregator.list(id, description) {
+        match self.market.list(id, description) {
             Ok(_) => true,
             Err(error) => {
                 self.grumble.unlisted(self.market.clock.elapsed(), &error);
@@ -125,7 +131,7 @@ impl Intake {
     /// Notes the time that a quote brought.
     fn meet(&mut self, quote: &Quote<'_>, time: Timestamp) -> Timestamp {
         if self.starts_over(quote) {
-            self.market.aggregator.clear_candles(0);
+            self.market.clear_candles();
             self.market.clock.restart_at(time);
             self.market.feeds.started_over();
         }
@@ -181,7 +187,7 @@ impl Intake {
             let (now, together) = self.now_for(batch);
             let (head, rest) = batch.split_at(together);
             let terms = Terms { arrival: self.market.clock.arrival(), unlisted, ..Terms::from(now) };
-            let outcomes = self.market.aggregator.record_batch(head, terms);
+            let outcomes = self.market.record_batch(head, terms);
             self.connection.outcomes.merge(&outcomes);
             self.tell(outcomes.accepted());
             batch = rest;

@@ -22,12 +22,14 @@ use crate::market::Market;
 /// again when it is well. Returns when one came to its end, as files do.
 pub async fn run(market: Arc<Market>, feeds: &[FeedUrl]) {
     market.started().await;
+    // The process before may have left what the feed announced to it.
+    let last_feed = market.last_feed();
     let mut supervisor = Supervisor {
         intake: Intake::new(Arc::clone(&market)),
         market,
         feeds,
         backoffs: feeds.iter().map(|_| Backoff::new()).collect(),
-        last_connected: None,
+        last_connected: feeds.iter().position(|feed| Some(feed.to_string()) == last_feed),
     };
     let mut place = 0;
     let mut opened = None;
@@ -141,6 +143,7 @@ impl Supervisor<'_> {
         tracing::info!(%feed, "connected");
         let connect = if self.last_connected == Some(place) { Connect::Again } else { Connect::Fresh };
         self.last_connected = Some(place);
+        market.note_feed(&feed.to_string());
         match &mut source {
             Source::Single(_) => unless(orders, follow(&mut self.intake, &mut source)).await,
             Source::Pair(_) => {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use candle_core::Timestamp;
 
+use super::flow::MAX_PATIENCE;
 use super::health::{Health, StaleAfter, State};
 use crate::clock::{Reading, Source};
 
@@ -17,7 +18,7 @@ const GAP_MICROS: i64 = 30 * 60_000_000;
 /// The longest that any feed is tried before the next one's turn comes.
 const MAX_TURN: Duration = Duration::from_secs(30);
 /// A feed that has been silent for this long, with no other to turn to, is connected anew: what answers pings and
-/// brings no quotes may well be half dead.
+/// brings no quotes may well be half dead. Twice as long for each connection in vain before it: it may be night.
 pub const STALLED: Duration = Duration::from_secs(20);
 
 /// When to turn to the next feed, and when to come back to the first.
@@ -249,18 +250,25 @@ impl Watch {
             let next = (self.active + 1) % self.feeds.len();
             return (unwell_for >= self.turn()).then_some(Verdict::FailOver(next));
         }
-        (state == State::Silent && unwell_for >= STALLED).then_some(Verdict::Reconnect)
+        let stalled = doubled(STALLED, self.feeds[self.active].barren()).min(MAX_PATIENCE);
+        let silent_for = elapsed.saturating_sub(self.feeds[self.active].unwell_since(elapsed));
+        (state == State::Silent && silent_for >= stalled).then_some(Verdict::Reconnect)
     }
 
     /// How long the active feed may be unwell: twice as long for each round in which no feed was well, so that the feeds
     /// of a bad night are not hammered.
     fn turn(&self) -> Duration {
         let rounds = self.turns_in_vain / u32::try_from(self.feeds.len()).unwrap_or(u32::MAX);
-        let doubled = 1_u32.checked_shl(rounds).unwrap_or(u32::MAX);
-        let longest = MAX_TURN.max(self.turns.fail_over_after);
-        self.turns.fail_over_after.saturating_mul(doubled).min(longest)
+        doubled(self.turns.fail_over_after, rounds).min(MAX_TURN.max(self.turns.fail_over_after))
     }
 }
 
+/// `time`, doubled so many times.
+fn doubled(time: Duration, times: u32) -> Duration {
+    time.saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;

@@ -281,12 +281,16 @@ impl Connection {
 
 async fn handshake(url: &SocketUrl) -> Result<WebSocketStream<MaybeTlsStream<TcpStream>>, Ended> {
     let socket = TcpStream::connect((url.host(), url.port())).await.map_err(Ended::Unreachable)?;
-    let config = WebSocketConfig::default()
+    let (stream, _) = client_async_tls_with_config(url.uri(), socket, Some(config()), Some(tls()?)).await?;
+    Ok(stream)
+}
+
+/// How WebSockets are read here.
+pub fn config() -> WebSocketConfig {
+    WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .max_message_size(Some(MAX_MESSAGE_BYTES))
-        .max_frame_size(Some(MAX_MESSAGE_BYTES));
-    let (stream, _) = client_async_tls_with_config(url.uri(), socket, Some(config), Some(tls()?)).await?;
-    Ok(stream)
+        .max_frame_size(Some(MAX_MESSAGE_BYTES))
 }
 
 /// TLS with the roots that browsers trust.

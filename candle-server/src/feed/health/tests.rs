@@ -42,17 +42,17 @@ fn a_connection_that_brings_nothing_waits_and_then_is_silent_from_its_start() {
 }
 
 #[test]
-fn each_connection_in_vain_doubles_the_patience_and_one_quote_restores_it() {
+fn connections_in_vain_are_counted_until_a_quote_comes() {
     let mut health = busy(StaleAfter::OwnRate, 10);
     let mut seen = Vec::new();
     for round in 1..=4 {
         health.lost(seconds(20.0 * f64::from(round)), "closed");
-        seen.extend(health.patience().map(|patience| patience.as_secs()));
+        seen.push(health.barren());
         health.opened(seconds(20.0 * f64::from(round) + 1.0));
     }
-    assert_eq!(seen, [2, 4, 8, 16]);
+    assert_eq!(seen, [0, 1, 2, 3]);
     health.quoted(seconds(82.0), 1, None);
-    assert_eq!(health.patience(), Some(seconds(2.0)));
+    assert_eq!(health.barren(), 0);
 }
 
 #[test]

@@ -96,8 +96,8 @@ fn a_silent_feed_is_left_within_five_seconds_and_a_lone_one_connected_anew() {
     assert_eq!(two.verdict(at(64.0).elapsed), Some(Verdict::FailOver(1)));
     let mut one = live(1);
     let _ = one.settle(at(62.0));
-    assert_eq!(one.verdict(at(81.9).elapsed), None);
-    assert_eq!(one.verdict(at(82.0).elapsed), Some(Verdict::Reconnect));
+    assert_eq!(one.verdict(at(79.7).elapsed), None);
+    assert_eq!(one.verdict(at(80.0).elapsed), Some(Verdict::Reconnect));
 }
 
 #[test]

@@ -1,0 +1,38 @@
+-- Reads /instruments/{id} with ids by Zipf's law, the n-th most asked in proportion to 1/n; or one path, if named.
+--   wrk -s zipf.lua URL -- INSTRUMENTS [DELAY_MS | 0] [PATH]
+local threads = 0
+function setup(thread)
+  thread:set("number", threads)
+  threads = threads + 1
+end
+
+local requests, place = {}, 0
+
+function init(arguments)
+  local instruments = tonumber(arguments[1])
+  local wait = tonumber(arguments[2] or "0")
+  if wait > 0 then
+    delay = function() return wait end
+  end
+  math.randomseed(number + 1)
+  local sums, sum = {}, 0
+  for n = 1, instruments do
+    sum = sum + 1 / n
+    sums[n] = sum
+  end
+  for i = 1, 50000 do
+    local target, low, high = math.random() * sum, 1, instruments
+    while low < high do
+      local middle = math.floor((low + high) / 2)
+      if sums[middle] < target then low = middle + 1 else high = middle end
+    end
+    -- A multiple of a prime scatters the most asked ones over all ids.
+    local id = (low * 7919) % instruments
+    requests[i] = wrk.format("GET", arguments[3] or ("/instruments/" .. id))
+  end
+end
+
+function request()
+  place = place % #requests + 1
+  return requests[place]
+end

@@ -1,0 +1,42 @@
+//! One instrument alone, with one owner: our ring, a plain ring, and (with `rivals-agpl`) `trade_aggregation`.
+
+use std::hint::black_box;
+
+use benches::common::{Feed, PASS, Skew, settings};
+use candle_core::{Ring, Rules};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+
+fn series(c: &mut Criterion) {
+    let mut feed = Feed::new(50_000, Skew::Uniform, 6);
+    let mut group = c.benchmark_group("series");
+    group.throughput(Throughput::Elements(PASS as u64));
+    let mut ours = Ring::default();
+    group.bench_function("candle-core", |b| {
+        b.iter_custom(|passes| {
+            feed.time(passes, |feed| {
+                let judge = Rules::default().at(Feed::now(&feed.quotes));
+                let accepted = feed.quotes.iter().filter(|(_, tick)| ours.record(tick, &judge).is_accepted()).count();
+                black_box(accepted);
+            })
+        });
+    });
+    let mut plain = benches::rivals::Ring::default();
+    group.bench_function("plain ring, in order only", |b| {
+        b.iter_custom(|passes| {
+            feed.time(passes, |feed| feed.quotes.iter().for_each(|(_, tick)| black_box(&mut plain).update(tick)))
+        });
+    });
+    #[cfg(feature = "rivals-agpl")]
+    {
+        let mut ohlc = benches::rivals::Series::<benches::rivals::Ohlc>::default();
+        group.bench_function("trade_aggregation OHLC", |b| {
+            b.iter_custom(|passes| {
+                feed.time(passes, |feed| feed.quotes.iter().for_each(|(_, tick)| ohlc.record(tick)))
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group! { name = benches; config = settings(); targets = series }
+criterion_main!(benches);

@@ -1,0 +1,53 @@
+//! Views, for a caller that keeps a log: which counts changed, and putting them back.
+
+use super::Aggregator;
+use crate::instrument::InstrumentId;
+
+/// The views of one instrument, as they stood when its stripe had seen `mark`.
+///
+/// A count of views never falls while its instrument is listed, so a log of such counts is replayed by
+/// [`raise_views`](Aggregator::raise_views), and twice is as good as once.
+///
+/// ```
+/// let aggregator = candle_core::Aggregator::default();
+/// aggregator.list("BTC", None)?;
+/// aggregator.hit("BTC");
+/// let taken = aggregator.take_new_views();
+/// assert_eq!((taken.len(), taken[0].views), (1, 1));
+/// assert!(aggregator.take_new_views().is_empty());
+/// # Ok::<(), candle_core::ListError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Views {
+    /// Whose they are.
+    pub id: InstrumentId,
+    /// How many there are in all.
+    pub views: u64,
+    /// The highest [`mark`](crate::Terms::mark) of any write to the instrument's stripe by then.
+    pub mark: u64,
+}
+
+impl Aggregator {
+    /// The counts of everything viewed since the last call; each stripe's at one instant.
+    pub fn take_new_views(&self) -> Vec<Views> {
+        let mut taken = Vec::new();
+        for (_, mut stripe) in self.stripes.each() {
+            stripe.take_new_views(|stripe, slot| {
+                taken.push(Views { id: stripe.id(slot).clone(), views: stripe.views(slot), mark: stripe.mark() });
+            });
+        }
+        taken
+    }
+
+    /// Raises an instrument's views to `views`, unless there are more already or it is not listed.
+    pub fn raise_views(&self, id: &str, views: u64) {
+        let (mut stripe, slot) = self.lock_id(id);
+        let Some(slot) = slot else { return };
+        stripe.raise_views(slot, views);
+        let handle = self.handle(id, &stripe, slot);
+        drop(stripe);
+        if views > 0 {
+            self.popularity.consider(handle, &self.stripes);
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! A file system that is full. Needs one that is small, and room in it to fill: see `.ci/run`.
+
+use std::io::Write;
+use std::time::Instant;
+
+use crate::process::GUARD;
+use crate::{instrument, start};
+
+#[test]
+#[ignore = "needs a small file system, in CANDLE_SMALL_DISK"]
+fn on_a_full_file_system_it_goes_on_and_keeps_everything_once_there_is_room() {
+    let disk = std::env::var("CANDLE_SMALL_DISK").expect("the directory where a small file system is mounted");
+    let (store, ballast) = (format!("{disk}/store"), format!("{disk}/ballast"));
+    let mut server = start(&store);
+    let mut stdin = server.stdin();
+    let mut file = std::fs::File::create(&ballast).unwrap();
+    while file.write_all(&[1; 4096]).is_ok() {}
+    drop(file);
+    let begun = Instant::now();
+    let mut second: u64 = 1_700_000_000;
+    while !server.get("/readyz").1.contains(r#""store":"failed""#) {
+        assert!(begun.elapsed() < GUARD, "it never fails");
+        let price = second % 100 + 1;
+        // As many instruments as it takes to need more room.
+        let line = |id| format!("{{\"id\":{id},\"price\":{price},\"timestamp\":{second}}}\n");
+        let lines: Vec<String> = (0..2000).map(line).collect();
+        stdin.write_all(lines.concat().as_bytes()).unwrap();
+        second += 1;
+    }
+    assert_eq!(server.get("/instruments/7").0, 200);
+    let said = server.stderr_until("serving goes on");
+    assert!(said.contains("can't be written: No space left on device"), "{said}");
+    std::fs::remove_file(&ballast).unwrap();
+    while !server.get("/readyz").1.contains(r#""store":"ok""#) {
+        assert!(begun.elapsed() < GUARD, "it never comes back");
+    }
+    server.stderr_until("is kept again");
+    let last = second - 1;
+    let has_last = |server: &_| {
+        let seven = instrument(server, "7").unwrap();
+        (seven["lastQuoteTimestamp"].as_u64() == Some(last)).then_some(seven["candles"].clone())
+    };
+    let before = loop {
+        assert!(begun.elapsed() < GUARD, "the last quote never comes");
+        if let Some(candles) = has_last(&server) {
+            break candles;
+        }
+    };
+    assert_eq!(server.end_by("TERM").0, Some(0));
+    let server = start(&store);
+    assert_eq!(has_last(&server), Some(before));
+}

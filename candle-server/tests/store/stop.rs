@@ -1,0 +1,104 @@
+//! Stopped and started again.
+
+use std::io::Write;
+use std::process::Stdio;
+use std::time::Instant;
+
+use crate::process::{GUARD, Server, command, run};
+use crate::{Directory, instrument, start};
+
+/// Waits until the server has this many quotes of an instrument.
+fn wait_for(server: &Server, id: &str, quotes: u64) {
+    let begun = Instant::now();
+    let count = || -> u64 {
+        let Some(instrument) = instrument(server, id) else { return 0 };
+        instrument["candles"].as_array().unwrap().iter().map(|candle| candle["quotes"].as_u64().unwrap()).sum()
+    };
+    while count() < quotes {
+        assert!(begun.elapsed() < GUARD, "the quotes never come");
+    }
+}
+
+#[test]
+fn a_clean_stop_loses_nothing() {
+    let directory = Directory::new("stop");
+    let store = directory.file("store");
+    let mut server = start(&store);
+    let mut stdin = server.stdin();
+    writeln!(stdin, r#"{{"type":"ADD","data":{{"isin":"a","description":"first of all"}}}}"#).unwrap();
+    for number in 0..100 {
+        writeln!(stdin, r#"{{"id":"a","price":{},"timestamp":{}}}"#, number % 7 + 1, 1_700_000_000 + number * 5)
+            .unwrap();
+    }
+    stdin.flush().unwrap();
+    wait_for(&server, "a", 100);
+    let (status, body) = server.get("/readyz");
+    assert!(status == 200 && body.contains(r#""store":"ok""#), "{body}");
+    let before = instrument(&server, "a").unwrap();
+    assert_eq!(server.end_by("TERM").0, Some(0));
+
+    let check = run(command(&["store", "check", &store]));
+    let said = String::from_utf8(check.stdout).unwrap();
+    assert!(check.status.success() && said.contains("sound: 1 instruments, 9 candles"), "{said}");
+    let export = run(command(&["store", "export", &store]));
+    let lines = String::from_utf8(export.stdout).unwrap();
+    assert_eq!(lines.lines().count(), 9);
+    let first: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    assert_eq!((first["id"].as_str(), first["openTimestamp"].as_i64()), (Some("a"), Some(1_699_999_980)));
+
+    let server = start(&store);
+    let mut after = instrument(&server, "a").unwrap();
+    assert_eq!(after["views"].as_u64(), before["views"].as_u64().map(|views| views + 1));
+    after["views"] = before["views"].clone();
+    // Until a quote comes, they are the quotes of a process that is gone.
+    assert_eq!((before["status"].as_str(), after["status"].as_str()), (Some("live"), Some("stale")));
+    after["status"] = before["status"].clone();
+    assert_eq!(after, before);
+}
+
+#[test]
+fn what_the_feed_deleted_stays_deleted_and_numbering_goes_on() {
+    let directory = Directory::new("numbers");
+    let store = directory.file("store");
+    let mut server = start(&store);
+    let mut stdin = server.stdin();
+    // One microsecond: only the order of arrival tells which is the close.
+    for price in [1, 9, 2] {
+        writeln!(stdin, r#"{{"id":"a","price":{price},"timestamp":1700000000}}"#).unwrap();
+    }
+    writeln!(stdin, r#"{{"id":"b","price":1,"timestamp":1700000000}}"#).unwrap();
+    writeln!(stdin, r#"{{"type":"DELETE","data":{{"isin":"b"}}}}"#).unwrap();
+    writeln!(stdin, r#"{{"id":"c","price":1,"timestamp":1700000000}}"#).unwrap();
+    wait_for(&server, "c", 1);
+    assert_eq!(server.end_by("TERM").0, Some(0));
+    let mut server = start(&store);
+    assert_eq!(instrument(&server, "b"), None);
+    writeln!(server.stdin(), r#"{{"id":"a","price":5,"timestamp":1700000000}}"#).unwrap();
+    wait_for(&server, "a", 4);
+    let a = instrument(&server, "a").unwrap();
+    let candle = &a["candles"][0];
+    let ends = ["openPrice", "highPrice", "closePrice"].map(|name| candle[name].as_f64().unwrap());
+    assert_eq!(ends, [1.0, 9.0, 5.0], "the quote after the restart counts as earlier than those before");
+}
+
+#[test]
+fn a_feed_that_starts_again_earlier_starts_its_candles_afresh() {
+    let directory = Directory::new("earlier");
+    let store = directory.file("store");
+    let mut server = start(&store);
+    writeln!(server.stdin(), r#"{{"id":"a","price":5,"timestamp":1700000000}}"#).unwrap();
+    wait_for(&server, "a", 1);
+    assert_eq!(server.end_by("TERM").0, Some(0));
+    for _ in 0..2 {
+        let mut command = command(&["--listen", "127.0.0.1:0", "--feed", "stdin:", "--store", &store]);
+        command.stdin(Stdio::piped());
+        let mut server = Server::start_command(command);
+        writeln!(server.stdin(), r#"{{"id":"a","price":7,"timestamp":1600000000}}"#).unwrap();
+        let begun = Instant::now();
+        while instrument(&server, "a").unwrap()["candles"][0]["openPrice"] != 7 {
+            assert!(begun.elapsed() < GUARD, "the quote never comes");
+        }
+        assert_eq!(instrument(&server, "a").unwrap()["candles"].as_array().unwrap().len(), 1);
+        assert_eq!(server.end_by("KILL").0, None);
+    }
+}

@@ -1,0 +1,78 @@
+//! A server in this process, asked over HTTP.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use candle_server::settings::Settings;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep};
+
+/// How long anything is waited for: it comes within a few seconds, or, on a machine that is very busy, a few more.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+pub(crate) struct Site {
+    addr: SocketAddr,
+}
+
+impl Site {
+    /// A server with these feeds, which comes back to the first after two seconds.
+    pub(crate) async fn start(feeds: &[String]) -> Self {
+        let mut args = vec!["candle-server", "--listen", "127.0.0.1:0", "--fail-back-after", "2s"];
+        args.extend(feeds.iter().flat_map(|feed| ["--feed", feed]));
+        let settings = Settings::from_args(args).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        tokio::spawn(candle_server::serve(listener, settings, std::future::pending()));
+        Self { addr }
+    }
+
+    /// The JSON at `path`.
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let mut stream = TcpStream::connect(self.addr).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: site\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        serde_json::from_str(response.split_once("\r\n\r\n").unwrap().1).unwrap()
+    }
+
+    /// How many quotes all candles have together.
+    pub(crate) async fn quotes(&self) -> u64 {
+        let histories = self.get("/instruments/popular").await;
+        let candles = histories.as_array().unwrap().iter().flat_map(|history| history["candles"].as_array().unwrap());
+        candles.map(|candle| candle["quotes"].as_u64().unwrap()).sum()
+    }
+
+    /// Waits until `/feed` is as it should be, and returns it.
+    pub(crate) async fn feed(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let feed = self.get("/feed").await;
+            if is_so(&feed) {
+                return feed;
+            }
+            assert!(Instant::now() < deadline, "never so: {what}: {feed:#}");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until the feed at `place` is active and in `state`.
+    pub(crate) async fn active(&self, place: usize, state: &str) -> Value {
+        let is_so = |feed: &Value| feed["feeds"][place]["active"] == true && feed["state"] == state;
+        self.feed(&format!("feed {place} active and {state}"), is_so).await
+    }
+
+    /// Waits until the feed at `place` has brought quotes for long enough that its rate is known.
+    pub(crate) async fn settled(&self, place: usize) {
+        let is_so = |feed: &Value| feed["feeds"][place]["staleAfter"] == 2.0 && feed["state"] == "live";
+        self.feed("its rate known", is_so).await;
+    }
+}
+
+/// Whether a `GET /feed` has a gap of this reason, and whether it is over.
+pub(crate) fn gaps(feed: &Value) -> Vec<(String, bool)> {
+    let gap = |gap: &Value| (gap["reason"].as_str().unwrap().to_owned(), !gap["to"].is_null());
+    feed["gaps"].as_array().unwrap().iter().map(gap).collect()
+}
