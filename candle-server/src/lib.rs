@@ -25,13 +25,13 @@ pub mod problem;
 #[cfg(feature = "store")]
 mod recovery;
 pub mod rendering;
+pub mod replica;
 pub mod route;
 pub mod settings;
 pub mod sse;
 #[cfg(feature = "store")]
 pub mod store;
 pub mod streams;
-pub mod watch;
 
 use std::io;
 use std::sync::Arc;

@@ -103,7 +103,8 @@ pub struct Settings {
     /// How it is served.
     #[command(flatten)]
     pub http: HttpSettings,
-    /// How many streams of events may be open at a time, about 30 KB of memory each.
+
+    /// How many streams of events may be open at a time, about 15 KB of memory each.
     #[arg(long, value_name = "NUMBER", env = "CANDLE_MAX_STREAMS", default_value_t = streams::MOST)]
     pub max_streams: usize,
 }
