@@ -207,7 +207,10 @@ impl Ring {
     /// assert_eq!(ring.usual_gap(Timestamp::from_seconds(359).unwrap()), Some(Duration::from_secs(40)));
     /// ```
     pub fn usual_gap(&self, now: Timestamp) -> Option<Duration> {
-        let over = || self.stored().take_while(|candle| candle.minute() < now.minute());
+        // Without the seed, which may be of long ago.
+        let oldest = self.newest()?.minute().number() - SPAN;
+        let recent = || self.stored().skip_while(move |candle| candle.minute().number() <= oldest);
+        let over = || recent().take_while(|candle| candle.minute() < now.minute());
         let (first, last) = (over().next()?.first_time(), over().last()?.last_time());
         let ticks: u64 = over().map(|candle| u64::from(candle.count())).sum();
         let micros = u64::try_from(last.as_micros() - first.as_micros()).unwrap_or(0);

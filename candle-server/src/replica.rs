@@ -96,7 +96,8 @@ impl Replica {
         if let Some(forming) = forming {
             told.put(forming);
             self.change(out, "candle", latest, moment, forming);
-        } else if facts != before {
+        }
+        if facts != before && (forming.is_none() || !self.candles_tell_status(facts, before)) {
             self.status(out, latest, moment);
         }
     }
@@ -190,9 +191,16 @@ impl Replica {
             };
             self.change(out, name, latest, moment, *candle);
         }
-        if out.len() == before && truth.facts != told.facts {
+        let is_untold = out.len() == before || !self.candles_tell_status(truth.facts, told.facts);
+        if is_untold && truth.facts != told.facts {
             self.status(out, latest, moment);
         }
+    }
+
+    /// Whether an event of a candle tells what changed around the candles: the chart library's items have no room for it,
+    /// but leave nothing out as long as the status is what it was.
+    fn candles_tell_status(&self, now: Facts, before: Facts) -> bool {
+        self.form.format == Format::Full || now.status == before.status
     }
 
     fn change(&self, out: &mut Vec<u8>, name: &str, latest: &Latest, moment: Moment, candle: WindowCandle) {

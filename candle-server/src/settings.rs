@@ -82,7 +82,7 @@ pub struct Settings {
 
     /// Let /readyz fail while no feed brings quotes. By default it does not: one dead feed must not take every replica
     /// out.
-    #[arg(long, env = "CANDLE_READY_REQUIRES_FEED")]
+    #[arg(long, env = "CANDLE_READY_REQUIRES_FEED", value_parser = BoolishValueParser::new())]
     pub ready_requires_feed: bool,
 
     /// How many instruments may be listed at a time, about 2.3 KB of memory each.

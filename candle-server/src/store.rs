@@ -109,7 +109,7 @@ impl Store {
 #[derive(Debug)]
 pub struct Keeping {
     stop: Sender<()>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<io::Result<()>>,
 }
 
 impl Keeping {
@@ -120,6 +120,6 @@ impl Keeping {
     pub fn stop(self) -> io::Result<()> {
         // Fails only if the keeper is gone, which the join tells.
         let _ = self.stop.send(());
-        self.thread.join().map_err(|_| io::Error::other("the store's keeper panicked"))
+        self.thread.join().map_err(|_| io::Error::other("the store's keeper panicked"))?
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use candle_core::Timestamp;
+use candle_core::{InstrumentId, Timestamp};
 
 /// How many instruments are remembered: as many as are listed by default. Of others a few quotes may count twice.
 const MAX_MARKS: usize = 100_000;
@@ -15,7 +15,7 @@ const OVERLAP: Duration = Duration::from_secs(10);
 /// The highest sequence number of each instrument, now and at the last turn from feed to feed.
 #[derive(Debug, Default)]
 pub(super) struct HighWater {
-    marks: HashMap<String, Mark>,
+    marks: HashMap<InstrumentId, Mark>,
     turned: Option<Duration>,
 }
 
@@ -39,9 +39,10 @@ impl HighWater {
     /// A quote that is later by its own time is new whatever its number, so that feeds with numbers of their own lose
     /// nothing.
     pub(super) fn is_new(&mut self, id: &str, seq: u64, time: Option<Timestamp>, now: Duration) -> bool {
-        let Some(mark) = self.marks.get_mut(id) else {
-            if self.marks.len() < MAX_MARKS {
-                self.marks.insert(id.to_owned(), Mark { newest: Seen { seq, time }, at_turn: None });
+        let Some(mark) = self.marks.get_mut(id.as_bytes()) else {
+            // What can't be an id is never listed, and may be as long as a frame.
+            if let (true, Ok(id)) = (self.marks.len() < MAX_MARKS, InstrumentId::new(id)) {
+                self.marks.insert(id, Mark { newest: Seen { seq, time }, at_turn: None });
             }
             return true;
         };
@@ -56,6 +57,11 @@ impl HighWater {
         }
         mark.newest = Seen { seq: mark.newest.seq.max(seq), time: mark.newest.time.max(time) };
         true
+    }
+
+    /// Forgets an instrument that is delisted: if its id is listed again, that is another one.
+    pub(super) fn forget(&mut self, id: &str) {
+        self.marks.remove(id.as_bytes());
     }
 
     /// Another feed is read from `now` on.

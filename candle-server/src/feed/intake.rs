@@ -120,12 +120,20 @@ impl Intake {
                 }
                 Ok(Message::Delete { id }) => {
                     self.quotes(quotes.drain(..), Unlisted::List);
-                    self.market.delist(&id);
+                    self.delist(&id);
                 }
                 Err(reason) => self.unreadable(reason, frame),
             });
         }
         self.quotes(quotes.drain(..), Unlisted::List);
+    }
+
+    /// Delists an instrument; whether it was listed.
+    pub fn delist(&mut self, id: &str) -> bool {
+        if let Some(seen) = &mut self.seen {
+            seen.forget(id);
+        }
+        self.market.delist(id)
     }
 
     /// Lists an instrument; whether it is listed now.
