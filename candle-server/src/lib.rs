@@ -134,7 +134,7 @@ pub fn market(settings: &Settings) -> Market {
 }
 
 /// The same out of a `market` that the caller holds as well, to see what became of each tick, or to list and record
-/// beside the feeds. It is one that [`market`] made of the same settings.
+/// beside the feeds. It is one that [`market()`] made of the same settings.
 ///
 /// # Errors
 /// Where no thread can be started.

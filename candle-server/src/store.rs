@@ -1,6 +1,6 @@
 //! What survives a restart: candles, catalogue, views, in one file.
 //!
-//! Every write is logged by the [`Journal`](crate::journal::Journal). One thread appends what it gathered, a batch each
+//! Every write is logged by the [`Journal`]. One thread appends what it gathered, a batch each
 //! interval, and within a minute replaces it by snapshots of all stripes. The file has three calls, `append` with
 //! `checkpoint` in one transaction, and `recover`: another log can take its place.
 //!
