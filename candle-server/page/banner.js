@@ -7,6 +7,7 @@ const WORDS = {
   live: ["Live", ""],
   quiet: ["Waiting", ""],
   stale: ["Stale", "No new prices. What you see is the last that is known."],
+  feed: ["Feed down", "The price feed is interrupted. What you see may be behind."],
   lost: ["Reconnecting", "The connection is lost. Reconnecting…"],
   gone: ["Offline", "The server doesn't answer. Trying again every few seconds."],
   full: ["Delayed", "The server has no room for another live chart. Trying again."],

@@ -27,6 +27,7 @@ let stream = null;
 let heard = performance.now();
 let lostSince = null;
 let decimals = 0;
+let feed = "live";
 
 const banner = new Banner(() => stream?.retry());
 const chart = new Chart({ host: find("chart"), canvas: find("canvas"), legend: find("legend"), spoken: find("spoken") });
@@ -87,6 +88,11 @@ function follow(id) {
 }
 
 function onEvent(name, data) {
+  if (name === "feed") {
+    feed = data.state;
+    if (history !== null) showState();
+    return;
+  }
   const before = history;
   history = apply(history, name, data);
   if (history === null) {
@@ -144,10 +150,17 @@ function veil(state) {
 }
 
 const STATES = { live: "live", stale: "stale", never: "quiet" };
+/** The states of a feed that brings nothing now. */
+const INTERRUPTED = ["connecting", "silent", "down"];
+
+function showState() {
+  const { status } = history;
+  banner.show(status === "live" && INTERRUPTED.includes(feed) ? "feed" : STATES[status] ?? "live", heard);
+}
 
 function draw(before) {
-  const { id, description, candles, status, views } = history;
-  banner.show(STATES[status] ?? "live", heard);
+  const { id, description, candles, views } = history;
+  showState();
   find("description").textContent = description ?? "";
   const all = summary(candles);
   if (all === null) {

@@ -9,7 +9,7 @@ function note(candle) {
   const words = [];
   if (candle.state !== "final") words.push(candle.state);
   words.push(direction(candle));
-  if (isOutage(candle)) words.push("feed was down");
+  if (isOutage(candle)) words.push("without feed");
   return words.join(", ");
 }
 

@@ -83,16 +83,16 @@ impl Api {
         Self::with_room(market, KEPT)
     }
 
-    /// The same answers, but for when they say that the server is ready.
-    #[must_use]
-    pub fn with_readiness(self, readiness: Readiness) -> Self {
-        Self { readiness, ..self }
-    }
-
     /// The same answers with at most so many streams open at a time.
     #[must_use]
     pub fn with_streams(self, most: usize) -> Self {
         Self { streams: Streams::new(Arc::clone(&self.market), most), ..self }
+    }
+
+    /// The same answers, but for when they say that the server is ready.
+    #[must_use]
+    pub fn with_readiness(self, readiness: Readiness) -> Self {
+        Self { readiness, ..self }
     }
 
     /// The same, keeping the text of at most so many histories.

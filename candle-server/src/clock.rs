@@ -1,4 +1,4 @@
-//! The one place that reads the machine's clocks.
+//! The one place that reads the machine's wall clock; time-outs and paces keep to the runtime's own.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -87,7 +87,7 @@ impl Clock {
         reading.max(Timestamp::from_micros(held).unwrap_or(reading))
     }
 
-    /// Moves a feed's clock on, never back; no wall clock heeds it.
+    /// Moves the clock on, never back: a feed's to a tick's time. A wall clock is held there until it catches up.
     pub fn advance_to(&self, time: Timestamp) {
         self.newest.fetch_max(time.as_micros(), Ordering::Relaxed);
     }

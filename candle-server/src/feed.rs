@@ -6,6 +6,7 @@ pub mod demo;
 pub mod flow;
 mod grumble;
 pub mod health;
+mod high_water;
 pub mod intake;
 pub mod lines;
 pub mod pace;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use candle_core::{CoverageRing, CoverageWindow, Timestamp};
@@ -29,6 +30,8 @@ pub struct Feeds {
     watch: Mutex<Watched>,
     coverage: RwLock<CoverageRing>,
     lags: Histogram,
+    /// Quotes left out because the feed before had brought them.
+    repeated: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -64,6 +67,7 @@ impl Feeds {
             watch: Mutex::new(Watched { watch, pulses }),
             coverage: RwLock::default(),
             lags: Histogram::new(LAG_BOUNDS),
+            repeated: AtomicU64::new(0),
         }
     }
 
@@ -209,6 +213,7 @@ impl Feeds {
             as_of: timestamp(at.now),
             feeds: self.standings_of(&watched, at.elapsed).into_iter().map(feed).collect(),
             gaps: watched.watch.gaps(at.now).map(gap).collect(),
+            repeated: self.repeated.load(Ordering::Relaxed),
         }
     }
 
@@ -232,6 +237,11 @@ impl Feeds {
             losses: health.losses().clone(),
         };
         watch.feeds().iter().enumerate().map(standing).collect()
+    }
+
+    /// Counts a quote left out because the feed before had brought it.
+    pub fn count_repeated(&self) {
+        self.repeated.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How old the freshest quotes of each run were on arrival, in seconds.
@@ -268,6 +278,8 @@ pub struct Report {
     pub feeds: Vec<FeedReport>,
     /// The times of the last half hour in which no feed brought what it should, oldest first.
     pub gaps: Vec<GapReport>,
+    /// Quotes that came again from another feed, by their sequence numbers, and were left out.
+    pub repeated: u64,
 }
 
 /// One feed.

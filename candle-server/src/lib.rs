@@ -25,13 +25,13 @@ pub mod problem;
 #[cfg(feature = "store")]
 mod recovery;
 pub mod rendering;
+pub mod replica;
 pub mod route;
 pub mod settings;
 pub mod sse;
 #[cfg(feature = "store")]
 pub mod store;
 pub mod streams;
-pub mod watch;
 
 use std::io;
 use std::sync::Arc;
@@ -134,7 +134,7 @@ pub fn market(settings: &Settings) -> Market {
 }
 
 /// The same out of a `market` that the caller holds as well, to see what became of each tick, or to list and record
-/// beside the feeds. It is one that [`market`] made of the same settings.
+/// beside the feeds. It is one that [`market()`] made of the same settings.
 ///
 /// # Errors
 /// Where no thread can be started.
@@ -149,8 +149,15 @@ pub async fn serve_market(
     }
     let api = Api::new(Arc::clone(&market)).with_readiness(settings.readiness()).with_streams(settings.max_streams);
     let (stop, stopped) = oneshot::channel();
+    let (ended, end) = oneshot::channel();
     let http = settings.http.clone();
-    let ingestion = spawn_ingestion(Arc::clone(&market), settings, stopped)?;
+    let ingestion = spawn_ingestion(Arc::clone(&market), settings, stopped, ended)?;
+    let shutdown = async {
+        tokio::select! {
+            () = shutdown => {}
+            () = broken(end) => tracing::error!("ingestion broke off; the server stops"),
+        }
+    };
     serve_http(&market, api, listeners.into(), &http, shutdown).await?;
     // Fails only if the feed came to its end before.
     let _ = stop.send(());
@@ -191,11 +198,20 @@ async fn serve_http(
     result
 }
 
+/// Waits until ingestion is gone without having said that it came to its end: it panicked. To serve on would be to serve
+/// candles that stand still.
+async fn broken(end: oneshot::Receiver<()>) {
+    if end.await.is_ok() {
+        std::future::pending::<()>().await;
+    }
+}
+
 /// Runs the feeds on a thread of their own, with a runtime of their own, until they end or `stopped` says so.
 fn spawn_ingestion(
     market: Arc<Market>,
     settings: Settings,
     stopped: oneshot::Receiver<()>,
+    ended: oneshot::Sender<()>,
 ) -> io::Result<std::thread::JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ingest = move || {
@@ -207,6 +223,8 @@ fn spawn_ingestion(
         });
         // Reading standard input can't be called off; it must not keep the process.
         runtime.shutdown_background();
+        // Fails only if nobody serves any more.
+        let _ = ended.send(());
     };
     std::thread::Builder::new().name("ingestion".into()).spawn(ingest)
 }

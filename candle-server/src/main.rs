@@ -114,7 +114,7 @@ fn log_filter() -> Result<EnvFilter, String> {
 /// a feed, with its secrets, that has come to stand in the wrong place.
 fn one_line(error: &clap::Error) -> String {
     let is_address = |kind| error.get(kind).is_some_and(|context| context.to_string().contains("://"));
-    if is_address(ContextKind::InvalidArg) {
+    if is_address(ContextKind::InvalidArg) || is_address(ContextKind::InvalidSubcommand) {
         return "unexpected argument: the address of a feed belongs behind --feed".to_owned();
     }
     if is_address(ContextKind::InvalidValue) {

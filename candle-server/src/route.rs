@@ -3,10 +3,14 @@
 //! The path is split at `/` before it is decoded, so `BTC%2FUSD` is one segment. `+` stands for itself everywhere, in
 //! the path and in the query: a space is `%20`. Nothing is normalised: `//` and `..` are segments like any other.
 
+mod form;
+
+pub use form::{Form, Format};
+
 use std::borrow::Cow;
 use std::fmt;
 
-use candle_core::{BadId, Gaps, InstrumentId};
+use candle_core::{BadId, InstrumentId};
 use hyper::Method;
 use percent_encoding::percent_decode_str;
 
@@ -124,25 +128,6 @@ impl Route<'_> {
             Self::Live | Self::Ready => Audience::Everyone,
         }
     }
-}
-
-/// How candles are told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Form {
-    /// What happens to minutes without quotes.
-    pub gaps: Gaps,
-    /// What a candle looks like.
-    pub format: Format,
-}
-
-/// What a candle looks like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
-    /// All that is known of it, within all that is known of its instrument.
-    #[default]
-    Full,
-    /// What the chart library "lightweight-charts" takes as it is.
-    Lightweight,
 }
 
 /// Which part of the listing is asked for.
@@ -287,22 +272,6 @@ impl<'t> Page<'t> {
             after: after.map_err(|_| Refusal::Parameter("after"))?,
             prefix: prefix.map_err(|_| Refusal::Parameter("prefix"))?,
         })
-    }
-}
-
-impl Form {
-    fn parse(query: &str) -> Result<Self, Refusal> {
-        let gaps = match parameter(query, "fill")? {
-            None => Gaps::Filled,
-            Some("none") => Gaps::Omitted,
-            Some(_) => return Err(Refusal::Parameter("fill")),
-        };
-        let format = match parameter(query, "format")? {
-            None => Format::Full,
-            Some("lightweight") => Format::Lightweight,
-            Some(_) => return Err(Refusal::Parameter("format")),
-        };
-        Ok(Self { gaps, format })
     }
 }
 

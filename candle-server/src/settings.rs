@@ -82,7 +82,7 @@ pub struct Settings {
 
     /// Let /readyz fail while no feed brings quotes. By default it does not: one dead feed must not take every replica
     /// out.
-    #[arg(long, env = "CANDLE_READY_REQUIRES_FEED")]
+    #[arg(long, env = "CANDLE_READY_REQUIRES_FEED", value_parser = BoolishValueParser::new())]
     pub ready_requires_feed: bool,
 
     /// How many instruments may be listed at a time, about 2.3 KB of memory each.
@@ -103,7 +103,8 @@ pub struct Settings {
     /// How it is served.
     #[command(flatten)]
     pub http: HttpSettings,
-    /// How many streams of events may be open at a time, about 30 KB of memory each.
+
+    /// How many streams of events may be open at a time, about 15 KB of memory each.
     #[arg(long, value_name = "NUMBER", env = "CANDLE_MAX_STREAMS", default_value_t = streams::MOST)]
     pub max_streams: usize,
 }

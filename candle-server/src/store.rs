@@ -1,6 +1,6 @@
 //! What survives a restart: candles, catalogue, views, in one file.
 //!
-//! Every write is logged by the [`Journal`](crate::journal::Journal). One thread appends what it gathered, a batch each
+//! Every write is logged by the [`Journal`]. One thread appends what it gathered, a batch each
 //! interval, and within a minute replaces it by snapshots of all stripes. The file has three calls, `append` with
 //! `checkpoint` in one transaction, and `recover`: another log can take its place.
 //!
@@ -109,7 +109,7 @@ impl Store {
 #[derive(Debug)]
 pub struct Keeping {
     stop: Sender<()>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<io::Result<()>>,
 }
 
 impl Keeping {
@@ -120,6 +120,6 @@ impl Keeping {
     pub fn stop(self) -> io::Result<()> {
         // Fails only if the keeper is gone, which the join tells.
         let _ = self.stop.send(());
-        self.thread.join().map_err(|_| io::Error::other("the store's keeper panicked"))
+        self.thread.join().map_err(|_| io::Error::other("the store's keeper panicked"))?
     }
 }

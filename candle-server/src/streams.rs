@@ -11,10 +11,11 @@ use futures_util::{Stream, stream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 
+use crate::feed::health::State;
 use crate::market::Market;
+use crate::replica::Replica;
 use crate::route::Form;
 use crate::sse;
-use crate::watch::Watch;
 
 /// Time between two looks at the market, and so between two events of one candle: four a second is as fast as an eye
 /// reads numbers.
@@ -23,6 +24,8 @@ pub const PACE: Duration = Duration::from_millis(250);
 pub const COMMENT_AFTER: Duration = Duration::from_secs(15);
 /// Streams open at once unless told otherwise: half of the connections, so that plain reads always find one.
 pub const MOST: usize = 5000;
+/// Time between two looks at how the feed is doing: its states are of seconds, and who looks meets the feed's own lock.
+const FEED_PACE: Duration = Duration::from_secs(1);
 /// How long clients are asked to wait before they connect again (ms).
 const RETRY: u32 = 2000;
 
@@ -76,9 +79,10 @@ impl Streams {
         }
         let seat = Arc::clone(&self.seats).try_acquire_owned();
         let seat = seat.map_err(|_| NotOpened::Full { most: self.most })?;
-        let watches = ids.iter().map(|id| Watch::new(id, form)).collect();
+        let replicas = ids.iter().map(|id| Replica::new(id, form)).collect();
         let now = Instant::now();
-        let client = Client { market: Arc::clone(&self.market), watches, looked: None, sent: now, _seat: seat };
+        let client =
+            Client { market: Arc::clone(&self.market), replicas, feed: None, looked: None, sent: now, _seat: seat };
         Ok(stream::unfold(client, move |client| client.next(last)))
     }
 }
@@ -98,7 +102,9 @@ impl std::error::Error for NotOpened {}
 #[derive(Debug)]
 struct Client {
     market: Arc<Market>,
-    watches: Box<[Watch]>,
+    replicas: Box<[Replica]>,
+    /// How the feed was doing when the client was told last, and when that was looked at; `None` before the first time.
+    feed: Option<(State, Instant)>,
     /// When it looked at the market last; `None` before the first time.
     looked: Option<Instant>,
     /// When something was sent last.
@@ -116,11 +122,12 @@ impl Client {
                 Some(looked) => {
                     sleep_until(looked + PACE).await;
                     let now = self.market.clock.now();
-                    for watch in &mut self.watches {
-                        watch.catch_up(&mut out, &self.market, now);
+                    for replica in &mut self.replicas {
+                        replica.catch_up(&mut out, &self.market, now);
                     }
                 }
             }
+            self.tell_feed(&mut out);
             self.looked = Some(Instant::now());
             if out.is_empty() && self.sent.elapsed() >= COMMENT_AFTER {
                 out.extend_from_slice(sse::COMMENT);
@@ -130,16 +137,30 @@ impl Client {
         Some((out.into(), self))
     }
 
+    /// Appends how the active feed is doing, where that is not what the client was told.
+    fn tell_feed(&mut self, out: &mut Vec<u8>) {
+        if self.feed.is_some_and(|(_, looked)| looked.elapsed() < FEED_PACE) {
+            return;
+        }
+        let state = self.market.feeds.state(self.market.clock.elapsed());
+        if self.feed.is_none_or(|(told, _)| told != state) {
+            sse::event(out, "feed", self.market.clock.now(), |out| {
+                out.extend_from_slice(format!("{{\"state\":\"{}\"}}", state.name()).as_bytes());
+            });
+        }
+        self.feed = Some((state, Instant::now()));
+    }
+
     fn begin(&mut self, out: &mut Vec<u8>, last: Option<Timestamp>) {
         sse::retry(out, RETRY);
         let now = self.market.clock.now();
-        for watch in &mut self.watches {
+        for replica in &mut self.replicas {
             match last {
-                Some(last) => watch.catch_up_since(out, &self.market, now, last),
-                None => watch.catch_up(out, &self.market, now),
+                Some(last) => replica.catch_up_since(out, &self.market, now, last),
+                None => replica.catch_up(out, &self.market, now),
             }
-            if !watch.is_listed() {
-                watch.delisted(out, now);
+            if !replica.is_listed() {
+                replica.delisted(out, now);
             }
         }
     }
@@ -182,7 +203,7 @@ mod tests {
         let mut stream = open(&streams, &["a", "b", "c"]).unwrap();
         let (_, first) = next(&mut stream).await;
         let names: Vec<&str> = first.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
-        assert_eq!(names, ["snapshot", "snapshot", "delisted"]);
+        assert_eq!(names, ["snapshot", "snapshot", "delisted", "feed"]);
         assert!(first.starts_with("retry: 2000\n\n"));
         for price in 1..9 {
             tick(&streams, "a", f64::from(price));

@@ -98,8 +98,8 @@ impl Reply {
         let begun = Instant::now();
         loop {
             let chunk = self.chunk();
-            let wanted = format!("event: {name}\n");
-            if let Some(block) = chunk.split("\n\n").find(|block| block.starts_with(&wanted)) {
+            let head = format!("event: {name}\n");
+            if let Some(block) = chunk.split("\n\n").find(|block| block.starts_with(&head)) {
                 return serde_json::from_str(block.split_once("\ndata: ").unwrap().1).unwrap();
             }
             assert!(begun.elapsed() < GUARD, "never: {name}");

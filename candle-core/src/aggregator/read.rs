@@ -7,7 +7,7 @@ use crate::candle::Candle;
 use crate::catalogue::Summary;
 use crate::edition::{Edition, Update};
 use crate::history::History;
-use crate::instrument::Handle;
+use crate::instrument::{Handle, InstrumentId};
 use crate::outcome::Outcomes;
 use crate::popularity::Popular;
 use crate::stripe::{Stripe, Viewed};
@@ -100,22 +100,20 @@ impl Aggregator {
             Bound::Excluded(after) if after >= prefix.as_bytes() => start,
             _ => Bound::Included(prefix.as_bytes()),
         };
-        let handles: Vec<Handle> = {
-            let catalogue = self.catalogue.lock();
-            let range = catalogue.range::<[u8], _>((from, Bound::Unbounded));
-            let matching = range.take_while(|(id, _)| id.as_bytes().starts_with(prefix.as_bytes()));
-            matching.take(limit).map(|(_, handle)| *handle).collect()
-        };
-        let summary = |handle| {
-            let (stripe, slot) = self.stripes.lock_handle(handle);
+        // Held to the end: what is delisted meanwhile would make the page shorter, and look like the last one.
+        let catalogue = self.catalogue.lock();
+        let range = catalogue.range::<[u8], _>((from, Bound::Unbounded));
+        let matching = range.take_while(|(id, _)| id.as_bytes().starts_with(prefix.as_bytes()));
+        let summary = |(id, handle): (&InstrumentId, &Handle)| {
+            let (stripe, slot) = self.stripes.lock_handle(*handle);
             slot.map(|slot| Summary {
-                id: stripe.id(slot).clone(),
+                id: id.clone(),
                 description: stripe.description(slot).cloned(),
                 last_price: stripe.newest(slot).map(Candle::close),
                 views: stripe.views(slot),
             })
         };
-        handles.into_iter().filter_map(summary).collect()
+        matching.take(limit).filter_map(summary).collect()
     }
 
     /// How many ticks had each outcome so far. Stripe by stripe; exact when nothing is being recorded.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use candle_core::{Outcome, Outcomes, Terms, Tick, Timestamp, Unlisted};
 
 use super::grumble::Grumble;
+use super::high_water::HighWater;
 use crate::clock::Source;
 use crate::market::Market;
 use crate::message::{Message, Quote, Unreadable, decode};
@@ -28,6 +29,8 @@ pub struct Intake {
     /// The newest time that a quote of the present batch told of itself.
     freshest: Option<Timestamp>,
     connection: Connection,
+    /// What was brought already, where feeds take turns.
+    seen: Option<HighWater>,
     grumble: Grumble,
 }
 
@@ -48,8 +51,33 @@ impl Intake {
             market,
             freshest: None,
             connection: Connection::default(),
+            seen: None,
             grumble: Grumble::default(),
         }
+    }
+
+    /// The same for feeds that take turns: quotes with a sequence number count once, whichever feed brings them.
+    #[must_use]
+    pub fn for_turns(self) -> Self {
+        Self { seen: Some(HighWater::default()), ..self }
+    }
+
+    /// Notes that what comes next is of another feed.
+    pub fn turned(&mut self) {
+        let now = self.market.clock.elapsed();
+        if let Some(seen) = &mut self.seen {
+            seen.turned(now);
+        }
+    }
+
+    /// Whether a quote is new, and not one that the feed before brought; those are counted.
+    pub fn is_new(&mut self, quote: &Quote<'_>) -> bool {
+        let (Some(seen), Some(seq)) = (&mut self.seen, quote.seq) else { return true };
+        let is_new = seen.is_new(&quote.id, seq, quote.time, self.market.clock.elapsed());
+        if !is_new {
+            self.market.feeds.count_repeated();
+        }
+        is_new
     }
 
     /// The market it leads to.
@@ -81,19 +109,31 @@ impl Intake {
                 }
             };
             decode(frame, |message| match message {
-                Ok(Message::Quote(quote)) => quotes.push(quote),
+                Ok(Message::Quote(quote)) => {
+                    if self.is_new(&quote) {
+                        quotes.push(quote);
+                    }
+                }
                 Ok(Message::Add { id, description }) => {
                     self.quotes(quotes.drain(..), Unlisted::List);
                     self.list(&id, description.as_deref());
                 }
                 Ok(Message::Delete { id }) => {
                     self.quotes(quotes.drain(..), Unlisted::List);
-                    self.market.delist(&id);
+                    self.delist(&id);
                 }
                 Err(reason) => self.unreadable(reason, frame),
             });
         }
         self.quotes(quotes.drain(..), Unlisted::List);
+    }
+
+    /// Delists an instrument; whether it was listed.
+    pub fn delist(&mut self, id: &str) -> bool {
+        if let Some(seen) = &mut self.seen {
+            seen.forget(id);
+        }
+        self.market.delist(id)
     }
 
     /// Lists an instrument; whether it is listed now.

@@ -92,7 +92,11 @@ impl Partner {
                 }
             };
             decode(frame, |message| match message {
-                Ok(Message::Quote(quote)) => quotes.push(quote),
+                Ok(Message::Quote(quote)) => {
+                    if self.intake.is_new(&quote) {
+                        quotes.push(quote);
+                    }
+                }
                 Ok(Message::Add { id, description }) => {
                     self.quotes(&mut quotes, now);
                     self.add(&id, description.as_deref(), now);
@@ -150,7 +154,7 @@ impl Partner {
         if let Some(replay) = &mut self.replay {
             replay.announced.remove(id);
         }
-        self.intake.market().delist(id);
+        self.intake.delist(id);
         if InstrumentId::new(id).is_ok() {
             self.deletions.note(id, now);
         }
@@ -184,13 +188,13 @@ impl Partner {
     fn delist_missing(&mut self, announced: &HashSet<String>) {
         /// How many are looked at under one lock of the catalogue.
         const PAGE: usize = 1000;
-        let market = self.intake.market();
+        let market = Arc::clone(self.intake.market());
         let aggregator = &market.aggregator;
         let mut gone: u64 = 0;
         let mut page = aggregator.page(None, "", PAGE);
         while let Some(last) = page.last().map(|summary| summary.id.clone()) {
             for missing in page.iter().filter(|summary| !announced.contains(summary.id.as_str())) {
-                gone += u64::from(market.delist(missing.id.as_str()));
+                gone += u64::from(self.intake.delist(missing.id.as_str()));
             }
             page = aggregator.page(Some(InstrumentId::as_str(&last)), "", PAGE);
         }

@@ -24,8 +24,9 @@ pub async fn run(market: Arc<Market>, feeds: &[FeedUrl]) {
     market.started().await;
     // The process before may have left what the feed announced to it.
     let last_feed = market.last_feed();
+    let intake = Intake::new(Arc::clone(&market));
     let mut supervisor = Supervisor {
-        intake: Intake::new(Arc::clone(&market)),
+        intake: if feeds.len() > 1 { intake.for_turns() } else { intake },
         market,
         feeds,
         backoffs: feeds.iter().map(|_| Backoff::new()).collect(),
@@ -84,7 +85,8 @@ enum Read {
 }
 
 impl Supervisor<'_> {
-    fn turn_to(&self, place: usize) {
+    fn turn_to(&mut self, place: usize) {
+        self.intake.turned();
         self.market.feeds.turned_to(place, self.market.clock.reading());
         tracing::warn!(feed = %self.feeds[place], "turning to this feed");
     }

@@ -12,7 +12,7 @@ impl Market {
     /// Lists an instrument or describes it anew.
     ///
     /// # Errors
-    /// As [`Aggregator::list`].
+    /// As [`candle_core::Aggregator::list`].
     pub fn list(&self, id: &str, description: Option<&str>) -> Result<Handle, ListError> {
         match &self.journal {
             Some(journal) => journal.list(&self.aggregator, id, description),

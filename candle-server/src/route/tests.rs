@@ -1,3 +1,4 @@
+use candle_core::Gaps;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::*;
 

@@ -8,6 +8,9 @@ use clap::Args;
 
 use crate::http::{Limits, Origins};
 
+/// A stream with nothing to tell breaks its silence every 15 s: it must not be taken for idle before that.
+const LEAST_IDLE_SECONDS: u64 = 20;
+
 /// What one client, and all of them together, may take; and who may ask.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "HTTP")]
@@ -46,7 +49,7 @@ pub struct HttpSettings {
 
     /// Time a connection may be silent between two requests, in seconds; longer than that of a proxy in front.
     #[arg(long, value_name = "SECONDS", env = "CANDLE_IDLE_TIME", default_value_t = Limits::default().idle_time.as_secs(),
-          value_parser = clap::value_parser!(u64).range(1..=3600))]
+          value_parser = clap::value_parser!(u64).range(LEAST_IDLE_SECONDS..=3600))]
     idle_time: u64,
 
     /// Time for requests in flight to finish at a shutdown, in seconds.
@@ -122,12 +125,12 @@ mod tests {
     #[test]
     fn every_limit_can_be_set() {
         let args = "candle-server --max-connections 1 --max-connections-per-address 2 --request-time 3 --answer-time 4 \
-                    --idle-time 5 --drain-time 6 --max-target-bytes 7 --max-headers 8 --max-header-bytes 9 --threads 10";
+                    --idle-time 20 --drain-time 6 --max-target-bytes 7 --max-headers 8 --max-header-bytes 9 --threads 10";
         let settings = Settings::from_args(args.split_whitespace()).unwrap();
         let limits = settings.http.limits();
         assert_eq!((limits.connections, limits.connections_per_address), (1, Some(2)));
         let times = [limits.request_time, limits.answer_time, limits.idle_time, limits.drain_time];
-        assert_eq!(times.map(|time| time.as_secs()), [3, 4, 5, 6]);
+        assert_eq!(times.map(|time| time.as_secs()), [3, 4, 20, 6]);
         assert_eq!((limits.target_bytes, limits.headers, limits.header_bytes), (7, 8, 9));
         assert_eq!(settings.http.threads(), 10);
     }

@@ -1,5 +1,6 @@
 //! The thread that keeps what the journal hands over, and mends the log where it broke off.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -108,7 +109,7 @@ impl Keeper {
     }
 
     /// Keeps what comes every interval until `stop` says so or is gone, and then once more.
-    pub(super) fn run(mut self, stop: &Receiver<()>) {
+    pub(super) fn run(mut self, stop: &Receiver<()>) -> io::Result<()> {
         let mut next = self.market.clock.elapsed() + self.interval;
         loop {
             let wait = next.saturating_sub(self.market.clock.elapsed());
@@ -129,15 +130,17 @@ impl Keeper {
     }
 
     /// The last turn, which does not wait before it tries again.
-    fn finish(mut self, now: Duration) {
+    fn finish(mut self, now: Duration) -> io::Result<()> {
         if let Some(trouble) = &mut self.trouble {
             trouble.retry = now;
         }
         self.turn(now);
         match self.file.take().map(File::close) {
-            Some(Ok(())) => {}
-            Some(Err(fault)) => tracing::error!("the store {} did not close: {fault}", self.place.path.display()),
-            None => tracing::error!("the store {} lacks what came last", self.place.path.display()),
+            Some(Ok(())) => Ok(()),
+            Some(Err(fault)) => {
+                Err(io::Error::other(format!("the store {} did not close: {fault}", self.place.path.display())))
+            }
+            None => Err(io::Error::other(format!("the store {} lacks what came last", self.place.path.display()))),
         }
     }
 

@@ -1,16 +1,18 @@
 // A server of its own for each test, fed by the test.
 
 import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
+import { createServer } from "node:http";
 import { createInterface } from "node:readline";
 
 const BINARY = process.env.CANDLE_SERVER ?? new URL("../../../target/debug/candle-server", import.meta.url).pathname;
 const MINUTE = 60;
 
 export class Server {
-  static async start(listen = "127.0.0.1:0", ...flags) {
+  static async start(listen = "127.0.0.1:0", feed = "stdin:") {
     const server = new Server();
-    server.process = spawn(BINARY, ["--listen", listen, "--feed", "stdin:", "--clock", "wall", ...flags], {
+    server.process = spawn(BINARY, ["--listen", listen, "--feed", feed, "--clock", "wall"], {
       stdio: ["pipe", "pipe", "inherit"],
     });
     const [line] = await once(createInterface({ input: server.process.stdout }), "line");
@@ -62,6 +64,41 @@ export class Server {
     if (this.process.exitCode !== null || this.process.signalCode !== null) return;
     this.process.kill(signal);
     await once(this.process, "exit");
+  }
+}
+
+/** A price stream over a WebSocket that can be stopped and started: no more of the protocol than sending text. */
+export class Feed {
+  #sockets = new Set();
+
+  static async start(port = 0) {
+    const feed = new Feed();
+    feed.server = createServer();
+    feed.server.on("upgrade", (request, socket) => {
+      const key = request.headers["sec-websocket-key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+      const accept = createHash("sha1").update(key).digest("base64");
+      socket.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        + `Sec-WebSocket-Accept: ${accept}\r\n\r\n`);
+      socket.on("error", () => {});
+      socket.resume();
+      feed.#sockets.add(socket);
+    });
+    feed.server.listen(port, "127.0.0.1");
+    await once(feed.server, "listening");
+    feed.port = feed.server.address().port;
+    return feed;
+  }
+
+  send(message) {
+    const text = Buffer.from(JSON.stringify(message));
+    if (text.length > 125) throw new RangeError("longer messages have another head");
+    for (const socket of this.#sockets) socket.write(Buffer.concat([Buffer.from([0x81, text.length]), text]));
+  }
+
+  async stop() {
+    for (const socket of this.#sockets) socket.destroy();
+    this.server.close();
+    await once(this.server, "close");
   }
 }
 

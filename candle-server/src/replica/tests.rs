@@ -80,11 +80,11 @@ fn read(market: &Market, gaps: Gaps) -> Option<Value> {
     let now = market.clock.now();
     let Update::Changed(history, edition) = market.aggregator.history_since(ID, now, None)? else { return None };
     let latest = Latest::from(&*history);
-    let mut document = Document::default();
     let coverage = market.feeds.coverage(now);
     let status = market.status(&latest, history.ring.usual_gap(now));
-    let moment = Moment { now, status, coverage };
-    Rendering::new(ID, &history, edition, gaps, now, coverage).write(&mut document, &latest, moment);
+    let mut document = Document::default();
+    let rendering = Rendering::new(ID, &history, edition, gaps, now, coverage);
+    rendering.write(&mut document, &latest, Moment { now, status, coverage });
     Some(without_moment(serde_json::from_slice(&document.into_body()).unwrap()))
 }
 
@@ -96,6 +96,10 @@ enum Step {
     Tick(f64, f64),
     /// The clock goes on, without a tick.
     Pass(f64),
+    /// The feed comes up with a quote.
+    Up,
+    /// The feed is lost.
+    Lost,
     /// The feed starts over this many seconds earlier.
     Restart(f64),
     CatchUp,
@@ -109,6 +113,8 @@ fn step() -> impl Strategy<Value = Step> {
         12 => (0.0..20.0_f64, 1.0..100.0_f64).prop_map(|(second, price)| Step::Tick(second, price)),
         3 => (0.0..200.0_f64).prop_map(Step::Pass),
         1 => (0.0..3000.0_f64).prop_map(Step::Pass),
+        2 => Just(Step::Up),
+        2 => Just(Step::Lost),
         1 => (5.0..3000.0_f64).prop_map(Step::Restart),
         10 => Just(Step::CatchUp),
     ]
@@ -125,7 +131,14 @@ fn take(market: &Market, step: &Step) {
             let _ = market.aggregator.record(ID, &Tick::new(time, price), market.clock.now());
         }
         Step::Pass(seconds) => market.clock.advance_to(now.saturating_add(micros(seconds))),
+        Step::Up => {
+            market.feeds.connecting(0, market.clock.reading());
+            market.feeds.opened(0, Vec::new(), market.clock.reading());
+            market.feeds.quoted(1, None, market.clock.reading());
+        }
+        Step::Lost => market.feeds.lost(0, "test", market.clock.reading()),
         Step::Restart(seconds) => {
+            market.feeds.started_over();
             market.aggregator.clear_candles(0);
             market.clock.restart_at(now.saturating_add(-micros(seconds)));
         }
@@ -141,16 +154,16 @@ proptest! {
     ) {
         let market = market();
         let mut client = Client::default();
-        let mut watch = Watch::new(ID, Form { gaps, format: Format::Full });
+        let mut replica = Replica::new(ID, Form { gaps, format: Format::Full });
         for step in steps.iter().chain([&Step::CatchUp]) {
             take(&market, step);
             if matches!(step, Step::CatchUp) {
                 let (now, mut out) = (market.clock.now(), Vec::new());
-                watch.catch_up(&mut out, &market, now);
+                replica.catch_up(&mut out, &market, now);
                 client.apply(&out);
                 prop_assert_eq!(client.shown(now), read(&market, gaps));
                 out.clear();
-                watch.catch_up(&mut out, &market, now);
+                replica.catch_up(&mut out, &market, now);
                 prop_assert!(out.is_empty(), "nothing changed since");
             }
         }
@@ -160,7 +173,7 @@ proptest! {
 /// A listed instrument and a client that looks when told.
 struct Desk {
     market: Market,
-    watch: Watch,
+    replica: Replica,
     client: Client,
 }
 
@@ -168,7 +181,7 @@ impl Desk {
     fn new(form: Form) -> Self {
         let market = market();
         market.aggregator.list(ID, None).unwrap();
-        Self { market, watch: Watch::new(ID, form), client: Client::default() }
+        Self { market, replica: Replica::new(ID, form), client: Client::default() }
     }
 
     fn tick(&self, second: f64, price: f64) {
@@ -180,7 +193,7 @@ impl Desk {
 
     fn look(&mut self) -> Vec<String> {
         let mut out = Vec::new();
-        self.watch.catch_up(&mut out, &self.market, self.market.clock.now());
+        self.replica.catch_up(&mut out, &self.market, self.market.clock.now());
         self.client.apply(&out);
         std::mem::take(&mut self.client.names)
     }
@@ -242,7 +255,7 @@ fn who_comes_back_is_told_the_ends_of_the_minutes_since() {
         desk.tick(second, 1.0);
     }
     let mut out = Vec::new();
-    desk.watch.catch_up_since(&mut out, &desk.market, desk.market.clock.now(), at(6100.0));
+    desk.replica.catch_up_since(&mut out, &desk.market, desk.market.clock.now(), at(6100.0));
     desk.client.apply(&out);
     assert_eq!(desk.client.names, ["snapshot", "final", "final"]);
     assert_eq!(desk.client.shown(at(6181.0)), read(&desk.market, Gaps::Filled), "told twice is told the same");
@@ -255,7 +268,7 @@ fn the_chart_library_gets_items_in_seconds_and_white_space() {
     desk.tick(6130.0, 2.0);
     let mut out = Vec::new();
     let now = desk.market.clock.now();
-    desk.watch.catch_up(&mut out, &desk.market, now);
+    desk.replica.catch_up(&mut out, &desk.market, now);
     let text = String::from_utf8(out).unwrap();
     let items = concat!(
         r#"[{"time":6000,"open":1.5,"high":1.5,"low":1.5,"close":1.5,"volume":0},{"time":6060},"#,
@@ -264,7 +277,7 @@ fn the_chart_library_gets_items_in_seconds_and_white_space() {
     assert_eq!(text, format!("event: snapshot\nid: 6130000000\ndata: {items}\n\n"));
     desk.tick(6131.0, 3.0);
     let mut out = Vec::new();
-    desk.watch.catch_up(&mut out, &desk.market, desk.market.clock.now());
+    desk.replica.catch_up(&mut out, &desk.market, desk.market.clock.now());
     let item = r#"{"time":6120,"open":2,"high":3,"low":2,"close":3,"volume":0}"#;
     assert_eq!(String::from_utf8(out).unwrap(), format!("event: candle\nid: 6131000000\ndata: {item}\n\n"));
 }

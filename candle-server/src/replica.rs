@@ -19,7 +19,7 @@ use crate::sse;
 
 /// One client's copy of one instrument.
 #[derive(Debug)]
-pub struct Watch {
+pub struct Replica {
     id: Box<str>,
     form: Form,
     views: Views,
@@ -38,11 +38,11 @@ enum Views {
 struct Told {
     /// While it stands, nothing but the forming candle and the facts around the candles can differ.
     edition: Edition,
+    /// The same of the feed's coverage.
+    coverage: CoverageWindow,
+    usual_gap: Option<Duration>,
     description: Option<Arc<str>>,
     facts: Facts,
-    coverage: CoverageWindow,
-    /// How long the instrument commonly is without a quote.
-    usual_gap: Option<Duration>,
     /// The minute of `now`.
     forming: Minute,
     /// In the order of their minutes.
@@ -56,7 +56,7 @@ struct Facts {
     last_quote: Option<Timestamp>,
 }
 
-impl Watch {
+impl Replica {
     /// A copy that knows nothing yet.
     pub fn new(id: &str, form: Form) -> Self {
         Self { id: id.into(), form, views: Views::Due, told: None }
@@ -66,19 +66,19 @@ impl Watch {
     ///
     /// The first is a `snapshot`, which counts as a view. After it come the candles that differ, oldest first: `revised`
     /// where the client had the minute's end already, `final` where it has it now, `candle` for the forming one;
-    /// `status` where only the facts around the candles are new; `delisted`; and a `snapshot` again where the past is
-    /// not what it was.
+    /// `status` where only the facts around the candles are new; `delisted`; and a `snapshot` again where the past is not what it was.
     pub fn catch_up(&mut self, out: &mut Vec<u8>, market: &Market, now: Timestamp) {
         let coverage = market.feeds.coverage(now);
         match self.read(market, now, coverage) {
             Some(Update::Same(latest)) => {
                 let usual_gap = self.told.as_ref().and_then(|told| told.usual_gap);
-                let status = market.status(&latest, usual_gap);
-                self.catch_up_forming(out, &latest, Moment { now, status, coverage });
+                let moment = Moment { now, status: market.status(&latest, usual_gap), coverage };
+                self.catch_up_forming(out, &latest, moment);
             }
             Some(Update::Changed(history, edition)) => {
-                let status = market.status(&Latest::from(&*history), history.ring.usual_gap(now));
-                self.catch_up_all(out, &history, edition, Moment { now, status, coverage });
+                let usual_gap = history.ring.usual_gap(now);
+                let moment = Moment { now, status: market.status(&Latest::from(&*history), usual_gap), coverage };
+                self.catch_up_all(out, &history, edition, moment);
             }
             None => {
                 if self.told.take().is_some() {
@@ -96,21 +96,22 @@ impl Watch {
         if let Some(forming) = forming {
             told.put(forming);
             self.change(out, "candle", latest, moment, forming);
-        } else if facts != before {
+        }
+        if facts != before && (forming.is_none() || !self.candles_tell_status(facts, before)) {
             self.status(out, latest, moment);
         }
     }
 
     fn catch_up_all(&mut self, out: &mut Vec<u8>, history: &History, edition: Edition, moment: Moment) {
-        let latest = Latest::from(history);
+        let (latest, now) = (Latest::from(history), moment.now);
         let truth = Told {
             edition,
+            coverage: moment.coverage,
+            usual_gap: history.ring.usual_gap(now),
             description: history.description.clone(),
             facts: Facts { status: moment.status, last_quote: latest.last_time() },
-            coverage: moment.coverage,
-            usual_gap: history.ring.usual_gap(moment.now),
-            forming: moment.now.minute(),
-            candles: history.candles(moment.now, self.gaps()).collect(),
+            forming: now.minute(),
+            candles: history.candles(now, self.gaps()).collect(),
         };
         match self.told.replace(truth).zip(self.told.as_ref()) {
             Some((told, truth)) if truth.continues(&told) => self.changes(out, &told, truth, &latest, moment),
@@ -145,8 +146,7 @@ impl Watch {
     }
 
     fn read(&mut self, market: &Market, now: Timestamp, coverage: CoverageWindow) -> Option<Update> {
-        let told = self.told.as_ref().filter(|told| told.coverage == coverage);
-        let known = told.map(|told| &told.edition);
+        let known = self.told.as_ref().filter(|told| told.coverage == coverage).map(|told| &told.edition);
         match self.views {
             Views::Due => {
                 let update = market.aggregator.view_since(&self.id, now, known)?;
@@ -179,7 +179,11 @@ impl Watch {
 
     fn changes(&self, out: &mut Vec<u8>, told: &Told, truth: &Told, latest: &Latest, moment: Moment) {
         let before = out.len();
-        for candle in truth.candles.iter().filter(|candle| !told.tells(candle, truth.coverage)) {
+        let is_told = |candle: &WindowCandle| {
+            let covered_alike = told.coverage.of(candle.minute) == truth.coverage.of(candle.minute);
+            told.candle(candle.minute) == Some(candle) && covered_alike
+        };
+        for candle in truth.candles.iter().filter(|candle| !is_told(candle)) {
             let name = match candle.state {
                 State::Forming => "candle",
                 _ if candle.minute >= told.forming => "final",
@@ -187,9 +191,16 @@ impl Watch {
             };
             self.change(out, name, latest, moment, *candle);
         }
-        if out.len() == before && truth.facts != told.facts {
+        let is_untold = out.len() == before || !self.candles_tell_status(truth.facts, told.facts);
+        if is_untold && truth.facts != told.facts {
             self.status(out, latest, moment);
         }
+    }
+
+    /// Whether an event of a candle tells what changed around the candles: the chart library's items have no room for it,
+    /// but leave nothing out as long as the status is what it was.
+    fn candles_tell_status(&self, now: Facts, before: Facts) -> bool {
+        self.form.format == Format::Full || now.status == before.status
     }
 
     fn change(&self, out: &mut Vec<u8>, name: &str, latest: &Latest, moment: Moment, candle: WindowCandle) {
@@ -205,11 +216,6 @@ impl Watch {
 }
 
 impl Told {
-    /// Whether the client knows this candle, and that its minute was covered like this.
-    fn tells(&self, candle: &WindowCandle, coverage: CoverageWindow) -> bool {
-        self.candle(candle.minute) == Some(candle) && self.coverage.of(candle.minute) == coverage.of(candle.minute)
-    }
-
     fn candle(&self, minute: Minute) -> Option<&WindowCandle> {
         let place = self.candles.binary_search_by_key(&minute, |candle| candle.minute).ok()?;
         Some(&self.candles[place])
