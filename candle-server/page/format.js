@@ -37,8 +37,9 @@ const percentFormat = new Intl.NumberFormat(undefined, {
 });
 const countFormat = new Intl.NumberFormat();
 const shortFormat = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 2 });
-const clockFormat = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
-const secondFormat = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit", second: "2-digit" });
+// The locale's own styles: picking the parts instead gives "0:08" where people write "00:08".
+const clockFormat = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
+const secondFormat = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 const relativeFormat = new Intl.RelativeTimeFormat(undefined, { numeric: "always", style: "long" });
 
 export const count = (value) => countFormat.format(value);

@@ -244,6 +244,16 @@ test("everything is reached by keys alone", async () => {
   await close();
 });
 
+test("times before ten o'clock have the nought that the locale writes", async () => {
+  const { page, close } = await open("/chart");
+  const [midnight, morning] = await page.evaluate(async () => {
+    const { clock, clockWithSeconds } = await import("/assets/format.js");
+    return [clock(23 * 3600 + 480), clockWithSeconds(8 * 3600 + 489)];
+  });
+  assert.deepEqual([midnight, morning], ["00:08", "09:08:09"]);
+  await close();
+});
+
 test("it fits a phone of 320 pixels and a screen of 1920, dark too", async () => {
   for (const [name, width, height, colorScheme] of [
     ["phone", 320, 1180, "light"], ["phone-dark", 390, 844, "dark"], ["wide-dark", 1920, 1080, "dark"],
