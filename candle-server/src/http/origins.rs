@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use hyper::header::{self, HeaderMap, HeaderValue};
 
+/// Every page of every origin.
+pub(super) const ANY_ORIGIN: HeaderValue = HeaderValue::from_static("*");
+
 /// The origins whose pages may read answers.
 ///
 /// ```
@@ -39,15 +42,17 @@ impl Origins {
     pub(super) fn allow(&self, request: &HeaderMap, response: &mut HeaderMap) {
         match self {
             Self::Any => {
-                response.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+                response.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN);
             }
             Self::Only(origins) => {
                 // Said of every answer: a cache must not give one page's to another.
                 response.append(header::VARY, HeaderValue::from_static("origin"));
                 let allowed = request.get(header::ORIGIN).filter(|origin| origins.iter().any(|one| *one == **origin));
-                if let Some(origin) = allowed {
-                    response.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-                }
+                match allowed {
+                    Some(origin) => response.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone()),
+                    // Answers made from a table have the usual one.
+                    None => response.remove(header::ACCESS_CONTROL_ALLOW_ORIGIN),
+                };
             }
         }
     }
