@@ -24,6 +24,9 @@ use crate::streams::{self, NotOpened, Streams};
 
 /// How many of the most viewed instruments are shown.
 const POPULAR: usize = 10;
+/// How many stand by for those of them that are delisted between being ranked and being written.
+const STAND_BY: usize = 10;
+const _: () = assert!(POPULAR + STAND_BY <= candle_core::MAX_TOP);
 /// How long the answer about them may be reused: no eye sees it, and it makes ten histories cost what one costs.
 const POPULAR_REUSE: Duration = Duration::from_millis(100);
 
@@ -129,7 +132,7 @@ impl Api {
             (Update::Same(latest), Some(kept)) => (kept, latest),
             (Update::Changed(history, edition), _) => {
                 let rendering = Arc::new(Rendering::new(id, &history, edition, form, now, coverage));
-                self.renderings.keep(&rendering);
+                self.renderings.keep(id, &rendering);
                 (rendering, Latest::from(&*history))
             }
             // Nothing is the same as what nobody knows.
@@ -181,16 +184,22 @@ impl Api {
     }
 
     fn write_popular(&self) -> Document {
-        let mut top: Vec<Popular> = Vec::with_capacity(POPULAR);
-        self.market.aggregator.top(POPULAR, &mut top);
+        let mut top: Vec<Popular> = Vec::with_capacity(POPULAR + STAND_BY);
+        self.market.aggregator.top(POPULAR + STAND_BY, &mut top);
+        self.write_first(&top)
+    }
+
+    /// Writes the first ten of `top` that are still listed.
+    fn write_first(&self, top: &[Popular]) -> Document {
         let now = self.market.clock.now();
-        let mut histories = Vec::with_capacity(POPULAR);
-        for popular in top {
-            // Delisted since the top was read: left out.
-            if let Some((history, views)) = self.write(popular.id.as_str(), Form::default(), Verb::Head, now) {
-                histories.push((views, popular.id, history));
-            }
-        }
+        let mut histories: Vec<_> = top
+            .iter()
+            .filter_map(|Popular { id, .. }| {
+                let (history, views) = self.write(id.as_str(), Form::default(), Verb::Head, now)?;
+                Some((views, id, history))
+            })
+            .take(POPULAR)
+            .collect();
         // Views went on being counted meanwhile: the order is that of the counts shown.
         histories.sort_by(|(a, a_id, _), (b, b_id, _)| b.cmp(a).then_with(|| a_id.cmp(b_id)));
         let mut document = Document::default();

@@ -27,7 +27,6 @@ const FRESH_BYTES: usize = 2 * CANDLE_BYTES + 200;
 /// The text of one history as long as its [`Edition`] stands.
 #[derive(Debug)]
 pub struct Rendering {
-    id: Box<str>,
     form: Form,
     edition: Edition,
     coverage: CoverageWindow,
@@ -36,10 +35,12 @@ pub struct Rendering {
     minute: i64,
     /// How often the instrument had been viewed by then.
     views: u64,
-    /// What comes before the views (nothing in the chart library's format, which has no room for them), the candles that
-    /// are over with commas between them, and the forming one with its comma where it is part of the edition; one after
-    /// another, so that they come near together.
+    /// The id as it is asked for, what comes before the views (nothing in the chart library's format, which has no room
+    /// for them), the candles that are over with commas between them, and the forming one with its comma where it is part
+    /// of the edition; one after another, so that they come near together.
     text: Bytes,
+    /// Where in it the beginning of an answer lies, behind the id.
+    opening: Range<usize>,
     /// Where in it the candles that are over lie. Every answer shares them.
     closed: Range<usize>,
     /// Of the beginning and the candles that are over.
@@ -57,6 +58,7 @@ impl Rendering {
         coverage: CoverageWindow,
     ) -> Self {
         let mut text = Vec::with_capacity(31 * CANDLE_BYTES);
+        text.extend_from_slice(id.as_bytes());
         if form.format == Format::Full {
             json::instrument(&mut text, id, history.description.as_deref());
         }
@@ -74,26 +76,26 @@ impl Rendering {
             }
         }
         Self {
-            id: id.into(),
             form,
             edition,
             coverage,
             usual_gap: history.ring.usual_gap(now),
             minute: minute.number(),
             views: history.views,
-            digest: Digest::default().with(&text[..start]).with(&text[start..end]),
+            digest: Digest::default().with(&text[id.len()..start]).with(&text[start..end]),
             text: text.into_boxed_slice().into(),
+            opening: id.len()..start,
             closed: start..end,
         }
     }
 
     /// The whole history, as `GET /instruments/{id}` answers it.
     pub fn document(&self, latest: &Latest, moment: Moment) -> Document {
-        let mut document = Document::with_room(self.closed.start + FRESH_BYTES);
+        let mut document = Document::with_room(self.opening.len() + FRESH_BYTES);
         document.count(self.digest);
         if self.form.format == Format::Full {
             document.ignored(|out| {
-                out.extend_from_slice(&self.text[..self.closed.start]);
+                out.extend_from_slice(&self.text[self.opening.clone()]);
                 json::reading(out, latest.views, moment.now);
             });
             document.counted(|out| json::freshness(out, latest.last_time(), moment.status));
@@ -114,6 +116,11 @@ impl Rendering {
             out.extend_from_slice(if self.form.format == Format::Full { b"]}" } else { b"]" });
         });
         document
+    }
+
+    /// Whether it is of this instrument in this form.
+    fn is_of(&self, id: &str, form: Form) -> bool {
+        self.form == form && self.text[..self.opening.start] == *id.as_bytes()
     }
 
     /// The coverage that it tells.

@@ -324,6 +324,23 @@ fn popular_is_ten_histories_most_views_first() {
 }
 
 #[test]
+fn popular_stays_ten_when_one_is_delisted_while_it_is_written() {
+    let market = market();
+    for number in 0..12 {
+        let id = number.to_string();
+        tick(&market, &id, at(START), 9.5, at(START));
+        (0..=number).for_each(|_| assert!(market.aggregator.hit(&id).is_some()));
+    }
+    let api = Api::new(Arc::clone(&market));
+    let mut top = Vec::new();
+    market.aggregator.top(POPULAR + STAND_BY, &mut top);
+    market.aggregator.delist("7");
+    let value: Value = serde_json::from_slice(&api.write_first(&top).into_body()).unwrap();
+    let shown: Vec<_> = value.as_array().unwrap().iter().map(|history| history["id"].as_str().unwrap()).collect();
+    assert_eq!(shown, ["11", "10", "9", "8", "6", "5", "4", "3", "2", "1"]);
+}
+
+#[test]
 fn a_client_that_reads_gzip_gets_the_same_bytes_compressed() {
     let market = market();
     let api = Api::new(Arc::clone(&market));

@@ -181,4 +181,16 @@ mod tests {
         assert_eq!(long.headers()[header::CONTENT_ENCODING], "gzip");
         assert!(long.body().size_hint().exact().is_some_and(|bytes| bytes < 100));
     }
+
+    #[test]
+    fn what_is_sent_often_is_compressed_once() {
+        let mut document = Document::default();
+        document.counted(|out| out.extend_from_slice(&[b' '; LEAST_COMPRESSED]));
+        let request = asked(header::ACCEPT_ENCODING, "gzip");
+        let often = Representation::from(document).reusable();
+        let bytes = often.clone().respond(&request).body().size_hint().exact();
+        let kept = often.compressed.as_ref().and_then(|kept| kept.get()).map(|bytes| bytes.len() as u64);
+        assert_eq!(kept, bytes);
+        assert_eq!(often.respond(&request).body().size_hint().exact(), bytes);
+    }
 }

@@ -57,3 +57,21 @@ impl Origins {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_may_not_read_finds_no_leave_whatever_the_answer_was_made_from() {
+        let origins: Origins = "https://example.com".parse().unwrap();
+        let allowed = |origin: &'static str| {
+            let request = HeaderMap::from_iter([(header::ORIGIN, HeaderValue::from_static(origin))]);
+            let mut response = HeaderMap::from_iter([(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN)]);
+            origins.allow(&request, &mut response);
+            response.get(header::ACCESS_CONTROL_ALLOW_ORIGIN).cloned()
+        };
+        assert_eq!(allowed("https://example.com"), Some(HeaderValue::from_static("https://example.com")));
+        assert_eq!(allowed("https://example.org"), None);
+    }
+}

@@ -48,11 +48,11 @@ impl Renderings {
         set.place(id, form, tag).and_then(|place| set.places[place].clone())
     }
 
-    /// Keeps a rendering, unless all its places hold others that are viewed more.
-    pub fn keep(&self, rendering: &Arc<Rendering>) {
-        let (set, tag) = self.find(&rendering.id, rendering.form);
+    /// Keeps the rendering of an instrument, unless all its places hold others that are viewed more.
+    pub fn keep(&self, id: &str, rendering: &Arc<Rendering>) {
+        let (set, tag) = self.find(id, rendering.form);
         let mut set = set.lock();
-        let own = set.place(&rendering.id, rendering.form, tag);
+        let own = set.place(id, rendering.form, tag);
         let place = own.unwrap_or_else(|| set.least());
         let stays = own.is_none() && set.places[place].as_ref().is_some_and(|held| held.rank() > rendering.rank());
         if !stays {
@@ -78,7 +78,7 @@ impl Set {
     fn place(&self, id: &str, form: Form, tag: u32) -> Option<usize> {
         let is_at = |place: &usize| {
             let held = self.places[*place].as_ref().filter(|_| self.tags[*place] == tag);
-            held.is_some_and(|held| *held.id == *id && held.form == form)
+            held.is_some_and(|held| held.is_of(id, form))
         };
         (0..WAYS).find(is_at)
     }
