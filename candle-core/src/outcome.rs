@@ -57,12 +57,6 @@ impl Outcome {
         matches!(self, Self::Opened | Self::Updated | Self::LateAmended)
     }
 
-    /// Why a tick is refused whose instrument is unknown: what is wrong with its values comes first, then `instrument`,
-    /// and only then its time.
-    pub(crate) const fn or_unlisted(self, instrument: Self) -> Self {
-        if matches!(self, Self::BadPrice | Self::BadSize) { self } else { instrument }
-    }
-
     /// Its name in snake case, as metrics and logs spell it.
     pub const fn name(self) -> &'static str {
         match self {

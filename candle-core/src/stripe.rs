@@ -13,7 +13,7 @@ use crate::instrument::InstrumentId;
 use crate::outcome::{Outcome, Outcomes};
 use crate::ring::{self, Past, Ring};
 use crate::terms::Terms;
-use crate::tick::{Admitted, Judge};
+use crate::tick::{Judge, Rules, Tick};
 use crate::time::Timestamp;
 use crate::top_k::Rank;
 
@@ -169,10 +169,16 @@ impl Stripe {
         self.slots[slot as usize].version = self.changes;
     }
 
-    /// Records a tick that its judge let through for this slot's instrument.
+    /// Records a tick of this slot's instrument.
     #[inline]
-    pub(crate) fn record(&mut self, slot: u32, tick: &Admitted, judge: &Judge, terms: &Terms) -> Outcome {
-        let outcome = self.slots[slot as usize].record(tick, judge, terms.arrival, &mut self.changes);
+    pub(crate) fn record(&mut self, slot: u32, tick: &Tick, rules: &Rules, terms: &Terms) -> Outcome {
+        let slot = &mut self.slots[slot as usize];
+        let outcome = if ring::record_in_order(&mut slot.newest, tick, rules, terms.now) {
+            slot.last_arrival = Some(terms.arrival);
+            Outcome::Updated
+        } else {
+            slot.record_elsewhere(tick, &rules.at(terms.now), terms.arrival, &mut self.changes)
+        };
         self.note(outcome, terms.mark)
     }
 
@@ -193,7 +199,10 @@ impl Stripe {
 
     #[inline]
     pub(crate) fn advance_mark(&mut self, mark: u64) {
-        self.mark = self.mark.max(mark);
+        // A branch on purpose: without a log there is nothing to write.
+        if mark > self.mark {
+            self.mark = mark;
+        }
     }
 
     pub(crate) fn mark(&self) -> u64 {
@@ -325,19 +334,19 @@ impl Stripe {
 }
 
 impl Slot {
-    /// Records a tick, and notes in `changes` what is more than a tick in order.
-    #[inline]
-    fn record(&mut self, tick: &Admitted, judge: &Judge, arrival: Arrival, changes: &mut u64) -> Outcome {
+    /// Records a tick that is not in order: of a new minute, late, or to be refused. What it changes is noted in `changes`.
+    #[cold]
+    #[inline(never)]
+    fn record_elsewhere(&mut self, tick: &Tick, judge: &Judge, arrival: Arrival, changes: &mut u64) -> Outcome {
         let outcome = ring::record(
             &mut self.newest,
             || {
-                // Whoever asks for the past is about to change it, or the newest candle after its minute.
                 *changes += 1;
                 self.version = *changes;
                 &mut *self.past
             },
             tick,
-            judge.minute,
+            judge,
         );
         if outcome.is_accepted() {
             self.last_arrival = Some(arrival);

@@ -2,7 +2,7 @@
 
 use super::Aggregator;
 use crate::config::Config;
-use crate::outcome::{Outcome, Outcomes};
+use crate::outcome::Outcomes;
 use crate::terms::{Terms, Unlisted};
 use crate::tick::Tick;
 
@@ -127,7 +127,7 @@ impl Aggregator {
         terms: Terms,
         outcomes: &mut Outcomes,
     ) -> Share {
-        let judge = self.config.rules().at(terms.now);
+        let rules = self.config.rules();
         let order = &scratch.order[share.clone()];
         let slots = &mut scratch.slots[share];
         let mut locked = self.stripes.lock(stripe);
@@ -152,12 +152,10 @@ impl Aggregator {
         // Nobody sees the mark before the lock is gone, so all have that of the last.
         let terms = terms.further(order.last().map_or(0, |last| usize::from(*last)));
         for (slot, position) in slots.iter().zip(order) {
-            let judged = judge.judge(&block[usize::from(*position)].1);
-            outcomes.count(match (*slot, judged) {
-                (Some(slot), Ok(admitted)) => locked.record(slot, &admitted, &judge, &terms),
-                (Some(_), Err(refused)) => locked.note(refused, terms.mark),
-                (None, Ok(_)) => locked.note(Outcome::UnknownInstrument, terms.mark),
-                (None, Err(refused)) => locked.note(refused.or_unlisted(Outcome::UnknownInstrument), terms.mark),
+            let tick = &block[usize::from(*position)].1;
+            outcomes.count(match *slot {
+                Some(slot) => locked.record(slot, tick, rules, &terms),
+                None => locked.note(rules.at(terms.now).refuse_unlisted(tick), terms.mark),
             });
         }
         Share::Recorded
