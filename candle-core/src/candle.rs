@@ -27,9 +27,10 @@ use crate::time::{Minute, Timestamp};
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(align(64))]
 pub struct Candle {
-    // Invariant: low <= open, close <= high, all finite.
-    open: f64,
+    // Invariant: low <= open, close <= high, all finite. High and low are apart, or the compiler updates them as one vector,
+    // in three times as many instructions.
     high: f64,
+    open: f64,
     low: f64,
     close: f64,
     volume: f64,

@@ -99,9 +99,15 @@ impl Outcomes {
     /// Counts one more tick with this outcome.
     #[inline]
     pub fn count(&mut self, outcome: Outcome) {
+        self.add(outcome, 1);
+    }
+
+    /// Counts so many more ticks with this outcome.
+    #[inline]
+    pub(crate) fn add(&mut self, outcome: Outcome, ticks: u64) {
         // Saturating, because a snapshot from outside may hold any count.
         let count = &mut self.0[outcome as usize];
-        *count = count.saturating_add(1);
+        *count = count.saturating_add(ticks);
     }
 
     /// How many ticks had this outcome.
