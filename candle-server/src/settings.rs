@@ -48,7 +48,7 @@ pub struct Settings {
     #[arg(long = "feed", value_name = "URL", env = "CANDLE_FEED", default_value = "demo:", hide_env_values = true)]
     feed_texts: Vec<String>,
 
-    /// The same, parsed.
+    /// The same, parsed; none where something else than serving is asked for.
     #[arg(skip)]
     pub feeds: Vec<FeedUrl>,
 
@@ -148,6 +148,10 @@ impl Settings {
 
     fn from_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut settings = Self::from_arg_matches(matches)?;
+        #[cfg(feature = "store")]
+        if settings.command.is_some() {
+            return Ok(settings);
+        }
         let in_environment = matches.value_source("feed_texts") == Some(ValueSource::EnvVariable);
         let texts = settings.feed_texts.iter();
         settings.feeds = if in_environment {

@@ -8,7 +8,7 @@ use crate::process::{GUARD, Server, command, run};
 use crate::{Directory, instrument, start};
 
 /// Waits until the server has this many quotes of an instrument.
-fn wait_for(server: &Server, id: &str, quotes: u64) {
+pub(crate) fn wait_for(server: &Server, id: &str, quotes: u64) {
     let begun = Instant::now();
     let count = || -> u64 {
         let Some(instrument) = instrument(server, id) else { return 0 };
