@@ -51,7 +51,8 @@ impl Quote {
 
     /// The one of this time, in seconds since the epoch.
     fn at(seconds: f64) -> Self {
-        Self(((seconds * 1e6).round() as u64 - BEGIN_MICROS) / APART_MICROS)
+        let micros: u64 = format!("{:.0}", seconds * 1e6).parse().unwrap();
+        Self((micros - BEGIN_MICROS) / APART_MICROS)
     }
 
     fn line(self) -> String {
