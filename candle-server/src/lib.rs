@@ -106,6 +106,11 @@ pub async fn open(listeners: &Listeners, settings: &Settings) -> io::Result<Open
 }
 
 impl Opened {
+    /// The market, to see what becomes of each tick.
+    pub const fn market(&self) -> &Arc<Market> {
+        &self.market
+    }
+
     /// Reads the feeds and serves `listeners` until `shutdown`; then finishes the requests in flight, keeps what came last,
     /// and returns.
     ///
