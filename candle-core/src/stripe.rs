@@ -335,6 +335,11 @@ impl Stripe {
         History { description, views: slot.views, last_arrival: slot.last_arrival, ring: slot.ring() }
     }
 
+    pub(crate) fn latest(&self, slot: u32) -> Latest {
+        let slot = &self.slots[slot as usize];
+        Latest::new(slot.views, slot.last_arrival, slot.newest)
+    }
+
     /// All of an instrument, or only the latest of it where the reader knows the rest.
     #[inline]
     pub(crate) fn update(&self, slot: u32, now: Timestamp, known: Option<&Edition>) -> Update {
