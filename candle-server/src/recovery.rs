@@ -11,7 +11,6 @@ use tokio::task::JoinSet;
 
 use crate::Listeners;
 use crate::clock::{Clock, Source};
-use crate::feeds::Feeds;
 use crate::http::{self, Answer, Body, Limits, Server, Verb};
 use crate::market::Market;
 use crate::problem::Problem;
@@ -50,7 +49,7 @@ fn restore(options: Options, settings: &Settings) -> io::Result<(Arc<Market>, Ke
     let (store, recovered) = store::open(options, settings.core()).map_err(io::Error::other)?;
     let Recovered { aggregator, now, coverage, journal } = recovered;
     let (instruments, took) = (aggregator.len(), clock.elapsed());
-    let feeds = Feeds::new(settings).with_coverage(coverage);
+    let feeds = settings.watched().with_coverage(coverage);
     let market = Market::new(aggregator, clock).with_feeds(feeds).with_journal(Arc::clone(&journal));
     if let Some(now) = now {
         resume_at(&market, now);

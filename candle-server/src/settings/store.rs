@@ -42,7 +42,7 @@ impl StoreSettings {
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Looks into a store that no server is using.
-    #[command(subcommand)]
+    #[command(subcommand, arg_required_else_help = false)]
     Store(StoreCommand),
 }
 
@@ -65,7 +65,7 @@ impl StoreCommand {
     /// Does it.
     ///
     /// # Errors
-    /// [`StoreError`](StoreError), where the store can't be read.
+    /// [`StoreError`], where the store can't be read, or standard output not be written.
     pub fn run(&self) -> Result<(), StoreError> {
         let mut out = std::io::stdout().lock();
         match self {

@@ -14,7 +14,7 @@ const VERSION: u32 = 1;
 /// A batch of writes with the views counted meanwhile, as postcard writes it. Ids are told once; times and sequence
 /// numbers are told as the difference from the tick before, which is small.
 #[derive(Debug, Serialize, Deserialize)]
-struct Blob<'b> {
+pub(super) struct Blob<'b> {
     version: u32,
     first_mark: u64,
     rules: StoredRules,
@@ -123,28 +123,36 @@ pub(super) struct Replayed {
     pub(super) ticks: u64,
 }
 
-/// Does again what the stripes of `aggregator` have not seen of a batch, under the rules and limits of then.
-///
-/// Whether an instrument was listed when there was no room for all is in the batch already; so that it is not decided
-/// again there is room without a limit meanwhile.
-pub(super) fn replay(aggregator: &mut Aggregator, bytes: &[u8]) -> Result<Replayed, Fault> {
-    let damaged = || Fault::Damaged("a batch of writes can't be read".to_owned());
+/// The batch that these bytes are of.
+pub(super) fn decode(bytes: &[u8]) -> Result<Blob<'_>, Fault> {
     let (version, _) = postcard::take_from_bytes::<u32>(bytes).map_err(|_| damaged())?;
     if version != VERSION {
         return Err(Fault::Newer { format: version.into() });
     }
-    let blob: Blob<'_> = postcard::from_bytes(bytes).map_err(|_| damaged())?;
+    postcard::from_bytes(bytes).map_err(|_| damaged())
+}
+
+fn damaged() -> Fault {
+    Fault::Damaged("a batch of writes can't be read".to_owned())
+}
+
+/// Does again what the stripes of `aggregator` had not seen of a batch when their snapshots were taken, under the rules and
+/// limits of then. `marks` are the snapshots', by stripe.
+///
+/// Whether an instrument was listed when there was no room for all is in the batch already; so that it is not decided
+/// again there is room without a limit meanwhile.
+pub(super) fn replay(aggregator: &mut Aggregator, marks: &[u64], blob: &Blob<'_>) -> Result<Replayed, Fault> {
     let prices = if blob.rules.any_price { Prices::Any } else { Prices::Positive };
     let rules = Rules::DEFAULT.with_prices(prices).with_max_ahead_micros(blob.rules.max_ahead_micros);
     let config = aggregator.config().with_rules(rules).with_max_instruments(Config::MAX_INSTRUMENTS_LIMIT);
     aggregator.reconfigure(config);
-    Replay::new(aggregator, &blob).run(&blob).ok_or_else(damaged)
+    Replay::new(aggregator, marks, blob).run(blob).ok_or_else(damaged)
 }
 
 /// One batch being replayed.
 struct Replay<'a> {
     aggregator: &'a Aggregator,
-    /// By the number of an id: the highest mark that its stripe had seen before this batch.
+    /// By the number of an id: the highest mark that is in the snapshot of its stripe.
     seen: Vec<u64>,
     mark: u64,
     ticks: u64,
@@ -153,8 +161,8 @@ struct Replay<'a> {
 }
 
 impl<'a> Replay<'a> {
-    fn new(aggregator: &'a Aggregator, blob: &Blob<'_>) -> Self {
-        let seen = blob.ids.iter().map(|id| aggregator.mark_of(id)).collect();
+    fn new(aggregator: &'a Aggregator, marks: &[u64], blob: &Blob<'_>) -> Self {
+        let seen = blob.ids.iter().map(|id| marks[aggregator.part_of(id) as usize]).collect();
         Self { aggregator, seen, mark: blob.first_mark, ticks: 0, time: 0, seq: 0 }
     }
 
@@ -202,33 +210,24 @@ impl<'a> Replay<'a> {
     }
 
     fn ticks(&mut self, blob: &Blob<'_>, now: Timestamp, lists: bool, ticks: &[StoredTick]) -> Option<()> {
-        let unlisted = if lists { Unlisted::List } else { Unlisted::Reject };
-        let terms = |mark| Terms { mark, unlisted, ..Terms::from(now) };
         let mut run: Vec<(&str, Tick)> = Vec::with_capacity(ticks.len());
-        let first_mark = self.mark;
-        let mut all_new = true;
         for stored in ticks {
             self.time = self.time.wrapping_add(stored.time);
             self.seq = self.seq.wrapping_add(stored.seq.cast_unsigned());
-            let tick = Tick::new(Timestamp::from_micros(self.time)?, stored.price);
-            run.push((
-                blob.ids.get(stored.id as usize)?,
-                tick.with_size(stored.size.unwrap_or(0.0)).with_seq(self.seq),
-            ));
-            all_new &= self.is_new(stored.id)?;
+            if self.is_new(stored.id)? {
+                let tick = Tick::new(Timestamp::from_micros(self.time)?, stored.price);
+                let id = blob.ids.get(stored.id as usize)?;
+                run.push((id, tick.with_size(stored.size.unwrap_or(0.0)).with_seq(self.seq)));
+            }
             self.mark = self.mark.checked_add(1)?;
         }
         self.ticks += ticks.len() as u64;
-        if all_new {
-            // Each was judged when it came; what came of it is in the stripes' counts.
-            let _ = self.aggregator.record_batch(&run, terms(first_mark));
-            return Some(());
-        }
-        for ((mark, stored), (id, tick)) in (first_mark..).zip(ticks).zip(&run) {
-            if mark > self.seen[stored.id as usize] {
-                let _ = self.aggregator.record(id, tick, terms(mark));
-            }
-        }
+        // The run's last positions: where some are left out these are later than their own, but no later than the run, of
+        // which nobody sees a part.
+        let mark = self.mark - run.len() as u64;
+        let unlisted = if lists { Unlisted::List } else { Unlisted::Reject };
+        // Each was judged when it came; what came of it is in the stripes' counts.
+        let _ = self.aggregator.record_batch(&run, Terms { mark, unlisted, ..Terms::from(now) });
         Some(())
     }
 }
