@@ -57,15 +57,19 @@ fn get(address: SocketAddr, path: &str) -> Reply {
 #[test]
 fn metrics_count_requests_views_and_ticks() {
     let whole = Whole::start(Ports::One);
-    eventually("instrument 4 is listed", || get(whole.public, "/instruments/4").status == 200);
+    let listed = || get(whole.public, "/instruments").text().matches("\"id\"").count();
+    eventually("all ten are listed", || listed() == 10);
+    assert_eq!(get(whole.public, "/instruments/4").status, 200);
     assert_eq!(get(whole.public, "/instruments/nobody").status, 404);
     assert_eq!(get(whole.public, "/nowhere").status, 404);
+    assert_eq!(get(whole.public, "/instruments/popular").status, 200);
     let metrics = get(whole.public, "/metrics");
     assert_eq!(metrics.header("content-type"), Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
     assert_eq!(metrics.header("cache-control"), Some("no-store"));
     let text = metrics.text().to_owned();
     for line in [
         "candle_http_requests_total{route=\"history\",method=\"GET\",status=\"200\"} 1",
+        "candle_http_requests_total{route=\"popular\",method=\"GET\",status=\"200\"} 1",
         "candle_http_requests_total{route=\"none\",method=\"GET\",status=\"404\"} 1",
         "candle_views_total 1",
         "candle_http_panics_total 0",
