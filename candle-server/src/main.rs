@@ -15,6 +15,9 @@ use tracing_subscriber::EnvFilter;
 /// The exit code for a configuration that cannot work.
 const BAD_CONFIGURATION: u8 = 2;
 
+/// What an operator should know. A client of a broker tells each of its connections besides.
+const USUALLY_SHOWN: &str = if cfg!(feature = "nats") { "info,async_nats=warn" } else { "info" };
+
 fn main() -> ExitCode {
     let settings = match Settings::from_process() {
         Ok(settings) => settings,
@@ -103,7 +106,7 @@ fn refuse(error: &str) -> ExitCode {
 fn log_filter() -> Result<EnvFilter, String> {
     let text = match std::env::var("CANDLE_LOG") {
         Ok(text) if !text.is_empty() => text,
-        Ok(_) | Err(VarError::NotPresent) => "info".to_owned(),
+        Ok(_) | Err(VarError::NotPresent) => USUALLY_SHOWN.to_owned(),
         Err(VarError::NotUnicode(_)) => return Err("CANDLE_LOG is not UTF-8".to_owned()),
     };
     EnvFilter::try_new(text)

@@ -4,13 +4,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use candle_core::{Aggregator, Config, CoverageRing, StripeSnapshot, Timestamp};
+use candle_core::{Aggregator, Arrival, Config, CoverageRing, StripeSnapshot, Timestamp};
 use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 
-use super::blob;
 use super::trial::{Medium, Trial};
 use super::{Fault, StoreError};
+use crate::blob::Blob;
 
 /// Goes up with each change of the tables below.
 const FORMAT: u64 = 1;
@@ -194,10 +194,12 @@ impl File {
         let (mut last_batch, mut ticks) = (covered.iter().copied().max().unwrap_or(0), 0);
         for batch in table.iter()? {
             let (number, bytes) = batch?;
-            let replayed = blob::replay(&mut aggregator, bytes.value())?;
+            let blob = Blob::decode(bytes.value())?;
+            aggregator.reconfigure(room.with_rules(blob.rules()));
+            let replayed = blob.replay(&aggregator, blob.first_mark(), Arrival::START)?;
             last_batch = last_batch.max(number.value());
             next_mark = next_mark.max(replayed.next_mark);
-            ticks += replayed.ticks;
+            ticks += blob.ticks() as u64;
         }
         aggregator.reconfigure(config);
         aggregator.forget_arrivals();
