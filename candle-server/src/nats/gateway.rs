@@ -258,7 +258,7 @@ impl Gateway {
     fn next(&mut self, log: &Log, active: &mut Active, stage: Stage) -> Flight {
         let before = &active.last.writes;
         let mut next_number = before.next_number;
-        let piece = self.outbox.front().map(|piece| outbox::numbered(piece, &mut next_number));
+        let piece = self.outbox.seal_front().map(|piece| outbox::numbered(piece, &mut next_number));
         let clock = self.market.clock.now();
         // Behind the rest of what is held, time is where this piece is.
         let reached = match &piece {

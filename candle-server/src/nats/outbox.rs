@@ -36,6 +36,15 @@ struct Piece {
     batch: Batch,
     /// When its last write came, since the server's start.
     until: Duration,
+    room: Room,
+}
+
+/// Whether a piece takes further writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    Open,
+    /// It is under way as it was: what came later would be forgotten with it.
+    Sealed,
 }
 
 /// What had to be given up for want of room.
@@ -69,8 +78,9 @@ impl Outbox {
 
     /// Writes into the last piece, or into a new one where that is full.
     pub(super) fn with_back(&mut self, now: Duration, write: impl FnOnce(&mut Batch)) {
-        if self.pieces.back().is_none_or(|piece| piece.batch.bytes() >= MAX_PIECE_BYTES) {
-            self.pieces.push_back(Piece { batch: Batch::new(0), until: now });
+        let has_room = |piece: &Piece| piece.room == Room::Open && piece.batch.bytes() < MAX_PIECE_BYTES;
+        if !self.pieces.back().is_some_and(has_room) {
+            self.pieces.push_back(Piece { batch: Batch::new(0), until: now, room: Room::Open });
         }
         if let Some(piece) = self.pieces.back_mut() {
             let before = piece.batch.bytes();
@@ -83,6 +93,13 @@ impl Outbox {
     /// What is to be sent next.
     pub(super) fn front(&self) -> Option<&Batch> {
         self.pieces.front().map(|piece| &piece.batch)
+    }
+
+    /// What is to be sent now, which stays as it is from here on.
+    pub(super) fn seal_front(&mut self) -> Option<&Batch> {
+        let piece = self.pieces.front_mut()?;
+        piece.room = Room::Sealed;
+        Some(&piece.batch)
     }
 
     /// Forgets what was sent.
@@ -135,14 +152,14 @@ impl Outbox {
         again
     }
 
-    /// Makes room where more is held than may be: all but the first piece, which may be under way, is folded into the
+    /// Makes room where more is held than may be: all but what is under way is folded into the
     /// prices of its minutes; and where that is not enough, the oldest ticks are dropped. Listings are never dropped.
     pub(super) fn make_room(&mut self, rules: &Rules) -> Given {
         let mut given = Given::default();
         if self.bytes <= self.most {
             return given;
         }
-        let first = self.pieces.pop_front();
+        let first = self.pieces.pop_front_if(|piece| piece.room == Room::Sealed);
         let rest = std::mem::take(&mut self.pieces);
         self.bytes = 0;
         let until = rest.back().map_or(Duration::ZERO, |piece| piece.until);

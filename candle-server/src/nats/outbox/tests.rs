@@ -110,3 +110,17 @@ fn where_folding_frees_too_little_the_oldest_ticks_go_and_every_listing_stays() 
     let listings = outbox.pieces.iter().flat_map(|piece| piece.batch.writes());
     assert_eq!(listings.filter(|write| matches!(write, Write::List { .. })).count(), 59);
 }
+
+#[test]
+fn what_comes_while_a_piece_is_under_way_is_not_forgotten_with_it() {
+    let mut outbox = Outbox::new(MOST);
+    let write = |outbox: &mut Outbox, second| {
+        outbox.with_back(Duration::ZERO, |batch| batch.push_ticks(&[("a", tick(second, 1.0))], TERMS));
+    };
+    write(&mut outbox, 1);
+    assert_eq!(outbox.seal_front().unwrap().ticks_in_order().len(), 1);
+    write(&mut outbox, 2);
+    assert_eq!(outbox.pop().unwrap().ticks_in_order().len(), 1);
+    assert_eq!(outbox.pop().unwrap().ticks_in_order()[0].1, tick(2, 1.0));
+    assert_eq!(outbox.bytes(), 0);
+}
