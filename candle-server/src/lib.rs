@@ -14,6 +14,7 @@ pub mod document;
 pub mod face;
 pub mod feed;
 pub mod feeds;
+pub mod health;
 pub mod http;
 pub mod journal;
 pub mod json;

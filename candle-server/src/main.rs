@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use candle_server::Listeners;
-use candle_server::settings::Settings;
+use candle_server::health::{self, HealthUrl};
+use candle_server::settings::{Command, Settings};
 use clap::error::{ContextKind, ErrorKind};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -32,9 +33,13 @@ fn main() -> ExitCode {
         Ok(filter) => filter,
         Err(error) => return refuse(&error),
     };
-    #[cfg(feature = "store")]
-    if let Some(candle_server::settings::Command::Store(asked)) = &settings.command {
-        return asked.run().map_or_else(|error| refuse(&error.to_string()), |()| ExitCode::SUCCESS);
+    match &settings.command {
+        None => {}
+        Some(Command::Health { url }) => return ask(url),
+        #[cfg(feature = "store")]
+        Some(Command::Store(asked)) => {
+            return asked.run().map_or_else(|error| refuse(&error.to_string()), |()| ExitCode::SUCCESS);
+        }
     }
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match run(settings) {
@@ -94,6 +99,19 @@ fn shutdown() -> std::io::Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
         }
     })
+}
+
+/// Asks another server whether it is well.
+#[tokio::main(flavor = "current_thread")]
+async fn ask(url: &HealthUrl) -> ExitCode {
+    match health::ask(url).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The exit code says it too.
+            let _ = writeln!(std::io::stderr(), "candle-server: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn refuse(error: &str) -> ExitCode {

@@ -1,16 +1,18 @@
 //! The command line and the environment.
 
+mod command;
 mod http;
 #[cfg(feature = "nats")]
 mod nats;
 #[cfg(feature = "store")]
 mod store;
 
+pub use command::Command;
 pub use http::HttpSettings;
 #[cfg(feature = "nats")]
 pub use nats::NatsSettings;
 #[cfg(feature = "store")]
-pub use store::{Command, StoreCommand, StoreSettings, SyncChoice};
+pub use store::{StoreCommand, StoreSettings, SyncChoice};
 
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -105,7 +107,6 @@ pub struct Settings {
     pub nats: NatsSettings,
 
     /// What to do instead of serving.
-    #[cfg(feature = "store")]
     #[command(subcommand)]
     pub command: Option<Command>,
 
