@@ -227,3 +227,6 @@ impl Follower {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
