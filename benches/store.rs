@@ -1,6 +1,6 @@
 //! What keeping costs: ingestion with and without the store, recovery by instruments, bytes written for a quote.
 //!
-//! Run by `cargo bench --bench store`. Pairs are interleaved in one run, and ratios are of medians; the file lies in the
+//! Run by `cargo bench --bench store`, or one section of it: `-- in-process`, `-- paced`, `-- recovery`. Pairs are interleaved in one run, and ratios are of medians; the file lies in the
 //! system's temporary directory, so put that (`TMPDIR`) on the disk in question.
 
 use std::io::{BufRead, BufReader, Write};
@@ -31,10 +31,16 @@ fn main() {
     if arguments.iter().any(|argument| argument == "--test") {
         return println!("store: nothing to test quickly");
     }
-    in_process();
-    paced();
-    for instruments in [1000, 10_000, INSTRUMENTS] {
-        recovery(instruments);
+    let names: Vec<&String> = arguments[1..].iter().filter(|argument| !argument.starts_with("--")).collect();
+    let is_asked = |section| names.is_empty() || names.iter().any(|name| *name == section);
+    if is_asked("in-process") {
+        in_process();
+    }
+    if is_asked("paced") {
+        paced();
+    }
+    if is_asked("recovery") {
+        [1000, 10_000, INSTRUMENTS].into_iter().for_each(recovery);
     }
 }
 

@@ -6,7 +6,7 @@ mod paired;
 mod prng;
 
 pub use feed::{Feed, PASS, Skew};
-pub use ours::{aggregator, filled, handles, record_batches, record_by_handle, record_by_id};
+pub use ours::{aggregator, filled, handles, record_batches, record_batches_by_handle, record_by_handle, record_by_id};
 pub use paired::{Pairs, at_once, median};
 pub use prng::Prng;
 

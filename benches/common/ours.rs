@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use candle_core::{Aggregator, Config, Handle, Minute, Tick};
+use candle_core::{Aggregator, Config, Handle, Minute, Tick, Timestamp};
 
 use super::feed::Feed;
 
@@ -58,6 +58,14 @@ pub fn record_by_handle(aggregator: &Aggregator, handles: &[Handle], quotes: &[(
 pub fn record_batches(aggregator: &Aggregator, quotes: &[(&str, Tick)], len: usize) {
     for batch in quotes.chunks(len) {
         black_box(aggregator.record_batch(batch, Feed::now(batch)));
+    }
+}
+
+/// Records ticks in batches of `len`, by handle.
+pub fn record_batches_by_handle(aggregator: &Aggregator, ticks: &[(Handle, Tick)], len: usize) {
+    for batch in ticks.chunks(len) {
+        let now = batch.last().map_or(Timestamp::EPOCH, |(_, tick)| tick.time);
+        black_box(aggregator.record_batch_at(batch, now));
     }
 }
 

@@ -50,6 +50,9 @@ pub struct Aggregator {
     popularity: Popularity,
 }
 
+/// Where the number of the stripe is in a hash: bits that a stripe's table uses neither for the bucket nor for the tag.
+const STRIPE_SHIFT: u32 = 32;
+
 /// Lock order: the catalogue's, that of [`Popularity`], a stripe's. Never two stripes' at once.
 struct Stripes(Box<[Padded]>);
 
@@ -144,10 +147,10 @@ impl Aggregator {
         self.hash.of(id.as_bytes())
     }
 
-    /// The stripe of a hash: bits that a stripe's table uses neither for the bucket nor for the tag.
+    /// The stripe of a hash.
     #[inline]
     fn stripe_of(&self, hash: u64) -> usize {
-        (hash >> 32) as usize & (self.stripes.0.len() - 1)
+        (hash >> STRIPE_SHIFT) as usize & (self.stripes.0.len() - 1)
     }
 
     /// The stripe of an id, and the slot if the id is listed.

@@ -27,9 +27,10 @@ use crate::time::{Minute, Timestamp};
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(align(64))]
 pub struct Candle {
-    // Invariant: low <= open, close <= high, all finite.
-    open: f64,
+    // Invariant: low <= open, close <= high, all finite. High and low are apart, or the compiler updates them as one vector,
+    // in three times as many instructions.
     high: f64,
+    open: f64,
     low: f64,
     close: f64,
     volume: f64,
@@ -62,23 +63,19 @@ impl Stamp {
         Self(NonZeroU64::MIN.saturating_add((minutes << MINUTE_SHIFT | count.get()) - 1))
     }
 
-    #[expect(clippy::cast_possible_wrap, reason = "33 bits")]
-    const fn minute(self) -> Minute {
-        Minute::MIN.saturating_add((self.0.get() >> MINUTE_SHIFT) as i64)
-    }
-
-    /// Whether it is of this minute.
     #[inline]
-    #[expect(clippy::cast_sign_loss, reason = "no minute is before the first")]
-    const fn is_of(self, minute: Minute) -> bool {
-        self.0.get() >> MINUTE_SHIFT == (minute.number() - Minute::MIN.number()) as u64
+    const fn minute(self) -> Minute {
+        Minute::after_first(self.0.get() >> MINUTE_SHIFT)
     }
 
     /// Adds one to the count, unless it has reached [`Candle::MAX_COUNT`].
     #[inline]
     const fn count_one(&mut self) {
-        if self.0.get() & COUNT_MASK != COUNT_MASK {
-            self.0 = self.0.saturating_add(1);
+        let next = self.0.get().wrapping_add(1);
+        if next & COUNT_MASK != 0 {
+            if let Some(next) = NonZeroU64::new(next) {
+                self.0 = next;
+            }
         }
     }
 
@@ -114,12 +111,9 @@ impl Candle {
     pub(crate) fn update(&mut self, tick: &Admitted) {
         debug_assert_eq!(tick.minute, self.minute());
         let price = tick.price.get();
-        // Branches on purpose: most ticks are neither, and need not write.
-        if price > self.high {
-            self.high = price;
-        } else if price < self.low {
-            self.low = price;
-        }
+        // Selections on purpose: a branch that waits for a candle far away is a guess that costs dearly where it is wrong.
+        self.high = if price > self.high { price } else { self.high };
+        self.low = if price < self.low { price } else { self.low };
         if !tick.key.precedes(self.last) {
             self.close = price;
             self.last = tick.key;
@@ -161,12 +155,6 @@ impl Candle {
             self.revise();
         }
         Some(self)
-    }
-
-    /// Whether it covers this minute: cheaper than to ask which one it covers.
-    #[inline]
-    pub(crate) const fn is_of(&self, minute: Minute) -> bool {
-        self.stamp.is_of(minute)
     }
 
     /// The minute it covers.

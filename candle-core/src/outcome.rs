@@ -57,12 +57,6 @@ impl Outcome {
         matches!(self, Self::Opened | Self::Updated | Self::LateAmended)
     }
 
-    /// Why a tick is refused whose instrument is unknown: what is wrong with its values comes first, then `instrument`,
-    /// and only then its time.
-    pub(crate) const fn or_unlisted(self, instrument: Self) -> Self {
-        if matches!(self, Self::BadPrice | Self::BadSize) { self } else { instrument }
-    }
-
     /// Its name in snake case, as metrics and logs spell it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -105,9 +99,15 @@ impl Outcomes {
     /// Counts one more tick with this outcome.
     #[inline]
     pub fn count(&mut self, outcome: Outcome) {
+        self.add(outcome, 1);
+    }
+
+    /// Counts so many more ticks with this outcome.
+    #[inline]
+    pub(crate) fn add(&mut self, outcome: Outcome, ticks: u64) {
         // Saturating, because a snapshot from outside may hold any count.
         let count = &mut self.0[outcome as usize];
-        *count = count.saturating_add(1);
+        *count = count.saturating_add(ticks);
     }
 
     /// How many ticks had this outcome.

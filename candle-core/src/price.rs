@@ -41,6 +41,13 @@ impl Price {
         taken.then_some(Self(raw + 0.0))
     }
 
+    /// The price `raw` if it is greater than zero, which every rule takes. In one comparison: the bits of positive
+    /// numbers have the order of the numbers, and those of all others lie above infinity's, or are zero.
+    #[inline]
+    pub(crate) const fn positive(raw: f64) -> Option<Self> {
+        if raw.to_bits().wrapping_sub(1) < f64::INFINITY.to_bits() - 1 { Some(Self(raw)) } else { None }
+    }
+
     /// The number.
     #[inline]
     pub const fn get(self) -> f64 {
@@ -68,6 +75,12 @@ impl Size {
     #[inline]
     pub fn new(raw: f64) -> Option<Self> {
         (0.0..=Self::MAX).contains(&raw).then_some(Self(raw + 0.0))
+    }
+
+    /// The size `raw` if it is one and not spelled -0.0; in one comparison, as [`Price::positive`].
+    #[inline]
+    pub(crate) const fn plain(raw: f64) -> Option<Self> {
+        if raw.to_bits() <= Self::MAX.to_bits() { Some(Self(raw)) } else { None }
     }
 
     /// The number.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::candle::Candle;
 use crate::outcome::Outcome;
-use crate::tick::{Admitted, Judge, Tick};
+use crate::tick::{Admitted, Judge, Rules, Tick};
 use crate::time::{Minute, Timestamp, WINDOW_MINUTES};
 use crate::window::{Gaps, WindowCandle};
 
@@ -107,33 +107,36 @@ impl Past {
     }
 }
 
-/// Records an admitted tick; `minute` is that of `now`.
+/// Records a tick in the newest candle, if it is of the minute of that and the minute is not over; whether it did.
 ///
-/// `past` is asked for only where the tick is not of the newest candle's minute, so that in order one cache line is
-/// touched.
+/// So nearly every tick is recorded, and one cache line is touched.
 #[inline]
+pub(crate) fn record_in_order(newest: &mut Option<Candle>, tick: &Tick, rules: &Rules, now: Timestamp) -> bool {
+    let Some(candle) = newest else { return false };
+    let Some(admitted) = rules.admit_to(candle.minute(), now, tick) else { return false };
+    candle.update(&admitted);
+    true
+}
+
+/// Records any tick, or says why not. `past` is asked for only where it is about to change, or the newest candle after
+/// its minute.
 pub(crate) fn record<'p>(
     newest: &mut Option<Candle>,
     past: impl FnOnce() -> &'p mut Past,
-    tick: &Admitted,
-    minute: Minute,
+    tick: &Tick,
+    judge: &Judge,
 ) -> Outcome {
-    match newest {
-        Some(candle) if candle.is_of(tick.minute) && tick.minute >= minute => {
-            candle.update(tick);
-            Outcome::Updated
-        }
-        _ => record_elsewhere(newest, past(), tick, minute),
-    }
-}
-
-/// The rest of [`record`]: a new minute, or a late tick.
-#[cold]
-#[inline(never)]
-fn record_elsewhere(newest: &mut Option<Candle>, past: &mut Past, tick: &Admitted, minute: Minute) -> Outcome {
+    let tick = match judge.judge(tick) {
+        Ok(admitted) => admitted,
+        Err(refused) => return refused,
+    };
+    let is_over = tick.minute < judge.minute();
     let (candle, outcome) = match newest {
         Some(candle) if candle.minute() == tick.minute => {
-            candle.update(tick);
+            candle.update(&tick);
+            if is_over {
+                past();
+            }
             (candle, Outcome::Updated)
         }
         Some(candle) if tick.minute < candle.minute() => {
@@ -141,16 +144,17 @@ fn record_elsewhere(newest: &mut Option<Candle>, past: &mut Past, tick: &Admitte
             if tick.minute.number() <= candle.minute().number() - SPAN {
                 return Outcome::TooOld;
             }
-            past.amend(tick)
+            past().amend(&tick)
         }
         newest => {
+            let past = past();
             if let Some(candle) = newest.take() {
                 past.advance(candle, tick.minute);
             }
-            (newest.insert(Candle::opened(tick)), Outcome::Opened)
+            (newest.insert(Candle::opened(&tick)), Outcome::Opened)
         }
     };
-    if tick.minute < minute {
+    if is_over {
         candle.revise();
         return Outcome::LateAmended;
     }
@@ -170,10 +174,17 @@ impl Ring {
     /// Records one tick and says what became of it. O(1) however late the tick is, and nothing is allocated.
     #[inline]
     pub fn record(&mut self, tick: &Tick, judge: &Judge) -> Outcome {
-        match judge.judge(tick) {
-            Ok(admitted) => record(&mut self.newest, || &mut self.past, &admitted, judge.minute),
-            Err(refused) => refused,
+        if record_in_order(&mut self.newest, tick, &judge.rules, judge.now) {
+            return Outcome::Updated;
         }
+        self.record_elsewhere(tick, judge)
+    }
+
+    /// The rest of [`record`](Self::record): a new minute, a late tick, a refused one.
+    #[cold]
+    #[inline(never)]
+    fn record_elsewhere(&mut self, tick: &Tick, judge: &Judge) -> Outcome {
+        record(&mut self.newest, || &mut self.past, tick, judge)
     }
 
     /// The newest candle, whatever its age.

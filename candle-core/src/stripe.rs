@@ -13,7 +13,7 @@ use crate::instrument::InstrumentId;
 use crate::outcome::{Outcome, Outcomes};
 use crate::ring::{self, Past, Ring};
 use crate::terms::Terms;
-use crate::tick::{Admitted, Judge};
+use crate::tick::{Judge, Rules, Tick};
 use crate::time::Timestamp;
 use crate::top_k::Rank;
 
@@ -21,19 +21,21 @@ use crate::top_k::Rank;
 ///
 /// Invariant: `slots` and `descriptions` are of one length; a slot is either in `index` under its id or in `free`.
 #[derive(Debug, Default)]
-#[repr(C)] // What a tick needs comes first, beside the lock.
+// The lock comes before it; what each tick changes lies in the lock's own cache line, so that one line travels from one
+// writer's core to the next, and what ticks only read lies apart.
+#[repr(C)]
 pub(crate) struct Stripe {
     slots: Vec<Slot>,
-    index: HashTable<u32>,
     /// The highest mark of any write so far.
     mark: u64,
     outcomes: Outcomes,
+    /// How many changes there were, but for ticks in order and views, so that no two of them have one number.
+    changes: u64,
+    index: HashTable<u32>,
     /// This stripe's copy of the views that one who is no leader must reach to be considered.
     floor: u64,
     /// Whether any views were counted since the counts were last taken.
     has_new_views: bool,
-    /// How many changes there were, but for ticks in order and views, so that no two of them have one number.
-    changes: u64,
     descriptions: Vec<Option<Arc<str>>>,
     free: Vec<u32>,
 }
@@ -79,20 +81,21 @@ impl Stripe {
 
     #[inline]
     pub(crate) fn find(&self, hash: u64, id: &[u8]) -> Option<u32> {
-        self.index.find(hash, |slot| self.is_at(*slot, id)).copied()
+        self.index.find(hash, |slot| self.slots[*slot as usize].id.is(id)).copied()
     }
 
     /// The first slot whose id has this hash as far as the table remembers it: nearly always that of the id, if it is
-    /// listed, and found without waiting for its line. [`is_at`](Self::is_at) tells.
+    /// listed, and found without waiting for its line; else a place where no slot is. [`is_at`](Self::is_at)
+    /// tells.
     #[inline]
-    pub(crate) fn guess(&self, hash: u64) -> Option<u32> {
-        self.index.find(hash, |_| true).copied()
+    pub(crate) fn guess(&self, hash: u64) -> u32 {
+        self.index.find(hash, |_| true).copied().unwrap_or(u32::MAX)
     }
 
     /// Whether `id` is listed at this slot.
     #[inline]
     pub(crate) fn is_at(&self, slot: u32, id: &[u8]) -> bool {
-        self.slots[slot as usize].id.is(id)
+        self.slots.get(slot as usize).is_some_and(|slot| slot.id.is(id))
     }
 
     /// The slot, if it still belongs to the instrument that had this generation.
@@ -169,31 +172,51 @@ impl Stripe {
         self.slots[slot as usize].version = self.changes;
     }
 
-    /// Records a tick that its judge let through for this slot's instrument.
+    /// Records a tick of this slot's instrument.
     #[inline]
-    pub(crate) fn record(&mut self, slot: u32, tick: &Admitted, judge: &Judge, terms: &Terms) -> Outcome {
-        let outcome = self.slots[slot as usize].record(tick, judge, terms.arrival, &mut self.changes);
+    pub(crate) fn record(&mut self, slot: u32, tick: &Tick, rules: &Rules, terms: &Terms) -> Outcome {
+        let outcome = self.fold(slot, tick, rules, terms);
         self.note(outcome, terms.mark)
     }
 
     /// Counts a tick under its outcome.
     #[inline]
     pub(crate) fn note(&mut self, outcome: Outcome, mark: u64) -> Outcome {
-        self.outcomes.count(outcome);
+        self.count(outcome, 1);
         self.advance_mark(mark);
         outcome
+    }
+
+    /// Puts a tick into this slot's candles, and leaves to the caller, who may have many, to count it and to advance the
+    /// mark.
+    #[inline]
+    pub(crate) fn fold(&mut self, slot: u32, tick: &Tick, rules: &Rules, terms: &Terms) -> Outcome {
+        let slot = &mut self.slots[slot as usize];
+        if ring::record_in_order(&mut slot.newest, tick, rules, terms.now) {
+            slot.last_arrival = Some(terms.arrival);
+            return Outcome::Updated;
+        }
+        slot.record_elsewhere(tick, &rules.at(terms.now), terms.arrival, &mut self.changes)
+    }
+
+    /// Counts so many ticks under their outcome.
+    #[inline]
+    pub(crate) fn count(&mut self, outcome: Outcome, ticks: u64) {
+        self.outcomes.add(outcome, ticks);
     }
 
     /// Reads both lines of a slot, so that they are near when a tick is recorded; the value tells nothing.
     #[inline]
     pub(crate) fn touch(&self, slot: u32) -> u64 {
-        let slot = &self.slots[slot as usize];
-        u64::from(slot.newest.is_some()) + slot.views
+        self.slots.get(slot as usize).map_or(0, |slot| u64::from(slot.newest.is_some()) + slot.views)
     }
 
     #[inline]
     pub(crate) fn advance_mark(&mut self, mark: u64) {
-        self.mark = self.mark.max(mark);
+        // A branch on purpose: without a log there is nothing to write.
+        if mark > self.mark {
+            self.mark = mark;
+        }
     }
 
     pub(crate) fn mark(&self) -> u64 {
@@ -312,6 +335,11 @@ impl Stripe {
         History { description, views: slot.views, last_arrival: slot.last_arrival, ring: slot.ring() }
     }
 
+    pub(crate) fn latest(&self, slot: u32) -> Latest {
+        let slot = &self.slots[slot as usize];
+        Latest::new(slot.views, slot.last_arrival, slot.newest)
+    }
+
     /// All of an instrument, or only the latest of it where the reader knows the rest.
     #[inline]
     pub(crate) fn update(&self, slot: u32, now: Timestamp, known: Option<&Edition>) -> Update {
@@ -325,19 +353,19 @@ impl Stripe {
 }
 
 impl Slot {
-    /// Records a tick, and notes in `changes` what is more than a tick in order.
-    #[inline]
-    fn record(&mut self, tick: &Admitted, judge: &Judge, arrival: Arrival, changes: &mut u64) -> Outcome {
+    /// Records a tick that is not in order: of a new minute, late, or to be refused. What it changes is noted in `changes`.
+    #[cold]
+    #[inline(never)]
+    fn record_elsewhere(&mut self, tick: &Tick, judge: &Judge, arrival: Arrival, changes: &mut u64) -> Outcome {
         let outcome = ring::record(
             &mut self.newest,
             || {
-                // Whoever asks for the past is about to change it, or the newest candle after its minute.
                 *changes += 1;
                 self.version = *changes;
                 &mut *self.past
             },
             tick,
-            judge.minute,
+            judge,
         );
         if outcome.is_accepted() {
             self.last_arrival = Some(arrival);

@@ -3,7 +3,7 @@
 use crate::key::Key;
 use crate::outcome::Outcome;
 use crate::price::{Price, Prices, Size};
-use crate::time::{Minute, Timestamp, WINDOW_MINUTES};
+use crate::time::{MICROS_PER_MINUTE, Minute, Timestamp, WINDOW_MINUTES};
 
 /// One price update entering the core, as the feed sent it: nothing in it is checked yet.
 ///
@@ -106,10 +106,33 @@ impl Rules {
         self.max_ahead_micros
     }
 
+    /// The tick in the form that a candle takes, if it is of `minute` and at `now` that is not over; `None` where that
+    /// takes [a closer look](Judge::judge).
+    ///
+    /// Nearly every tick is of the minute that its instrument's newest candle covers. To see that takes no division,
+    /// and a price above zero no rule.
+    #[inline]
+    pub(crate) fn admit_to(&self, minute: Minute, now: Timestamp, tick: &Tick) -> Option<Admitted> {
+        let start = minute.start();
+        if now.micros_since(start) >= MICROS_PER_MINUTE
+            || !tick.time.is_in(minute)
+            || self.is_too_far_ahead(tick.time, now)
+        {
+            return None;
+        }
+        let (price, size) = (Price::positive(tick.price)?, Size::plain(tick.size)?);
+        Some(Admitted { minute, key: Key::new(tick.time.offset_in(minute), tick.seq), price, size })
+    }
+
+    #[inline]
+    const fn is_too_far_ahead(&self, time: Timestamp, now: Timestamp) -> bool {
+        time.micros_since(now) > self.max_ahead_micros
+    }
+
     /// These rules as they stand at `now`.
     #[inline]
     pub const fn at(&self, now: Timestamp) -> Judge {
-        Judge { prices: self.prices, latest: now.saturating_add(self.max_ahead_micros), minute: now.minute() }
+        Judge { rules: *self, now }
     }
 }
 
@@ -119,7 +142,7 @@ impl Default for Rules {
     }
 }
 
-/// [`Rules`] at one `now`: worked out once, applied to any number of ticks.
+/// [`Rules`] at one `now`.
 ///
 /// ```
 /// use candle_core::{Outcome, Ring, Rules, Tick, Timestamp};
@@ -132,32 +155,38 @@ impl Default for Rules {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Judge {
-    prices: Prices,
-    /// The latest time that is not too far ahead.
-    latest: Timestamp,
-    /// The minute of `now`; every earlier one is over.
-    pub(crate) minute: Minute,
+    pub(crate) rules: Rules,
+    pub(crate) now: Timestamp,
 }
 
 impl Judge {
-    /// The tick in the form that a candle takes, or the first reason to refuse it.
+    /// The minute of `now`; every earlier one is over.
     #[inline]
+    pub(crate) const fn minute(&self) -> Minute {
+        self.now.minute()
+    }
+
+    /// The tick in the form that a candle takes, or the first reason to refuse it.
     pub(crate) fn judge(&self, tick: &Tick) -> Result<Admitted, Outcome> {
-        let price = Price::new(tick.price, self.prices).ok_or(Outcome::BadPrice)?;
+        let price = Price::new(tick.price, self.rules.prices).ok_or(Outcome::BadPrice)?;
         let size = Size::new(tick.size).ok_or(Outcome::BadSize)?;
-        if tick.time > self.latest {
+        if self.rules.is_too_far_ahead(tick.time, self.now) {
             return Err(Outcome::TooFarAhead);
         }
-        // Most ticks are of now's own minute: to see that takes a subtraction, to find a minute takes divisions.
-        let minute = if tick.time.is_in(self.minute) { self.minute } else { self.other_minute(tick.time)? };
+        let minute = tick.time.minute();
+        if minute < self.minute().saturating_add(1 - WINDOW_MINUTES) {
+            return Err(Outcome::TooOld);
+        }
         Ok(Admitted { minute, key: Key::new(tick.time.offset_in(minute), tick.seq), price, size })
     }
 
+    /// Why a tick is refused whose instrument is unknown: what is wrong with its values comes first, its time last.
     #[cold]
-    fn other_minute(&self, time: Timestamp) -> Result<Minute, Outcome> {
-        let minute = time.minute();
-        let oldest = self.minute.saturating_add(1 - WINDOW_MINUTES);
-        if minute < oldest { Err(Outcome::TooOld) } else { Ok(minute) }
+    pub(crate) fn refuse_unlisted(&self, tick: &Tick) -> Outcome {
+        match self.judge(tick) {
+            Err(refused @ (Outcome::BadPrice | Outcome::BadSize)) => refused,
+            _ => Outcome::UnknownInstrument,
+        }
     }
 }
 

@@ -69,10 +69,16 @@ impl Timestamp {
         Minute(self.0.div_euclid(MICROS_PER_MINUTE))
     }
 
+    /// Microseconds from `earlier` to this point; no two points are so far apart that it overflows.
+    #[inline]
+    pub(crate) const fn micros_since(self, earlier: Self) -> i64 {
+        self.0 - earlier.0
+    }
+
     /// Whether `minute` holds this point.
     #[inline]
     pub(crate) const fn is_in(self, minute: Minute) -> bool {
-        let offset = self.0 - minute.start().0;
+        let offset = self.micros_since(minute.start());
         0 <= offset && offset < MICROS_PER_MINUTE
     }
 
@@ -148,6 +154,15 @@ impl Minute {
     /// Minutes since the Unix epoch.
     pub const fn number(self) -> i64 {
         self.0
+    }
+
+    /// The minute `minutes` after the first, which is no later than the last.
+    #[inline]
+    #[expect(clippy::cast_possible_wrap, reason = "there are fewer than 2^33 minutes")]
+    pub(crate) const fn after_first(minutes: u64) -> Self {
+        let minute = Self(Self::MIN.0 + minutes as i64);
+        debug_assert!(minute.0 <= Self::MAX.0);
+        minute
     }
 
     /// The minute `number` minutes after the epoch's, stopping at [`MIN`](Self::MIN) and [`MAX`](Self::MAX).

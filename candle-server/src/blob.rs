@@ -235,18 +235,19 @@ impl<'b> Blob<'b> {
         })
     }
 
-    /// Does again what the stripes of `aggregator` have not seen of it, its first write being at `first_mark`. The ticks
-    /// arrive at `arrival`.
+    /// Does again what the stripes of `aggregator` had not seen of it when their snapshots were taken; `marks` are those of
+    /// the snapshots, by stripe. Its first write is at `first_mark`, and its ticks arrive at `arrival`.
     ///
     /// The aggregator has the rules of the batch, and room without limit: whether an instrument was listed when there was
     /// no room for all is in the batch already, and is not decided again.
     pub(crate) fn replay(
         &self,
         aggregator: &Aggregator,
+        marks: &[u64],
         first_mark: u64,
         arrival: Arrival,
     ) -> Result<Replayed, Unreadable> {
-        Replay::new(aggregator, self, first_mark, arrival).run(self).ok_or(Unreadable::Damaged)
+        Replay::new(aggregator, marks, self, first_mark, arrival).run(self).ok_or(Unreadable::Damaged)
     }
 }
 
@@ -254,7 +255,7 @@ impl<'b> Blob<'b> {
 struct Replay<'a> {
     aggregator: &'a Aggregator,
     arrival: Arrival,
-    /// By the number of an id: the highest mark that its stripe had seen before this batch.
+    /// By the number of an id: the highest mark that is in the snapshot of its stripe.
     seen: Vec<u64>,
     mark: u64,
     outcomes: Outcomes,
@@ -263,8 +264,8 @@ struct Replay<'a> {
 }
 
 impl<'a> Replay<'a> {
-    fn new(aggregator: &'a Aggregator, blob: &Blob<'_>, mark: u64, arrival: Arrival) -> Self {
-        let seen = blob.ids.iter().map(|id| aggregator.mark_of(id)).collect();
+    fn new(aggregator: &'a Aggregator, marks: &[u64], blob: &Blob<'_>, mark: u64, arrival: Arrival) -> Self {
+        let seen = blob.ids.iter().map(|id| marks[aggregator.part_of(id) as usize]).collect();
         Self { aggregator, arrival, seen, mark, outcomes: Outcomes::default(), time: 0, seq: 0 }
     }
 
@@ -312,35 +313,23 @@ impl<'a> Replay<'a> {
     }
 
     fn ticks(&mut self, blob: &Blob<'_>, now: Timestamp, lists: bool, ticks: &[StoredTick]) -> Option<()> {
-        let unlisted = if lists { Unlisted::List } else { Unlisted::Reject };
-        let terms = {
-            let arrival = self.arrival;
-            move |mark| Terms { mark, unlisted, arrival, ..Terms::from(now) }
-        };
         let mut run: Vec<(&str, Tick)> = Vec::with_capacity(ticks.len());
-        let first_mark = self.mark;
-        let mut all_new = true;
         for stored in ticks {
             self.time = self.time.wrapping_add(stored.time);
             self.seq = self.seq.wrapping_add(stored.seq.cast_unsigned());
-            let tick = Tick::new(Timestamp::from_micros(self.time)?, stored.price);
-            run.push((
-                blob.ids.get(stored.id as usize)?,
-                tick.with_size(stored.size.unwrap_or(0.0)).with_seq(self.seq),
-            ));
-            all_new &= self.is_new(stored.id)?;
+            if self.is_new(stored.id)? {
+                let tick = Tick::new(Timestamp::from_micros(self.time)?, stored.price);
+                let id = blob.ids.get(stored.id as usize)?;
+                run.push((id, tick.with_size(stored.size.unwrap_or(0.0)).with_seq(self.seq)));
+            }
             self.mark = self.mark.checked_add(1)?;
         }
-        if all_new {
-            let outcomes = self.aggregator.record_batch(&run, terms(first_mark));
-            self.outcomes.merge(&outcomes);
-            return Some(());
-        }
-        for ((mark, stored), (id, tick)) in (first_mark..).zip(ticks).zip(&run) {
-            if mark > self.seen[stored.id as usize] {
-                self.outcomes.count(self.aggregator.record(id, tick, terms(mark)));
-            }
-        }
+        // The run's last positions: where some are left out these are later than their own, but no later than the run, of
+        // which nobody sees a part.
+        let mark = self.mark - run.len() as u64;
+        let unlisted = if lists { Unlisted::List } else { Unlisted::Reject };
+        let terms = Terms { mark, unlisted, arrival: self.arrival, ..Terms::from(now) };
+        self.outcomes.merge(&self.aggregator.record_batch(&run, terms));
         Some(())
     }
 }

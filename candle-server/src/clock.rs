@@ -59,6 +59,12 @@ impl Clock {
         }
     }
 
+    /// A clock that started this long ago.
+    #[cfg(test)]
+    pub(crate) fn started_ago(source: Source, ago: Duration) -> Self {
+        Self { started: Instant::now().checked_sub(ago).unwrap(), ..Self::new(source) }
+    }
+
     /// Whose time this is.
     pub const fn source(&self) -> Source {
         self.source

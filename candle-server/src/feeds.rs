@@ -12,10 +12,8 @@ use serde::Serialize;
 
 use crate::clock::{Reading, Source};
 use crate::feed::health::{Health, StaleAfter, State};
-use crate::feed::url::FeedUrl;
 use crate::feed::watch::{Supply, Turns, Verdict, Watch};
 use crate::feed::websocket::Pulse;
-use crate::settings::Settings;
 
 /// The bounds of the lags that are told apart, in seconds: from what a good network does to what is no price any more.
 const LAG_BOUNDS: [f64; 10] = [0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 2.0, 5.0, 30.0, 300.0];
@@ -53,34 +51,27 @@ struct Watched {
 }
 
 impl Feeds {
-    /// The feeds of `settings`.
-    pub fn new(settings: &Settings) -> Self {
-        let stale_after = |feed: &FeedUrl| match (feed, settings.stale_after) {
-            (FeedUrl::Demo(_) | FeedUrl::Stdin | FeedUrl::File { .. }, _) => StaleAfter::Never,
-            (_, Some(fixed)) => StaleAfter::Fixed(fixed),
-            (_, None) => StaleAfter::OwnRate,
-        };
-        let names = settings.feeds.iter().map(ToString::to_string).collect();
-        let turns = Turns { fail_over_after: settings.fail_over_after, fail_back_after: settings.fail_back_after };
-        Self::watched(names, Watch::new(settings.feeds.iter().map(stale_after), settings.clock_source(), turns))
-    }
-
-    /// One feed that nothing can be wrong with, on `source`: for a market that is filled by hand.
-    pub fn unwatched(source: Source) -> Self {
-        let turns = Turns { fail_over_after: Duration::MAX, fail_back_after: Duration::MAX };
-        Self::watched(Box::new(["none:".to_owned()]), Watch::new([StaleAfter::Never], source, turns))
-    }
-
-    fn watched(names: Box<[String]>, watch: Watch) -> Self {
+    /// Feeds of these names, in the order of preference, each silent by its own measure; candles run on `source`.
+    ///
+    /// # Panics
+    /// Where there is no feed.
+    pub fn new(feeds: impl IntoIterator<Item = (String, StaleAfter)>, source: Source, turns: Turns) -> Self {
+        let (names, measures): (Vec<_>, Vec<_>) = feeds.into_iter().unzip();
         let pulses = names.iter().map(|_| Vec::new()).collect();
         Self {
-            names,
-            watch: Mutex::new(Watched { watch, pulses }),
+            names: names.into(),
+            watch: Mutex::new(Watched { watch: Watch::new(measures, source, turns), pulses }),
             coverage: RwLock::default(),
             lags: Histogram::new(LAG_BOUNDS),
             repeated: AtomicU64::new(0),
             told: Told::ByWatch,
         }
+    }
+
+    /// One feed that nothing can be wrong with, on `source`: for a market that is filled by hand.
+    pub fn unwatched(source: Source) -> Self {
+        let turns = Turns { fail_over_after: Duration::MAX, fail_back_after: Duration::MAX };
+        Self::new([("none:".to_owned(), StaleAfter::Never)], source, turns)
     }
 
     /// The same feeds, which are a log: what it says of coverage stands.
@@ -257,7 +248,7 @@ impl Feeds {
             as_of: timestamp(at.now),
             feeds: self.standings_of(&watched, at.elapsed).into_iter().map(feed).collect(),
             gaps: watched.watch.gaps(at.now).map(gap).collect(),
-            repeated: self.repeated.load(Ordering::Relaxed),
+            repeated: self.repeated(),
         }
     }
 
@@ -286,6 +277,11 @@ impl Feeds {
     /// Counts a quote left out because the feed before had brought it.
     pub fn count_repeated(&self) {
         self.repeated.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many quotes were left out because the feed before had brought them.
+    pub fn repeated(&self) -> u64 {
+        self.repeated.load(Ordering::Relaxed)
     }
 
     /// How old the freshest quotes of each run were on arrival, in seconds.

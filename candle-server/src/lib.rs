@@ -50,7 +50,6 @@ use tokio::sync::oneshot;
 use crate::api::Api;
 use crate::clock::Clock;
 use crate::face::{Face, Shown};
-use crate::feeds::Feeds;
 use crate::http::{Counts, Server, serve_on};
 use crate::market::Market;
 use crate::metrics::Metrics;
@@ -138,6 +137,11 @@ impl Opened {
         }
     }
 
+    /// The market, to see what becomes of each tick.
+    pub const fn market(&self) -> &Arc<Market> {
+        &self.market
+    }
+
     /// Reads the feeds and serves `listeners` until `shutdown`; then finishes the requests in flight, keeps what came last,
     /// and returns.
     ///
@@ -180,7 +184,7 @@ impl Opened {
 /// The empty market that `settings` ask for.
 pub fn market(settings: &Settings) -> Market {
     let market = Market::new(Aggregator::new(settings.core()), Clock::new(settings.clock_source()));
-    market.with_feeds(Feeds::new(settings))
+    market.with_feeds(settings.watched())
 }
 
 /// The same out of a `market` that the caller holds as well, to see what became of each tick, or to list and record

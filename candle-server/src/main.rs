@@ -8,13 +8,37 @@ use std::process::ExitCode;
 use candle_server::Listeners;
 use candle_server::health::{self, HealthUrl};
 use candle_server::settings::{Command, Settings};
+#[cfg(feature = "store")]
+use candle_server::store::Fault;
 use clap::error::{ContextKind, ErrorKind};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// The exit code for a configuration that cannot work.
-const BAD_CONFIGURATION: u8 = 2;
+/// Why the process ends otherwise than it was asked to, in one line.
+enum Failure {
+    /// What it was given cannot work: nothing was started.
+    Refused(String),
+    /// It worked, and then something broke.
+    Broken(String),
+}
+
+impl Failure {
+    /// What a supervisor can tell them apart by: to start again helps against one of them only.
+    const fn code(&self) -> u8 {
+        match self {
+            Self::Refused(_) => 2,
+            Self::Broken(_) => 1,
+        }
+    }
+
+    fn report(&self) -> ExitCode {
+        let (Self::Refused(line) | Self::Broken(line)) = self;
+        // The exit code says it too.
+        let _ = writeln!(std::io::stderr(), "candle-server: {line}");
+        ExitCode::from(self.code())
+    }
+}
 
 /// What an operator should know. A client of a broker tells each of its connections besides.
 const USUALLY_SHOWN: &str = if cfg!(feature = "nats") { "info,async_nats=warn" } else { "info" };
@@ -27,29 +51,45 @@ fn main() -> ExitCode {
             let _ = asked.print();
             return ExitCode::SUCCESS;
         }
-        Err(error) => return refuse(&one_line(&error)),
+        Err(error) => return Failure::Refused(one_line(&error)).report(),
     };
-    let filter = match log_filter() {
-        Ok(filter) => filter,
-        Err(error) => return refuse(&error),
+    let done = match log_filter() {
+        Ok(filter) => run(settings, filter),
+        Err(error) => Err(Failure::Refused(error)),
     };
+    done.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)
+}
+
+fn run(settings: Settings, filter: EnvFilter) -> Result<(), Failure> {
     match &settings.command {
         None => {}
         Some(Command::Health { url }) => return ask(url),
         #[cfg(feature = "store")]
         Some(Command::Store(asked)) => {
-            return asked.run().map_or_else(|error| refuse(&error.to_string()), |()| ExitCode::SUCCESS);
+            return asked.run().map_err(|error| match error.fault() {
+                Fault::Output(_) => Failure::Broken(error.to_string()),
+                _ => Failure::Refused(error.to_string()),
+            });
         }
     }
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    match run(settings) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => refuse(&error),
-    }
+    serve(settings)
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn run(settings: Settings) -> Result<(), String> {
+async fn serve(settings: Settings) -> Result<(), Failure> {
+    let (listeners, bound) = listeners(&settings).await.map_err(Failure::Refused)?;
+    let waiting = shutdown().map_err(|error| Failure::Refused(format!("can't wait for signals: {error}")));
+    let shutdown = waiting?;
+    let opened = candle_server::open(&listeners, &settings).await;
+    let opened = opened.map_err(|error| Failure::Refused(error.to_string()))?;
+    // A reader that is gone must not stop the server.
+    let _ = writeln!(std::io::stdout(), "candle-server listens on http://{bound}");
+    opened.serve(listeners, settings, shutdown).await.map_err(|error| Failure::Broken(error.to_string()))
+}
+
+/// The sockets to serve, and the address of the public one.
+async fn listeners(settings: &Settings) -> Result<(Listeners, SocketAddr), String> {
     let (public, bound) = listen(settings.listen).await?;
     let admin = match settings.http.admin {
         None => None,
@@ -60,12 +100,7 @@ async fn run(settings: Settings) -> Result<(), String> {
         }
     };
     raise_descriptor_limit(settings.http.limits().connections);
-    let shutdown = shutdown().map_err(|error| format!("can't wait for signals: {error}"))?;
-    let listeners = Listeners { public, admin };
-    let opened = candle_server::open(&listeners, &settings).await.map_err(|error| error.to_string())?;
-    // A reader that is gone must not stop the server.
-    let _ = writeln!(std::io::stdout(), "candle-server listens on http://{bound}");
-    opened.serve(listeners, settings, shutdown).await.map_err(|error| error.to_string())
+    Ok((Listeners { public, admin }, bound))
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), String> {
@@ -103,21 +138,8 @@ fn shutdown() -> std::io::Result<impl Future<Output = ()>> {
 
 /// Asks another server whether it is well.
 #[tokio::main(flavor = "current_thread")]
-async fn ask(url: &HealthUrl) -> ExitCode {
-    match health::ask(url).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // The exit code says it too.
-            let _ = writeln!(std::io::stderr(), "candle-server: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn refuse(error: &str) -> ExitCode {
-    // The exit code says it too.
-    let _ = writeln!(std::io::stderr(), "candle-server: {error}");
-    ExitCode::from(BAD_CONFIGURATION)
+async fn ask(url: &HealthUrl) -> Result<(), Failure> {
+    health::ask(url).await.map_err(Failure::Broken)
 }
 
 /// What the log shows: `CANDLE_LOG`, or where there is none, what an operator should know.
@@ -141,6 +163,10 @@ fn one_line(error: &clap::Error) -> String {
     if is_address(ContextKind::InvalidValue) {
         let argument = error.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
         return format!("invalid value for '{argument}': the address of a feed belongs behind --feed");
+    }
+    if error.kind() == ErrorKind::MissingSubcommand {
+        let wanted = error.get(ContextKind::ValidSubcommand).map(ToString::to_string).unwrap_or_default();
+        return format!("say what to do, one of: {wanted}");
     }
     let text = error.to_string();
     let line = text.lines().next().unwrap_or_default();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use candle_core::{Aggregator, Latest};
+use candle_core::{Aggregator, Arrival, Latest};
 use tokio::sync::SetOnce;
 
 use crate::clock::Clock;
@@ -101,6 +101,18 @@ impl Market {
         }
     }
 
+    /// How many listed instruments have each status now. It looks at all of them, but for the usual gap of those only that
+    /// are quiet: a millisecond or two for 50,000.
+    pub fn statuses(&self) -> [(Status, u32); 3] {
+        let quiet_since = Arrival::after(self.clock.elapsed().saturating_sub(STALE_AFTER));
+        let mut statuses = [Status::Live, Status::Stale, Status::Never].map(|status| (status, 0));
+        self.aggregator.each_latest(self.clock.now(), quiet_since, |latest, usual_gap| {
+            let is = self.status(latest, usual_gap);
+            statuses.iter_mut().filter(|(status, _)| *status == is).for_each(|(_, instruments)| *instruments += 1);
+        });
+        statuses
+    }
+
     /// Lets the feeds run; safe to repeat.
     pub fn start(&self) {
         // Set already: it runs already.
@@ -130,5 +142,47 @@ impl Market {
     /// Whether it is.
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Terms, Tick};
+
+    use super::*;
+    use crate::clock::Source;
+
+    #[test]
+    fn every_listed_instrument_is_counted_under_the_status_that_its_readers_see() {
+        let clock = Clock::started_ago(Source::Feed, Duration::from_mins(10));
+        let market = Market::new(Aggregator::default(), clock);
+        let now = market.clock.now();
+        let tick = |id: &str, ago: u64| {
+            let time = now.saturating_add(-i64::try_from(ago).unwrap() * 1_000_000);
+            let arrival = Arrival::after(market.clock.elapsed().saturating_sub(Duration::from_secs(ago)));
+            let terms = Terms { arrival, ..Terms::from(now) };
+            assert!(market.aggregator.record(id, &Tick::new(time, 1.0), terms).is_accepted());
+        };
+        for id in ["busy", "fallen silent", "always slow", "restored", "never"] {
+            market.aggregator.list(id.split(' ').next().unwrap(), None).unwrap();
+        }
+        tick("busy", 0);
+        (0..600).rev().filter(|ago| *ago > 60).for_each(|ago| tick("fallen", ago));
+        [590, 470, 350, 230, 110].into_iter().for_each(|ago| tick("always", ago));
+        assert!(market.aggregator.record("restored", &Tick::new(now, 1.0), now).is_accepted());
+        let counted = |market: &Market| market.statuses().map(|(_, instruments)| instruments);
+        let seen = |market: &Market| {
+            let mut seen = [0; 3];
+            for summary in market.aggregator.page(None, "", 10) {
+                let history = market.aggregator.history(summary.id.as_str()).unwrap();
+                let status = market.status(&Latest::from(&history), history.ring.usual_gap(market.clock.now()));
+                seen[[Status::Live, Status::Stale, Status::Never].iter().position(|one| *one == status).unwrap()] += 1;
+            }
+            seen
+        };
+        assert_eq!((counted(&market), seen(&market)), ([1, 3, 1], [1, 3, 1]), "while the feed is down");
+        market.feeds.opened(0, Vec::new(), market.clock.reading());
+        market.feeds.quoted(1, None, market.clock.reading());
+        assert_eq!((counted(&market), seen(&market)), ([2, 2, 1], [2, 2, 1]), "what is always slow is live");
     }
 }

@@ -93,6 +93,11 @@ impl Collector for Readings {
         let listed = i64::try_from(aggregator.len()).unwrap_or(i64::MAX);
         let instruments = encoder.encode_descriptor("instruments", "Instruments listed", None, MetricType::Gauge)?;
         ConstGauge::new(listed).encode(instruments)?;
+        let help = "Instruments listed, by how fresh they are";
+        let mut statuses = encoder.encode_descriptor("instrument_status", help, None, MetricType::Gauge)?;
+        for (status, instruments) in self.market.statuses() {
+            ConstGauge::new(instruments).encode(statuses.encode_family(&[("status", status.name())])?)?;
+        }
         self.store(&mut encoder)
     }
 }

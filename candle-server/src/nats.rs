@@ -31,7 +31,6 @@ pub use url::{LogUrl, LogUrlError};
 
 use crate::Listeners;
 use crate::feed::url::FeedUrl;
-use crate::feeds::Feeds;
 use crate::journal::Journal;
 use crate::market::Market;
 use crate::meanwhile;
@@ -100,7 +99,7 @@ pub(crate) async fn read(
     let way = way(settings, url, Role::Reader);
     let (ready, caught_up) = oneshot::channel();
     let feeds = settings.clone();
-    let feeds = move || Feeds::new(&feeds).told_by_log();
+    let feeds = move || feeds.watched().told_by_log();
     let linked = Linked::spawn(move |stop| reader::run(way, feeds, ready, stop))?;
     let market = caught_up.await;
     meanwhile.shutdown().await;

@@ -7,7 +7,6 @@ use candle_core::Timestamp;
 
 use crate::Listeners;
 use crate::clock::{Clock, Source};
-use crate::feeds::Feeds;
 use crate::market::Market;
 use crate::meanwhile;
 use crate::settings::Settings;
@@ -39,7 +38,7 @@ fn restore(options: Options, settings: &Settings) -> io::Result<(Arc<Market>, Ke
     let (store, recovered) = store::open(options, settings.core()).map_err(io::Error::other)?;
     let Recovered { aggregator, now, coverage, journal } = recovered;
     let (instruments, took) = (aggregator.len(), clock.elapsed());
-    let feeds = Feeds::new(settings).with_coverage(coverage);
+    let feeds = settings.watched().with_coverage(coverage);
     let market = Market::new(aggregator, clock).with_feeds(feeds).with_journal(Arc::clone(&journal));
     if let Some(now) = now {
         resume_at(&market, now);

@@ -25,8 +25,11 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
 use crate::api::Readiness;
 use crate::clock::Source;
+use crate::feed::health::StaleAfter;
 use crate::feed::lines;
 use crate::feed::url::FeedUrl;
+use crate::feed::watch::Turns;
+use crate::feeds::Feeds;
 use crate::streams;
 
 /// What `--help` says of the one setting that is no flag.
@@ -54,7 +57,7 @@ pub struct Settings {
     #[arg(long = "feed", value_name = "URL", env = "CANDLE_FEED", default_value = "demo:", hide_env_values = true)]
     feed_texts: Vec<String>,
 
-    /// The same, parsed.
+    /// The same, parsed; none where something else than serving is asked for.
     #[arg(skip)]
     pub feeds: Vec<FeedUrl>,
 
@@ -158,6 +161,10 @@ impl Settings {
 
     fn from_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut settings = Self::from_arg_matches(matches)?;
+        #[cfg(feature = "store")]
+        if settings.command.is_some() {
+            return Ok(settings);
+        }
         let in_environment = matches.value_source("feed_texts") == Some(ValueSource::EnvVariable);
         let texts = settings.feed_texts.iter();
         settings.feeds = if in_environment {
@@ -204,6 +211,18 @@ impl Settings {
                 FeedUrl::Log(_) => Source::Feed,
             },
         }
+    }
+
+    /// The feeds, watched.
+    pub fn watched(&self) -> Feeds {
+        let stale_after = |feed: &FeedUrl| match (feed, self.stale_after) {
+            (FeedUrl::Demo(_) | FeedUrl::Stdin | FeedUrl::File { .. }, _) => StaleAfter::Never,
+            (_, Some(fixed)) => StaleAfter::Fixed(fixed),
+            (_, None) => StaleAfter::OwnRate,
+        };
+        let feeds = self.feeds.iter().map(|feed| (feed.to_string(), stale_after(feed)));
+        let turns = Turns { fail_over_after: self.fail_over_after, fail_back_after: self.fail_back_after };
+        Feeds::new(feeds, self.clock_source(), turns)
     }
 
     /// What the server needs in order to be ready.

@@ -148,4 +148,10 @@ impl Aggregator {
     pub fn mark_of(&self, id: &str) -> u64 {
         self.lock_id(id).0.mark()
     }
+
+    /// Which [`part`](Self::part) an instrument belongs to, listed or not.
+    #[expect(clippy::cast_possible_truncation, reason = "there are at most 1024 stripes")]
+    pub fn part_of(&self, id: &str) -> u32 {
+        self.stripe_of(self.hash(id)) as u32
+    }
 }

@@ -1,11 +1,13 @@
 //! What readers ask: one instrument, the catalogue, the most viewed, the counts.
 
 use std::ops::Bound;
+use std::time::Duration;
 
 use super::Aggregator;
+use crate::arrival::Arrival;
 use crate::candle::Candle;
 use crate::catalogue::Summary;
-use crate::edition::{Edition, Update};
+use crate::edition::{Edition, Latest, Update};
 use crate::history::History;
 use crate::instrument::{Handle, InstrumentId};
 use crate::outcome::Outcomes;
@@ -114,6 +116,33 @@ impl Aggregator {
             })
         };
         matching.take(limit).filter_map(summary).collect()
+    }
+
+    /// Calls `each` with the latest of every listed instrument, and with its [usual gap](crate::Ring::usual_gap) seen from
+    /// `now` where its last tick arrived before `quiet_since`. Stripe by stripe, each copied out at one instant; in no
+    /// order.
+    ///
+    /// ```
+    /// use candle_core::{Aggregator, Arrival, Timestamp};
+    ///
+    /// let aggregator = Aggregator::default();
+    /// aggregator.list("BTC", None)?;
+    /// let mut listed = 0;
+    /// aggregator.each_latest(Timestamp::EPOCH, Arrival::START, |latest, _| listed += u32::from(latest.newest.is_none()));
+    /// assert_eq!(listed, 1);
+    /// # Ok::<(), candle_core::ListError>(())
+    /// ```
+    pub fn each_latest(&self, now: Timestamp, quiet_since: Arrival, mut each: impl FnMut(&Latest, Option<Duration>)) {
+        let mut latest = Vec::new();
+        for (_, stripe) in self.stripes.each() {
+            latest.extend(stripe.listed().map(|slot| {
+                let one = stripe.latest(slot);
+                let is_quiet = one.last_arrival.is_none_or(|arrival| arrival < quiet_since);
+                (one, is_quiet.then(|| stripe.ring(slot).usual_gap(now)).flatten())
+            }));
+            drop(stripe);
+            latest.drain(..).for_each(|(one, usual_gap)| each(&one, usual_gap));
+        }
     }
 
     /// How many ticks had each outcome so far. Stripe by stripe; exact when nothing is being recorded.

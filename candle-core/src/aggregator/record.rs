@@ -1,50 +1,42 @@
 //! One tick at a time.
 
+use parking_lot::MutexGuard;
+
 use super::Aggregator;
 use crate::catalogue::ListError;
 use crate::instrument::Handle;
 use crate::outcome::Outcome;
+use crate::stripe::Stripe;
 use crate::terms::{Terms, Unlisted};
-use crate::tick::{Admitted, Judge, Tick};
+use crate::tick::Tick;
 
 impl Aggregator {
     /// Records one tick, and says what became of it. Nothing is allocated, unless the tick lists its instrument.
     #[inline]
     pub fn record(&self, id: &str, tick: &Tick, terms: impl Into<Terms>) -> Outcome {
         let terms = terms.into();
-        let judge = self.config.rules().at(terms.now);
-        let admitted = match judge.judge(tick) {
-            Ok(admitted) => admitted,
-            Err(refused) => return self.refuse(id, refused, &terms),
-        };
         let (mut stripe, slot) = self.lock_id(id);
-        match (slot, terms.unlisted) {
-            (Some(slot), _) => stripe.record(slot, &admitted, &judge, &terms),
-            (None, Unlisted::Reject) => stripe.note(Outcome::UnknownInstrument, terms.mark),
-            (None, Unlisted::List) => {
-                drop(stripe);
-                self.list_and_record(id, &admitted, &judge, &terms)
-            }
+        match slot {
+            Some(slot) => stripe.record(slot, tick, self.config.rules(), &terms),
+            None => self.record_unlisted(stripe, id, tick, &terms),
         }
     }
 
-    /// Counts a tick that its judge refused. It does not list its instrument.
+    /// Refuses a tick whose instrument is not listed, or lists it. A tick that is refused lists nothing.
     #[cold]
-    fn refuse(&self, id: &str, refused: Outcome, terms: &Terms) -> Outcome {
-        let (mut stripe, slot) = self.lock_id(id);
-        let outcome = match (slot, terms.unlisted) {
-            (None, Unlisted::Reject) => refused.or_unlisted(Outcome::UnknownInstrument),
-            _ => refused,
-        };
-        stripe.note(outcome, terms.mark)
-    }
-
-    /// Lists the tick's instrument and records the tick under one lock, so that a snapshot holds both or neither.
-    #[cold]
-    fn list_and_record(&self, id: &str, admitted: &Admitted, judge: &Judge, terms: &Terms) -> Outcome {
+    fn record_unlisted(&self, mut stripe: MutexGuard<'_, Stripe>, id: &str, tick: &Tick, terms: &Terms) -> Outcome {
+        let judge = self.config.rules().at(terms.now);
+        if terms.unlisted == Unlisted::Reject {
+            return stripe.note(judge.refuse_unlisted(tick), terms.mark);
+        }
+        if let Err(refused) = judge.judge(tick) {
+            return stripe.note(refused, terms.mark);
+        }
+        drop(stripe);
+        // Listed and recorded under one lock, so that a snapshot holds both or neither.
         let listing = self.list_in(&mut self.catalogue.lock(), id);
         let refused = match listing {
-            Ok((mut stripe, handle)) => return stripe.record(handle.slot, admitted, judge, terms),
+            Ok((mut stripe, handle)) => return stripe.record(handle.slot, tick, self.config.rules(), terms),
             Err(ListError::BadId(_)) => Outcome::BadId,
             Err(ListError::Full { .. }) => Outcome::Full,
         };
@@ -55,22 +47,10 @@ impl Aggregator {
     #[inline]
     pub fn record_at(&self, handle: Handle, tick: &Tick, terms: impl Into<Terms>) -> Outcome {
         let terms = terms.into();
-        let judge = self.config.rules().at(terms.now);
-        let admitted = match judge.judge(tick) {
-            Ok(admitted) => admitted,
-            Err(refused) => return self.refuse_at(handle, refused, &terms),
-        };
         let (mut stripe, slot) = self.stripes.lock_handle(handle);
         match slot {
-            Some(slot) => stripe.record(slot, &admitted, &judge, &terms),
-            None => stripe.note(Outcome::UnknownInstrument, terms.mark),
+            Some(slot) => stripe.record(slot, tick, self.config.rules(), &terms),
+            None => stripe.note(self.config.rules().at(terms.now).refuse_unlisted(tick), terms.mark),
         }
-    }
-
-    #[cold]
-    fn refuse_at(&self, handle: Handle, refused: Outcome, terms: &Terms) -> Outcome {
-        let (mut stripe, slot) = self.stripes.lock_handle(handle);
-        let outcome = slot.map_or(refused.or_unlisted(Outcome::UnknownInstrument), |_| refused);
-        stripe.note(outcome, terms.mark)
     }
 }

@@ -1,6 +1,6 @@
 //! A batch is its ticks one by one, only faster.
 
-use candle_core::{Aggregator, Config, Outcomes, StripeSnapshot, Terms, Tick, Timestamp, Unlisted};
+use candle_core::{Aggregator, Config, Handle, Outcome, Outcomes, StripeSnapshot, Terms, Tick, Timestamp, Unlisted};
 use proptest::prelude::*;
 
 use crate::inputs::{Steps, at, steps};
@@ -74,4 +74,43 @@ fn batches_longer_than_a_block_are_their_ticks_one_by_one() {
             assert_eq!(batched.outcomes().received(), 2 * len as u64);
         }
     }
+}
+
+#[test]
+fn a_batch_by_handles_is_its_ticks_one_by_one() {
+    let ids: Vec<String> = (0..300).map(|number| format!("i{number}")).collect();
+    for stripes in [1, 16, 64] {
+        let [batched, single] = [(); 2].map(|()| aggregator(stripes, 400));
+        let handles: Vec<Handle> = ids.iter().map(|id| batched.list(id, None).unwrap()).collect();
+        let same: Vec<Handle> = ids.iter().map(|id| single.list(id, None).unwrap()).collect();
+        assert_eq!(handles, same);
+        // Some are gone, and others are in their places.
+        for aggregator in [&batched, &single] {
+            ids.iter().step_by(7).for_each(|id| assert!(aggregator.delist(id)));
+            (0..20).for_each(|number| assert!(aggregator.list(&format!("new{number}"), None).is_ok()));
+        }
+        let price = |place: usize| if place % 50 == 49 { -1.0 } else { 1.0 + (place % 97) as f64 };
+        for len in [1, 100, 3000] {
+            let batch: Vec<_> = (0..len)
+                .map(|place| (handles[place * 31 % ids.len()], Tick::new(at(0), price(place)).with_seq(place as u64)))
+                .collect();
+            // Handles never list.
+            let terms = Terms { unlisted: Unlisted::List, mark: 1, ..Terms::from(Timestamp::EPOCH) };
+            let mut outcomes = Outcomes::default();
+            for (place, (handle, tick)) in (1..).zip(&batch) {
+                outcomes.count(single.record_at(*handle, tick, Terms { mark: place, ..terms }));
+            }
+            assert_eq!(batched.record_batch_at(&batch, terms), outcomes);
+            assert_eq!(parts(&batched), parts(&single));
+        }
+    }
+}
+
+#[test]
+fn a_batch_does_not_find_what_was_delisted_where_it_was() {
+    let aggregator = Aggregator::new(Config::default().with_stripes(1));
+    aggregator.list("gone", None).unwrap();
+    aggregator.delist("gone");
+    let outcomes = aggregator.record_batch(&[("gone", Tick::new(at(0), 1.0)); 3], at(0));
+    assert_eq!((outcomes.received(), outcomes.of(Outcome::UnknownInstrument)), (3, 3));
 }

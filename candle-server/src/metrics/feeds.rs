@@ -56,6 +56,9 @@ impl Collector for FeedReadings {
                 }
             }
         }
+        let help = "Quotes left out because the feed before had brought them";
+        let repeated = encoder.encode_descriptor("feed_repeated_quotes", help, None, MetricType::Counter)?;
+        ConstCounter::new(feeds.repeated()).encode(repeated)?;
         losses(&mut encoder, &standings)
     }
 }

@@ -73,6 +73,8 @@ pub(super) struct Follower {
     node: u64,
     /// The place of the last message that is folded.
     position: u64,
+    /// By stripe: the mark up to which it held everything at first, maybe beyond `position`.
+    marks: Box<[u64]>,
     last: Option<Last>,
     ledger: Ledger,
     /// What a standby must know of the log; read nodes need not.
@@ -84,7 +86,8 @@ impl Follower {
     pub(super) fn new(market: Arc<Market>, node: u64, position: u64, last: Option<Last>) -> Self {
         let mut ledger = Ledger::default();
         ledger.account_for(&market.aggregator);
-        let follower = Self { market, node, position, last: None, ledger, overlap: None };
+        let marks = (0..).map_while(|stripe| market.aggregator.part(stripe)).map(|part| part.mark()).collect();
+        let follower = Self { market, node, position, marks, last: None, ledger, overlap: None };
         if let Some(last) = &last {
             follower.tell(&last.writes, true);
         }
@@ -189,7 +192,7 @@ impl Follower {
             return Err(Halt::OtherRules);
         }
         let first_mark = mark_of(sequence);
-        let replayed = blob.replay(&self.market.aggregator, first_mark, self.market.clock.arrival());
+        let replayed = blob.replay(&self.market.aggregator, &self.marks, first_mark, self.market.clock.arrival());
         let accepted = replayed.as_ref().map_or(0, |replayed| replayed.outcomes.accepted());
         if replayed.is_err() {
             tracing::error!(sequence, "a message of the log is damaged; what can be read of it is folded");

@@ -89,12 +89,18 @@ async fn read(log: &Log, of: &Of, next: &mut u64, sender: &Sender<Event>) -> Res
     if let Some(end) = end {
         sender.send(Event::End(end)).await.map_err(|_| away("nobody listens"))?;
     }
+    let mut delivered = 0;
     loop {
         // A missing heartbeat is an error here.
         let message = messages.next().await.ok_or_else(|| away("the consumer is gone"))?;
         let message = message.map_err(|error| LogError::Away(error.to_string()))?;
         let info = message.info().map_err(|error| LogError::Away(error.to_string()))?;
         let (sequence, pending) = (info.stream_sequence, info.pending);
+        delivered += 1;
+        if info.consumer_sequence != delivered {
+            // A connection broke with some of them on the way, as where this process was too slow to take them.
+            return Err(away("messages were lost on the way"));
+        }
         if sequence < *next {
             continue;
         }

@@ -16,6 +16,6 @@ pub enum Command {
     },
     /// Looks into a store that no server is using.
     #[cfg(feature = "store")]
-    #[command(subcommand)]
+    #[command(subcommand, arg_required_else_help = false)]
     Store(StoreCommand),
 }

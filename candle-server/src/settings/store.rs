@@ -57,7 +57,7 @@ impl StoreCommand {
     /// Does it.
     ///
     /// # Errors
-    /// [`StoreError`](StoreError), where the store can't be read.
+    /// [`StoreError`], where the store can't be read, or standard output not be written.
     pub fn run(&self) -> Result<(), StoreError> {
         let mut out = std::io::stdout().lock();
         match self {

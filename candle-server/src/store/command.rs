@@ -71,6 +71,7 @@ pub fn check(path: &Path) -> Result<Report, StoreError> {
 
 /// Writes the candles of a store to `out`, one JSON object a line: the instrument's `id`, then what a candle has in an
 /// answer of the server. Instruments come by the bytes of their ids, candles oldest first. The file is not changed.
+/// A reader of `out` that closes it has seen enough: that is an end, not an error.
 ///
 /// # Errors
 /// [`StoreError`], as [`check`]'s, or where `out` can't be written.
@@ -87,7 +88,10 @@ pub fn export(path: &Path, mut out: impl Write) -> Result<(), StoreError> {
         }
         Ok(())
     });
-    written.and_then(|()| out.flush()).map_err(|error| StoreError::new(path, Fault::Io(error)))
+    match written.and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(StoreError::new(path, Fault::Output(error))),
+        _ => Ok(()),
+    }
 }
 
 fn read(path: &Path) -> Result<Content, StoreError> {

@@ -39,6 +39,8 @@ pub enum Fault {
     Locked,
     /// The system refuses.
     Io(io::Error),
+    /// The store is well; what was to be written elsewhere can't be.
+    Output(io::Error),
 }
 
 impl StoreError {
@@ -68,6 +70,7 @@ impl fmt::Display for StoreError {
             fault @ Fault::Newer { .. } => write!(f, "the store {path} {fault}; use that version or a later one"),
             fault @ Fault::Locked => write!(f, "the store {path} {fault}; stop that one or name another file"),
             fault @ Fault::Io(_) => write!(f, "can't use the store {path}: {fault}"),
+            fault @ Fault::Output(_) => write!(f, "can't write what is in the store {path}: {fault}"),
         }
     }
 }
@@ -80,7 +83,7 @@ impl fmt::Display for Fault {
             Self::Damaged(what) => f.write_str(&what.replace('\n', " ")),
             Self::Newer { format } => write!(f, "has format {format}, which a later version wrote"),
             Self::Locked => f.write_str("is used by another process"),
-            Self::Io(error) => error.fmt(f),
+            Self::Io(error) | Self::Output(error) => error.fmt(f),
         }
     }
 }
@@ -88,7 +91,7 @@ impl fmt::Display for Fault {
 impl std::error::Error for StoreError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.fault {
-            Fault::Io(error) => Some(error),
+            Fault::Io(error) | Fault::Output(error) => Some(error),
             _ => None,
         }
     }

@@ -2,11 +2,14 @@
 
 use std::fs;
 use std::io;
+use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
 
-use candle_core::{Aggregator, Arrival, Config, CoverageRing, StripeSnapshot, Timestamp};
+use candle_core::{Aggregator, Arrival, Config, CoverageRing, SnapshotError, StripeSnapshot, Timestamp};
 use redb::backends::FileBackend;
-use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
+use redb::{AccessGuard, Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 
 use super::trial::{Medium, Trial};
 use super::{Fault, StoreError};
@@ -20,6 +23,9 @@ const MAGIC: &[u8] = b"redb\x1A\x0A\xA9\x0D\x0A";
 
 /// What redb may cache. All of a file is read once, and what is written is not read again.
 const CACHE_BYTES: usize = 64 << 20;
+
+/// How many batches may be decoded before the one that is replayed: one is enough while decoding is the faster.
+const DECODED_AHEAD: usize = 1;
 
 /// Numbers: `format`, and `now` in microseconds since the epoch.
 const NUMBERS: TableDefinition<'_, &str, i64> = TableDefinition::new("numbers");
@@ -179,28 +185,39 @@ impl File {
             }
             None => CoverageRing::default(),
         };
-        let mut parts = Vec::new();
-        let mut covered = Vec::new();
-        for stripe in reading.open_table(STRIPES)?.iter()? {
-            let (_, stripe) = stripe?;
-            let (through, bytes) = stripe.value();
-            parts.push(StripeSnapshot::decode(bytes)?);
-            covered.push(through);
-        }
-        let mut next_mark = parts.iter().map(StripeSnapshot::mark).max().unwrap_or(0).saturating_add(1);
+        let stripes = reading.open_table(STRIPES)?;
+        let stored = stripes.iter()?.map(|stripe| Ok(stripe?.1)).collect::<Result<Vec<_>, Fault>>()?;
+        let covered: Vec<u64> = stored.iter().map(|stripe| stripe.value().0).collect();
+        let parts = decode(&stored)?;
+        drop(stored);
+        let mut marks: Vec<_> = parts.iter().map(|part| (part.stripe(), part.mark())).collect();
         let room = config.with_max_instruments(Config::MAX_INSTRUMENTS_LIMIT);
         let mut aggregator = Aggregator::restore(room, parts)?;
+        // Each stripe is there once, or it would not have been restored.
+        marks.sort_unstable();
+        let marks: Vec<u64> = marks.into_iter().map(|(_, mark)| mark).collect();
+        let mut next_mark = marks.iter().max().map_or(1, |mark| mark.saturating_add(1));
         let table = reading.open_table(BATCHES)?;
-        let (mut last_batch, mut ticks) = (covered.iter().copied().max().unwrap_or(0), 0);
-        for batch in table.iter()? {
-            let (number, bytes) = batch?;
-            let blob = Blob::decode(bytes.value())?;
-            aggregator.reconfigure(room.with_rules(blob.rules()));
-            let replayed = blob.replay(&aggregator, blob.first_mark(), Arrival::START)?;
-            last_batch = last_batch.max(number.value());
-            next_mark = next_mark.max(replayed.next_mark);
-            ticks += blob.ticks() as u64;
-        }
+        let logged = table.iter()?.collect::<Result<Vec<_>, _>>()?;
+        let newest = logged.last().map_or(0, |(number, _)| number.value());
+        let last_batch = newest.max(covered.iter().copied().max().unwrap_or(0));
+        let mut ticks = 0;
+        std::thread::scope(|scope| -> Result<(), Fault> {
+            let (ahead, decoded) = sync_channel(DECODED_AHEAD);
+            scope.spawn(|| {
+                // A send fails where the replay has: nobody wants the rest.
+                let _ = logged.iter().try_for_each(|(_, bytes)| ahead.send(Blob::decode(bytes.value())));
+                drop(ahead);
+            });
+            for blob in decoded {
+                let blob = blob?;
+                aggregator.reconfigure(room.with_rules(blob.rules()));
+                let replayed = blob.replay(&aggregator, &marks, blob.first_mark(), Arrival::START)?;
+                next_mark = next_mark.max(replayed.next_mark);
+                ticks += blob.ticks() as u64;
+            }
+            Ok(())
+        })?;
         aggregator.reconfigure(config);
         aggregator.forget_arrivals();
         let batches = table.len()?;
@@ -246,6 +263,23 @@ impl File {
     pub(super) fn close(self) -> Result<(), Fault> {
         Ok(self.database.close()?)
     }
+}
+
+/// The snapshots as they were taken; on every core, for a file is mostly these.
+fn decode(stored: &[AccessGuard<'_, (u64, &'static [u8])>]) -> Result<Vec<StripeSnapshot>, Fault> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let share = stored.len().div_ceil(cores).max(1);
+    let decode = |stripe: &AccessGuard<'_, (u64, &'static [u8])>| StripeSnapshot::decode(stripe.value().1);
+    std::thread::scope(|scope| {
+        let shares: Vec<_> =
+            stored.chunks(share).map(|share| scope.spawn(move || share.iter().map(decode).collect())).collect();
+        let mut parts = Vec::with_capacity(stored.len());
+        for share in shares {
+            let share: Result<Vec<_>, SnapshotError> = share.join().unwrap_or_else(|panic| resume_unwind(panic));
+            parts.append(&mut share?);
+        }
+        Ok(parts)
+    })
 }
 
 fn coverage(bytes: &[u8]) -> Option<CoverageRing> {

@@ -2,6 +2,7 @@
 
 mod disk;
 mod faults;
+mod growth;
 mod run;
 
 use std::time::Duration;

@@ -71,6 +71,9 @@ fn metrics_count_requests_views_and_ticks() {
         "candle_http_panics_total 0",
         "candle_unreadable_total 0",
         "candle_ticks_total{outcome=\"too_old\"} 0",
+        "candle_instrument_status{status=\"live\"} 10",
+        "candle_instrument_status{status=\"stale\"} 0",
+        "candle_feed_repeated_quotes_total 0",
         "candle_http_request_seconds_bucket{le=\"+Inf\"}",
         "candle_http_connections ",
     ] {

@@ -47,6 +47,18 @@ fn on_a_full_file_system_it_goes_on_and_keeps_everything_once_there_is_room() {
         }
     };
     assert_eq!(server.end_by("TERM").0, Some(0));
-    let server = start(&store);
+    let mut server = start(&store);
     assert_eq!(has_last(&server), Some(before));
+    // What can't be kept at the end is not passed over in silence.
+    let mut file = std::fs::File::create(&ballast).unwrap();
+    while file.write_all(&[1; 4096]).is_ok() {}
+    let mut stdin = server.stdin();
+    while !server.get("/readyz").1.contains(r#""store":"failed""#) {
+        assert!(begun.elapsed() < GUARD, "it never fails again");
+        let line = |id| format!("{{\"id\":{id},\"price\":1,\"timestamp\":{second}}}\n");
+        stdin.write_all((0..2000).map(line).collect::<String>().as_bytes()).unwrap();
+        second += 1;
+    }
+    let (code, _, said) = server.end_by("TERM");
+    assert!(code == Some(1) && said.contains("lacks what came last"), "{code:?}: {said}");
 }

@@ -1,6 +1,7 @@
 //! The binary with a store: killed, stopped, started again.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+mod command;
 mod full;
 mod kill;
 #[allow(dead_code, reason = "the other tests of the binary use the rest")]

@@ -8,7 +8,7 @@ use crate::process::{GUARD, Server, command, run};
 use crate::{Directory, instrument, start};
 
 /// Waits until the server has this many quotes of an instrument.
-fn wait_for(server: &Server, id: &str, quotes: u64) {
+pub(crate) fn wait_for(server: &Server, id: &str, quotes: u64) {
     let begun = Instant::now();
     let count = || -> u64 {
         let Some(instrument) = instrument(server, id) else { return 0 };
@@ -101,4 +101,39 @@ fn a_feed_that_starts_again_earlier_starts_its_candles_afresh() {
         assert_eq!(instrument(&server, "a").unwrap()["candles"].as_array().unwrap().len(), 1);
         assert_eq!(server.end_by("KILL").0, None);
     }
+}
+
+/// What the server says of each minute's coverage, by how many minutes after the first it is.
+fn coverage(server: &Server, id: &str) -> Vec<(u64, String)> {
+    let (status, body) = server.get(&format!("/instruments/{id}"));
+    assert_eq!(status, 200, "{body}");
+    let history: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let candles = history["candles"].as_array().unwrap().iter();
+    let minute = |candle: &serde_json::Value| candle["openTimestamp"].as_u64().unwrap() / 60;
+    let first = 1_699_999_980 / 60;
+    candles.map(|candle| (minute(candle) - first, candle["coverage"].as_str().unwrap().to_owned())).collect()
+}
+
+#[test]
+fn the_minutes_without_a_server_are_covered_by_nobody_and_those_before_and_after_as_they_were() {
+    let directory = Directory::new("coverage");
+    let store = directory.file("store");
+    let mut server = start(&store);
+    // A quote in the middle of each of the minutes 0 to 3, the server's first one being seen in part.
+    let mut stdin = server.stdin();
+    for minute in 0..4 {
+        writeln!(stdin, r#"{{"id":"a","price":5,"timestamp":{}}}"#, 1_700_000_010 + minute * 60).unwrap();
+    }
+    wait_for(&server, "a", 4);
+    assert_eq!(server.end_by("TERM").0, Some(0));
+    let mut server = start(&store);
+    let mut stdin = server.stdin();
+    for minute in 7..10 {
+        writeln!(stdin, r#"{{"id":"a","price":6,"timestamp":{}}}"#, 1_700_000_010 + minute * 60).unwrap();
+    }
+    wait_for(&server, "a", 7);
+    let wanted =
+        ["partial", "complete", "complete", "partial", "none", "none", "none", "partial", "complete", "complete"];
+    let wanted: Vec<_> = (0..).zip(wanted.map(str::to_owned)).collect();
+    assert_eq!(coverage(&server, "a"), wanted);
 }

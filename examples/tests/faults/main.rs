@@ -80,6 +80,26 @@ async fn a_lone_feed_is_connected_anew() {
 }
 
 #[tokio::test]
+async fn a_feed_that_refuses_is_tried_again_and_found_once_it_listens() {
+    let proxy = Proxy::to(partner(200).await).await;
+    let site = Site::start(&[format!("partner+ws://{}", proxy.addr)]).await;
+    site.settled(0).await;
+    proxy.inflict(Fault::Refuse);
+    let tries = |feed: &serde_json::Value| feed["feeds"][0]["losses"]["unreachable"].as_u64().unwrap_or(0);
+    let feed = site.feed("refused three times", |feed| tries(feed) >= 3).await;
+    assert!(["down", "connecting"].map(Into::into).contains(&feed["state"]), "{feed:#}");
+    assert_eq!(gaps(&feed), [("protocol".to_owned(), false)], "{feed:#}");
+    proxy.inflict(Fault::None);
+    let feed = site.active(0, "live").await;
+    assert_eq!(gaps(&feed), [("protocol".to_owned(), true)], "{feed:#}");
+}
+
+#[tokio::test]
+async fn a_feed_that_refuses_is_left_and_come_back_to() {
+    is_left_and_come_back_to(Fault::Refuse, "protocol").await;
+}
+
+#[tokio::test]
 async fn frames_split_at_every_byte_and_late_ones_are_read_as_ever() {
     let proxy = Proxy::to(partner(50).await).await;
     let site = Site::start(&[format!("partner+ws://{}", proxy.addr)]).await;

@@ -18,6 +18,8 @@ pub(crate) enum Fault {
     Freeze,
     /// Every connection is dropped, and every new one as soon as it is accepted.
     Cut,
+    /// Every connection is dropped, and nobody listens.
+    Refuse,
     /// New connections are accepted and never answered; the present ones are dropped.
     Silence,
     /// The client is told that nothing more comes, and may still send.
@@ -44,18 +46,37 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (fault, watched) = watch::channel(Fault::None);
-        tokio::spawn(async move {
-            loop {
-                let (client, _) = listener.accept().await.unwrap();
-                tokio::spawn(connection(client, upstream, watched.clone()));
-            }
-        });
+        tokio::spawn(listen(listener, upstream, watched));
         Self { addr, fault }
     }
 
     /// Lets this happen from now on.
     pub(crate) fn inflict(&self, fault: Fault) {
         self.fault.send_replace(fault);
+    }
+}
+
+async fn listen(mut listener: TcpListener, upstream: SocketAddr, mut fault: watch::Receiver<Fault>) {
+    let addr = listener.local_addr().unwrap();
+    let watched = fault.clone();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                tokio::spawn(connection(accepted.unwrap().0, upstream, watched.clone()));
+                continue;
+            }
+            () = is_so(&mut fault, |fault| fault == Fault::Refuse) => {}
+        }
+        drop(listener);
+        is_so(&mut fault, |fault| fault != Fault::Refuse).await;
+        listener = TcpListener::bind(addr).await.unwrap();
+    }
+}
+
+/// Waits until the fault is such a one; for good, where nobody changes it any more.
+async fn is_so(fault: &mut watch::Receiver<Fault>, is_such: impl Fn(Fault) -> bool) {
+    if fault.wait_for(|fault| is_such(*fault)).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -92,7 +113,7 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut fault: watch:
     loop {
         let present = *fault.borrow_and_update();
         match present {
-            Fault::Cut | Fault::Silence => return,
+            Fault::Cut | Fault::Silence | Fault::Refuse => return,
             Fault::Freeze => {
                 if fault.changed().await.is_err() {
                     return;
@@ -131,7 +152,7 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut fault: watch:
             if !gap.is_zero() {
                 tokio::select! {
                     () = sleep(gap) => {}
-                    _ = fault.wait_for(|fault| matches!(fault, Fault::Cut | Fault::Silence)) => return,
+                    _ = fault.wait_for(|fault| matches!(fault, Fault::Cut | Fault::Silence | Fault::Refuse)) => return,
                 }
             }
             if to.write_all(piece).await.is_err() {

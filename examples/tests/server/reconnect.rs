@@ -93,3 +93,32 @@ async fn a_partner_that_comes_later_than_the_server_is_found() {
     site.wait_status("A", 200).await;
     site.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_starts_again_from_its_store_delists_what_the_partner_does_not_announce_again() {
+    let store = std::env::temp_dir().join(format!("candle-restored-{}", std::process::id()));
+    let partner = Partner::bind("127.0.0.1:0").await.unwrap();
+    let feed = format!("partner+ws://{}", partner.addr());
+    let flags = ["--feed", &feed, "--store", store.to_str().unwrap()];
+    for id in ["A", "B"] {
+        partner.add(id, "");
+    }
+    let site = Site::start(&flags).await;
+    for id in ["A", "B"] {
+        site.wait_status(id, 200).await;
+    }
+    // What is sent before the other socket is connected is gone.
+    quote_through(&partner, &site, "A", 5.0).await;
+    site.stop().await;
+    partner.delete("B");
+    partner.add("C", "");
+
+    let site = Site::start(&flags).await;
+    site.wait_status("C", 200).await;
+    site.wait_status("B", 404).await;
+    let kept = site.history("A").await;
+    assert_eq!(kept["candles"][0]["openPrice"], 5.0, "{kept}");
+    assert_eq!(site.listed().await, ["A", "C"]);
+    site.stop().await;
+    std::fs::remove_file(store).unwrap();
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use candle_core::Outcome;
+use candle_server::Listeners;
 use candle_server::market::Market;
 use candle_server::settings::Settings;
 use examples::partner::{Partner, Socket};
@@ -40,16 +41,16 @@ impl Site {
     /// A server with these flags.
     pub(crate) async fn start(flags: &[&str]) -> Self {
         let settings = Settings::from_args([&["candle-server"], flags].concat()).unwrap();
-        let market = candle_server::market(&settings);
-        let market = Arc::new(market);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let listeners = Listeners::from(listener);
+        let opened = candle_server::open(&listeners, &settings).await.unwrap();
+        let market = Arc::clone(opened.market());
         let (stop, stopped) = oneshot::channel();
         let shutdown = async {
             let _ = stopped.await;
         };
-        let served = candle_server::serve_market(Arc::clone(&market), listener, settings, shutdown);
-        Self { market, address, stop, ended: tokio::spawn(served) }
+        Self { market, address, stop, ended: tokio::spawn(opened.serve(listeners, settings, shutdown)) }
     }
 
     /// A server that reads no feed, on its feed's clock: the test fills its market.

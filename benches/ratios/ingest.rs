@@ -1,0 +1,176 @@
+//! One writer, by every way in, against every rival, at two sizes.
+
+use benches::common::{
+    Feed, PASS, Pairs, Skew, aggregator, handles, record_batches, record_batches_by_handle, record_by_handle,
+    record_by_id,
+};
+use benches::rivals::{Bound, DashMapOwnLayout, DashMapOwnLayoutSip, DashMapRing, MutexHashMap};
+use candle_core::{Config, Handle, Tick};
+
+use crate::{BATCH, ROUNDS, at_least, at_most, note, one_by_one};
+
+fn bound_pass(bound: &mut Bound, places: &[u32], quotes: &[(&str, Tick)]) {
+    for (place, (_, tick)) in places.iter().zip(quotes) {
+        bound.record(*place, tick);
+    }
+}
+
+/// The ticks as a caller has them who resolved their ids once. The same ids have the same handles in every aggregator
+/// that lists them in one order with one seed.
+fn by_handle(handles: &[Handle], quotes: &[(&str, Tick)]) -> Vec<(Handle, Tick)> {
+    handles.iter().zip(quotes).map(|(handle, (_, tick))| (*handle, *tick)).collect()
+}
+
+/// 50 k instruments, uniform, one thread, against every rival.
+pub(crate) fn ingest() {
+    let mut feed = Feed::new(50_000, Skew::Uniform, 1);
+    // One for each way, so that every one of them gets its ticks in order.
+    let [ours, by_id, by_batch, by_handles] = [(); 4].map(|()| aggregator(&feed, Config::DEFAULT_STRIPES));
+    let handles = handles(&ours, &feed.quotes);
+    let mut bound = Bound::new(feed.ids.len());
+    let ring = DashMapRing::new(&feed.ids);
+    let layout = DashMapOwnLayout::new(&feed.ids);
+    let layout_sip = DashMapOwnLayoutSip::new(&feed.ids);
+    let mutex = MutexHashMap::new(&feed.ids);
+    #[cfg(feature = "rivals-agpl")]
+    let agpl = benches::rivals::DashMapTradeAggregation::new(&feed.ids);
+    let names = ["bound", "handle", "handles", "id", "batch", "layout", "layout sip", "ring", "mutex", "agpl"];
+    let names = if cfg!(feature = "rivals-agpl") { &names[..] } else { &names[..9] };
+    let mut pairs = Pairs::new(names);
+    for _ in 0..ROUNDS {
+        feed.advance();
+        let quotes = &feed.quotes;
+        let ticks = by_handle(&handles, quotes);
+        pairs.round(|name| {
+            Pairs::clock(PASS, || match name {
+                "bound" => bound_pass(&mut bound, &feed.places, quotes),
+                "handle" => record_by_handle(&ours, &handles, quotes),
+                "handles" => record_batches_by_handle(&by_handles, &ticks, BATCH),
+                "id" => record_by_id(&by_id, quotes),
+                "batch" => record_batches(&by_batch, quotes, BATCH),
+                "layout" => one_by_one(quotes, |id, tick| layout.record(id, tick)),
+                "layout sip" => one_by_one(quotes, |id, tick| layout_sip.record(id, tick)),
+                "ring" => one_by_one(quotes, |id, tick| ring.record(id, tick)),
+                "mutex" => one_by_one(quotes, |id, tick| mutex.record(id, tick)),
+                #[cfg(feature = "rivals-agpl")]
+                "agpl" => one_by_one(quotes, |id, tick| agpl.record(id, tick)),
+                _ => unreachable!("a contender of this section"),
+            })
+        });
+    }
+    note(&format!("50 k uniform, 1 thread, ns a tick: {}", pairs.times(names)));
+    at_most("by handle, one at a time / bound", pairs.ratio("handle", "bound"), 1.8);
+    at_most("by handle, in batches / bound", pairs.ratio("handles", "bound"), 1.8);
+    at_least("`DashMap` of rings / by handle, one at a time", pairs.ratio("ring", "handle"), 18.0);
+    at_least("`DashMap` of rings / by handle, in batches", pairs.ratio("ring", "handles"), 18.0);
+    at_least("`DashMap` of rings / by id", pairs.ratio("ring", "id"), 5.0);
+    if cfg!(feature = "rivals-agpl") {
+        at_least("`trade_aggregation` in a `DashMap` / by id", pairs.ratio("agpl", "id"), 1.3);
+    }
+    at_least("`DashMap`, our layout, foldhash / by id", pairs.ratio("layout", "id"), 1.0);
+    at_least("`DashMap`, our layout, its hasher / by id", pairs.ratio("layout sip", "id"), 1.0);
+    at_least("`DashMap` of rings / batch", pairs.ratio("ring", "batch"), 12.0);
+    at_least("`DashMap`, our layout, foldhash / batch", pairs.ratio("layout", "batch"), 2.0);
+    at_most("batch / bound", pairs.ratio("batch", "bound"), 2.5);
+}
+
+/// Batches of other lengths: what a live feed has.
+pub(crate) fn batches() {
+    let mut feed = Feed::new(50_000, Skew::Uniform, 2);
+    let lens = [
+        ("1", 1),
+        ("4", 4),
+        ("8", 8),
+        ("16", 16),
+        ("64", 64),
+        ("256", 256),
+        ("1024", 1024),
+        ("4096", 4096),
+        ("all", PASS),
+    ];
+    let mut names = vec!["id"];
+    names.extend(lens.map(|(name, _)| name));
+    let by_id = aggregator(&feed, Config::DEFAULT_STRIPES);
+    let by_len = lens.map(|_| aggregator(&feed, Config::DEFAULT_STRIPES));
+    let mut pairs = Pairs::new(&names);
+    for _ in 0..ROUNDS {
+        feed.advance();
+        pairs.round(|name| {
+            Pairs::clock(PASS, || match lens.iter().position(|(known, _)| *known == name) {
+                Some(place) => record_batches(&by_len[place], &feed.quotes, lens[place].1),
+                None => record_by_id(&by_id, &feed.quotes),
+            })
+        });
+    }
+    for (name, _) in lens {
+        note(&format!("batches of {name}: {:.2} of one by one ({:.1} ns)", pairs.ratio(name, "id"), pairs.time(name)));
+    }
+}
+
+/// 1 M instruments: batches against the rivals, then how each way grows. One after the other, to fit 16 GiB.
+pub(crate) fn large() {
+    let mut feed = Feed::new(1_000_000, Skew::Uniform, 3);
+    large_rivals(&mut feed);
+    growth(&mut feed);
+}
+
+fn large_rivals(feed: &mut Feed) {
+    let [ours, by_handles] = [(); 2].map(|()| aggregator(feed, Config::DEFAULT_STRIPES));
+    let mut bound = Bound::new(feed.ids.len());
+    let ring = DashMapRing::new(&feed.ids);
+    let layout = DashMapOwnLayout::new(&feed.ids);
+    let handles = handles(&ours, &feed.quotes);
+    let names = ["bound", "handles", "batch", "layout", "ring"];
+    let mut pairs = Pairs::new(&names);
+    for _ in 0..ROUNDS {
+        feed.advance();
+        let ticks = by_handle(&handles, &feed.quotes);
+        pairs.round(|name| {
+            Pairs::clock(PASS, || match name {
+                "bound" => bound_pass(&mut bound, &feed.places, &feed.quotes),
+                "handles" => record_batches_by_handle(&by_handles, &ticks, BATCH),
+                "batch" => record_batches(&ours, &feed.quotes, BATCH),
+                "layout" => one_by_one(&feed.quotes, |id, tick| layout.record(id, tick)),
+                _ => one_by_one(&feed.quotes, |id, tick| ring.record(id, tick)),
+            })
+        });
+    }
+    note(&format!("1 M uniform, 1 thread, ns a tick: {}", pairs.times(&names)));
+    at_most("1 M: by handle, in batches / bound", pairs.ratio("handles", "bound"), 1.8);
+    at_least("1 M: `DashMap` of rings / batch", pairs.ratio("ring", "batch"), 12.0);
+    at_least("1 M: `DashMap`, our layout, foldhash / batch", pairs.ratio("layout", "batch"), 2.0);
+    at_most("1 M: batch / bound", pairs.ratio("batch", "bound"), 2.5);
+}
+
+fn growth(feed: &mut Feed) {
+    let mut small = Feed::new(50_000, Skew::Uniform, 3);
+    let few = [(); 3].map(|()| aggregator(&small, Config::DEFAULT_STRIPES));
+    let many = [(); 3].map(|()| aggregator(feed, Config::DEFAULT_STRIPES));
+    let (few_handles, many_handles) = (handles(&few[0], &small.quotes), handles(&many[0], &feed.quotes));
+    let (mut few_bound, mut bound) = (Bound::new(small.ids.len()), Bound::new(feed.ids.len()));
+    let names = ["bound 50k", "bound", "handle 50k", "handle", "id 50k", "id", "batch 50k", "batch"];
+    let mut pairs = Pairs::new(&names);
+    for _ in 0..ROUNDS {
+        small.advance();
+        feed.advance();
+        pairs.round(|name| {
+            Pairs::clock(PASS, || match name {
+                "bound 50k" => bound_pass(&mut few_bound, &small.places, &small.quotes),
+                "bound" => bound_pass(&mut bound, &feed.places, &feed.quotes),
+                "handle 50k" => record_by_handle(&few[0], &few_handles, &small.quotes),
+                "handle" => record_by_handle(&many[0], &many_handles, &feed.quotes),
+                "id 50k" => record_by_id(&few[1], &small.quotes),
+                "id" => record_by_id(&many[1], &feed.quotes),
+                "batch 50k" => record_batches(&few[2], &small.quotes, BATCH),
+                _ => record_batches(&many[2], &feed.quotes, BATCH),
+            })
+        });
+    }
+    note(&format!("growth, ns a tick: {}", pairs.times(&names)));
+    for (what, large, small) in
+        [("by handle", "handle", "handle 50k"), ("by id", "id", "id 50k"), ("batch", "batch", "batch 50k")]
+    {
+        let growth = pairs.figure([large, small, "bound", "bound 50k"], |[l, s, bl, bs]| (l / s) / (bl / bs));
+        at_most(&format!("growth 50 k to 1 M, {what} / bound's growth"), growth, 1.2);
+    }
+}

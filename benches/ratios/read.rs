@@ -1,0 +1,103 @@
+//! Reads and views, beside writers too.
+
+use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use benches::common::{Feed, Pairs, Skew, aggregator, filled, handles, median, record_batches, record_by_handle};
+use candle_core::{Aggregator, Config};
+
+use crate::{BATCH, ROUNDS, at_most, note, one_by_one};
+
+/// What a view costs beside its read, and what readers and writers cost each other.
+pub(crate) fn read() {
+    let mut feed = Feed::new(50_000, Skew::Uniform, 7);
+    let ours = filled(&feed);
+    let mut pairs = Pairs::new(&["history", "view", "hit", "resolve"]);
+    let some = &feed.quotes[..20_000];
+    for _ in 0..3 * ROUNDS {
+        pairs.round(|name| {
+            Pairs::clock(some.len(), || match name {
+                "history" => one_by_one(some, |id, _| drop(black_box(ours.history(id)))),
+                "view" => one_by_one(some, |id, _| drop(black_box(ours.view(id)))),
+                "hit" => one_by_one(some, |id, _| _ = black_box(ours.hit(id))),
+                _ => one_by_one(some, |id, _| _ = black_box(ours.resolve(id))),
+            })
+        });
+    }
+    note(&format!("50 k uniform, full rings, ns a call: {}", pairs.times(&["history", "view", "hit", "resolve"])));
+    at_most("a view on top of its read, ns", pairs.figure(["view", "history"], |[view, read]| view - read), 5.0);
+    let hit = pairs.figure(["hit", "resolve"], |[hit, look_up]| hit - look_up);
+    note(&format!("a hit on top of a look-up, ns: {hit:.1}"));
+    under_writers(&mut feed, &ours);
+}
+
+/// One thread writes, the other reads 100 k times a second, or only waits as long.
+fn under_writers(feed: &mut Feed, ours: &Aggregator) {
+    const GAP: Duration = Duration::from_micros(10);
+    const SPELL: Duration = Duration::from_millis(150);
+    let handles = handles(ours, &feed.quotes);
+    for (label, batched) in [("by handle", false), ("in batches", true)] {
+        let mut latencies = Vec::new();
+        let mut pairs = Pairs::new(&["alone", "read"]);
+        for _ in 0..ROUNDS {
+            feed.advance();
+            pairs.round(|name| {
+                let (done, passes) = (AtomicBool::new(false), AtomicU64::new(0));
+                std::thread::scope(|scope| {
+                    let writer = scope.spawn(|| {
+                        let start = Instant::now();
+                        while !done.load(Ordering::Relaxed) {
+                            if batched {
+                                record_batches(ours, &feed.quotes, BATCH);
+                            } else {
+                                record_by_handle(ours, &handles, &feed.quotes);
+                            }
+                            passes.fetch_add(1, Ordering::Relaxed);
+                        }
+                        start.elapsed()
+                    });
+                    let start = Instant::now();
+                    let mut next = start;
+                    let mut asked = feed.quotes.iter().cycle();
+                    while next - start < SPELL {
+                        while Instant::now() < next {
+                            std::hint::spin_loop();
+                        }
+                        next += GAP;
+                        let (id, _) = asked.next().expect("a cycle has no end");
+                        if name == "read" {
+                            let asked = Instant::now();
+                            black_box(ours.view(id));
+                            latencies.push(asked.elapsed().as_secs_f64() * 1e9);
+                        }
+                    }
+                    done.store(true, Ordering::Relaxed);
+                    let wrote = writer.join().expect("the writer does not panic");
+                    wrote.as_secs_f64() / passes.load(Ordering::Relaxed) as f64
+                })
+            });
+        }
+        at_most(&format!("30 candles read under a writer {label}, ns, median"), median(latencies), 1000.0);
+        at_most(&format!("a writer {label} with 100 k reads/s / without"), pairs.ratio("read", "alone"), 1.1);
+    }
+}
+
+/// The top ten at two sizes.
+pub(crate) fn top() {
+    let feeds = [Feed::new(50_000, Skew::Zipf, 8), Feed::new(1_000_000, Skew::Zipf, 8)];
+    let ours = feeds.each_ref().map(|feed| aggregator(feed, Config::DEFAULT_STRIPES));
+    for (ours, feed) in ours.iter().zip(&feeds) {
+        one_by_one(&feed.quotes, |id, _| _ = black_box(ours.hit(id)));
+    }
+    let mut pairs = Pairs::new(&["50k", "1M"]);
+    let mut found = Vec::with_capacity(10);
+    for _ in 0..3 * ROUNDS {
+        pairs.round(|name| {
+            let ours = &ours[usize::from(name == "1M")];
+            Pairs::clock(100, || (0..100).for_each(|_| ours.top(10, &mut found)))
+        });
+    }
+    note(&format!("top ten, ns: 50 k {:.0}, 1 M {:.0}", pairs.time("50k"), pairs.time("1M")));
+    at_most("top ten at 1 M / at 50 k", pairs.ratio("1M", "50k"), 2.0);
+}

@@ -1,0 +1,88 @@
+//! Two writers.
+
+use std::time::Instant;
+
+use benches::common::{
+    Feed, Pairs, Skew, aggregator, at_once, handles, record_batches, record_batches_by_handle, record_by_handle,
+    record_by_id,
+};
+use benches::rivals::{Bound, DashMapRing};
+use candle_core::Config;
+
+use crate::{BATCH, ROUNDS, at_least, note, one_by_one};
+
+/// How two writers scale: each has half of the ticks, the bound half of the instruments too.
+pub(crate) fn threads() {
+    threads_with("uniform", Skew::Uniform);
+    threads_with("Zipf", Skew::Zipf);
+}
+
+fn threads_with(label: &str, skew: Skew) {
+    const REPEAT: usize = 3;
+    let mut feeds = [Feed::new(50_000, skew, 4), Feed::new(50_000, skew, 5)];
+    let ours = aggregator(&feeds[0], Config::DEFAULT_STRIPES);
+    let handles = [handles(&ours, &feeds[0].quotes), handles(&ours, &feeds[1].quotes)];
+    let ring = DashMapRing::new(&feeds[0].ids);
+    let mut ticks = [Vec::new(), Vec::new()];
+    let bounds = [0, 1].map(|_| std::sync::Mutex::new(Bound::new(50_000)));
+    let mut pairs = Pairs::new(&[
+        "bound 1",
+        "bound 2",
+        "handle 1",
+        "handle 2",
+        "handles 1",
+        "handles 2",
+        "batch 1",
+        "batch 2",
+        "id 1",
+        "id 2",
+        "ring 1",
+        "ring 2",
+    ]);
+    for _ in 0..ROUNDS {
+        feeds.iter_mut().for_each(Feed::advance);
+        for ((ticks, handles), feed) in ticks.iter_mut().zip(&handles).zip(&feeds) {
+            *ticks = handles.iter().zip(&feed.quotes).map(|(handle, (_, tick))| (*handle, *tick)).collect();
+        }
+        pairs.round(|name| {
+            let (what, threads) = name.split_once(' ').expect("two words");
+            let half = |number: usize| {
+                let feed = &feeds[number];
+                let mut bound = bounds[number].lock().expect("nobody panics");
+                for _ in 0..if what == "ring" { 1 } else { REPEAT } {
+                    match what {
+                        // Half of the instruments each: what one owner would have if the work were dealt out.
+                        "bound" => {
+                            for (place, (_, tick)) in feed.places.iter().zip(&feed.quotes) {
+                                bound.record(if threads == "2" { place / 2 } else { *place }, tick);
+                            }
+                        }
+                        "handle" => record_by_handle(&ours, &handles[number], &feed.quotes),
+                        "handles" => record_batches_by_handle(&ours, &ticks[number], BATCH),
+                        "batch" => record_batches(&ours, &feed.quotes, BATCH),
+                        "id" => record_by_id(&ours, &feed.quotes),
+                        _ => one_by_one(&feed.quotes, |id, tick| ring.record(id, tick)),
+                    }
+                }
+            };
+            if threads == "2" {
+                at_once(2, half).as_secs_f64()
+            } else {
+                let start = Instant::now();
+                half(0);
+                start.elapsed().as_secs_f64()
+            }
+        });
+    }
+    for what in ["handle", "handles", "batch", "id", "ring"] {
+        // Both threads do a whole pass: the speed-up is twice the time of one over the time of two.
+        let (one, two) = (format!("{what} 1"), format!("{what} 2"));
+        let scaling = pairs.figure([&one, &two], |[one, two]| 2.0 * one / two);
+        let against = pairs.figure([&one, &two, "bound 1", "bound 2"], |[o, t, bo, bt]| (o / t) / (bo / bt));
+        if what == "ring" {
+            note(&format!("2 writers, {label}: `DashMap` of rings x{scaling:.2}"));
+        } else {
+            at_least(&format!("2 writers, {label}, {what} (x{scaling:.2}) / bound's scaling"), against, 0.9);
+        }
+    }
+}
