@@ -166,6 +166,7 @@ impl<'b> Blob<'b> {
     }
 
     /// The position of the first write in the log of whoever wrote it.
+    #[cfg(feature = "store")]
     pub(crate) const fn first_mark(&self) -> u64 {
         self.first_mark
     }

@@ -161,7 +161,6 @@ impl Settings {
 
     fn from_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut settings = Self::from_arg_matches(matches)?;
-        #[cfg(feature = "store")]
         if settings.command.is_some() {
             return Ok(settings);
         }
