@@ -133,8 +133,17 @@ impl CoverageRing {
     pub fn window(&self, now: Timestamp) -> CoverageWindow {
         let newest = now.minute();
         let mut window = CoverageWindow { newest, bits: 0 };
-        for back in 0..WINDOW_MINUTES {
-            window.bits |= (self.of(newest.saturating_add(-back), now) as u64) << (2 * back);
+        let Some((last, link)) = self.last else { return window };
+        let ago = newest.number() - last.minute().number();
+        // Readers ask for every answer. Each minute between that of the last moment and the present one is as the feed has
+        // been since: all of them at once.
+        let between = ago.clamp(1, WINDOW_MINUTES);
+        if link == Link::Up {
+            window.bits = (EACH * Coverage::Complete as u64) & ((1 << (2 * between)) - 1) & !0b11;
+        }
+        window.put(0, self.of(newest, now));
+        for back in between..WINDOW_MINUTES {
+            window.put(back, self.of(newest.saturating_add(-back), now));
         }
         window
     }
@@ -186,7 +195,14 @@ pub struct CoverageWindow {
 
 const _: () = assert!(2 * WINDOW_MINUTES <= 64);
 
+/// The lower of the two bits of each minute.
+const EACH: u64 = u64::MAX / 0b11;
+
 impl CoverageWindow {
+    const fn put(&mut self, back: i64, coverage: Coverage) {
+        self.bits |= (coverage as u64) << (2 * back);
+    }
+
     /// The coverage of `minute`; [`Coverage::None`] outside the window.
     pub const fn of(self, minute: Minute) -> Coverage {
         let back = self.newest.number() - minute.number();

@@ -79,8 +79,18 @@ impl Stripe {
     /// Room grows by at least this many slots at a time.
     pub(crate) const MIN_GROWTH: usize = 8;
 
+    /// The slot of an id, if it is listed. The guess first: to compare ids within the table's own search takes forty
+    /// instructions more.
     #[inline]
     pub(crate) fn find(&self, hash: u64, id: &[u8]) -> Option<u32> {
+        let guess = self.guess(hash);
+        if self.is_at(guess, id) { Some(guess) } else { self.search(hash, id) }
+    }
+
+    /// What [`find`](Self::find) does where the guess is wrong.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn search(&self, hash: u64, id: &[u8]) -> Option<u32> {
         self.index.find(hash, |slot| self.slots[*slot as usize].id.is(id)).copied()
     }
 

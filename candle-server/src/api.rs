@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use candle_core::{Gaps, InstrumentId, Latest, Popular, Timestamp, Update};
+use candle_core::{InstrumentId, Latest, Popular, Timestamp, Update};
 use futures_util::stream;
 use hyper::header::{self, HeaderValue};
 use hyper::{HeaderMap, Response};
@@ -13,18 +13,20 @@ use parking_lot::Mutex;
 use crate::document::Document;
 use crate::http::{self, Answer, Body, Representation, Verb};
 use crate::json::{self, Moment};
-use crate::lightweight;
 use crate::market::Market;
 #[cfg(feature = "page")]
 use crate::page;
 use crate::problem::Problem;
 use crate::rendering::{KEPT, Rendering, Renderings};
-use crate::route::{Form, Format, Page, Route};
+use crate::route::{Form, Page, Route};
 use crate::sse;
 use crate::streams::{self, NotOpened, Streams};
 
 /// How many of the most viewed instruments are shown.
 const POPULAR: usize = 10;
+/// How many stand by for those of them that are delisted between being ranked and being written.
+const STAND_BY: usize = 10;
+const _: () = assert!(POPULAR + STAND_BY <= candle_core::MAX_TOP);
 /// How long the answer about them may be reused: no eye sees it, and it makes ten histories cost what one costs.
 const POPULAR_REUSE: Duration = Duration::from_millis(100);
 
@@ -50,8 +52,8 @@ pub enum Readiness {
     WithFeed,
 }
 
-/// An answer, and when it was written by the server's monotonic clock.
-#[derive(Clone, Debug)]
+/// An answer, and when someone last began to write it, by the server's monotonic clock.
+#[derive(Debug)]
 struct Kept {
     written: Duration,
     representation: Representation,
@@ -110,23 +112,17 @@ impl Api {
     }
 
     fn history(&self, verb: Verb, id: &str, form: Form, headers: &HeaderMap) -> Response<Body> {
-        let mut document = Document::default();
-        let now = self.market.clock.now();
-        let written = match form.format {
-            Format::Full => self.write(&mut document, id, form.gaps, verb, now).map(|_| ()),
-            Format::Lightweight => self.write_lightweight(&mut document, id, form.gaps, verb, now),
-        };
-        match written {
-            Some(()) => Representation::from(document).respond(headers),
+        match self.write(id, form, verb, self.market.clock.now()) {
+            Some((document, _)) => Representation::from(document).respond(headers),
             None => http::problem(Problem::UnknownInstrument, &format!("No instrument `{id}` is listed.")),
         }
     }
 
-    /// Appends one history as seen from `now`; its views as shown, or `None` where it is not listed. Only a
-    /// [`Verb::Get`] counts a view.
-    fn write(&self, document: &mut Document, id: &str, gaps: Gaps, verb: Verb, now: Timestamp) -> Option<u64> {
+    /// One history as seen from `now`, with its views as shown, or `None` where it is not listed. Only a [`Verb::Get`]
+    /// counts a view.
+    fn write(&self, id: &str, form: Form, verb: Verb, now: Timestamp) -> Option<(Document, u64)> {
         let coverage = self.market.feeds.coverage(now);
-        let kept = self.renderings.get(id, gaps).filter(|kept| kept.coverage() == coverage);
+        let kept = self.renderings.get(id, form).filter(|kept| kept.coverage() == coverage);
         let known = kept.as_deref().map(Rendering::edition);
         let update = match verb {
             Verb::Get => self.market.aggregator.view_since(id, now, known),
@@ -135,33 +131,15 @@ impl Api {
         let (rendering, latest) = match (update?, kept) {
             (Update::Same(latest), Some(kept)) => (kept, latest),
             (Update::Changed(history, edition), _) => {
-                let rendering = Arc::new(Rendering::new(id, &history, edition, gaps, now, coverage));
-                self.renderings.keep(&rendering);
+                let rendering = Arc::new(Rendering::new(id, &history, edition, form, now, coverage));
+                self.renderings.keep(id, &rendering);
                 (rendering, Latest::from(&*history))
             }
             // Nothing is the same as what nobody knows.
             (Update::Same(_), None) => return None,
         };
         let status = self.market.status(&latest, rendering.usual_gap());
-        rendering.write(document, &latest, Moment { now, status, coverage });
-        Some(latest.views)
-    }
-
-    /// The same for the chart library.
-    fn write_lightweight(
-        &self,
-        document: &mut Document,
-        id: &str,
-        gaps: Gaps,
-        verb: Verb,
-        now: Timestamp,
-    ) -> Option<()> {
-        let history = match verb {
-            Verb::Get => self.market.aggregator.view(id)?,
-            Verb::Head => self.market.aggregator.history(id)?,
-        };
-        document.counted(|out| lightweight::history(out, &history, gaps, now));
-        Some(())
+        Some((rendering.document(&latest, Moment { now, status, coverage }), latest.views))
     }
 
     fn stream(&self, verb: Verb, ids: &[Cow<'_, str>], form: Form, headers: &HeaderMap) -> Response<Body> {
@@ -185,31 +163,43 @@ impl Api {
 
     fn popular(&self, headers: &HeaderMap) -> Response<Body> {
         let elapsed = self.market.clock.elapsed();
-        let kept = self.popular.lock().clone();
-        let fresh = kept.filter(|kept| elapsed.saturating_sub(kept.written) < POPULAR_REUSE);
-        let representation = fresh.map_or_else(
-            || {
-                let representation = Representation::from(self.write_popular());
-                *self.popular.lock() = Some(Kept { written: elapsed, representation: representation.clone() });
-                representation
-            },
-            |kept| kept.representation,
-        );
+        let kept = self.fresh_popular(elapsed);
+        let representation = kept.unwrap_or_else(|| {
+            let representation = Representation::from(self.write_popular()).reusable();
+            *self.popular.lock() = Some(Kept { written: elapsed, representation: representation.clone() });
+            representation
+        });
         representation.respond(headers)
     }
 
-    fn write_popular(&self) -> Document {
-        let mut top: Vec<Popular> = Vec::with_capacity(POPULAR);
-        self.market.aggregator.top(POPULAR, &mut top);
-        let now = self.market.clock.now();
-        let mut histories = Vec::with_capacity(POPULAR);
-        for popular in top {
-            let mut history = Document::default();
-            // Delisted since the top was read: left out.
-            if let Some(views) = self.write(&mut history, popular.id.as_str(), Gaps::Filled, Verb::Head, now) {
-                histories.push((views, popular.id, history));
-            }
+    /// The kept answer, or `None` for the one caller who is to write it anew: whoever asks meanwhile gets the old one.
+    fn fresh_popular(&self, elapsed: Duration) -> Option<Representation> {
+        let mut popular = self.popular.lock();
+        let kept = popular.as_mut()?;
+        if elapsed.saturating_sub(kept.written) >= POPULAR_REUSE {
+            kept.written = elapsed;
+            return None;
         }
+        Some(kept.representation.clone())
+    }
+
+    fn write_popular(&self) -> Document {
+        let mut top: Vec<Popular> = Vec::with_capacity(POPULAR + STAND_BY);
+        self.market.aggregator.top(POPULAR + STAND_BY, &mut top);
+        self.write_first(&top)
+    }
+
+    /// Writes the first ten of `top` that are still listed.
+    fn write_first(&self, top: &[Popular]) -> Document {
+        let now = self.market.clock.now();
+        let mut histories: Vec<_> = top
+            .iter()
+            .filter_map(|Popular { id, .. }| {
+                let (history, views) = self.write(id.as_str(), Form::default(), Verb::Head, now)?;
+                Some((views, id, history))
+            })
+            .take(POPULAR)
+            .collect();
         // Views went on being counted meanwhile: the order is that of the counts shown.
         histories.sort_by(|(a, a_id, _), (b, b_id, _)| b.cmp(a).then_with(|| a_id.cmp(b_id)));
         let mut document = Document::default();

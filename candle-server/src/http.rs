@@ -15,7 +15,7 @@ mod respond;
 mod stream;
 mod workers;
 
-pub use body::Body;
+pub use body::{Body, Parts};
 pub use conditional::Representation;
 pub use counts::Counts;
 pub use limits::Limits;

@@ -66,21 +66,16 @@ pub fn array<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, mut each: imp
 
 /// Appends one candle of a minute that the feed covered so far.
 pub fn candle(out: &mut Vec<u8>, candle: WindowCandle, coverage: Coverage) {
-    let start = candle.minute.start();
-    let prices = [
-        (&b"{\"openTimestamp\":"[..], None),
-        (b",\"openPrice\":", Some(candle.open)),
-        (b",\"highPrice\":", Some(candle.high)),
-        (b",\"lowPrice\":", Some(candle.low)),
-        (b",\"closePrice\":", Some(candle.close)),
-    ];
-    for (name, price) in prices {
-        out.extend_from_slice(name);
-        match price {
-            Some(price) => number(out, price),
-            None => seconds(out, start),
-        }
-    }
+    out.extend_from_slice(b"{\"openTimestamp\":");
+    seconds(out, candle.minute.start());
+    out.extend_from_slice(b",\"openPrice\":");
+    number(out, candle.open);
+    out.extend_from_slice(b",\"highPrice\":");
+    number(out, candle.high);
+    out.extend_from_slice(b",\"lowPrice\":");
+    number(out, candle.low);
+    out.extend_from_slice(b",\"closePrice\":");
+    number(out, candle.close);
     out.extend_from_slice(b",\"closeTimestamp\":");
     seconds(out, candle.minute.end());
     out.extend_from_slice(b",\"volume\":");
@@ -145,11 +140,49 @@ fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
 pub(crate) fn number(out: &mut Vec<u8>, value: f64) {
     /// Above it the shortest form has an exponent, and integers are no longer exact.
     const WHOLE: f64 = 1e15;
-    if value.trunc() == value && value.abs() < WHOLE {
+    match ten_thousandths(value) {
+        Some(units) => {
+            if value < 0.0 {
+                out.push(b'-');
+            }
+            decimal::<TEN_THOUSAND>(out, units);
+        }
         #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
-        integer(out, value as i64);
-    } else {
-        out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+        None if value.trunc() == value && value.abs() < WHOLE => integer(out, value as i64),
+        None => out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes()),
+    }
+}
+
+/// Four decimals: what most prices are quoted in at most.
+const TEN_THOUSAND: u64 = 10_000;
+
+/// How many ten-thousandths of magnitude `value` has, if it is the number nearest to so many.
+///
+/// Then they are its shortest decimal: below 2^50 units no two numbers of units share a nearest number, so that no other
+/// decimal of four places reads back as this one, and one of more places is longer. It takes half the time of the general
+/// way.
+fn ten_thousandths(value: f64) -> Option<u64> {
+    const MOST: f64 = (1_u64 << 50) as f64;
+    let magnitude = value.abs();
+    if magnitude * (TEN_THOUSAND as f64) >= MOST {
+        return None;
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive and below 2^50")]
+    let units = (magnitude * TEN_THOUSAND as f64 + 0.5) as u64;
+    (units as f64 / TEN_THOUSAND as f64 == magnitude).then_some(units)
+}
+
+/// Appends `units` of which `ONE`, a power of ten, make a whole, without zeros at the end.
+fn decimal<const ONE: u64>(out: &mut Vec<u8>, units: u64) {
+    integer(out, units / ONE);
+    let fraction = units % ONE;
+    if fraction > 0 {
+        // One digit more keeps the zeros in front; the point takes its place.
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(ONE + fraction).as_bytes();
+        let end = digits.iter().rposition(|digit| *digit != b'0').map_or(0, |last| last + 1);
+        out.push(b'.');
+        out.extend_from_slice(&digits[1..end]);
     }
 }
 
@@ -160,20 +193,13 @@ pub(crate) fn seconds(out: &mut Vec<u8>, at: Timestamp) {
     if micros < 0 {
         out.push(b'-');
     }
-    let magnitude = micros.unsigned_abs();
-    integer(out, magnitude / MICROS);
-    let fraction = magnitude % MICROS;
-    if fraction > 0 {
-        // One digit more keeps the zeros in front; the point takes its place.
-        let mut digits = itoa::Buffer::new();
-        let digits = digits.format(MICROS + fraction);
-        out.push(b'.');
-        out.extend_from_slice(digits[1..].trim_end_matches('0').as_bytes());
-    }
+    decimal::<MICROS>(out, micros.unsigned_abs());
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn written<T>(write: impl FnOnce(&mut Vec<u8>, T), value: T) -> String {
@@ -198,6 +224,26 @@ mod tests {
         }
         for value in [1e300, 5e-324, 1e15, 123_456_789_012_345_680.0, -37.63] {
             assert_eq!(written(number, value).parse::<f64>().unwrap(), value);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_of_few_decimals_are_what_the_general_way_writes(
+            units in -(1_i64 << 51)..1_i64 << 51,
+            places in 0..8_i32,
+            steps in -2..=2_i64,
+        ) {
+            // The number nearest to a short decimal, and its neighbours.
+            let near = units as f64 / 10_f64.powi(places);
+            let value = f64::from_bits(near.to_bits().wrapping_add_signed(steps));
+            prop_assume!(value.is_finite());
+            let text = written(number, value);
+            if (1e-4..1e15).contains(&value.abs()) {
+                let general = zmij::Buffer::new().format_finite(value).to_owned();
+                prop_assert_eq!(&text, general.strip_suffix(".0").unwrap_or(&general));
+            }
+            prop_assert_eq!(text.parse::<f64>().unwrap(), value);
         }
     }
 }

@@ -1,13 +1,13 @@
-//! Candles as the chart library "lightweight-charts" takes them: `series.setData(history)`, `series.update(item)`.
+//! Candles as the chart library "lightweight-charts" takes them: `series.setData([item, ...])`, `series.update(item)`.
 //!
 //! Times are seconds since the epoch and strictly ascending. A gap that is left unfilled is an item with a time alone,
 //! which the library draws as white space.
 
-use candle_core::{Gaps, History, Timestamp, WindowCandle};
+use candle_core::{Gaps, WindowCandle};
 
-use crate::json::{array, number, seconds};
+use crate::json::{number, seconds};
 
-/// Appends one history.
+/// Appends one item; a filled candle has a time alone where gaps are left unfilled.
 ///
 /// ```
 /// use candle_core::{Aggregator, Gaps, Tick, Timestamp};
@@ -17,15 +17,12 @@ use crate::json::{array, number, seconds};
 /// let _ = aggregator.record("4", &Tick::new(Timestamp::EPOCH, 9.5), Timestamp::EPOCH);
 /// let now = Timestamp::from_seconds(60).unwrap();
 /// let mut out = Vec::new();
-/// candle_server::lightweight::history(&mut out, &aggregator.history("4").unwrap(), Gaps::Omitted, now);
-/// assert_eq!(out, br#"[{"time":0,"open":9.5,"high":9.5,"low":9.5,"close":9.5,"volume":0},{"time":60}]"#);
+/// for candle in aggregator.history("4").unwrap().candles(now, Gaps::Filled) {
+///     candle_server::lightweight::item(&mut out, &candle, Gaps::Omitted);
+/// }
+/// assert_eq!(out, br#"{"time":0,"open":9.5,"high":9.5,"low":9.5,"close":9.5,"volume":0}{"time":60}"#);
 /// # Ok::<(), candle_core::ListError>(())
 /// ```
-pub fn history(out: &mut Vec<u8>, history: &History, gaps: Gaps, now: Timestamp) {
-    array(out, history.candles(now, Gaps::Filled), |out, candle| item(out, &candle, gaps));
-}
-
-/// Appends one item; a filled candle has a time alone where gaps are left unfilled.
 pub fn item(out: &mut Vec<u8>, candle: &WindowCandle, gaps: Gaps) {
     out.extend_from_slice(b"{\"time\":");
     seconds(out, candle.minute.start());

@@ -141,6 +141,9 @@ impl std::error::Error for Unreadable {}
 /// assert_eq!(prices, [("4".into(), 9.5), ("4".into(), 9.25)]);
 /// ```
 pub fn decode<'a>(frame: &'a [u8], mut each: impl FnMut(Result<Message<'a>, Unreadable>)) {
+    if let Some(quote) = template::quote(frame) {
+        return each(Ok(Message::Quote(quote)));
+    }
     let Some(text) = text_of(frame, &mut each) else { return };
     match template::quotes(text, |quote| each(Ok(Message::Quote(quote)))) {
         template::Rest::Nothing => {}

@@ -4,32 +4,30 @@
 //! instrument that is asked for; a read copies it and writes the forming candle, the views and the moment. The core's
 //! [`Edition`] proves under the instrument's lock that the text still stands.
 
-use std::hash::BuildHasher;
-use std::sync::Arc;
+mod cache;
+
+pub use cache::{KEPT, Renderings};
+
+use std::ops::Range;
 use std::time::Duration;
 
-use candle_core::{CoverageWindow, Edition, Gaps, History, Latest, Timestamp};
-use parking_lot::Mutex;
-use rapidhash::fast::RandomState;
+use bytes::Bytes;
+use candle_core::{CoverageWindow, Edition, Gaps, History, Latest, Timestamp, WindowCandle};
 
 use crate::document::{Digest, Document};
 use crate::json::{self, Moment};
+use crate::lightweight;
+use crate::route::{Form, Format};
 
 /// About the bytes of one candle.
 const CANDLE_BYTES: usize = 240;
-/// About the bytes of a history besides its kept text: one candle, views, moment, brackets.
-const FRESH_BYTES: usize = CANDLE_BYTES + 200;
-
-/// Most texts kept at once, about 7.5 KB each: 120 MB when all of them are asked for. Of 50,000 instruments that are
-/// asked for by Zipf's law this is nine reads in ten, and writing the tenth afresh costs less than its way through the
-/// socket.
-pub const KEPT: usize = 16_384;
+/// About the bytes of a history besides its candles that are over: id, description, one candle, views, moment, brackets.
+const FRESH_BYTES: usize = 2 * CANDLE_BYTES + 200;
 
 /// The text of one history as long as its [`Edition`] stands.
 #[derive(Debug)]
 pub struct Rendering {
-    id: Box<str>,
-    gaps: Gaps,
+    form: Form,
     edition: Edition,
     coverage: CoverageWindow,
     /// Of the candles that are over.
@@ -37,13 +35,14 @@ pub struct Rendering {
     minute: i64,
     /// How often the instrument had been viewed by then.
     views: u64,
-    /// The beginning of the history, the candles that are over, and the forming one where it is part of the edition; one
-    /// after another.
-    text: Box<[u8]>,
-    /// Where the candles that are over begin.
-    closed: usize,
-    /// Where the forming one begins; the end, where each read writes it.
-    forming: usize,
+    /// The id as it is asked for, what comes before the views (nothing in the chart library's format, which has no room
+    /// for them), the candles that are over with commas between them, and the forming one with its comma where it is part
+    /// of the edition; one after another, so that they come near together.
+    text: Bytes,
+    /// Where in it the beginning of an answer lies, behind the id.
+    opening: Range<usize>,
+    /// Where in it the candles that are over lie. Every answer shares them.
+    closed: Range<usize>,
     /// Of the beginning and the candles that are over.
     digest: Digest,
 }
@@ -54,70 +53,74 @@ impl Rendering {
         id: &str,
         history: &History,
         edition: Edition,
-        gaps: Gaps,
+        form: Form,
         now: Timestamp,
         coverage: CoverageWindow,
     ) -> Self {
         let mut text = Vec::with_capacity(31 * CANDLE_BYTES);
-        json::instrument(&mut text, id, history.description.as_deref());
-        let closed = text.len();
+        text.extend_from_slice(id.as_bytes());
+        if form.format == Format::Full {
+            json::instrument(&mut text, id, history.description.as_deref());
+        }
+        let start = text.len();
         let minute = now.minute();
         let is_written_by_each_read = Latest::from(history).forming(now).is_some();
-        let mut forming = None;
-        for (place, candle) in history.candles(now, gaps).enumerate() {
-            if candle.minute == minute {
-                forming = Some(text.len());
-                if is_written_by_each_read {
-                    break;
-                }
-            }
-            if place > 0 {
+        let mut end = start;
+        for one in history.candles(now, listed(form)).filter(|one| one.minute < minute || !is_written_by_each_read) {
+            if text.len() > start {
                 text.push(b',');
             }
-            json::candle(&mut text, candle, coverage.of(candle.minute));
+            candle(&mut text, one, form, coverage);
+            if one.minute < minute {
+                end = text.len();
+            }
         }
-        let forming = forming.unwrap_or(text.len());
-        let digest = Digest::default().with(&text[..closed]).with(&text[closed..forming]);
         Self {
-            id: id.into(),
-            gaps,
+            form,
             edition,
             coverage,
             usual_gap: history.ring.usual_gap(now),
             minute: minute.number(),
             views: history.views,
-            text: text.into(),
-            closed,
-            forming,
-            digest,
+            digest: Digest::default().with(&text[id.len()..start]).with(&text[start..end]),
+            text: text.into_boxed_slice().into(),
+            opening: id.len()..start,
+            closed: start..end,
         }
     }
 
-    /// Appends the whole history, as `GET /instruments/{id}` answers it.
-    pub fn write(&self, document: &mut Document, latest: &Latest, moment: Moment) {
+    /// The whole history, as `GET /instruments/{id}` answers it.
+    pub fn document(&self, latest: &Latest, moment: Moment) -> Document {
+        let mut document = Document::with_room(self.opening.len() + FRESH_BYTES);
         document.count(self.digest);
-        document.ignored(|out| {
-            out.reserve(self.text.len() + FRESH_BYTES);
-            out.extend_from_slice(&self.text[..self.closed]);
-            json::reading(out, latest.views, moment.now);
-        });
-        document.counted(|out| json::freshness(out, latest.last_time(), moment.status));
-        document.ignored(|out| {
-            out.extend_from_slice(b",\"candles\":[");
-            out.extend_from_slice(&self.text[self.closed..self.forming]);
-        });
+        if self.form.format == Format::Full {
+            document.ignored(|out| {
+                out.extend_from_slice(&self.text[self.opening.clone()]);
+                json::reading(out, latest.views, moment.now);
+            });
+            document.counted(|out| json::freshness(out, latest.last_time(), moment.status));
+            document.ignored(|out| out.extend_from_slice(b",\"candles\":"));
+        }
+        document.ignored(|out| out.push(b'['));
+        document.share(self.text.slice(self.closed.clone()));
         document.counted(|out| {
             match latest.forming(moment.now) {
-                Some(candle) => {
-                    if self.closed < self.forming {
+                Some(forming) => {
+                    if !self.closed.is_empty() {
                         out.push(b',');
                     }
-                    json::candle(out, candle, moment.coverage.of(candle.minute));
+                    candle(out, forming, self.form, moment.coverage);
                 }
-                None => out.extend_from_slice(&self.text[self.forming..]),
+                None => out.extend_from_slice(&self.text[self.closed.end..]),
             }
-            out.extend_from_slice(b"]}");
+            out.extend_from_slice(if self.form.format == Format::Full { b"]}" } else { b"]" });
         });
+        document
+    }
+
+    /// Whether it is of this instrument in this form.
+    fn is_of(&self, id: &str, form: Form) -> bool {
+        self.form == form && self.text[..self.opening.start] == *id.as_bytes()
     }
 
     /// The coverage that it tells.
@@ -136,47 +139,18 @@ impl Rendering {
     }
 }
 
-/// At most [`KEPT`] renderings, each in the one place that its id and gaps hash to.
-///
-/// Where two meet, the one of the later read minute stays, and within one minute the one that is viewed more: so the
-/// places fill with what is asked for most, and there is no list to keep in order.
-#[derive(Debug)]
-pub struct Renderings {
-    /// Held for the copy of one pointer, never while bytes are written.
-    places: Box<[Mutex<Option<Arc<Rendering>>>]>,
-    hasher: RandomState,
+/// Which candles a form lists: the chart library draws white space where one has a time alone.
+const fn listed(form: Form) -> Gaps {
+    match form.format {
+        Format::Full => form.gaps,
+        Format::Lightweight => Gaps::Filled,
+    }
 }
 
-impl Renderings {
-    /// Nothing yet, with room for at most `kept` renderings, rounded up to a power of two.
-    pub fn new(kept: usize) -> Self {
-        let places = (0..kept.max(1).next_power_of_two()).map(|_| Mutex::default()).collect();
-        Self { places, hasher: RandomState::new() }
-    }
-
-    /// The rendering of an instrument, if one is kept.
-    pub fn get(&self, id: &str, gaps: Gaps) -> Option<Arc<Rendering>> {
-        let kept = self.place(id, gaps).lock().clone();
-        kept.filter(|rendering| *rendering.id == *id && rendering.gaps == gaps)
-    }
-
-    /// Keeps a rendering, unless its place holds one that is viewed more.
-    pub fn keep(&self, rendering: &Arc<Rendering>) {
-        let mut place = self.place(&rendering.id, rendering.gaps).lock();
-        let stays = place.as_ref().is_some_and(|held| {
-            held.id != rendering.id && held.minute == rendering.minute && held.views > rendering.views
-        });
-        if !stays {
-            let held = place.replace(Arc::clone(rendering));
-            drop(place);
-            // Its memory is given back out of the lock.
-            drop(held);
-        }
-    }
-
-    fn place(&self, id: &str, gaps: Gaps) -> &Mutex<Option<Arc<Rendering>>> {
-        #[expect(clippy::cast_possible_truncation, reason = "the low bits are wanted")]
-        let hash = self.hasher.hash_one((id, gaps)) as usize;
-        &self.places[hash & (self.places.len() - 1)]
+/// Appends one candle.
+fn candle(out: &mut Vec<u8>, candle: WindowCandle, form: Form, coverage: CoverageWindow) {
+    match form.format {
+        Format::Full => json::candle(out, candle, coverage.of(candle.minute)),
+        Format::Lightweight => lightweight::item(out, &candle, form.gaps),
     }
 }

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use candle_core::{CoverageWindow, Edition, Gaps, History, Latest, Minute, State, Timestamp, Update, WindowCandle};
 
-use crate::document::Document;
 use crate::json::{self, Moment};
 use crate::lightweight;
 use crate::market::{Market, Status};
@@ -166,15 +165,9 @@ impl Replica {
     }
 
     fn snapshot(&self, out: &mut Vec<u8>, history: &History, edition: Edition, moment: Moment) {
-        sse::event(out, "snapshot", moment.now, |out| match self.form.format {
-            Format::Full => {
-                let mut document = Document::default();
-                let rendering = Rendering::new(&self.id, history, edition, self.form.gaps, moment.now, moment.coverage);
-                rendering.write(&mut document, &Latest::from(history), moment);
-                out.extend_from_slice(&document.into_body());
-            }
-            Format::Lightweight => lightweight::history(out, history, self.form.gaps, moment.now),
-        });
+        let rendering = Rendering::new(&self.id, history, edition, self.form, moment.now, moment.coverage);
+        let body = rendering.document(&Latest::from(history), moment).into_body();
+        sse::event(out, "snapshot", moment.now, |out| out.extend_from_slice(&body));
     }
 
     fn changes(&self, out: &mut Vec<u8>, told: &Told, truth: &Told, latest: &Latest, moment: Moment) {

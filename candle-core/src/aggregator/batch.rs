@@ -57,7 +57,7 @@ impl Name for &str {
     #[inline]
     fn find(self, hash: u64, guess: u32, stripe: &Stripe) -> Option<u32> {
         let id = self.as_bytes();
-        if stripe.is_at(guess, id) { Some(guess) } else { stripe.find(hash, id) }
+        if stripe.is_at(guess, id) { Some(guess) } else { stripe.search(hash, id) }
     }
 
     #[inline]

@@ -1,7 +1,7 @@
 //! What is kept from read to read never shows.
 
 use bytes::Bytes;
-use candle_core::{Aggregator, Config, Terms, Tick, Unlisted};
+use candle_core::{Aggregator, Config, Gaps, Terms, Tick, Unlisted};
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use hyper::header::{self, HeaderValue};
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::clock::{Clock, Source};
+use crate::route::Format;
 
 const IDS: [&str; 3] = ["4", "BTC/USD", "\"\\é"];
 const START: i64 = 1_629_648_467;
@@ -30,7 +31,11 @@ fn get(api: &Api, verb: Verb, route: &Route<'_>, headers: &HeaderMap) -> Respons
 }
 
 fn history(id: &str, gaps: Gaps) -> Route<'_> {
-    Route::History { id: id.into(), form: Form { gaps, ..Form::default() } }
+    told(id, gaps, Format::Full)
+}
+
+fn told(id: &str, gaps: Gaps, format: Format) -> Route<'_> {
+    Route::History { id: id.into(), form: Form { gaps, format } }
 }
 
 fn tick(market: &Market, id: &str, time: Timestamp, price: f64, now: Timestamp) {
@@ -138,6 +143,22 @@ fn obvious(market: &Market, id: &str, gaps: Gaps) -> Option<Value> {
     }))
 }
 
+/// The same for the chart library.
+fn obvious_items(market: &Market, id: &str, gaps: Gaps) -> Option<Value> {
+    let history = market.aggregator.history(id)?;
+    let item = |candle: candle_core::WindowCandle| {
+        let time = candle.minute.start().as_micros() as f64 / 1e6;
+        if candle.filled && gaps == Gaps::Omitted {
+            return json!({ "time": time });
+        }
+        json!({
+            "time": time, "open": candle.open, "high": candle.high, "low": candle.low, "close": candle.close,
+            "volume": candle.volume,
+        })
+    };
+    Some(history.candles(market.clock.now(), Gaps::Filled).map(item).collect())
+}
+
 /// Equal but for the spelling of whole numbers.
 fn in_floats(value: Value) -> Value {
     match value {
@@ -158,13 +179,19 @@ proptest! {
         for event in &events {
             happen(&market, event);
             let fresh = Api::with_room(Arc::clone(&market), 1);
-            for (id, gaps) in IDS.iter().flat_map(|id| [(*id, Gaps::Filled), (*id, Gaps::Omitted)]) {
-                let read = |api| get(api, Verb::Head, &history(id, gaps), &HeaderMap::new());
+            let forms = [Format::Full, Format::Lightweight]
+                .map(|format| [Gaps::Filled, Gaps::Omitted].map(|gaps| (gaps, format)));
+            for (id, (gaps, format)) in IDS.iter().flat_map(|id| forms.iter().flatten().map(move |form| (*id, *form))) {
+                let read = |api| get(api, Verb::Head, &told(id, gaps, format), &HeaderMap::new());
                 let (kept, written) = (read(&keeping), read(&fresh));
                 prop_assert_eq!(kept.status(), written.status());
                 prop_assert_eq!(kept.body(), written.body());
                 prop_assert_eq!(kept.headers(), written.headers());
-                if let Some(value) = obvious(&market, id, gaps) {
+                let obvious = match format {
+                    Format::Full => obvious(&market, id, gaps),
+                    Format::Lightweight => obvious_items(&market, id, gaps),
+                };
+                if let Some(value) = obvious {
                     prop_assert_eq!(in_floats(serde_json::from_slice(kept.body()).unwrap()), in_floats(value));
                 } else {
                     prop_assert_eq!(kept.status(), 404);
@@ -177,20 +204,40 @@ proptest! {
 #[test]
 fn a_small_cache_keeps_what_is_viewed_more_and_answers_the_same() {
     let market = market();
+    // The least there is: one set of four places.
     let api = Api::with_room(Arc::clone(&market), 1);
     let now = market.clock.now();
-    IDS.iter().for_each(|id| tick(&market, id, now, 9.5, now));
-    market.aggregator.hit(IDS[0]);
-    for id in IDS {
+    let ids: Vec<String> = (0..6).map(|number| number.to_string()).collect();
+    ids.iter().for_each(|id| tick(&market, id, now, 9.5, now));
+    for id in &ids[1..5] {
+        market.aggregator.hit(id);
+    }
+    let read = |id: &String| {
         let response = get(&api, Verb::Get, &history(id, Gaps::Filled), &HeaderMap::new());
         let value: Value = serde_json::from_slice(response.body()).unwrap();
-        assert_eq!((value["id"].as_str(), &value["candles"][0]["openPrice"]), (Some(id), &json!(9.5)));
-    }
-    assert!(api.renderings.get(IDS[0], Gaps::Filled).is_some());
-    // A minute later the place is anyone's.
+        assert_eq!((value["id"].as_str(), &value["candles"][0]["openPrice"]), (Some(id.as_str()), &json!(9.5)));
+    };
+    let is_kept = |id: &String| api.renderings.get(id, Form::default()).is_some();
+    ids.iter().for_each(read);
+    assert_eq!(ids.iter().map(is_kept).collect::<Vec<_>>(), [false, true, true, true, true, false]);
+    // A minute later the places are anyone's.
     market.clock.advance_to(at(START + 60));
-    get(&api, Verb::Get, &history(IDS[1], Gaps::Filled), &HeaderMap::new());
-    assert!(api.renderings.get(IDS[1], Gaps::Filled).is_some());
+    read(&ids[0]);
+    assert!(is_kept(&ids[0]));
+}
+
+#[test]
+fn while_one_writes_the_popular_anew_others_get_what_there_is() {
+    let market = market();
+    tick(&market, "4", at(START), 9.5, at(START));
+    let api = Api::new(Arc::clone(&market));
+    assert!(api.fresh_popular(Duration::ZERO).is_none(), "nothing is there yet");
+    get(&api, Verb::Get, &Route::Popular, &HeaderMap::new());
+    let later = market.clock.elapsed() + POPULAR_REUSE;
+    assert!(api.fresh_popular(later).is_none(), "the first one is to write");
+    assert!(api.fresh_popular(later).is_some());
+    assert!(api.fresh_popular(later + POPULAR_REUSE / 2).is_some());
+    assert!(api.fresh_popular(later + POPULAR_REUSE).is_none());
 }
 
 #[test]
@@ -274,6 +321,23 @@ fn popular_is_ten_histories_most_views_first() {
     let shown: Vec<_> = value.as_array().unwrap().iter().map(|history| history["id"].as_str().unwrap()).collect();
     assert_eq!(shown, ["11", "3", "7", "10", "2", "6", "1", "5", "9", "0"]);
     assert_eq!(Some(in_floats(value[0].clone())), obvious(&market, "11", Gaps::Filled).map(in_floats));
+}
+
+#[test]
+fn popular_stays_ten_when_one_is_delisted_while_it_is_written() {
+    let market = market();
+    for number in 0..12 {
+        let id = number.to_string();
+        tick(&market, &id, at(START), 9.5, at(START));
+        (0..=number).for_each(|_| assert!(market.aggregator.hit(&id).is_some()));
+    }
+    let api = Api::new(Arc::clone(&market));
+    let mut top = Vec::new();
+    market.aggregator.top(POPULAR + STAND_BY, &mut top);
+    market.aggregator.delist("7");
+    let value: Value = serde_json::from_slice(&api.write_first(&top).into_body()).unwrap();
+    let shown: Vec<_> = value.as_array().unwrap().iter().map(|history| history["id"].as_str().unwrap()).collect();
+    assert_eq!(shown, ["11", "10", "9", "8", "6", "5", "4", "3", "2", "1"]);
 }
 
 #[test]

@@ -48,15 +48,15 @@ pub struct Flow {
     /// The quotes of the last moments, over a third of the patience.
     recent: Mean,
     watched: Duration,
-    /// Whether the last arrival ended a time with much less than usual.
-    is_slow: bool,
+    /// Since when much less has come than usual, if the last arrival ended such a time.
+    slow_since: Option<Duration>,
 }
 
 impl Flow {
     /// Goes on after a time that is not to be counted, such as one without a connection.
     pub fn resume(&mut self, now: Duration) {
         self.counted = Some(now);
-        self.is_slow = false;
+        self.slow_since = None;
     }
 
     /// Counts an arrival of `quotes` quotes.
@@ -66,7 +66,10 @@ impl Flow {
         self.recent.add(0.0, since, patience / 3);
         let usual = self.quotes.per_second();
         let is_no_chance = usual * patience.as_secs_f64() >= CHANCE_GAPS;
-        self.is_slow = self.is_settled() && is_no_chance && self.recent.per_second() < SLOW * usual;
+        let is_slow = self.is_settled() && is_no_chance && self.recent.per_second() < SLOW * usual;
+        // It slowed down some time within its patience, or when the arrival before was the last one.
+        let since_when = now.saturating_sub(since.max(patience));
+        self.slow_since = is_slow.then(|| self.slow_since.unwrap_or(since_when));
         self.counted = Some(now);
         self.watched = (self.watched + since).min(BASELINE);
         self.quotes.add(quotes as f64, since, BASELINE);
@@ -92,7 +95,12 @@ impl Flow {
     /// Whether much less came before the last arrival than usual. Never of a feed that brings so little that this may be
     /// chance; and where nothing comes at all, that is another matter.
     pub const fn is_slow(&self) -> bool {
-        self.is_slow
+        self.slow_since.is_some()
+    }
+
+    /// Since when that is so, at the earliest.
+    pub const fn slow_since(&self) -> Option<Duration> {
+        self.slow_since
     }
 
     fn is_settled(&self) -> bool {
@@ -153,6 +161,16 @@ mod tests {
         let bursts = flow(5000, 5.0, 600.0);
         assert!((19.0..21.0).contains(&bursts.patience().as_secs_f64()), "{:?}", bursts.patience());
         assert!(!bursts.is_slow());
+    }
+
+    #[test]
+    fn a_trickle_is_dated_back_to_the_last_of_the_stream_before_it() {
+        let mut flow = Flow::default();
+        (0..1000).for_each(|number| flow.arrived(seconds(f64::from(number) * 0.01), 1));
+        flow.arrived(seconds(60.0), 1);
+        assert_eq!(flow.slow_since(), Some(seconds(9.99)));
+        flow.arrived(seconds(70.0), 1);
+        assert_eq!(flow.slow_since(), Some(seconds(9.99)), "it has been slow all the time");
     }
 
     #[test]

@@ -205,8 +205,7 @@ impl Health {
             Link::Standby | Link::Connecting => now,
             Link::Open { since } => match self.state(now) {
                 State::Silent => self.quoted.map_or(since, |quoted| quoted.max(since)),
-                // It slowed down some time within its patience.
-                State::Slow => now.saturating_sub(self.flow.patience()).max(since),
+                State::Slow => self.flow.slow_since().unwrap_or(now).max(since),
                 _ => now,
             },
         }

@@ -21,8 +21,9 @@ const BOUNDS: u16 = 11;
 #[derive(Debug)]
 pub struct Counts {
     requests: Family<Labels, Counter>,
-    /// The one series of `requests` that nearly all requests are in, found once.
+    /// The two series of `requests` that nearly all requests are in, found once.
     histories: Counter,
+    popular: Counter,
     /// Time from the first byte of a request until its answer has left for the socket.
     pub seconds: Histogram,
     /// Connections being served now.
@@ -45,17 +46,18 @@ struct Labels {
 }
 
 const HISTORY: Labels = Labels { route: "history", method: "GET", status: 200 };
+const POPULAR: Labels = Labels { route: "popular", ..HISTORY };
 const HISTORY_UNCHANGED: Labels = Labels { status: 304, ..HISTORY };
 
 impl Counts {
     /// Counts one answered request.
     pub(super) fn answered(&self, route: &'static str, method: &'static str, status: u16) {
         let labels = Labels { route, method, status };
-        if labels == HISTORY {
-            self.histories.inc();
-        } else {
-            self.requests.get_or_create(&labels).inc();
-        }
+        match labels {
+            HISTORY => self.histories.inc(),
+            POPULAR => self.popular.inc(),
+            _ => self.requests.get_or_create(&labels).inc(),
+        };
     }
 
     /// Views counted: histories that were got, whole or by tag.
@@ -84,6 +86,7 @@ impl Default for Counts {
         let requests = Family::<Labels, Counter>::default();
         Self {
             histories: requests.get_or_create_owned(&HISTORY),
+            popular: requests.get_or_create_owned(&POPULAR),
             requests,
             seconds: Histogram::new(exponential_buckets(FIRST_BOUND, BOUND_FACTOR, BOUNDS)),
             connections: Gauge::default(),

@@ -75,8 +75,10 @@ impl Stream {
     }
 
     fn enter(&mut self, phase: Phase) {
-        self.phase = phase;
-        self.since = Instant::now();
+        if self.phase != phase {
+            self.phase = phase;
+            self.since = Instant::now();
+        }
     }
 
     /// Called where the socket has nothing to do: pending until the deadline, then an error.
@@ -108,8 +110,10 @@ impl Read for Stream {
         if polled.is_ready() {
             if this.phase == Phase::Idle {
                 this.enter(Phase::Receiving);
+                this.began = Some(this.since);
+            } else if this.began.is_none() {
+                this.began = Some(Instant::now());
             }
-            this.began = this.began.or_else(|| Some(Instant::now()));
         }
         this.or_deadline(polled, context)
     }
@@ -118,9 +122,7 @@ impl Read for Stream {
 impl Write for Stream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.phase != Phase::Sending {
-            this.enter(Phase::Sending);
-        }
+        this.enter(Phase::Sending);
         let polled = Pin::new(&mut this.io).poll_write(context, bytes);
         this.or_deadline(polled, context)
     }
@@ -131,9 +133,7 @@ impl Write for Stream {
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.phase != Phase::Sending {
-            this.enter(Phase::Sending);
-        }
+        this.enter(Phase::Sending);
         let polled = Pin::new(&mut this.io).poll_write_vectored(context, parts);
         this.or_deadline(polled, context)
     }

@@ -27,16 +27,23 @@ pub(super) enum Rest {
     After(usize),
 }
 
+/// The quote that a frame is, if it is exactly a template. Of a frame that is, all but the inside of strings is ASCII, and
+/// those are checked: it is UTF-8 without another look at it.
+pub(super) fn quote(frame: &[u8]) -> Option<Quote<'_>> {
+    let mut cursor = Cursor { text: frame, at: 0 };
+    cursor.quote().filter(|_| cursor.at == frame.len())
+}
+
 /// Hands over the quotes of a frame up to the first thing that is not exactly a template.
 pub(super) fn quotes<'a>(text: &'a str, mut each: impl FnMut(Quote<'a>)) -> Rest {
-    let mut cursor = Cursor { text, at: 0 };
+    let mut cursor = Cursor { text: text.as_bytes(), at: 0 };
     if !cursor.eat(b"[") {
-        return match cursor.quote() {
-            Some(quote) if cursor.at == text.len() => {
+        return match quote(cursor.text) {
+            Some(quote) => {
                 each(quote);
                 Rest::Nothing
             }
-            _ => Rest::After(0),
+            None => Rest::After(0),
         };
     }
     let mut read = 0;
@@ -60,7 +67,7 @@ pub(super) fn quotes<'a>(text: &'a str, mut each: impl FnMut(Quote<'a>)) -> Rest
 
 /// A place in the text. Its readers move past what they recognise and stay put at anything else.
 struct Cursor<'a> {
-    text: &'a str,
+    text: &'a [u8],
     at: usize,
 }
 
@@ -135,7 +142,7 @@ impl<'a> Cursor<'a> {
             return self.string().map(Cow::Borrowed);
         }
         let number = self.number()?;
-        (number.fraction == 0).then_some(Cow::Borrowed(number.token))
+        (number.fraction == 0).then(|| number.text().map(Cow::Borrowed))?
     }
 
     /// A string that holds no escape.
@@ -145,7 +152,7 @@ impl<'a> Cursor<'a> {
         let end = start + self.rest().iter().position(|&byte| byte == b'"' || byte == b'\\' || byte < b' ')?;
         self.at = end;
         self.expect(b"\"")?;
-        self.text.get(start..end)
+        std::str::from_utf8(self.text.get(start..end)?).ok()
     }
 
     /// A number without an exponent.
@@ -158,12 +165,12 @@ impl<'a> Cursor<'a> {
         let start = self.at;
         self.eat(b"-");
         let (whole, mantissa) = self.digits(0);
-        if whole == 0 || whole > 1 && self.text.as_bytes()[self.at - whole] == b'0' {
+        if whole == 0 || whole > 1 && self.text[self.at - whole] == b'0' {
             return None;
         }
         let (fraction, mantissa) = if self.eat(b".") { self.digits(mantissa) } else { (0, mantissa) };
         let token = self.text.get(start..self.at)?;
-        if fraction == 0 && token.ends_with('.') || matches!(self.peek(), Some(b'e' | b'E')) {
+        if fraction == 0 && token.ends_with(b".") || matches!(self.peek(), Some(b'e' | b'E')) {
             return None;
         }
         Some(Number { token, mantissa, digits: whole + fraction, fraction })
@@ -173,19 +180,29 @@ impl<'a> Cursor<'a> {
     #[inline]
     fn digits(&mut self, mut value: u64) -> (usize, u64) {
         let start = self.at;
-        while let Some(bytes) = self.rest().first_chunk() {
-            let (count, number) = leading_digits(*bytes);
+        loop {
+            let (count, number) = leading_digits(self.eight());
             value = value.wrapping_mul(POWERS_OF_TEN[count]).wrapping_add(number);
             self.at += count;
             if count < 8 {
                 return (self.at - start, value);
             }
         }
-        while let Some(digit @ b'0'..=b'9') = self.peek() {
-            value = value.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
-            self.at += 1;
+    }
+
+    /// The next eight bytes, with zeros where the text is over.
+    #[inline]
+    fn eight(&self) -> [u8; 8] {
+        let rest = self.rest();
+        match (rest.first_chunk(), self.text.last_chunk()) {
+            (Some(bytes), _) => *bytes,
+            // The last number of a frame: of the last eight bytes, those that were read are shifted out.
+            (None, Some(last)) if !rest.is_empty() => {
+                (u64::from_le_bytes(*last) >> (64 - 8 * rest.len())).to_le_bytes()
+            }
+            // No template is this short, or ends in a number.
+            _ => [0; 8],
         }
-        (self.at - start, value)
     }
 
     /// A comma and the key after it, or nothing at all.
@@ -240,17 +257,17 @@ impl<'a> Cursor<'a> {
     }
 
     fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
+        self.text.get(self.at).copied()
     }
 
     fn rest(&self) -> &'a [u8] {
-        &self.text.as_bytes()[self.at..]
+        &self.text[self.at..]
     }
 }
 
 /// A decimal number as it stands in the text.
 struct Number<'a> {
-    token: &'a str,
+    token: &'a [u8],
     /// Its digits as one integer, point and sign left out; meaningless beyond [`Number::MAX_DIGITS`] of them.
     mantissa: u64,
     digits: usize,
@@ -258,7 +275,7 @@ struct Number<'a> {
     fraction: usize,
 }
 
-impl Number<'_> {
+impl<'a> Number<'a> {
     /// Every integer of so many digits fits 64 bits.
     const MAX_DIGITS: usize = 19;
     /// Every integer below it is a double.
@@ -271,15 +288,15 @@ impl Number<'_> {
     #[inline]
     fn value(&self) -> Option<f64> {
         if self.digits > Self::MAX_DIGITS || self.mantissa >= Self::MAX_EXACT {
-            return number::finite(self.token);
+            return number::finite(self.text()?);
         }
         let magnitude = self.mantissa as f64 / POWERS_OF_TEN[self.fraction] as f64;
-        Some(if self.token.starts_with('-') { -magnitude } else { magnitude })
+        Some(if self.negative() { -magnitude } else { magnitude })
     }
 
     fn timestamp(&self) -> Option<Timestamp> {
         if self.digits > Self::MAX_DIGITS || self.negative() {
-            return number::timestamp(self.token);
+            return number::timestamp(self.text()?);
         }
         let micros = if self.fraction <= MICRO_DIGITS {
             self.mantissa.checked_mul(POWERS_OF_TEN[MICRO_DIGITS - self.fraction])?
@@ -292,13 +309,18 @@ impl Number<'_> {
 
     fn integer(&self) -> Option<u64> {
         if self.digits > Self::MAX_DIGITS || self.fraction > 0 || self.negative() {
-            return number::integer(self.token);
+            return number::integer(self.text()?);
         }
         Some(self.mantissa)
     }
 
     fn negative(&self) -> bool {
-        self.token.starts_with('-')
+        self.token.starts_with(b"-")
+    }
+
+    /// Digits, a sign and a point: always text.
+    fn text(&self) -> Option<&'a str> {
+        std::str::from_utf8(self.token).ok()
     }
 }
 

@@ -82,9 +82,9 @@ fn read(market: &Market, gaps: Gaps) -> Option<Value> {
     let latest = Latest::from(&*history);
     let coverage = market.feeds.coverage(now);
     let status = market.status(&latest, history.ring.usual_gap(now));
-    let mut document = Document::default();
-    let rendering = Rendering::new(ID, &history, edition, gaps, now, coverage);
-    rendering.write(&mut document, &latest, Moment { now, status, coverage });
+    let form = Form { gaps, format: Format::Full };
+    let document =
+        Rendering::new(ID, &history, edition, form, now, coverage).document(&latest, Moment { now, status, coverage });
     Some(without_moment(serde_json::from_slice(&document.into_body()).unwrap()))
 }
 

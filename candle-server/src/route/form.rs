@@ -5,7 +5,7 @@ use candle_core::Gaps;
 use super::{Refusal, parameter};
 
 /// How candles are told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Form {
     /// What happens to minutes without quotes.
     pub gaps: Gaps,
@@ -14,7 +14,7 @@ pub struct Form {
 }
 
 /// What a candle looks like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Format {
     /// All that is known of it, within all that is known of its instrument.
     #[default]
@@ -26,6 +26,9 @@ pub enum Format {
 impl Form {
     /// Reads `fill` and `format`.
     pub(super) fn parse(query: &str) -> Result<Self, Refusal> {
+        if query.is_empty() {
+            return Ok(Self::default());
+        }
         let gaps = match parameter(query, "fill")? {
             None => Gaps::Filled,
             Some("none") => Gaps::Omitted,

@@ -99,6 +99,14 @@ function painted(page, name) {
   }, name);
 }
 
+/** Waits until enough of the drawing has this colour. */
+async function drawn(page, name) {
+  for (const end = Date.now() + UNTIL_STATE; (await painted(page, name)) <= 20;) {
+    assert.ok(Date.now() < end, `${name} is drawn`);
+    await page.evaluate(() => new Promise(requestAnimationFrame));
+  }
+}
+
 async function accessible(page, what) {
   await page.evaluate(AXE);
   const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
@@ -118,10 +126,7 @@ test("the first paint has 30 candles, drawn and in the table", async () => {
   assert.equal(await text(page, "#name"), "BTC/USD");
   assert.equal(await text(page, "#description"), "Bitcoin in US dollars");
   assert.equal(await text(page, "#price"), "87,232.50");
-  await page.waitForTimeout(300);
-  for (const colour of ["up", "up-body", "down", "flat"]) {
-    assert.ok(await painted(page, colour) > 20, `${colour} is drawn`);
-  }
+  for (const colour of ["up", "up-body", "down", "flat"]) await drawn(page, colour);
   assert.equal(await page.locator("#table tbody tr.no-quotes").count(), 3);
   assert.equal(await page.locator("#popular li").count(), 10);
   assert.ok(await page.getByRole("link", { name: "TradingView", exact: true }).isVisible());
@@ -265,7 +270,7 @@ test("it fits a phone of 320 pixels and a screen of 1920, dark too", async () =>
     assert.ok(chart > width * 0.6, `${chart} of ${width}`);
     const background = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
     assert.equal(background === "rgb(11, 15, 25)", colorScheme === "dark", background);
-    await page.waitForTimeout(300);
+    await drawn(page, "up");
     await accessible(page, name);
     await shot(name);
     await close();
@@ -347,7 +352,19 @@ test("the example page draws the stream from another origin", async () => {
   server.quote("BTC/USD", 87000);
   server.quote("BTC/USD", 86000, Date.now() / 1000 - 300);
   await server.knows("BTC/USD", 87000);
-  await page.waitForTimeout(1500);
+  // The library's own green and red.
+  await page.waitForFunction(() => {
+    const found = { "38,166,154": 0, "239,83,80": 0 };
+    for (const canvas of document.querySelectorAll("#chart canvas")) {
+      if (canvas.width === 0 || canvas.height === 0) continue;
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      for (let at = 0; at < data.length; at += 4) {
+        const colour = `${data[at]},${data[at + 1]},${data[at + 2]}`;
+        if (colour in found) found[colour]++;
+      }
+    }
+    return Object.values(found).some((pixels) => pixels > 20);
+  });
   await page.screenshot({ path: `${SHOTS}example.png` });
   assert.deepEqual(errors, []);
   await page.close();

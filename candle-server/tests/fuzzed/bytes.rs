@@ -19,10 +19,10 @@ pub(crate) fn message(frame: &[u8]) {
 }
 
 fn all<'f>(frame: &'f [u8], decode: impl FnOnce(&'f [u8], &mut dyn FnMut(Result<Message<'f>, Unreadable>))) -> String {
-    let mut messages = String::new();
+    let mut messages = Vec::new();
+    decode(frame, &mut |message| messages.push(message));
     // As text, since a NaN that got through on both sides would not equal itself.
-    decode(frame, &mut |message| messages.push_str(&format!("{message:?}\n")));
-    messages
+    format!("{messages:#?}")
 }
 
 /// The life of a partner, a line for each event: how much later it comes (in tenths of a second; more than a hundred is a

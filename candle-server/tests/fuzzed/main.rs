@@ -1,5 +1,7 @@
 //! The fuzz targets' inputs as ordinary tests: what they found so far, in `fuzz/seeds`, and a little at random.
 
+#![allow(clippy::unwrap_used, reason = "helpers outside the test functions panic like the tests themselves")]
+
 mod bytes;
 
 use std::path::Path;

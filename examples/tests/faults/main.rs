@@ -1,6 +1,7 @@
 //! What a server does when its feeds fail, over real sockets with a proxy in between that makes them fail.
 #![allow(clippy::unwrap_used, reason = "helpers outside the test functions panic like the tests themselves")]
 
+mod half_hour;
 mod proxy;
 mod site;
 

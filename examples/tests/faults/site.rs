@@ -1,8 +1,12 @@
 //! A server in this process, asked over HTTP.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use candle_core::Aggregator;
+use candle_server::clock::{Clock, Source};
+use candle_server::market::Market;
 use candle_server::settings::Settings;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,19 +17,27 @@ use tokio::time::{Instant, sleep};
 const PATIENCE: Duration = Duration::from_secs(40);
 
 pub(crate) struct Site {
+    pub(crate) market: Arc<Market>,
     addr: SocketAddr,
 }
 
 impl Site {
     /// A server with these feeds, which comes back to the first after two seconds.
     pub(crate) async fn start(feeds: &[String]) -> Self {
-        let mut args = vec!["candle-server", "--listen", "127.0.0.1:0", "--fail-back-after", "2s"];
+        Self::on_clock(feeds, Clock::new(Source::Wall), &["--fail-back-after", "2s"]).await
+    }
+
+    /// A server whose candles run on this clock.
+    pub(crate) async fn on_clock(feeds: &[String], clock: Clock, flags: &[&str]) -> Self {
+        let mut args = [&["candle-server", "--listen", "127.0.0.1:0"], flags].concat();
         args.extend(feeds.iter().flat_map(|feed| ["--feed", feed]));
         let settings = Settings::from_args(args).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        tokio::spawn(candle_server::serve(listener, settings, std::future::pending()));
-        Self { addr }
+        let market = Market::new(Aggregator::new(settings.core()), clock).with_feeds(settings.watched());
+        let market = Arc::new(market);
+        tokio::spawn(candle_server::serve_market(Arc::clone(&market), listener, settings, std::future::pending()));
+        Self { market, addr }
     }
 
     /// The JSON at `path`.
