@@ -8,6 +8,7 @@
 //! the last message it has folded: the broker stores it only if that still is the last, so one of any number succeeds,
 //! and whatever the gateway before still sends is refused from then on, whenever it arrives.
 
+mod link;
 mod take_over;
 
 pub(super) use take_over::Catalogue;
@@ -21,11 +22,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::begin::{Begun, Found, Way, begin};
+use super::begin::{Found, Way, begin};
 use super::checkpoint::Writer;
 use super::delivery::{Delivery, Message, deliver};
 use super::follower::{Follower, Last};
-use super::log::{Log, LogError};
+use super::log::Log;
 use super::message::{self, ARRIVAL_NUMBERS, Body, Origin, Stage, SupplyOf, Writes};
 use super::outbox::{self, MAX_HELD_BYTES, MAX_PIECE_BYTES, Outbox};
 use super::tail::Event;
@@ -367,39 +368,5 @@ impl Role {
 impl Drop for Flight {
     fn drop(&mut self) {
         self.task.abort();
-    }
-}
-
-impl Link {
-    fn new(begun: Begun, now: Duration) -> Self {
-        let Begun { log, created, follower, events, checkpoint } = begun;
-        let follower = follower.for_gateway();
-        Self { log, created, follower, events, checkpoint, end: None, heard: now, role: Role::Standby }
-    }
-
-    /// Folds what came of the log.
-    fn folded(&mut self, event: Option<Event>, now: Duration) -> Result<(), String> {
-        match event {
-            Some(Event::Message(entry)) => {
-                if self.end.is_none() {
-                    self.end = Some(entry.sequence + entry.pending);
-                }
-                let folded = self.follower.fold(entry.sequence, &entry.payload).map_err(|halt| halt.to_string())?;
-                if folded.is_written {
-                    self.heard = now;
-                }
-            }
-            Some(Event::End(end)) => self.end = self.end.or(Some(end)),
-            Some(Event::Broken(error)) => return Err(error.to_string()),
-            None => return Err(LogError::Away("the log can't be read any more".to_owned()).to_string()),
-        }
-        Ok(())
-    }
-
-    /// Whether nobody writes the log.
-    fn is_orphaned(&self, now: Duration) -> bool {
-        let is_known = self.end.is_some_and(|end| self.follower.position() >= end);
-        let is_over = self.follower.last().is_none_or(|last| last.writes.stage == Stage::Closing);
-        is_known && (is_over || now.saturating_sub(self.heard) >= PATIENCE)
     }
 }
