@@ -9,9 +9,11 @@ WORKDIR /candle
 COPY . .
 
 FROM source AS build-server
+# Features besides the default ones: nats, for --publish and --feed nats://
+ARG FEATURES=""
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/candle/target,sharing=locked \
-    cargo build --locked --release -p candle-server --bin candle-server \
+    cargo build --locked --release -p candle-server --bin candle-server --features "$FEATURES" \
     && install -D target/release/candle-server /out/candle-server
 
 FROM source AS build-partner
@@ -33,4 +35,6 @@ COPY --from=build-server /out/candle-server /usr/local/bin/candle-server
 # Inside, every interface: who reaches the port is decided where it is published.
 ENV CANDLE_LISTEN=0.0.0.0:5001
 EXPOSE 5001
+# The binary asks itself: the image holds nothing else that could.
+HEALTHCHECK --interval=10s --timeout=6s --start-period=30s CMD ["/usr/local/bin/candle-server", "health", "http://127.0.0.1:5001"]
 ENTRYPOINT ["/usr/local/bin/candle-server"]

@@ -30,6 +30,17 @@ pub struct Feeds {
     lags: Histogram,
     /// Quotes left out because the feed before had brought them.
     repeated: AtomicU64,
+    told: Told,
+}
+
+/// Who tells whether the market is supplied.
+#[derive(Debug)]
+enum Told {
+    /// The watch over the feeds.
+    ByWatch,
+    /// The log that is read, as long as it is heard of.
+    #[cfg(feature = "nats")]
+    ByLog(std::sync::atomic::AtomicBool),
 }
 
 #[derive(Debug)]
@@ -53,6 +64,7 @@ impl Feeds {
             coverage: RwLock::default(),
             lags: Histogram::new(LAG_BOUNDS),
             repeated: AtomicU64::new(0),
+            told: Told::ByWatch,
         }
     }
 
@@ -60,6 +72,30 @@ impl Feeds {
     pub fn unwatched(source: Source) -> Self {
         let turns = Turns { fail_over_after: Duration::MAX, fail_back_after: Duration::MAX };
         Self::new([("none:".to_owned(), StaleAfter::Never)], source, turns)
+    }
+
+    /// The same feeds, which are a log: what it says of coverage stands.
+    #[cfg(feature = "nats")]
+    #[must_use]
+    pub fn told_by_log(self) -> Self {
+        Self { told: Told::ByLog(std::sync::atomic::AtomicBool::new(false)), ..self }
+    }
+
+    /// The log says that this is covered, and whether the market is supplied.
+    #[cfg(feature = "nats")]
+    pub fn log_tells(&self, coverage: CoverageRing, is_supplied: bool) {
+        *self.coverage.write() = coverage;
+        if let Told::ByLog(supplied) = &self.told {
+            supplied.store(is_supplied, Ordering::Relaxed);
+        }
+    }
+
+    /// Nothing is heard of the log: whether the market is supplied is not known.
+    #[cfg(feature = "nats")]
+    pub fn log_is_silent(&self) {
+        if let Told::ByLog(supplied) = &self.told {
+            supplied.store(false, Ordering::Relaxed);
+        }
     }
 
     fn watch(&self) -> MutexGuard<'_, Watched> {
@@ -70,6 +106,10 @@ impl Feeds {
     fn tell(&self, told: impl FnOnce(&mut Watched) -> Option<Supply>) {
         let mut watched = self.watch();
         let Some(supply) = told(&mut watched) else { return };
+        #[cfg(feature = "nats")]
+        if matches!(self.told, Told::ByLog(_)) {
+            return;
+        }
         // Under the watch's lock, so that changes of coverage keep their order.
         let mut coverage = self.coverage.write();
         match supply {
@@ -176,7 +216,11 @@ impl Feeds {
 
     /// Whether the market is supplied, as far as is known.
     pub fn are_up(&self) -> bool {
-        self.coverage.read().is_up()
+        match &self.told {
+            Told::ByWatch => self.coverage.read().is_up(),
+            #[cfg(feature = "nats")]
+            Told::ByLog(supplied) => supplied.load(Ordering::Relaxed),
+        }
     }
 
     /// All that is known, as `GET /feed` shows it.

@@ -4,6 +4,8 @@
 //! the keeper is too slow the log breaks off, writing goes on, and the keeper mends the log by keeping everything anew.
 
 mod batch;
+#[cfg(feature = "nats")]
+mod writes;
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,6 +14,8 @@ use candle_core::{Aggregator, Handle, ListError, Outcome, Outcomes, Terms, Tick,
 use parking_lot::{Mutex, MutexGuard};
 
 pub use batch::{Batch, Entry, Span};
+#[cfg(feature = "nats")]
+pub(crate) use writes::{JudgedBy, Write};
 
 /// The most that waits for the keeper, in bytes: a million quotes, ten seconds of the full load.
 pub const MAX_PENDING_BYTES: usize = 64 << 20;

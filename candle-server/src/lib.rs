@@ -7,18 +7,25 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+#[cfg(any(feature = "nats", feature = "store"))]
+mod blob;
 pub mod clock;
 pub mod document;
 pub mod face;
 pub mod feed;
 pub mod feeds;
+pub mod health;
 pub mod http;
 pub mod journal;
 pub mod json;
 pub mod lightweight;
 pub mod market;
+#[cfg(any(feature = "nats", feature = "store"))]
+mod meanwhile;
 pub mod message;
 pub mod metrics;
+#[cfg(feature = "nats")]
+pub mod nats;
 #[cfg(feature = "page")]
 pub mod page;
 pub mod problem;
@@ -82,6 +89,8 @@ pub struct Opened {
     market: Arc<Market>,
     #[cfg(feature = "store")]
     keeping: Option<store::Keeping>,
+    #[cfg(feature = "nats")]
+    linked: Option<nats::Linked>,
 }
 
 /// Makes the market of `settings`: an empty one, or what an earlier process kept. While that is read, whoever connects to
@@ -89,23 +98,45 @@ pub struct Opened {
 ///
 /// # Errors
 /// Where the store can't be used, or no thread can be started.
-#[cfg_attr(not(feature = "store"), expect(clippy::unused_async, reason = "only a store is waited for"))]
+#[cfg_attr(
+    not(any(feature = "nats", feature = "store")),
+    expect(clippy::unused_async, reason = "only a store and a log are waited for")
+)]
 pub async fn open(listeners: &Listeners, settings: &Settings) -> io::Result<Opened> {
+    #[cfg(feature = "nats")]
+    if let [feed::url::FeedUrl::Log(url)] = settings.feeds.as_slice() {
+        let (market, linked) = nats::read(listeners, settings, url).await?;
+        return Ok(Opened { linked: Some(linked), ..Opened::of(market) });
+    }
+    #[cfg(feature = "nats")]
+    if let Some(url) = &settings.nats.publish {
+        let journal = Arc::new(nats::journal());
+        let market = Arc::new(market(settings).with_journal(Arc::clone(&journal)));
+        let linked = nats::write(Arc::clone(&market), journal, settings, url)?;
+        return Ok(Opened { linked: Some(linked), ..Opened::of(market) });
+    }
     #[cfg(feature = "store")]
     if let Some(options) = settings.store.options() {
         let (market, keeping) = recovery::recover(listeners, settings, options).await?;
-        return Ok(Opened { market, keeping: Some(keeping) });
+        return Ok(Opened { keeping: Some(keeping), ..Opened::of(market) });
     }
-    #[cfg(not(feature = "store"))]
+    #[cfg(not(any(feature = "nats", feature = "store")))]
     let _ = listeners;
-    Ok(Opened {
-        market: Arc::new(market(settings)),
-        #[cfg(feature = "store")]
-        keeping: None,
-    })
+    Ok(Opened::of(Arc::new(market(settings))))
 }
 
 impl Opened {
+    /// A market that nothing keeps.
+    fn of(market: Arc<Market>) -> Self {
+        Self {
+            market,
+            #[cfg(feature = "store")]
+            keeping: None,
+            #[cfg(feature = "nats")]
+            linked: None,
+        }
+    }
+
     /// The market, to see what becomes of each tick.
     pub const fn market(&self) -> &Arc<Market> {
         &self.market
@@ -122,7 +153,26 @@ impl Opened {
         settings: Settings,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
+        #[cfg(feature = "nats")]
+        let mut linked = self.linked;
+        #[cfg(feature = "nats")]
+        let shutdown = async {
+            let broken = async {
+                match &mut linked {
+                    Some(linked) => linked.broken().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = shutdown => {}
+                () = broken => {}
+            }
+        };
         let served = serve_market(self.market, listeners, settings, shutdown).await;
+        #[cfg(feature = "nats")]
+        if let Some(linked) = linked {
+            tokio::task::spawn_blocking(move || linked.stop()).await??;
+        }
         #[cfg(feature = "store")]
         if let Some(keeping) = self.keeping {
             tokio::task::spawn_blocking(move || keeping.stop()).await??;

@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use candle_server::Listeners;
-use candle_server::settings::Settings;
+use candle_server::health::{self, HealthUrl};
+use candle_server::settings::{Command, Settings};
 #[cfg(feature = "store")]
 use candle_server::store::Fault;
 use clap::error::{ContextKind, ErrorKind};
@@ -39,6 +40,9 @@ impl Failure {
     }
 }
 
+/// What an operator should know. A client of a broker tells each of its connections besides.
+const USUALLY_SHOWN: &str = if cfg!(feature = "nats") { "info,async_nats=warn" } else { "info" };
+
 fn main() -> ExitCode {
     let settings = match Settings::from_process() {
         Ok(settings) => settings,
@@ -57,12 +61,16 @@ fn main() -> ExitCode {
 }
 
 fn run(settings: Settings, filter: EnvFilter) -> Result<(), Failure> {
-    #[cfg(feature = "store")]
-    if let Some(candle_server::settings::Command::Store(asked)) = &settings.command {
-        return asked.run().map_err(|error| match error.fault() {
-            Fault::Output(_) => Failure::Broken(error.to_string()),
-            _ => Failure::Refused(error.to_string()),
-        });
+    match &settings.command {
+        None => {}
+        Some(Command::Health { url }) => return ask(url),
+        #[cfg(feature = "store")]
+        Some(Command::Store(asked)) => {
+            return asked.run().map_err(|error| match error.fault() {
+                Fault::Output(_) => Failure::Broken(error.to_string()),
+                _ => Failure::Refused(error.to_string()),
+            });
+        }
     }
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     serve(settings)
@@ -128,11 +136,17 @@ fn shutdown() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
+/// Asks another server whether it is well.
+#[tokio::main(flavor = "current_thread")]
+async fn ask(url: &HealthUrl) -> Result<(), Failure> {
+    health::ask(url).await.map_err(Failure::Broken)
+}
+
 /// What the log shows: `CANDLE_LOG`, or where there is none, what an operator should know.
 fn log_filter() -> Result<EnvFilter, String> {
     let text = match std::env::var("CANDLE_LOG") {
         Ok(text) if !text.is_empty() => text,
-        Ok(_) | Err(VarError::NotPresent) => "info".to_owned(),
+        Ok(_) | Err(VarError::NotPresent) => USUALLY_SHOWN.to_owned(),
         Err(VarError::NotUnicode(_)) => return Err("CANDLE_LOG is not UTF-8".to_owned()),
     };
     EnvFilter::try_new(text)

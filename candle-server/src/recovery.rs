@@ -1,20 +1,14 @@
 //! The start of a server: what an earlier process kept comes back before the first request is answered.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use candle_core::Timestamp;
-use hyper::{HeaderMap, Response};
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 
 use crate::Listeners;
 use crate::clock::{Clock, Source};
-use crate::http::{self, Answer, Body, Limits, Server, Verb};
 use crate::market::Market;
-use crate::problem::Problem;
-use crate::route::Route;
+use crate::meanwhile;
 use crate::settings::Settings;
 use crate::store::{self, Keeping, Options, Recovered};
 
@@ -31,12 +25,7 @@ pub(crate) async fn recover(
     settings: &Settings,
     options: Options,
 ) -> io::Result<(Arc<Market>, Keeping)> {
-    let server = Arc::new(Server::new(Recovering, Limits::default()));
-    let mut meanwhile = JoinSet::new();
-    for listener in std::iter::once(&listeners.public).chain(&listeners.admin) {
-        let socket = std::net::TcpListener::from(listener.as_fd().try_clone_to_owned()?);
-        meanwhile.spawn(Arc::clone(&server).serve(TcpListener::from_std(socket)?, std::future::pending()));
-    }
+    let mut meanwhile = meanwhile::answer(listeners, "The server is recovering what it kept.")?;
     let settings = settings.clone();
     let market = tokio::task::spawn_blocking(move || restore(options, &settings)).await?;
     // Nobody is accepted from here on but by the real server; those who were get their answer and are let go.
@@ -71,18 +60,6 @@ fn resume_at(market: &Market, kept: Timestamp) {
             market.feeds.started_over();
         }
         Source::Wall => market.clock.advance_to(kept),
-    }
-}
-
-/// What is answered until there is something to answer with.
-struct Recovering;
-
-impl Answer for Recovering {
-    fn answer(&self, _: Verb, route: &Route<'_>, _: &HeaderMap) -> Response<Body> {
-        match route {
-            Route::Live => http::json("{\"status\":\"live\"}"),
-            _ => http::problem(Problem::NotReady, "The server is recovering what it kept."),
-        }
     }
 }
 
@@ -128,11 +105,5 @@ mod tests {
     fn a_wall_clock_that_went_on_goes_on() {
         let (market, kept) = resumed(-3_600_000_000);
         assert!(has_candles(&market) && market.clock.now() > kept);
-    }
-
-    #[test]
-    fn meanwhile_it_is_alive_and_not_ready() {
-        let status = |route| Recovering.answer(Verb::Get, &route, &HeaderMap::new()).status().as_u16();
-        assert_eq!([status(Route::Live), status(Route::Ready), status(Route::Popular)], [200, 503, 503]);
     }
 }

@@ -1,12 +1,18 @@
 //! The command line and the environment.
 
+mod command;
 mod http;
+#[cfg(feature = "nats")]
+mod nats;
 #[cfg(feature = "store")]
 mod store;
 
+pub use command::Command;
 pub use http::HttpSettings;
+#[cfg(feature = "nats")]
+pub use nats::NatsSettings;
 #[cfg(feature = "store")]
-pub use store::{Command, StoreCommand, StoreSettings, SyncChoice};
+pub use store::{StoreCommand, StoreSettings, SyncChoice};
 
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -98,8 +104,12 @@ pub struct Settings {
     #[command(flatten)]
     pub store: StoreSettings,
 
+    /// Whether and how a log is written or read.
+    #[cfg(feature = "nats")]
+    #[command(flatten)]
+    pub nats: NatsSettings,
+
     /// What to do instead of serving.
-    #[cfg(feature = "store")]
     #[command(subcommand)]
     pub command: Option<Command>,
 
@@ -151,7 +161,6 @@ impl Settings {
 
     fn from_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut settings = Self::from_arg_matches(matches)?;
-        #[cfg(feature = "store")]
         if settings.command.is_some() {
             return Ok(settings);
         }
@@ -165,7 +174,27 @@ impl Settings {
         if settings.feeds.is_empty() {
             return Err(refused("no feed is given".to_owned()));
         }
+        #[cfg(feature = "nats")]
+        settings.check_log()?;
         Ok(settings)
+    }
+
+    /// Whether what is said of a log goes together.
+    #[cfg(feature = "nats")]
+    fn check_log(&self) -> Result<(), clap::Error> {
+        let reads = self.feeds.iter().any(|feed| matches!(feed, FeedUrl::Log(_)));
+        let line = match (reads, &self.nats.publish) {
+            (true, Some(_)) => "a log that is read can't be published: --feed nats:// and --publish exclude each other",
+            (true, None) if self.feeds.len() > 1 => "a log is read alone: it has its own fail-over",
+            _ => "",
+        };
+        #[cfg(feature = "store")]
+        let line = if (reads || self.nats.publish.is_some()) && self.store.options().is_some() {
+            "the log keeps what a restart must not lose: --store does not go with it"
+        } else {
+            line
+        };
+        if line.is_empty() { Ok(()) } else { Err(refused(line.to_owned())) }
     }
 
     /// The clock that candles run on.
@@ -176,6 +205,9 @@ impl Settings {
             ClockChoice::Auto => match self.feeds[0] {
                 FeedUrl::Demo(_) | FeedUrl::Stdin | FeedUrl::File { .. } => Source::Feed,
                 FeedUrl::WebSocket(_) | FeedUrl::Partner { .. } => Source::Wall,
+                // What the log says.
+                #[cfg(feature = "nats")]
+                FeedUrl::Log(_) => Source::Feed,
             },
         }
     }

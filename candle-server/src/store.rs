@@ -7,7 +7,6 @@
 //! What a snapshot covers and what is replayed on top of it never overlap: each write has a mark, each stripe
 //! remembers the highest it saw, and a snapshot of it carries that one.
 
-mod blob;
 mod command;
 mod error;
 mod file;

@@ -50,4 +50,30 @@ impl Aggregator {
             self.popularity.consider(handle, &self.stripes);
         }
     }
+
+    /// Adds views that were counted elsewhere, unless the instrument is not listed: for aggregators that see the same
+    /// log and count each its own readers. They are none of those that [`take_new_views`](Self::take_new_views) gives.
+    ///
+    /// `mark` is the position of this in the caller's log (see [`Terms::mark`](crate::Terms::mark)), 0 where there is
+    /// none.
+    ///
+    /// ```
+    /// let aggregator = candle_core::Aggregator::default();
+    /// aggregator.list("BTC", None)?;
+    /// aggregator.hit("BTC");
+    /// aggregator.add_views("BTC", 4, 0);
+    /// assert_eq!(aggregator.history("BTC").unwrap().views, 5);
+    /// # Ok::<(), candle_core::ListError>(())
+    /// ```
+    pub fn add_views(&self, id: &str, views: u64, mark: u64) {
+        let (mut stripe, slot) = self.lock_id(id);
+        stripe.advance_mark(mark);
+        let Some(slot) = slot else { return };
+        stripe.add_views(slot, views);
+        let handle = self.handle(id, &stripe, slot);
+        drop(stripe);
+        if views > 0 {
+            self.popularity.consider(handle, &self.stripes);
+        }
+    }
 }

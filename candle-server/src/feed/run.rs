@@ -173,6 +173,9 @@ async fn play(intake: &mut Intake, feed: &FeedUrl) -> Read {
         },
         FeedUrl::Stdin => lines::run(intake, tokio::io::stdin(), Pace::Full).await,
         FeedUrl::WebSocket(_) | FeedUrl::Partner { .. } => Ok(()),
+        // Whoever follows the log writes it into the market.
+        #[cfg(feature = "nats")]
+        FeedUrl::Log(_) => std::future::pending().await,
     };
     match played {
         Ok(()) => Read::Finished,

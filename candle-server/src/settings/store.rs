@@ -38,14 +38,6 @@ impl StoreSettings {
     }
 }
 
-/// What can be done instead of serving.
-#[derive(Clone, Debug, Subcommand)]
-pub enum Command {
-    /// Looks into a store that no server is using.
-    #[command(subcommand, arg_required_else_help = false)]
-    Store(StoreCommand),
-}
-
 /// What can be done with a store that no server is using.
 #[derive(Clone, Debug, Subcommand)]
 pub enum StoreCommand {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::blob::Unreadable;
 use candle_core::SnapshotError;
 use redb::{CommitError, DatabaseError, StorageError, TableError, TransactionError};
 
@@ -149,6 +150,15 @@ impl From<CommitError> for Fault {
         match error {
             CommitError::Storage(error) => error.into(),
             other => Self::Damaged(other.to_string()),
+        }
+    }
+}
+
+impl From<Unreadable> for Fault {
+    fn from(error: Unreadable) -> Self {
+        match error {
+            Unreadable::Newer { version } => Self::Newer { format: version.into() },
+            Unreadable::Damaged => Self::Damaged(error.to_string()),
         }
     }
 }

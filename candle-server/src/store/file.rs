@@ -7,13 +7,13 @@ use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 
-use candle_core::{Aggregator, Config, CoverageRing, SnapshotError, StripeSnapshot, Timestamp};
+use candle_core::{Aggregator, Arrival, Config, CoverageRing, SnapshotError, StripeSnapshot, Timestamp};
 use redb::backends::FileBackend;
 use redb::{AccessGuard, Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 
-use super::blob;
 use super::trial::{Medium, Trial};
 use super::{Fault, StoreError};
+use crate::blob::Blob;
 
 /// Goes up with each change of the tables below.
 const FORMAT: u64 = 1;
@@ -206,13 +206,15 @@ impl File {
             let (ahead, decoded) = sync_channel(DECODED_AHEAD);
             scope.spawn(|| {
                 // A send fails where the replay has: nobody wants the rest.
-                let _ = logged.iter().try_for_each(|(_, bytes)| ahead.send(blob::decode(bytes.value())));
+                let _ = logged.iter().try_for_each(|(_, bytes)| ahead.send(Blob::decode(bytes.value())));
                 drop(ahead);
             });
             for blob in decoded {
-                let replayed = blob::replay(&mut aggregator, &marks, &blob?)?;
+                let blob = blob?;
+                aggregator.reconfigure(room.with_rules(blob.rules()));
+                let replayed = blob.replay(&aggregator, &marks, blob.first_mark(), Arrival::START)?;
                 next_mark = next_mark.max(replayed.next_mark);
-                ticks += replayed.ticks;
+                ticks += blob.ticks() as u64;
             }
             Ok(())
         })?;

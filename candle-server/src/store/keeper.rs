@@ -8,8 +8,8 @@ use std::time::Duration;
 use candle_core::Views;
 
 use super::Fault;
-use super::blob;
 use super::file::{Commit, CoverageParts, File, Place};
+use crate::blob;
 use crate::journal::{Batch, Journal, Taken};
 use crate::market::Market;
 

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::Stdio;
 use std::time::Instant;
 
-use crate::process::{GUARD, Server, command};
+use crate::process::{GUARD, Server, command, run};
 
 #[test]
 fn it_says_one_line_with_its_address_and_leaves_with_0_on_either_signal() {
@@ -62,4 +62,18 @@ fn settings_in_the_environment_count_unless_a_flag_says_otherwise() {
     server.stderr_until("serving goes on");
     let (status, body) = server.get("/instruments/4");
     assert!(status == 200 && body.contains("-37.63"), "{body}");
+}
+
+#[test]
+fn it_asks_another_server_whether_it_is_ready() {
+    let server = Server::start(&["--feed", "stdin:"]);
+    let asked = |url: String| run(command(&["health", &url]));
+    assert!(asked(format!("http://{}", server.address)).status.success());
+    assert!(asked(format!("http://{}/livez", server.address)).status.success());
+    let answer = asked(format!("http://{}/nowhere", server.address));
+    assert_eq!(answer.status.code(), Some(1));
+    assert_eq!(String::from_utf8(answer.stderr).unwrap(), "candle-server: the server answers 404\n");
+    assert_eq!(server.end_by("TERM").0, Some(0));
+    assert_eq!(asked("http://127.0.0.1:1".to_owned()).status.code(), Some(1));
+    assert_eq!(asked("ftp://127.0.0.1".to_owned()).status.code(), Some(2));
 }

@@ -1,11 +1,11 @@
-//! A batch as bytes, and bytes back into an aggregator.
+//! A batch as bytes, and bytes back into an aggregator: what a store keeps, and what travels between machines.
 
 use std::collections::HashMap;
+use std::fmt;
 
-use candle_core::{Aggregator, Config, Prices, Rules, Terms, Tick, Timestamp, Unlisted, Views};
+use candle_core::{Aggregator, Arrival, Outcomes, Prices, Rules, Terms, Tick, Timestamp, Unlisted, Views};
 use serde::{Deserialize, Serialize};
 
-use super::Fault;
 use crate::journal::{Batch, Entry};
 
 /// Goes up with each change of the form below.
@@ -14,7 +14,7 @@ const VERSION: u32 = 1;
 /// A batch of writes with the views counted meanwhile, as postcard writes it. Ids are told once; times and sequence
 /// numbers are told as the difference from the tick before, which is small.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Blob<'b> {
+pub(crate) struct Blob<'b> {
     version: u32,
     first_mark: u64,
     rules: StoredRules,
@@ -56,6 +56,15 @@ struct StoredViews {
     mark: u64,
 }
 
+/// Views of one instrument; the mark is that of its stripe when they were counted.
+#[cfg(feature = "nats")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Viewed<'b> {
+    pub(crate) id: &'b str,
+    pub(crate) views: u64,
+    pub(crate) mark: u64,
+}
+
 /// Numbers ids in the order of their first use.
 #[derive(Default)]
 struct Ids<'b> {
@@ -73,7 +82,7 @@ impl<'b> Ids<'b> {
 }
 
 /// The bytes of `batch`, whose ticks were judged by `rules`, and of the views that were counted meanwhile.
-pub(super) fn encode(batch: &Batch, views: &[Views], rules: &Rules) -> Vec<u8> {
+pub(crate) fn encode(batch: &Batch, views: &[Views], rules: &Rules) -> Vec<u8> {
     let mut ids = Ids::default();
     let mut ticks = batch.ticks_in_order().iter();
     let (mut time, mut seq) = (0_i64, 0_u64);
@@ -114,56 +123,151 @@ pub(super) fn encode(batch: &Batch, views: &[Views], rules: &Rules) -> Vec<u8> {
     postcard::to_allocvec(&blob).expect("plain data in a growing vector")
 }
 
-/// What a replay got to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Replayed {
-    /// The position after the last write.
-    pub(super) next_mark: u64,
-    /// How many ticks there were, those that a stripe had seen already included.
-    pub(super) ticks: u64,
+/// Why bytes are no batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// They are not what was written.
+    Damaged,
+    /// A later version wrote them.
+    Newer {
+        /// The version they name.
+        version: u32,
+    },
 }
 
-/// The batch that these bytes are of.
-pub(super) fn decode(bytes: &[u8]) -> Result<Blob<'_>, Fault> {
-    let (version, _) = postcard::take_from_bytes::<u32>(bytes).map_err(|_| damaged())?;
-    if version != VERSION {
-        return Err(Fault::Newer { format: version.into() });
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damaged => f.write_str("a batch of writes can't be read"),
+            Self::Newer { version } => {
+                write!(f, "a batch of writes has version {version}, which a later version wrote")
+            }
+        }
     }
-    postcard::from_bytes(bytes).map_err(|_| damaged())
 }
 
-fn damaged() -> Fault {
-    Fault::Damaged("a batch of writes can't be read".to_owned())
+/// What a replay got to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Replayed {
+    /// The position after the last write.
+    pub(crate) next_mark: u64,
+    /// What became of the ticks, but for those that a stripe had seen already.
+    pub(crate) outcomes: Outcomes,
 }
 
-/// Does again what the stripes of `aggregator` had not seen of a batch when their snapshots were taken, under the rules and
-/// limits of then. `marks` are the snapshots', by stripe.
-///
-/// Whether an instrument was listed when there was no room for all is in the batch already; so that it is not decided
-/// again there is room without a limit meanwhile.
-pub(super) fn replay(aggregator: &mut Aggregator, marks: &[u64], blob: &Blob<'_>) -> Result<Replayed, Fault> {
-    let prices = if blob.rules.any_price { Prices::Any } else { Prices::Positive };
-    let rules = Rules::DEFAULT.with_prices(prices).with_max_ahead_micros(blob.rules.max_ahead_micros);
-    let config = aggregator.config().with_rules(rules).with_max_instruments(Config::MAX_INSTRUMENTS_LIMIT);
-    aggregator.reconfigure(config);
-    Replay::new(aggregator, marks, blob).run(blob).ok_or_else(damaged)
+impl<'b> Blob<'b> {
+    /// What these bytes say.
+    pub(crate) fn decode(bytes: &'b [u8]) -> Result<Self, Unreadable> {
+        let (version, _) = postcard::take_from_bytes::<u32>(bytes).map_err(|_| Unreadable::Damaged)?;
+        if version != VERSION {
+            return Err(Unreadable::Newer { version });
+        }
+        postcard::from_bytes(bytes).map_err(|_| Unreadable::Damaged)
+    }
+
+    /// The position of the first write in the log of whoever wrote it.
+    #[cfg(feature = "store")]
+    pub(crate) const fn first_mark(&self) -> u64 {
+        self.first_mark
+    }
+
+    /// The rules by which its ticks were judged.
+    pub(crate) const fn rules(&self) -> Rules {
+        let prices = if self.rules.any_price { Prices::Any } else { Prices::Positive };
+        Rules::DEFAULT.with_prices(prices).with_max_ahead_micros(self.rules.max_ahead_micros)
+    }
+
+    /// How many ticks there are.
+    pub(crate) fn ticks(&self) -> usize {
+        let count =
+            |entry: &StoredEntry<'_>| if let StoredEntry::Ticks { ticks, .. } = entry { ticks.len() } else { 0 };
+        self.entries.iter().map(count).sum()
+    }
+
+    /// How many writes there are, each tick one.
+    #[cfg(feature = "nats")]
+    pub(crate) fn writes(&self) -> usize {
+        self.entries.len() + self.ticks()
+    }
+
+    /// The ids of instruments that it delists, with how many writes come before.
+    #[cfg(feature = "nats")]
+    pub(crate) fn delisted(&self) -> impl Iterator<Item = (u64, &'b str)> {
+        let mut place = 0;
+        self.entries.iter().filter_map(move |entry| {
+            let at = place;
+            place += if let StoredEntry::Ticks { ticks, .. } = entry { ticks.len() as u64 } else { 1 };
+            match entry {
+                StoredEntry::Delist { id } => Some((at, *self.ids.get(*id as usize)?)),
+                _ => None,
+            }
+        })
+    }
+
+    /// Whether it forgets all candles somewhere.
+    #[cfg(feature = "nats")]
+    pub(crate) fn clears(&self) -> bool {
+        self.entries.iter().any(|entry| matches!(entry, StoredEntry::Clear))
+    }
+
+    /// Calls `each` for every tick, with the `now` under which it was judged.
+    #[cfg(feature = "nats")]
+    pub(crate) fn each_tick(&self, mut each: impl FnMut(&'b str, Tick, Timestamp)) {
+        let (mut time, mut seq) = (0_i64, 0_u64);
+        for entry in &self.entries {
+            let StoredEntry::Ticks { now, ticks, .. } = entry else { continue };
+            for stored in ticks {
+                time = time.wrapping_add(stored.time);
+                seq = seq.wrapping_add(stored.seq.cast_unsigned());
+                let parts =
+                    (self.ids.get(stored.id as usize), Timestamp::from_micros(time), Timestamp::from_micros(*now));
+                if let (Some(id), Some(time), Some(now)) = parts {
+                    each(id, Tick::new(time, stored.price).with_seq(seq), now);
+                }
+            }
+        }
+    }
+
+    /// The views that it tells.
+    #[cfg(feature = "nats")]
+    pub(crate) fn views(&self) -> impl Iterator<Item = Viewed<'b>> {
+        self.views.iter().filter_map(|stored| {
+            Some(Viewed { id: self.ids.get(stored.id as usize)?, views: stored.views, mark: stored.mark })
+        })
+    }
+
+    /// Does again what the stripes of `aggregator` had not seen of it when their snapshots were taken; `marks` are those of
+    /// the snapshots, by stripe. Its first write is at `first_mark`, and its ticks arrive at `arrival`.
+    ///
+    /// The aggregator has the rules of the batch, and room without limit: whether an instrument was listed when there was
+    /// no room for all is in the batch already, and is not decided again.
+    pub(crate) fn replay(
+        &self,
+        aggregator: &Aggregator,
+        marks: &[u64],
+        first_mark: u64,
+        arrival: Arrival,
+    ) -> Result<Replayed, Unreadable> {
+        Replay::new(aggregator, marks, self, first_mark, arrival).run(self).ok_or(Unreadable::Damaged)
+    }
 }
 
 /// One batch being replayed.
 struct Replay<'a> {
     aggregator: &'a Aggregator,
+    arrival: Arrival,
     /// By the number of an id: the highest mark that is in the snapshot of its stripe.
     seen: Vec<u64>,
     mark: u64,
-    ticks: u64,
+    outcomes: Outcomes,
     time: i64,
     seq: u64,
 }
 
 impl<'a> Replay<'a> {
-    fn new(aggregator: &'a Aggregator, marks: &[u64], blob: &Blob<'_>) -> Self {
+    fn new(aggregator: &'a Aggregator, marks: &[u64], blob: &Blob<'_>, mark: u64, arrival: Arrival) -> Self {
         let seen = blob.ids.iter().map(|id| marks[aggregator.part_of(id) as usize]).collect();
-        Self { aggregator, seen, mark: blob.first_mark, ticks: 0, time: 0, seq: 0 }
+        Self { aggregator, arrival, seen, mark, outcomes: Outcomes::default(), time: 0, seq: 0 }
     }
 
     /// `None` where a number has no id, or a time is none.
@@ -201,7 +305,7 @@ impl<'a> Replay<'a> {
                 self.aggregator.raise_views(name, views.views);
             }
         }
-        Some(Replayed { next_mark: self.mark, ticks: self.ticks })
+        Some(Replayed { next_mark: self.mark, outcomes: self.outcomes })
     }
 
     /// Whether the stripe of an id has not seen the write at hand.
@@ -221,13 +325,12 @@ impl<'a> Replay<'a> {
             }
             self.mark = self.mark.checked_add(1)?;
         }
-        self.ticks += ticks.len() as u64;
         // The run's last positions: where some are left out these are later than their own, but no later than the run, of
         // which nobody sees a part.
         let mark = self.mark - run.len() as u64;
         let unlisted = if lists { Unlisted::List } else { Unlisted::Reject };
-        // Each was judged when it came; what came of it is in the stripes' counts.
-        let _ = self.aggregator.record_batch(&run, Terms { mark, unlisted, ..Terms::from(now) });
+        let terms = Terms { mark, unlisted, arrival: self.arrival, ..Terms::from(now) };
+        self.outcomes.merge(&self.aggregator.record_batch(&run, terms));
         Some(())
     }
 }

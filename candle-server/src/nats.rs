@@ -1,0 +1,133 @@
+//! More than one machine: the same server on a log that NATS JetStream keeps.
+//!
+//! A gateway writes what its feed brings into the log; read nodes fold the log and serve. Everyone sees the same
+//! messages in the same order, and what they hold is a function of these messages alone: candles, catalogue, views and
+//! coverage, judged by the `now` that the messages carry. So all nodes give the same answers, whoever wrote, and a
+//! checkpoint of one is a checkpoint of all.
+
+mod begin;
+mod checkpoint;
+mod delivery;
+mod follower;
+mod gateway;
+mod log;
+mod message;
+mod outbox;
+mod overlap;
+mod reader;
+mod tail;
+mod url;
+mod views;
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+
+use begin::{Role, Way};
+pub use log::{Access, Keeping};
+pub use url::{LogUrl, LogUrlError};
+
+use crate::Listeners;
+use crate::feed::url::FeedUrl;
+use crate::journal::Journal;
+use crate::market::Market;
+use crate::meanwhile;
+use crate::settings::Settings;
+
+/// The way to the log, on a thread of its own.
+#[derive(Debug)]
+pub struct Linked {
+    stop: oneshot::Sender<()>,
+    broken: oneshot::Receiver<()>,
+    thread: JoinHandle<Result<(), String>>,
+}
+
+impl Linked {
+    fn spawn<F>(run: impl FnOnce(oneshot::Receiver<()>) -> F + Send + 'static) -> io::Result<Self>
+    where
+        F: Future<Output = Result<(), String>>,
+    {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (stop, stopped) = oneshot::channel();
+        let (ended, broken) = oneshot::channel();
+        let work = move || {
+            let result = runtime.block_on(run(stopped));
+            runtime.shutdown_background();
+            // Fails only if nobody serves any more.
+            let _ = ended.send(());
+            result
+        };
+        let thread = std::thread::Builder::new().name("log".into()).spawn(work)?;
+        Ok(Self { stop, broken, thread })
+    }
+
+    /// Waits until it has ended by itself, which it does only where it can't go on.
+    pub async fn broken(&mut self) {
+        // Gone without a word only where it panicked: that is no less broken.
+        let _ = (&mut self.broken).await;
+    }
+
+    /// Tells the log what is left to tell. Blocks while it does.
+    ///
+    /// # Errors
+    /// Where it had to end before, for the reason why.
+    pub fn stop(self) -> io::Result<()> {
+        // Fails only if it is gone, which the join tells.
+        let _ = self.stop.send(());
+        let ended = self.thread.join().map_err(|_| io::Error::other("the way to the log panicked"))?;
+        ended.map_err(io::Error::other)
+    }
+}
+
+fn way(settings: &Settings, url: &LogUrl, role: Role) -> Way {
+    Way { url: url.clone(), access: settings.nats.access(), role, core: settings.core(), node: fastrand::u64(..) }
+}
+
+/// The market that the log at `url` makes, once it is caught up; whoever connects to `listeners` meanwhile hears that it
+/// is not.
+///
+/// # Errors
+/// Where the log will not do, or no thread can be started.
+pub(crate) async fn read(
+    listeners: &Listeners,
+    settings: &Settings,
+    url: &LogUrl,
+) -> io::Result<(Arc<Market>, Linked)> {
+    let mut meanwhile = meanwhile::answer(listeners, "The server is catching up with the log.")?;
+    let way = way(settings, url, Role::Reader);
+    let (ready, caught_up) = oneshot::channel();
+    let feeds = settings.clone();
+    let feeds = move || feeds.watched().told_by_log();
+    let linked = Linked::spawn(move |stop| reader::run(way, feeds, ready, stop))?;
+    let market = caught_up.await;
+    meanwhile.shutdown().await;
+    if let Ok(market) = market {
+        return Ok((market, linked));
+    }
+    let ended = tokio::task::spawn_blocking(move || linked.stop()).await?;
+    Err(ended.err().unwrap_or_else(|| io::Error::other("the log ended before it was read")))
+}
+
+/// The journal of a market that is to be written to a log: numbers of arrival are known by their size there.
+pub(crate) fn journal() -> Journal {
+    Journal::new(message::ARRIVAL_NUMBERS, None)
+}
+
+/// Writes what `journal` gathers of `market` to the log at `url`, while no other gateway does.
+///
+/// # Errors
+/// Where no thread can be started.
+pub(crate) fn write(
+    market: Arc<Market>,
+    journal: Arc<Journal>,
+    settings: &Settings,
+    url: &LogUrl,
+) -> io::Result<Linked> {
+    let way = way(settings, url, Role::Gateway(settings.nats.keeping()));
+    let announces = |feed: &FeedUrl| matches!(feed, FeedUrl::Partner { .. });
+    let catalogue =
+        if settings.feeds.iter().all(announces) { gateway::Catalogue::Whole } else { gateway::Catalogue::None };
+    Linked::spawn(move |stop| gateway::Gateway::new(market, journal, way, catalogue).run(stop))
+}

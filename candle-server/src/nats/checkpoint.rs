@@ -1,0 +1,165 @@
+//! What the log came to by a certain place, so that nobody need read all of it: each stripe's snapshot, one message
+//! each, the last of which counts.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use candle_core::{Aggregator, Config, StripeSnapshot};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc::{Sender, channel};
+use tokio::time::{sleep, timeout};
+
+use super::follower::{Follower, Last};
+use super::log::{Log, LogError, Sent};
+use super::message::Writes;
+use super::tail::{self, Event, Of};
+
+/// Goes up with each change of the form below.
+const VERSION: u32 = 1;
+
+/// How many stripes the aggregator behind a log has: so many that the snapshot of one fits a message of a megabyte with
+/// 200,000 instruments listed, 400 to a stripe and 2.1 KB each.
+pub(super) const STRIPES: usize = 512;
+
+/// How long until every stripe has a new snapshot: longer means more to replay, shorter more to write.
+const ROUND: Duration = Duration::from_mins(1);
+
+/// Snapshots that wait to be sent.
+const WAITING: usize = 4;
+
+/// How long to wait before a snapshot is sent again.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// The longest that reading may take without any message: then it is begun anew.
+const READING: Duration = Duration::from_secs(10);
+
+/// What stands before a stripe's snapshot.
+#[derive(Debug, Serialize, Deserialize)]
+struct Head {
+    version: u32,
+    /// When the log was made, in nanoseconds since the epoch: what was kept of another one means nothing.
+    created: i128,
+    /// The place of the last message that is in the snapshot.
+    covered: u64,
+    /// The last message of a gateway by then, and its place.
+    last: Option<(u64, Writes)>,
+}
+
+/// What a checkpoint holds.
+#[derive(Debug)]
+pub(super) struct Restored {
+    pub(super) aggregator: Aggregator,
+    /// The place up to which every stripe holds everything.
+    pub(super) covered: u64,
+    pub(super) last: Option<Last>,
+}
+
+/// The settings of an aggregator behind the log that was made at `created`: the same for everyone, so that parts fit
+/// together whoever wrote them. How many may be listed is the gateway's to say.
+pub(super) fn config(config: Config, created: i128) -> Config {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "any bits will do")]
+    let seed = created as u64;
+    config.with_stripes(STRIPES).with_seed(seed).with_max_instruments(Config::MAX_INSTRUMENTS_LIMIT)
+}
+
+/// Reads the checkpoint of the log that was made at `created`, if there is a whole one.
+pub(super) async fn load(log: &Log, created: i128, config: Config) -> Result<Option<Restored>, LogError> {
+    let away = |error: &dyn std::fmt::Display| LogError::Away(error.to_string());
+    let stream = log.context().get_stream(log.checkpoints()).await.map_err(|error| away(&error))?;
+    let of = Of { stream: log.checkpoints(), created: stream.cached_info().created.unix_timestamp_nanos() };
+    let mut events = tail::spawn(log.clone(), of, 1);
+    let mut parts = BTreeMap::new();
+    loop {
+        let event = timeout(READING, events.recv()).await.map_err(|_| away(&"the checkpoint can't be read"))?;
+        let entry = match event {
+            Some(Event::Message(entry)) => entry,
+            Some(Event::End(_)) => break,
+            Some(Event::Broken(error)) => return Err(error),
+            None => return Err(away(&"the checkpoint can't be read")),
+        };
+        if let Some((head, part)) = decode(&entry.payload).filter(|(head, _)| head.created == created) {
+            parts.insert(part.stripe(), (head, part));
+        }
+        if entry.pending == 0 {
+            break;
+        }
+    }
+    let oldest = parts.values().min_by_key(|(head, _)| head.covered);
+    let Some((covered, last)) = oldest.map(|(head, _)| (head.covered, head.last.clone())) else { return Ok(None) };
+    let parts = parts.into_values().map(|(_, part)| part).collect();
+    let last = last.map(|(sequence, writes)| Last { sequence, writes });
+    // Not all of them are there: the first gateway has just begun.
+    Ok(Aggregator::restore(config, parts).ok().map(|aggregator| Restored { aggregator, covered, last }))
+}
+
+fn decode(bytes: &[u8]) -> Option<(Head, StripeSnapshot)> {
+    let (head, part) = postcard::take_from_bytes::<Head>(bytes).ok().filter(|(head, _)| head.version == VERSION)?;
+    Some((head, StripeSnapshot::decode(part).ok()?))
+}
+
+fn encode(follower: &Follower, created: i128, part: &StripeSnapshot) -> Vec<u8> {
+    let last = follower.last().map(|last| (last.sequence, last.writes.clone()));
+    let head = Head { version: VERSION, created, covered: follower.position(), last };
+    let mut bytes = postcard::to_allocvec(&head).expect("plain data in a growing vector");
+    bytes.extend(part.encode());
+    bytes
+}
+
+/// Writes the snapshots of one gateway, stripe after stripe.
+#[derive(Debug)]
+pub(super) struct Writer {
+    sender: Sender<(u32, Bytes)>,
+    created: i128,
+    max_bytes: usize,
+    /// Stripes written so far in this round.
+    written: u32,
+    /// When it began, and how long it takes.
+    began: Duration,
+    length: Duration,
+    has_warned: bool,
+}
+
+impl Writer {
+    /// A writer that begins a round at `now`; at once and with all stripes unless there `is_one` already.
+    pub(super) fn new(log: &Log, created: i128, is_one: bool, now: Duration) -> Self {
+        let (sender, mut receiver) = channel::<(u32, Bytes)>(if is_one { WAITING } else { STRIPES });
+        let max_bytes = log.max_message_bytes();
+        let log = log.clone();
+        tokio::spawn(async move {
+            while let Some((stripe, bytes)) = receiver.recv().await {
+                let id = format!("c.{created}.{stripe}.{}", fastrand::u64(..));
+                while !matches!(
+                    log.send(log.checkpoint_subject(stripe), &id, None, bytes.clone()).await,
+                    Sent::Stored(_)
+                ) {
+                    sleep(RETRY).await;
+                }
+            }
+        });
+        let length = if is_one { ROUND } else { Duration::ZERO };
+        Self { sender, created, max_bytes, written: 0, began: now, length, has_warned: false }
+    }
+
+    /// Writes what is due at `now` of what `follower` has folded. Where the broker is slow, rounds take longer.
+    pub(super) fn turn(&mut self, follower: &Follower, now: Duration) {
+        let stripes = u32::try_from(STRIPES).unwrap_or(u32::MAX);
+        let passed = now.saturating_sub(self.began).as_secs_f64();
+        let share = if self.length.is_zero() { 1.0 } else { (passed / self.length.as_secs_f64()).min(1.0) };
+        while f64::from(self.written) < f64::from(stripes) * share {
+            let Ok(permit) = self.sender.try_reserve() else { return };
+            let Some(part) = follower.aggregator().part(self.written) else { return };
+            let bytes = encode(follower, self.created, &part);
+            self.written += 1;
+            if bytes.len() <= self.max_bytes {
+                permit.send((part.stripe(), bytes.into()));
+            } else if !std::mem::replace(&mut self.has_warned, true) {
+                let (bytes, most) = (bytes.len(), self.max_bytes);
+                tracing::error!(bytes, most, "a checkpoint is longer than the broker's max_payload: raise it");
+            }
+        }
+        if self.written == stripes {
+            (self.written, self.began, self.length) = (0, now, ROUND);
+        }
+    }
+}

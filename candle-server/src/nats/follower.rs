@@ -1,0 +1,235 @@
+//! One reader of the log as a state machine: the same messages make the same market, whoever folds them.
+//!
+//! No socket and no task: messages come as bytes with their place in the log.
+
+use std::fmt;
+use std::sync::Arc;
+
+use candle_core::Aggregator;
+
+use super::message::{self, Body, Origin, Stage, SupplyOf, Writes};
+use super::overlap::Overlap;
+use super::views::Ledger;
+use crate::blob::{self, Blob};
+use crate::market::Market;
+
+/// A message's writes are marked by its place in the log and theirs in it, so that everyone gives the same write the
+/// same mark; a message of a megabyte holds far fewer than this.
+pub(super) const MARKS_OF_A_MESSAGE: u64 = 1 << 20;
+
+/// The mark of the first write of the message at `sequence`, which counts up from 1.
+pub(super) const fn mark_of(sequence: u64) -> u64 {
+    sequence.saturating_mul(MARKS_OF_A_MESSAGE)
+}
+
+/// Why the log can't be followed any further by this process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Halt {
+    /// A later version wrote a message.
+    Newer,
+    /// The gateway judges ticks by other rules.
+    OtherRules,
+    /// Messages are missing that should be there.
+    Gap { after: u64, next: u64 },
+}
+
+impl fmt::Display for Halt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Newer => f.write_str("a later version of the server writes this log"),
+            Self::OtherRules => {
+                f.write_str("the log's gateway and this server differ in --allow-non-positive; start both alike")
+            }
+            Self::Gap { after, next } => write!(
+                f,
+                "the log goes on at message {next}, and this server knows it up to {after}: start it again to begin anew"
+            ),
+        }
+    }
+}
+
+/// The last message of a gateway.
+#[derive(Clone, Debug)]
+pub(super) struct Last {
+    /// Its place in the log.
+    pub(super) sequence: u64,
+    pub(super) writes: Writes,
+}
+
+/// What one message did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Folded {
+    /// Whether a gateway wrote it.
+    pub(super) is_written: bool,
+    /// How many ticks of it were accepted.
+    pub(super) accepted: u64,
+}
+
+/// A market that follows the log.
+#[derive(Debug)]
+pub(super) struct Follower {
+    market: Arc<Market>,
+    /// This process.
+    node: u64,
+    /// The place of the last message that is folded.
+    position: u64,
+    /// By stripe: the mark up to which it held everything at first, maybe beyond `position`.
+    marks: Box<[u64]>,
+    last: Option<Last>,
+    ledger: Ledger,
+    /// What a standby must know of the log; read nodes need not.
+    overlap: Option<Overlap>,
+}
+
+impl Follower {
+    /// A follower whose `market` holds everything up to `position`, the last message of a gateway by then being `last`.
+    pub(super) fn new(market: Arc<Market>, node: u64, position: u64, last: Option<Last>) -> Self {
+        let mut ledger = Ledger::default();
+        ledger.account_for(&market.aggregator);
+        let marks = (0..).map_while(|stripe| market.aggregator.part(stripe)).map(|part| part.mark()).collect();
+        let follower = Self { market, node, position, marks, last: None, ledger, overlap: None };
+        if let Some(last) = &last {
+            follower.tell(&last.writes, true);
+        }
+        Self { last, ..follower }
+    }
+
+    /// The same, for a gateway that may have to go on where another one stopped.
+    pub(super) fn for_gateway(self) -> Self {
+        Self { overlap: Some(Overlap::default()), ..self }
+    }
+
+    pub(super) fn aggregator(&self) -> &Aggregator {
+        &self.market.aggregator
+    }
+
+    pub(super) const fn market(&self) -> &Arc<Market> {
+        &self.market
+    }
+
+    pub(super) const fn node(&self) -> u64 {
+        self.node
+    }
+
+    pub(super) const fn position(&self) -> u64 {
+        self.position
+    }
+
+    pub(super) const fn last(&self) -> Option<&Last> {
+        self.last.as_ref()
+    }
+
+    pub(super) fn is_new(&self, id: &str, tick: &candle_core::Tick) -> bool {
+        self.overlap.as_ref().is_none_or(|overlap| overlap.is_new(id, tick))
+    }
+
+    /// Whether the log delisted an instrument within about the last half minute.
+    pub(super) fn was_delisted_lately(&self, id: &str) -> bool {
+        /// Twenty messages a second, and some from others.
+        const LATELY: u64 = 1000;
+        self.ledger.last_delisted(id).is_some_and(|mark| mark >= mark_of(self.position.saturating_sub(LATELY)))
+    }
+
+    /// The views of this node's readers since the last call, as they are to be told.
+    pub(super) fn take_views(&mut self, batch: u64) -> Option<Vec<u8>> {
+        let views = self.ledger.take(&self.market.aggregator);
+        if views.is_empty() {
+            return None;
+        }
+        let blob = blob::encode(&crate::journal::Batch::new(0), &views, self.aggregator().config().rules());
+        Some(message::encode(Body::Views(Origin { node: self.node, batch }), &blob))
+    }
+
+    /// Folds the message at `sequence`. What is no message of ours is left out, by everyone alike.
+    ///
+    /// # Errors
+    /// Where this process can't go on.
+    pub(super) fn fold(&mut self, sequence: u64, bytes: &[u8]) -> Result<Folded, Halt> {
+        if sequence <= self.position {
+            return Ok(Folded::default());
+        }
+        if self.position > 0 && sequence != self.position + 1 {
+            return Err(Halt::Gap { after: self.position, next: sequence });
+        }
+        self.position = sequence;
+        let read = message::decode(bytes).and_then(|(body, blob)| {
+            let blob = Blob::decode(blob).map_err(|error| match error {
+                blob::Unreadable::Newer { .. } => message::Unreadable::Newer,
+                blob::Unreadable::Damaged => message::Unreadable::Foreign,
+            })?;
+            Ok((body, blob))
+        });
+        let (body, blob) = match read {
+            Ok(read) => read,
+            Err(message::Unreadable::Newer) => return Err(Halt::Newer),
+            Err(message::Unreadable::Foreign) => {
+                tracing::warn!(sequence, "the log holds something that is no message of ours; it is left out");
+                return Ok(Folded::default());
+            }
+        };
+        match body {
+            Body::Writes(writes) => self.fold_writes(sequence, writes, &blob),
+            Body::Views(origin) => {
+                // One's own were counted when they happened.
+                if origin.node != self.node {
+                    for (mark, viewed) in (mark_of(sequence)..).zip(blob.views()) {
+                        self.ledger.add(&self.market.aggregator, viewed, mark);
+                    }
+                }
+                Ok(Folded::default())
+            }
+        }
+    }
+
+    fn fold_writes(&mut self, sequence: u64, writes: Writes, blob: &Blob<'_>) -> Result<Folded, Halt> {
+        let before = self.last.as_ref().map_or(0, |last| last.writes.epoch);
+        if writes.epoch < before || blob.writes() as u64 >= MARKS_OF_A_MESSAGE {
+            // Can't be: an epoch begins by a write that makes those of the one before impossible.
+            tracing::error!(sequence, epoch = writes.epoch, "a message of an earlier gateway is left out");
+            return Ok(Folded::default());
+        }
+        if blob.rules() != *self.aggregator().config().rules() {
+            return Err(Halt::OtherRules);
+        }
+        let first_mark = mark_of(sequence);
+        let replayed = blob.replay(&self.market.aggregator, &self.marks, first_mark, self.market.clock.arrival());
+        let accepted = replayed.as_ref().map_or(0, |replayed| replayed.outcomes.accepted());
+        if replayed.is_err() {
+            tracing::error!(sequence, "a message of the log is damaged; what can be read of it is folded");
+        }
+        for (place, id) in blob.delisted() {
+            self.ledger.delisted(id, first_mark + place);
+        }
+        self.note_overlap(blob);
+        let is_fresh = blob.clears() || self.last.is_none();
+        self.tell(&writes, is_fresh);
+        self.last = Some(Last { sequence, writes });
+        Ok(Folded { is_written: true, accepted })
+    }
+
+    fn note_overlap(&mut self, blob: &Blob<'_>) {
+        let Some(overlap) = &mut self.overlap else { return };
+        if blob.clears() {
+            overlap.clear();
+        }
+        blob.delisted().for_each(|(_, id)| overlap.forget(id));
+        blob.each_tick(|id, tick, now| overlap.note(&self.market.aggregator, id, &tick, now));
+    }
+
+    /// Lets readers see coverage and time as the gateway had them. Coverage first: a minute that is not quite covered
+    /// yet must not be seen by a `now` that is in it.
+    fn tell(&self, writes: &Writes, is_fresh: bool) {
+        if let Some(coverage) = writes.coverage() {
+            self.market.feeds.log_tells(coverage, writes.supply == SupplyOf::Up && writes.stage != Stage::Closing);
+        }
+        let Some(now) = writes.now() else { return };
+        if is_fresh {
+            self.market.clock.restart_at(now);
+        } else {
+            self.market.clock.advance_to(now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

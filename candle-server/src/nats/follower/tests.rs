@@ -1,0 +1,178 @@
+use std::collections::BTreeMap;
+
+use candle_core::{Config, CoverageRing, StripeSnapshot, Terms, Tick, Timestamp, Unlisted};
+
+use super::*;
+use crate::clock::{Clock, Source};
+use crate::journal::{Journal, Taken};
+use crate::nats::message::{ARRIVAL_NUMBERS, ClockOf};
+use crate::nats::{checkpoint, outbox};
+
+const CREATED: i128 = 1_700_000_000_000_000_000;
+
+fn config() -> Config {
+    checkpoint::config(Config::default(), CREATED)
+}
+
+fn follower(node: u64, aggregator: Aggregator, position: u64) -> Follower {
+    Follower::new(Arc::new(Market::new(aggregator, Clock::new(Source::Feed))), node, position, None)
+}
+
+/// A log in memory, and the gateway that writes it.
+struct Log {
+    market: Market,
+    journal: Arc<Journal>,
+    second: i64,
+    next_number: u64,
+    messages: Vec<Vec<u8>>,
+}
+
+impl Log {
+    fn new() -> Self {
+        let journal = Arc::new(Journal::new(ARRIVAL_NUMBERS, None));
+        let market = Market::new(Aggregator::default(), Clock::new(Source::Feed)).with_journal(Arc::clone(&journal));
+        Self { market, journal, second: 1_000_000, next_number: ARRIVAL_NUMBERS, messages: Vec::new() }
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_seconds(self.second).unwrap()
+    }
+
+    /// Does something of everything that a feed may bring.
+    fn record(&mut self, random: &mut fastrand::Rng) {
+        self.second += random.i64(0..20);
+        let now = self.now();
+        for _ in 0..random.usize(0..6) {
+            let id = random.u32(0..40).to_string();
+            match random.u8(0..20) {
+                0 => drop(self.market.delist(&id)),
+                1..4 => drop(self.market.list(&id, Some(&format!("described {}", random.u8(..))))),
+                4 if random.u8(..) < 20 => self.market.clear_candles(),
+                _ => {
+                    let ids: Vec<String> = (0..random.usize(1..60)).map(|_| random.u32(0..40).to_string()).collect();
+                    let ticks = ids.iter().map(|id| {
+                        let time = now.saturating_add(-random.i64(0..100_000_000));
+                        (id.as_str(), Tick::new(time, f64::from(random.i32(-2..90))).with_seq(ARRIVAL_NUMBERS))
+                    });
+                    let ticks: Vec<_> = ticks.collect();
+                    let unlisted = if random.bool() { Unlisted::List } else { Unlisted::Reject };
+                    let _ = self.market.record_batch(&ticks, Terms { unlisted, ..Terms::from(now) });
+                }
+            }
+        }
+        self.write(1);
+    }
+
+    fn write(&mut self, epoch: u64) {
+        let Taken::Batch(batch) = self.journal.take() else { panic!("it broke off") };
+        let batch = outbox::numbered(&batch, &mut self.next_number);
+        let writes = Writes {
+            origin: Origin { node: 1, batch: self.messages.len() as u64 },
+            epoch,
+            stage: Stage::Going,
+            now: self.now().as_micros(),
+            clock: ClockOf::Feed,
+            next_number: self.next_number,
+            supply: SupplyOf::Up,
+            coverage: CoverageRing::default().to_parts(self.now()),
+        };
+        let blob = blob::encode(&batch, &[], self.market.aggregator.config().rules());
+        self.messages.push(message::encode(Body::Writes(writes), &blob));
+    }
+
+    fn end(&self) -> u64 {
+        self.messages.len() as u64
+    }
+
+    /// Lets a follower fold the log up to `end`.
+    fn read(&self, follower: &mut Follower, end: u64) {
+        for sequence in follower.position() + 1..=end {
+            follower.fold(sequence, &self.messages[usize::try_from(sequence - 1).unwrap()]).unwrap();
+        }
+    }
+}
+
+/// All of a market but the moments of arrival.
+fn content(follower: &Follower) -> Vec<String> {
+    let page = follower.aggregator().page(None, "", 1000);
+    let told = page.iter().map(|summary| {
+        let history = follower.aggregator().history(summary.id.as_str()).unwrap();
+        format!("{} {:?} {} {:?}", summary.id.as_str(), history.description, history.views, history.ring)
+    });
+    told.collect()
+}
+
+/// A life of a log with two nodes whose readers view, and one that only follows and is kept, stripe by stripe.
+fn a_life(seed: u64) {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut log = Log::new();
+    let mut nodes = [2, 3].map(|node| follower(node, Aggregator::new(config()), 0));
+    let mut kept = follower(4, Aggregator::new(config()), 0);
+    let mut parts: BTreeMap<u32, (u64, StripeSnapshot)> = BTreeMap::new();
+    let mut viewed = 0;
+    for step in 0..600 {
+        log.record(&mut random);
+        let end = log.end();
+        for node in &mut nodes {
+            // Never quite at the same place.
+            let reached = node.position() + random.u64(0..=end - node.position());
+            log.read(node, reached);
+            for _ in 0..random.u8(0..8) {
+                viewed += u64::from(node.aggregator().hit(&random.u32(0..40).to_string()).is_some());
+            }
+            if random.u8(0..4) == 0 {
+                log.messages.extend(node.take_views(step));
+            }
+        }
+        log.read(&mut kept, end);
+        for part in (0..20).filter_map(|_| kept.aggregator().part(random.u32(0..512))) {
+            parts.insert(part.stripe(), (kept.position(), part));
+        }
+    }
+    for node in &mut nodes {
+        log.read(node, log.end());
+        log.messages.extend(node.take_views(9999));
+    }
+    let end = log.end();
+    nodes.iter_mut().chain([&mut kept]).for_each(|follower| log.read(follower, end));
+    let told = content(&nodes[0]);
+    assert!(told.len() > 10 && viewed > 1000, "a life without life proves nothing");
+    assert_eq!(told, content(&nodes[1]), "seed {seed}");
+    assert_eq!(told, content(&kept), "seed {seed}");
+
+    assert_eq!(parts.len(), checkpoint::STRIPES);
+    let covered = parts.values().map(|(covered, _)| *covered).min().unwrap();
+    let parts = parts.into_values().map(|(_, part)| part).collect();
+    let mut late = follower(5, Aggregator::restore(config(), parts).unwrap(), covered);
+    log.read(&mut late, end);
+    assert_eq!(told, content(&late), "seed {seed}, from the checkpoint");
+}
+
+#[test]
+fn the_same_messages_make_the_same_market_from_the_start_and_from_a_checkpoint() {
+    (0..6).for_each(a_life);
+}
+
+#[test]
+fn what_an_earlier_gateway_still_writes_is_left_out() {
+    let mut log = Log::new();
+    log.market.list("a", None).unwrap();
+    log.write(2);
+    log.market.list("b", None).unwrap();
+    log.write(1);
+    let mut node = follower(2, Aggregator::new(config()), 0);
+    log.read(&mut node, 2);
+    assert!(node.aggregator().resolve("a").is_some() && node.aggregator().resolve("b").is_none());
+}
+
+#[test]
+fn a_gap_and_a_later_version_end_it_and_foreign_messages_do_not() {
+    let mut log = Log::new();
+    log.market.list("a", None).unwrap();
+    log.write(1);
+    let mut node = follower(2, Aggregator::new(config()), 5);
+    assert_eq!(node.fold(7, &log.messages[0]), Err(Halt::Gap { after: 5, next: 7 }));
+    assert_eq!(node.fold(6, b"{\"price\":1}"), Ok(Folded::default()));
+    assert_eq!(node.fold(7, &[7]), Err(Halt::Newer));
+    assert_eq!(node.fold(8, &log.messages[0]).map(|folded| folded.is_written), Ok(true));
+}

@@ -1,0 +1,372 @@
+//! A gateway: what one feed brings becomes the log that all nodes read.
+//!
+//! The feed side writes into a market of this process as on a single machine. What its journal gathers is held here,
+//! and sent while this is the gateway that writes; the other gateway of a pair does the same and only holds.
+//!
+//! The log is the lease. Whoever wrote last holds it as long as it writes, which it does several times a second, also
+//! where nothing happens. A standby that hears nothing for [`PATIENCE`] writes an opening of the next epoch right behind
+//! the last message it has folded: the broker stores it only if that still is the last, so one of any number succeeds,
+//! and whatever the gateway before still sends is refused from then on, whenever it arrives.
+
+mod link;
+mod take_over;
+
+pub(super) use take_over::Catalogue;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use candle_core::{CoverageRing, Timestamp};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::begin::{Found, Way, begin};
+use super::checkpoint::Writer;
+use super::delivery::{Delivery, Message, deliver};
+use super::follower::{Follower, Last};
+use super::log::Log;
+use super::message::{self, ARRIVAL_NUMBERS, Body, Origin, Stage, SupplyOf, Writes};
+use super::outbox::{self, MAX_HELD_BYTES, MAX_PIECE_BYTES, Outbox};
+use super::tail::Event;
+use crate::blob;
+use crate::clock::Source;
+use crate::feeds::Feeds;
+use crate::journal::{Batch, Journal, Taken};
+use crate::market::Market;
+
+/// How often what was recorded is sent: no eye sees it, and twenty messages a second are few.
+const CUT: Duration = Duration::from_millis(50);
+
+/// How often a message is sent where there is nothing to tell but the time.
+const HEARTBEAT: Duration = Duration::from_millis(200);
+
+/// How long nothing may be heard of the gateway that writes: 25 heartbeats. A broker that elects a leader is silent for
+/// 4 to 7 s; then both try, and either may be the one.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How much a standby holds: what may have been lost with the gateway before, its patience and a broker's election
+/// included.
+const HOLD: Duration = Duration::from_secs(30);
+
+/// The longest that a good-bye may take.
+const GOOD_BYE: Duration = Duration::from_secs(3);
+
+/// A gateway in its own task.
+pub(super) struct Gateway {
+    /// What the feed writes into.
+    market: Arc<Market>,
+    journal: Arc<Journal>,
+    way: Way,
+    /// Whether what the feed does not list is delisted everywhere.
+    catalogue: Catalogue,
+    outbox: Outbox,
+    next_batch: u64,
+    /// Since when the feed has been up without a break.
+    up_since: Option<Duration>,
+}
+
+/// The log, and this gateway's standing there.
+struct Link {
+    log: Log,
+    created: i128,
+    follower: Follower,
+    events: mpsc::Receiver<Event>,
+    checkpoint: Found,
+    /// The place at which the log ended when it was read first; nothing is concluded before that is folded.
+    end: Option<u64>,
+    /// When a gateway was heard last.
+    heard: Duration,
+    role: Role,
+}
+
+enum Role {
+    /// Another gateway writes.
+    Standby,
+    /// This one tries to be the next.
+    Opening(Box<Opening>),
+    /// This one writes.
+    Active(Box<Active>),
+}
+
+/// What is under way.
+struct Flight {
+    task: JoinHandle<Delivery>,
+    header: Writes,
+    /// When what it holds was taken from the journal.
+    cut: Duration,
+    /// Whether it holds the outbox's first piece.
+    is_piece: bool,
+}
+
+/// An opening that is under way, and what was known before it.
+struct Opening {
+    flight: Flight,
+    before: Option<Writes>,
+    heard: Duration,
+}
+
+struct Active {
+    /// The last message of this gateway that is stored, and its place.
+    last: Last,
+    flight: Option<Flight>,
+    coverage: CoverageRing,
+    sent: Duration,
+    writer: Writer,
+    reconcile_at: Option<Duration>,
+}
+
+impl Gateway {
+    pub(super) fn new(market: Arc<Market>, journal: Arc<Journal>, way: Way, catalogue: Catalogue) -> Self {
+        let outbox = Outbox::new(MAX_HELD_BYTES);
+        Self { market, journal, way, catalogue, outbox, next_batch: 1, up_since: None }
+    }
+
+    /// Runs until `stop` says so or is gone.
+    ///
+    /// # Errors
+    /// Where the log will not do.
+    pub(super) async fn run(mut self, mut stop: oneshot::Receiver<()>) -> Result<(), String> {
+        let mut cuts = interval(CUT);
+        cuts.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let way = self.way.clone();
+        let source = self.market.clock.source();
+        let mut beginning = Box::pin(begin(&way, || Feeds::unwatched(source)));
+        let begun = loop {
+            tokio::select! {
+                _ = &mut stop => return Ok(()),
+                begun = &mut beginning => break begun.map_err(|error| error.to_string())?,
+                _ = cuts.tick() => self.hold(),
+            }
+        };
+        tracing::info!(log = %self.way.url, "the log is there");
+        let mut link = Link::new(begun, self.now());
+        loop {
+            tokio::select! {
+                _ = &mut stop => break,
+                delivery = link.role.delivery() => self.delivered(&mut link, delivery),
+                event = link.events.recv() => link.folded(event, self.now())?,
+                _ = cuts.tick() => {
+                    self.hold();
+                    self.turn(&mut link);
+                }
+            }
+        }
+        if timeout(GOOD_BYE, self.say_good_bye(&mut link)).await.is_err() {
+            tracing::warn!("the log did not take the last quotes in time");
+        }
+        Ok(())
+    }
+
+    fn now(&self) -> Duration {
+        self.market.clock.elapsed()
+    }
+
+    /// Takes over what the feed side has recorded since the last time.
+    fn hold(&mut self) {
+        let now = self.now();
+        match self.journal.take() {
+            Taken::Batch(batch) => self.outbox.push(&batch, now),
+            Taken::Broken => {
+                self.journal.resume();
+                tracing::error!("quotes came faster than they could be held; some are lost");
+            }
+        }
+        let given = self.outbox.make_room(self.market.aggregator.config().rules());
+        if given.folded > 0 || given.dropped > 0 {
+            let (folded, dropped) = (given.folded, given.dropped);
+            tracing::warn!(folded, dropped, "the log takes nothing: quotes are folded into their minutes' prices");
+        }
+        self.up_since = self.market.feeds.are_up().then(|| self.up_since.unwrap_or(now));
+    }
+
+    /// Does what is due.
+    fn turn(&mut self, link: &mut Link) {
+        let now = self.now();
+        match &mut link.role {
+            Role::Standby => {
+                // What it holds is in the log, or will be: nothing is at risk that it alone has.
+                self.journal.note_kept(now, 0);
+                self.outbox.forget_before(now.saturating_sub(HOLD));
+                if link.is_orphaned(now) {
+                    let flight = self.open(link);
+                    let before = link.follower.last().map(|last| last.writes.clone());
+                    link.role = Role::Opening(Box::new(Opening { flight, before, heard: link.heard }));
+                }
+            }
+            Role::Opening(_) => {}
+            Role::Active(active) => {
+                active.writer.turn(&link.follower, now);
+                if active.reconcile_at.is_some_and(|due| due <= now) && self.is_settled(now) {
+                    active.reconcile_at = None;
+                    self.reconcile(&link.follower);
+                }
+                self.send(&link.log, active);
+            }
+        }
+    }
+
+    /// The opening of the next epoch, under way.
+    fn open(&mut self, link: &Link) -> Flight {
+        let last = link.follower.last();
+        let header = Writes {
+            epoch: last.map_or(1, |last| last.writes.epoch + 1),
+            stage: Stage::Opening,
+            clock: self.market.clock.source().into(),
+            now: self.later_of(self.market.clock.now(), last.map(|last| &last.writes)).as_micros(),
+            next_number: last.map_or(ARRIVAL_NUMBERS, |last| last.writes.next_number),
+            supply: SupplyOf::Down,
+            coverage: last
+                .map_or_else(|| CoverageRing::default().to_parts(Timestamp::EPOCH), |last| last.writes.coverage),
+            origin: self.origin(),
+        };
+        let expected = last.map_or(0, |last| last.sequence);
+        self.fly(&link.log, header, expected, &Batch::new(0), false)
+    }
+
+    fn origin(&mut self) -> Origin {
+        let batch = self.next_batch;
+        self.next_batch += 1;
+        Origin { node: self.way.node, batch }
+    }
+
+    /// `now`, or what the log has said before if that is later and the clock is one that never goes back.
+    fn later_of(&self, now: Timestamp, before: Option<&Writes>) -> Timestamp {
+        let before = before.and_then(Writes::now).filter(|_| self.market.clock.source() == Source::Wall);
+        before.map_or(now, |before| before.max(now))
+    }
+
+    fn fly(&self, log: &Log, header: Writes, expected: u64, batch: &Batch, is_piece: bool) -> Flight {
+        let blob = blob::encode(batch, &[], self.market.aggregator.config().rules());
+        let bytes = Bytes::from(message::encode(Body::Writes(header.clone()), &blob));
+        let message = Message { origin: header.origin, expected, bytes };
+        Flight { task: tokio::spawn(deliver(log.clone(), message)), header, cut: self.now(), is_piece }
+    }
+
+    /// Sends the outbox's first piece, or a heartbeat where one is due, unless something is under way.
+    fn send(&mut self, log: &Log, active: &mut Active) {
+        let now = self.now();
+        let is_due = !self.outbox.is_empty() || now.saturating_sub(active.sent) >= HEARTBEAT;
+        if active.flight.is_some() || !is_due {
+            return;
+        }
+        let flight = self.next(log, active, Stage::Going);
+        active.sent = now;
+        active.flight = Some(flight);
+    }
+
+    fn next(&mut self, log: &Log, active: &mut Active, stage: Stage) -> Flight {
+        let before = &active.last.writes;
+        let mut next_number = before.next_number;
+        let piece = self.outbox.seal_front().map(|piece| outbox::numbered(piece, &mut next_number));
+        let clock = self.market.clock.now();
+        // Behind the rest of what is held, time is where this piece is.
+        let reached = match &piece {
+            Some(piece) if self.outbox.pieces() > 1 => piece.now().unwrap_or(clock),
+            _ => clock,
+        };
+        let now = self.later_of(reached, Some(before));
+        let has_cleared = piece.as_ref().is_some_and(Batch::clears);
+        let (supply, coverage) = self.supply(&mut active.coverage, now, has_cleared);
+        let is_piece = piece.is_some();
+        let header = Writes {
+            epoch: before.epoch,
+            stage,
+            clock: before.clock,
+            now: now.as_micros(),
+            next_number,
+            supply,
+            coverage,
+            origin: self.origin(),
+        };
+        self.fly(log, header, active.last.sequence, &piece.unwrap_or_else(|| Batch::new(0)), is_piece)
+    }
+
+    /// What is to be told of supply and coverage at `now`.
+    fn supply(
+        &self,
+        coverage: &mut CoverageRing,
+        now: Timestamp,
+        has_cleared: bool,
+    ) -> (SupplyOf, (Option<i64>, [u32; 32])) {
+        let feeds = &self.market.feeds;
+        let is_up = feeds.are_up();
+        if has_cleared {
+            *coverage = feeds.coverage_ring();
+        } else if is_up {
+            coverage.up(now);
+        } else if coverage.is_up() {
+            // Down since before that was known.
+            let (since, _) = feeds.coverage_ring().to_parts(now);
+            coverage.down(since.and_then(Timestamp::from_micros).unwrap_or(now));
+        }
+        (if is_up { SupplyOf::Up } else { SupplyOf::Down }, coverage.to_parts(now))
+    }
+
+    /// Takes note of what became of what was under way.
+    fn delivered(&mut self, link: &mut Link, delivery: Delivery) {
+        let now = self.now();
+        match (std::mem::replace(&mut link.role, Role::Standby), delivery) {
+            (Role::Opening(opening), Delivery::Stored(sequence)) => {
+                link.role = Role::Active(Box::new(self.take_over(link, &opening, sequence)));
+            }
+            (Role::Active(mut active), Delivery::Stored(sequence)) => {
+                if let Some(flight) = active.flight.take() {
+                    let sent = if flight.is_piece { self.outbox.pop() } else { None };
+                    self.journal.note_kept(flight.cut, sent.map_or(0, |piece| piece.bytes() as u64));
+                    active.last = Last { sequence, writes: flight.header.clone() };
+                }
+                if self.outbox.front().is_some_and(|piece| piece.bytes() >= MAX_PIECE_BYTES) {
+                    self.send(&link.log, &mut active);
+                }
+                link.role = Role::Active(active);
+            }
+            (Role::Active(_), Delivery::Fenced) => {
+                link.heard = now;
+                tracing::warn!(log = %self.way.url, "another gateway writes the log: standing by");
+            }
+            (Role::Opening(_), Delivery::Fenced) => link.heard = now,
+            (Role::Standby, _) => {}
+        }
+    }
+
+    /// Sends what is left, and lets the next gateway know that it need not wait.
+    async fn say_good_bye(&mut self, link: &mut Link) {
+        self.hold();
+        while let Role::Active(active) = &mut link.role {
+            if active.flight.is_none() {
+                let stage = if self.outbox.is_empty() { Stage::Closing } else { Stage::Going };
+                let flight = self.next(&link.log, active, stage);
+                active.flight = Some(flight);
+            }
+            let delivery = link.role.delivery().await;
+            self.delivered(link, delivery);
+            if let Role::Active(active) = &link.role
+                && active.last.writes.stage == Stage::Closing
+            {
+                return;
+            }
+        }
+    }
+}
+
+impl Role {
+    /// Waits until it is known what became of what is under way; for ever where that is nothing.
+    async fn delivery(&mut self) -> Delivery {
+        let flight = match self {
+            Self::Opening(opening) => Some(&mut opening.flight),
+            Self::Active(active) => active.flight.as_mut(),
+            Self::Standby => None,
+        };
+        let Some(flight) = flight else { return std::future::pending().await };
+        // A task of ours neither panics nor is called off while this waits.
+        (&mut flight.task).await.unwrap_or(Delivery::Fenced)
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

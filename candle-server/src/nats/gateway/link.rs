@@ -1,0 +1,43 @@
+//! What a gateway knows of the log.
+
+use std::time::Duration;
+
+use super::{Link, PATIENCE, Role};
+use crate::nats::begin::Begun;
+use crate::nats::log::LogError;
+use crate::nats::message::Stage;
+use crate::nats::tail::Event;
+
+impl Link {
+    pub(super) fn new(begun: Begun, now: Duration) -> Self {
+        let Begun { log, created, follower, events, checkpoint } = begun;
+        let follower = follower.for_gateway();
+        Self { log, created, follower, events, checkpoint, end: None, heard: now, role: Role::Standby }
+    }
+
+    /// Folds what came of the log.
+    pub(super) fn folded(&mut self, event: Option<Event>, now: Duration) -> Result<(), String> {
+        match event {
+            Some(Event::Message(entry)) => {
+                if self.end.is_none() {
+                    self.end = Some(entry.sequence + entry.pending);
+                }
+                let folded = self.follower.fold(entry.sequence, &entry.payload).map_err(|halt| halt.to_string())?;
+                if folded.is_written {
+                    self.heard = now;
+                }
+            }
+            Some(Event::End(end)) => self.end = self.end.or(Some(end)),
+            Some(Event::Broken(error)) => return Err(error.to_string()),
+            None => return Err(LogError::Away("the log can't be read any more".to_owned()).to_string()),
+        }
+        Ok(())
+    }
+
+    /// Whether nobody writes the log.
+    pub(super) fn is_orphaned(&self, now: Duration) -> bool {
+        let is_known = self.end.is_some_and(|end| self.follower.position() >= end);
+        let is_over = self.follower.last().is_none_or(|last| last.writes.stage == Stage::Closing);
+        is_known && (is_over || now.saturating_sub(self.heard) >= PATIENCE)
+    }
+}

@@ -1,0 +1,115 @@
+//! Going on where another gateway stopped.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use candle_core::{Aggregator, CoverageRing};
+
+use super::{Active, Gateway, Link, Opening, Writer};
+use crate::feed::partner::REPLAY_LIMIT;
+use crate::journal::Write;
+use crate::nats::begin::Found;
+use crate::nats::follower::{Follower, Last};
+use crate::nats::outbox::{MAX_HELD_BYTES, Outbox};
+
+/// How long a feed must have been up, and this gateway the one that writes, before what the feed does not list is
+/// delisted: by then it has announced all it has.
+const SETTLED: Duration = REPLAY_LIMIT.saturating_add(Duration::from_secs(2));
+
+/// What a feed that does not list an instrument means by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::nats) enum Catalogue {
+    /// That there is none: it announces all that there are.
+    Whole,
+    /// Nothing.
+    None,
+}
+
+type Listed = HashMap<Box<str>, Option<Arc<str>>>;
+
+/// All that is listed, with its descriptions.
+fn listed(aggregator: &Aggregator) -> Listed {
+    /// How many are looked at under one lock of the catalogue.
+    const PAGE: usize = 1000;
+    let mut listed = HashMap::new();
+    let mut page = aggregator.page(None, "", PAGE);
+    while let Some(last) = page.last().map(|summary| summary.id.clone()) {
+        listed.extend(page.into_iter().map(|summary| (summary.id.as_str().into(), summary.description)));
+        page = aggregator.page(Some(last.as_str()), "", PAGE);
+    }
+    listed
+}
+
+impl Gateway {
+    /// Begins to write behind the opening that is stored at `sequence`: what the log lacks of what is held here, and
+    /// nothing else.
+    pub(super) fn take_over(&mut self, link: &Link, opening: &Opening, sequence: u64) -> Active {
+        let now = self.now();
+        let last = Last { sequence, writes: opening.flight.header.clone() };
+        let held = self.outbox.bytes();
+        let outbox = std::mem::replace(&mut self.outbox, Outbox::new(MAX_HELD_BYTES));
+        let mut missing: Vec<_> = self.missing(&link.follower).into_iter().collect();
+        missing.sort();
+        for (id, description) in &missing {
+            let write = Write::List { id, description: description.as_deref() };
+            self.outbox.with_back(now, |piece| piece.push(write));
+        }
+        let again = self.outbox.append_new(outbox, &link.follower);
+        // Whether it was delisted once or twice meanwhile, it is not listed now.
+        for id in again.iter().filter(|id| self.market.aggregator.resolve(id).is_none()) {
+            self.outbox.with_back(now, |piece| piece.push(Write::Delist { id }));
+        }
+        let (new, epoch) = (self.outbox.bytes(), last.writes.epoch);
+        tracing::info!(log = %self.way.url, epoch, held, new, "this gateway writes the log");
+        Active {
+            coverage: self.coverage(opening),
+            last,
+            flight: None,
+            sent: now,
+            writer: Writer::new(&link.log, link.created, link.checkpoint == Found::Whole, now),
+            reconcile_at: (self.catalogue == Catalogue::Whole).then_some(now + SETTLED),
+        }
+    }
+
+    /// What the feed lists and the log does not, or otherwise described.
+    fn missing(&self, follower: &Follower) -> Listed {
+        let known = listed(follower.aggregator());
+        let mut missing = listed(&self.market.aggregator);
+        missing.retain(|id, description| known.get(id) != Some(description));
+        missing
+    }
+
+    /// The coverage from which this gateway goes on: as the log has it, and since then as its own feed was.
+    fn coverage(&self, opening: &Opening) -> CoverageRing {
+        let Some(before) = &opening.before else { return self.market.feeds.coverage_ring() };
+        let mut coverage = before.coverage().unwrap_or_default();
+        let Some(up_since) = self.up_since else { return coverage };
+        // What this feed brought since the gateway before was heard last is held here.
+        let since = if up_since <= opening.heard { before.now() } else { opening.flight.header.now() };
+        if let Some(since) = since {
+            coverage.up(since);
+        }
+        coverage
+    }
+
+    /// Whether the feed has announced all it has.
+    pub(super) fn is_settled(&self, now: Duration) -> bool {
+        self.up_since.is_some_and(|since| now.saturating_sub(since) >= SETTLED)
+    }
+
+    /// Delists what is in the log and not with the feed: it was deleted while nobody looked.
+    pub(super) fn reconcile(&mut self, follower: &Follower) {
+        let now = self.now();
+        let mine = listed(&self.market.aggregator);
+        let mut gone: Vec<Box<str>> = listed(follower.aggregator()).into_keys().collect();
+        gone.retain(|id| !mine.contains_key(id));
+        gone.sort();
+        for id in &gone {
+            self.outbox.with_back(now, |piece| piece.push(Write::Delist { id }));
+        }
+        if !gone.is_empty() {
+            tracing::info!(gone = gone.len(), "delisted what the feed does not list");
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! The log at the broker: its streams, how they must be set, and writing to them.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_nats::jetstream::context::{GetStreamErrorKind, PublishErrorKind};
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::{
+    Config, DiscardPolicy, Info, LastRawMessageErrorKind, RetentionPolicy, StorageType,
+};
+use async_nats::jetstream::{self, Context};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions};
+use bytes::Bytes;
+
+use super::url::LogUrl;
+
+/// The oldest servers that are known to keep what is asked of them; older ones leave out silently what they do not know.
+const OLDEST_SERVER: (i64, i64) = (2, 12);
+
+/// How long ticks stay: the window of 30 minutes, and one for whoever starts meanwhile.
+const MAX_AGE: Duration = Duration::from_mins(31);
+
+/// For how long the broker knows a message again by its id: far longer than anyone tries again without asking first.
+const DUPLICATE_WINDOW: Duration = Duration::from_mins(2);
+
+/// The longest an answer may take: a broker that elects a leader gives none, and the next try finds the new one.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// How often the connection is tried: two unanswered, and another server is turned to.
+const PING_EVERY: Duration = Duration::from_secs(2);
+
+/// The broker's error for an expected last sequence that is none, where it does not tell the right one.
+const NOT_LAST: u64 = 10164;
+
+/// How the streams are made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keeping {
+    /// Copies of each stream.
+    pub replicas: usize,
+    /// The most bytes of ticks.
+    pub max_bytes: u64,
+}
+
+/// How to be let in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// A file of credentials, as the broker's tools make it.
+    pub credentials: Option<PathBuf>,
+    /// Certificates of authorities to trust besides the system's.
+    pub authorities: Option<PathBuf>,
+}
+
+/// Why the log can't be used.
+#[derive(Debug)]
+pub(super) enum LogError {
+    /// Nobody answers, for now.
+    Away(String),
+    /// It will not do, whoever tries again.
+    Unfit(String),
+}
+
+impl fmt::Display for LogError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Away(what) | Self::Unfit(what)) = self;
+        // Libraries may say more than one line.
+        f.write_str(&what.replace('\n', " "))
+    }
+}
+
+fn away(error: impl fmt::Display) -> LogError {
+    LogError::Away(error.to_string())
+}
+
+/// What became of a message that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// It is stored, at this place.
+    Stored(u64),
+    /// Another message is where it should have been.
+    Refused,
+    /// That is not known: the same may be sent again.
+    Unknown,
+}
+
+/// The log, connected.
+#[derive(Clone, Debug)]
+pub(super) struct Log {
+    context: Context,
+    client: Client,
+    name: String,
+}
+
+impl Log {
+    /// Connects to any of the servers.
+    pub(super) async fn connect(url: &LogUrl, access: &Access) -> Result<Self, LogError> {
+        let mut options = ConnectOptions::new()
+            .name("candle-server")
+            .ping_interval(PING_EVERY)
+            .connection_timeout(ANSWER)
+            .request_timeout(Some(ANSWER));
+        if let Some(path) = &access.credentials {
+            let unreadable = |error| LogError::Unfit(format!("can't read the credentials {}: {error}", path.display()));
+            options = options.credentials_file(path).await.map_err(unreadable)?;
+        }
+        if let Some(path) = &access.authorities {
+            options = options.add_root_certificates(path.clone());
+        }
+        let client = options.connect(url.servers()).await.map_err(|error| match error.kind() {
+            ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+                LogError::Unfit(format!("{url} lets us not in: {error}"))
+            }
+            _ => away(error),
+        })?;
+        if !client.is_server_compatible(OLDEST_SERVER.0, OLDEST_SERVER.1, 0) {
+            let (major, minor) = OLDEST_SERVER;
+            let version = client.server_info().version;
+            return Err(LogError::Unfit(format!(
+                "the server at {url} has version {version}; {major}.{minor} or later is needed"
+            )));
+        }
+        let mut context = jetstream::new(client.clone());
+        context.set_timeout(ANSWER);
+        Ok(Self { context, client, name: url.name().to_owned() })
+    }
+
+    pub(super) const fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// The name of the stream of writes and views.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name of the stream of checkpoints.
+    pub(super) fn checkpoints(&self) -> String {
+        format!("{}_CHECKPOINT", self.name)
+    }
+
+    pub(super) fn writes_subject(&self) -> String {
+        format!("{}.writes", self.name)
+    }
+
+    pub(super) fn views_subject(&self) -> String {
+        format!("{}.views", self.name)
+    }
+
+    pub(super) fn checkpoint_subject(&self, stripe: u32) -> String {
+        format!("{}.checkpoint.{stripe}", self.name)
+    }
+
+    /// The longest message that the servers take, in bytes.
+    pub(super) fn max_message_bytes(&self) -> usize {
+        self.client.max_payload()
+    }
+
+    /// The stream of writes and views, if there is one.
+    pub(super) async fn info(&self) -> Result<Option<Info>, LogError> {
+        match self.context.get_stream(self.name()).await {
+            Ok(stream) => Ok(Some(stream.cached_info().clone())),
+            Err(error) => match error.kind() {
+                GetStreamErrorKind::JetStream(error) if error.code() == 404 => Ok(None),
+                GetStreamErrorKind::JetStream(error) if error.code() == 503 => Err(away(error)),
+                GetStreamErrorKind::Request => Err(away(error)),
+                _ => Err(LogError::Unfit(format!("the stream {} can't be used: {error}", self.name))),
+            },
+        }
+    }
+
+    /// Makes the streams, or looks whether those that are there will do.
+    pub(super) async fn prepare(&self, keeping: &Keeping) -> Result<(), LogError> {
+        let subjects = vec![self.writes_subject(), self.views_subject()];
+        let log = Config {
+            max_age: MAX_AGE,
+            max_bytes: keeping.max_bytes.try_into().unwrap_or(i64::MAX),
+            duplicate_window: DUPLICATE_WINDOW,
+            ..stream(self.name.clone(), subjects, keeping)
+        };
+        let checkpoints = Config {
+            max_messages_per_subject: 1,
+            ..stream(self.checkpoints(), vec![format!("{}.checkpoint.*", self.name)], keeping)
+        };
+        self.ensure(log).await?;
+        self.ensure(checkpoints).await
+    }
+
+    async fn ensure(&self, wanted: Config) -> Result<(), LogError> {
+        let found = match self.context.get_stream(&wanted.name).await {
+            Ok(stream) => stream.cached_info().config.clone(),
+            Err(error) => match error.kind() {
+                GetStreamErrorKind::JetStream(error) if error.code() == 404 => {
+                    let name = wanted.name.clone();
+                    return self.context.create_stream(wanted).await.map(drop).map_err(|error| {
+                        let line = format!("the stream {name} can't be made: {error}");
+                        // Without a leader, or enough servers by now, there may be one later.
+                        if line.contains("503") || line.contains("timed out") {
+                            LogError::Away(line)
+                        } else {
+                            LogError::Unfit(line)
+                        }
+                    });
+                }
+                _ => return Err(away(error)),
+            },
+        };
+        differences(&wanted, &found).map_err(LogError::Unfit)
+    }
+
+    /// Sends a message once, to stand right behind the one at `expected` among those of its subject, if that is given.
+    /// Of several with the same `id` one is stored.
+    pub(super) async fn send(&self, subject: String, id: &str, expected: Option<u64>, bytes: Bytes) -> Sent {
+        let mut message = PublishMessage::build().payload(bytes).message_id(id);
+        if let Some(expected) = expected {
+            message = message.expected_last_subject_sequence(expected);
+        }
+        let sent = async { self.context.send_publish(subject, message).await?.await };
+        match sent.await {
+            Ok(ack) => Sent::Stored(ack.sequence),
+            Err(error) if matches!(error.kind(), PublishErrorKind::WrongLastSequence) => Sent::Refused,
+            Err(error) => {
+                let code = std::error::Error::source(&error)
+                    .and_then(|source| source.downcast_ref::<jetstream::Error>())
+                    .map(|error| error.error_code().0);
+                tracing::debug!(?code, "a message was not stored: {error}");
+                if code == Some(NOT_LAST) { Sent::Refused } else { Sent::Unknown }
+            }
+        }
+    }
+
+    /// The last message of a gateway, as the stream's leader has it.
+    pub(super) async fn last_writes(&self) -> Result<Option<(u64, Bytes)>, LogError> {
+        let stream = self.context.get_stream_no_info(self.name()).await.map_err(away)?;
+        match stream.get_last_raw_message_by_subject(&self.writes_subject()).await {
+            Ok(message) => Ok(Some((message.sequence, message.payload))),
+            Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(None),
+            Err(error) => Err(away(error)),
+        }
+    }
+}
+
+fn stream(name: String, subjects: Vec<String>, keeping: &Keeping) -> Config {
+    Config {
+        name,
+        subjects,
+        storage: StorageType::File,
+        num_replicas: keeping.replicas,
+        discard: DiscardPolicy::Old,
+        retention: RetentionPolicy::Limits,
+        allow_direct: true,
+        ..Config::default()
+    }
+}
+
+/// What of a stream's settings is not as it must be, in one line.
+fn differences(wanted: &Config, found: &Config) -> Result<(), String> {
+    let settings = [
+        ("subjects", format!("{:?}", wanted.subjects), format!("{:?}", found.subjects)),
+        ("storage", format!("{:?}", wanted.storage), format!("{:?}", found.storage)),
+        ("retention", format!("{:?}", wanted.retention), format!("{:?}", found.retention)),
+        ("discard", format!("{:?}", wanted.discard), format!("{:?}", found.discard)),
+        ("replicas", wanted.num_replicas.to_string(), found.num_replicas.to_string()),
+        ("max age", format!("{:?}", wanted.max_age), format!("{:?}", found.max_age)),
+        ("max bytes", bound(wanted.max_bytes), bound(found.max_bytes)),
+        ("max messages", bound(wanted.max_messages), bound(found.max_messages)),
+        ("max messages per subject", bound(wanted.max_messages_per_subject), bound(found.max_messages_per_subject)),
+    ];
+    let different: Vec<String> = settings
+        .into_iter()
+        .filter(|(_, wanted, found)| wanted != found)
+        .map(|(name, wanted, found)| format!("{name} {found} and not {wanted}"))
+        .collect();
+    if different.is_empty() { Ok(()) } else { Err(format!("the stream {} has {}", found.name, different.join(", "))) }
+}
+
+/// A bound as the broker tells it: none is 0, or -1.
+fn bound(most: i64) -> String {
+    if most <= 0 { "without bound".to_owned() } else { most.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_is_set_otherwise_is_one_clear_line() {
+        let keeping = Keeping { replicas: 3, max_bytes: 1 };
+        let wanted = Config { max_age: MAX_AGE, ..stream("X".to_owned(), vec!["X.writes".to_owned()], &keeping) };
+        assert_eq!(differences(&wanted, &Config { max_messages: -1, ..wanted.clone() }), Ok(()));
+        let found = Config { num_replicas: 1, max_age: Duration::ZERO, ..wanted.clone() };
+        let line = "the stream X has replicas 1 and not 3, max age 0ns and not 1860s";
+        assert_eq!(differences(&wanted, &found), Err(line.to_owned()));
+    }
+}

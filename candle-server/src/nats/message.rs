@@ -1,0 +1,150 @@
+//! What travels: an envelope, and behind it a batch as the store keeps one.
+
+use candle_core::{CoverageRing, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Source;
+
+/// Goes up with each change of the form below.
+const VERSION: u32 = 1;
+
+/// Numbers from here on are those of arrival, given to ticks whose feed has none; a feed's own are below.
+pub(super) const ARRIVAL_NUMBERS: u64 = 1 << 63;
+
+/// One message of the log, but for the batch behind it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Envelope {
+    version: u32,
+    body: Body,
+}
+
+/// What a message is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum Body {
+    /// What a gateway recorded.
+    Writes(Writes),
+    /// What a node's readers viewed.
+    Views(Origin),
+}
+
+/// Who wrote a message, and which one of theirs it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Origin {
+    /// Drawn by chance when the process starts.
+    pub(super) node: u64,
+    /// Counts up from 1.
+    pub(super) batch: u64,
+}
+
+/// What a gateway tells with its writes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Writes {
+    pub(super) origin: Origin,
+    /// Goes up by one when another gateway takes over.
+    pub(super) epoch: u64,
+    pub(super) stage: Stage,
+    /// The time on the candles' clock once this is folded, in microseconds since the epoch.
+    pub(super) now: i64,
+    pub(super) clock: ClockOf,
+    /// The number of arrival of the next tick that has none of its own.
+    pub(super) next_number: u64,
+    pub(super) supply: SupplyOf,
+    /// Which minutes were covered, as if the feed went down at `now`.
+    pub(super) coverage: (Option<i64>, [u32; 32]),
+}
+
+/// Where a message stands in the time of its gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Stage {
+    /// The first: whoever wrote before writes no more.
+    Opening,
+    /// One of many.
+    Going,
+    /// The last: the next gateway need not wait.
+    Closing,
+}
+
+/// Whose time `now` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum ClockOf {
+    /// The gateway's wall clock.
+    Wall,
+    /// The feed's own.
+    Feed,
+}
+
+impl From<Source> for ClockOf {
+    fn from(source: Source) -> Self {
+        match source {
+            Source::Wall => Self::Wall,
+            Source::Feed => Self::Feed,
+        }
+    }
+}
+
+/// Whether the gateway's feed brings what it should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum SupplyOf {
+    /// It does.
+    Up,
+    /// It does not.
+    Down,
+}
+
+impl Writes {
+    /// `now` as a time.
+    pub(super) fn now(&self) -> Option<Timestamp> {
+        Timestamp::from_micros(self.now)
+    }
+
+    /// Which minutes were covered.
+    pub(super) fn coverage(&self) -> Option<CoverageRing> {
+        CoverageRing::from_parts(self.coverage.0, self.coverage.1)
+    }
+}
+
+/// The bytes of a message.
+pub(super) fn encode(body: Body, blob: &[u8]) -> Vec<u8> {
+    let envelope = Envelope { version: VERSION, body };
+    let mut bytes = postcard::to_allocvec(&envelope).expect("plain data in a growing vector");
+    bytes.extend_from_slice(blob);
+    bytes
+}
+
+/// Why bytes are no message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    /// Something else wrote them.
+    Foreign,
+    /// A later version wrote them.
+    Newer,
+}
+
+/// What these bytes are, and the batch behind it.
+pub(super) fn decode(bytes: &[u8]) -> Result<(Body, &[u8]), Unreadable> {
+    let (version, _) = postcard::take_from_bytes::<u32>(bytes).map_err(|_| Unreadable::Foreign)?;
+    // Versions go up slowly, and no text begins with a control character.
+    match version {
+        VERSION => {}
+        2..32 => return Err(Unreadable::Newer),
+        _ => return Err(Unreadable::Foreign),
+    }
+    let (envelope, blob) = postcard::take_from_bytes::<Envelope>(bytes).map_err(|_| Unreadable::Foreign)?;
+    Ok((envelope.body, blob))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_read_as_it_was_written_and_nothing_else_is_one() {
+        let body = Body::Views(Origin { node: u64::MAX, batch: 3 });
+        let bytes = encode(body.clone(), b"blob");
+        assert_eq!(decode(&bytes), Ok((body, &b"blob"[..])));
+        assert_eq!(decode(&[&[9], &bytes[1..]].concat()), Err(Unreadable::Newer));
+        for foreign in [&b""[..], b"{\"id\":1}", &bytes[..3]] {
+            assert_eq!(decode(foreign), Err(Unreadable::Foreign));
+        }
+    }
+}

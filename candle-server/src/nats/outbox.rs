@@ -1,0 +1,301 @@
+//! What a gateway has recorded and the log does not have yet, bounded in bytes.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use candle_core::{Prices, Rules, Tick, Timestamp};
+
+use super::follower::Follower;
+use super::message::ARRIVAL_NUMBERS;
+use crate::journal::{Batch, JudgedBy, Write};
+
+/// The most that is held, in bytes: two million ticks of short ids, 20 s of the full load, while a broker that lost its
+/// leader stands still for 4 to 7.
+pub(super) const MAX_HELD_BYTES: usize = 128 << 20;
+
+/// About the most that one message takes: half of what servers allow by default, since ids of 64 bytes are told beside
+/// the ticks that they belong to.
+pub(super) const MAX_PIECE_BYTES: usize = 512 << 10;
+
+/// The most ticks of a run in one go: so that a piece ends near its bound.
+const RUN: usize = 512;
+
+/// The most that a price, a size or a time may be for the core to take it; what it refuses need not be folded.
+const MAX_SIZE: f64 = 1e15;
+
+/// Writes that wait, in their order, in pieces that fit a message each.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    pieces: VecDeque<Piece>,
+    bytes: usize,
+    most: usize,
+}
+
+#[derive(Debug)]
+struct Piece {
+    batch: Batch,
+    /// When its last write came, since the server's start.
+    until: Duration,
+    room: Room,
+}
+
+/// Whether a piece takes further writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    Open,
+    /// It is under way as it was: what came later would be forgotten with it.
+    Sealed,
+}
+
+/// What had to be given up for want of room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Given {
+    /// Ticks that were folded into their minute's prices; open, high, low and close are kept, count and volume are not.
+    pub(super) folded: usize,
+    /// Ticks that were dropped.
+    pub(super) dropped: usize,
+}
+
+impl Outbox {
+    /// Holds nothing yet, and at most `most` bytes.
+    pub(super) const fn new(most: usize) -> Self {
+        Self { pieces: VecDeque::new(), bytes: 0, most }
+    }
+
+    /// Adds what was recorded by `now`, the time since the server's start.
+    pub(super) fn push(&mut self, batch: &Batch, now: Duration) {
+        for write in batch.writes() {
+            let Write::Ticks { ticks, terms } = write else {
+                self.with_back(now, |piece| piece.push(write));
+                continue;
+            };
+            for run in ticks.chunks(RUN) {
+                let run: Vec<(&str, Tick)> = run.iter().map(|(id, tick)| (batch.text(*id), *tick)).collect();
+                self.with_back(now, |piece| piece.push_ticks(&run, terms));
+            }
+        }
+    }
+
+    /// Writes into the last piece, or into a new one where that is full.
+    pub(super) fn with_back(&mut self, now: Duration, write: impl FnOnce(&mut Batch)) {
+        let has_room = |piece: &Piece| piece.room == Room::Open && piece.batch.bytes() < MAX_PIECE_BYTES;
+        if !self.pieces.back().is_some_and(has_room) {
+            self.pieces.push_back(Piece { batch: Batch::new(0), until: now, room: Room::Open });
+        }
+        if let Some(piece) = self.pieces.back_mut() {
+            let before = piece.batch.bytes();
+            write(&mut piece.batch);
+            piece.until = now;
+            self.bytes += piece.batch.bytes() - before;
+        }
+    }
+
+    /// What is to be sent next.
+    pub(super) fn front(&self) -> Option<&Batch> {
+        self.pieces.front().map(|piece| &piece.batch)
+    }
+
+    /// What is to be sent now, which stays as it is from here on.
+    pub(super) fn seal_front(&mut self) -> Option<&Batch> {
+        let piece = self.pieces.front_mut()?;
+        piece.room = Room::Sealed;
+        Some(&piece.batch)
+    }
+
+    /// Forgets what was sent.
+    pub(super) fn pop(&mut self) -> Option<Batch> {
+        let piece = self.pieces.pop_front()?;
+        self.bytes -= piece.batch.bytes();
+        Some(piece.batch)
+    }
+
+    /// Forgets what came before `since`: someone else has sent it.
+    pub(super) fn forget_before(&mut self, since: Duration) {
+        while self.pieces.front().is_some_and(|piece| piece.until < since) {
+            self.pop();
+        }
+    }
+
+    /// How many bytes are held.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// How many messages it takes to send all.
+    pub(super) fn pieces(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// Adds what `follower` has not seen in the log of what another one holds. An instrument that the log delisted
+    /// lately is not delisted again, since it may be listed again; their ids are returned.
+    pub(super) fn append_new(&mut self, held: Self, follower: &Follower) -> Vec<Box<str>> {
+        let mut again = Vec::new();
+        for piece in held.pieces {
+            for write in piece.batch.writes() {
+                match write {
+                    Write::Ticks { ticks, terms } => {
+                        let ticks = ticks.iter().map(|(id, tick)| (piece.batch.text(*id), *tick));
+                        let new: Vec<_> = ticks.filter(|(id, tick)| follower.is_new(id, tick)).collect();
+                        if !new.is_empty() {
+                            self.with_back(piece.until, |batch| batch.push_ticks(&new, terms));
+                        }
+                    }
+                    Write::Delist { id } if follower.was_delisted_lately(id) => again.push(id.into()),
+                    write => self.with_back(piece.until, |batch| batch.push(write)),
+                }
+            }
+        }
+        again
+    }
+
+    /// Makes room where more is held than may be: all but what is under way is folded into the
+    /// prices of its minutes; and where that is not enough, the oldest ticks are dropped. Listings are never dropped.
+    pub(super) fn make_room(&mut self, rules: &Rules) -> Given {
+        let mut given = Given::default();
+        if self.bytes <= self.most {
+            return given;
+        }
+        let first = self.pieces.pop_front_if(|piece| piece.room == Room::Sealed);
+        let rest = std::mem::take(&mut self.pieces);
+        self.bytes = 0;
+        let until = rest.back().map_or(Duration::ZERO, |piece| piece.until);
+        let mut fold = Fold::new(*rules);
+        for piece in rest {
+            for write in piece.batch.writes() {
+                if let Write::Ticks { ticks, terms } = write {
+                    if fold.terms.is_some_and(|before| before.unlisted != terms.unlisted) {
+                        given.folded += fold.finish(self, until);
+                    }
+                    ticks.iter().for_each(|(id, tick)| fold.add(piece.batch.text(*id), tick, terms));
+                } else {
+                    given.folded += fold.finish(self, until);
+                    self.with_back(until, |batch| batch.push(write));
+                }
+            }
+        }
+        given.folded += fold.finish(self, until);
+        // Folded again and again, half an hour of 100,000 instruments might still be too much.
+        if self.bytes > self.most / 2 {
+            let mut excess = self.bytes - self.most / 2;
+            for piece in &mut self.pieces {
+                if excess == 0 {
+                    break;
+                }
+                let kept = without_ticks(&piece.batch);
+                given.dropped += piece.batch.ticks_in_order().len();
+                let freed = piece.batch.bytes() - kept.bytes();
+                self.bytes -= freed;
+                excess = excess.saturating_sub(freed);
+                piece.batch = kept;
+            }
+        }
+        if let Some(first) = first {
+            self.bytes += first.batch.bytes();
+            self.pieces.push_front(first);
+        }
+        given
+    }
+}
+
+fn without_ticks(batch: &Batch) -> Batch {
+    let mut kept = Batch::new(0);
+    batch.writes().filter(|write| !matches!(write, Write::Ticks { .. })).for_each(|write| kept.push(write));
+    kept
+}
+
+/// The same writes, with ticks that have no number of their own numbered from `next` on.
+pub(super) fn numbered(batch: &Batch, next: &mut u64) -> Batch {
+    let mut numbered = Batch::new(0);
+    for write in batch.writes() {
+        let Write::Ticks { ticks, terms } = write else {
+            numbered.push(write);
+            continue;
+        };
+        let number = |(id, tick): &(crate::journal::Span, Tick)| {
+            if tick.seq < ARRIVAL_NUMBERS {
+                return (batch.text(*id), *tick);
+            }
+            let seq = (*next).max(ARRIVAL_NUMBERS);
+            *next = seq.saturating_add(1);
+            (batch.text(*id), tick.with_seq(seq))
+        };
+        let ticks: Vec<_> = ticks.iter().map(number).collect();
+        numbered.push_ticks(&ticks, terms);
+    }
+    numbered
+}
+
+/// Ticks of any number, as the few that make the same open, high, low and close.
+struct Fold {
+    rules: Rules,
+    minutes: HashMap<(Box<str>, i64), Extremes>,
+    terms: Option<JudgedBy>,
+    ticks: usize,
+}
+
+struct Extremes {
+    first: Tick,
+    high: Tick,
+    low: Tick,
+    last: Tick,
+}
+
+impl Fold {
+    fn new(rules: Rules) -> Self {
+        Self { rules, minutes: HashMap::new(), terms: None, ticks: 0 }
+    }
+
+    /// Adds a tick, unless the core would refuse it whatever `now`: by a later `now` it would judge otherwise.
+    fn add(&mut self, id: &str, tick: &Tick, terms: JudgedBy) {
+        self.terms = Some(terms);
+        self.ticks += 1;
+        let latest: Timestamp = terms.now.saturating_add(self.rules.max_ahead_micros());
+        let is_price = tick.price.is_finite() && (tick.price > 0.0 || self.rules.prices() == Prices::Any);
+        if !is_price || !(0.0..=MAX_SIZE).contains(&tick.size) || tick.time > latest {
+            return;
+        }
+        let key = |tick: &Tick| (tick.time, tick.seq);
+        let extremes = self.minutes.entry((id.into(), tick.time.minute().number()));
+        let extremes = extremes.or_insert(Extremes { first: *tick, high: *tick, low: *tick, last: *tick });
+        if key(tick) < key(&extremes.first) {
+            extremes.first = *tick;
+        }
+        if key(tick) >= key(&extremes.last) {
+            extremes.last = *tick;
+        }
+        if tick.price > extremes.high.price {
+            extremes.high = *tick;
+        }
+        if tick.price < extremes.low.price {
+            extremes.low = *tick;
+        }
+    }
+
+    /// Puts what was folded into `outbox`; how many ticks became fewer.
+    fn finish(&mut self, outbox: &mut Outbox, until: Duration) -> usize {
+        let Some(terms) = self.terms.take() else { return 0 };
+        let mut kept: Vec<(Box<str>, Tick)> = Vec::with_capacity(4 * self.minutes.len());
+        for ((id, _), extremes) in self.minutes.drain() {
+            let mut ticks = vec![extremes.first];
+            for tick in [extremes.high, extremes.low, extremes.last] {
+                if !ticks.contains(&tick) {
+                    ticks.push(tick);
+                }
+            }
+            kept.extend(ticks.into_iter().map(|tick| (id.clone(), tick)));
+        }
+        kept.sort_by(|(a_id, a), (b_id, b)| (a.time, a.seq, a_id).cmp(&(b.time, b.seq, b_id)));
+        for run in kept.chunks(RUN) {
+            let run: Vec<(&str, Tick)> = run.iter().map(|(id, tick)| (&**id, *tick)).collect();
+            outbox.with_back(until, |batch| batch.push_ticks(&run, terms));
+        }
+        std::mem::take(&mut self.ticks).saturating_sub(kept.len())
+    }
+}
+
+#[cfg(test)]
+mod tests;

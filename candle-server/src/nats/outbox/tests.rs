@@ -1,0 +1,126 @@
+use candle_core::{Aggregator, Gaps, Unlisted};
+
+use super::*;
+
+const TERMS: JudgedBy = JudgedBy { now: Timestamp::EPOCH, unlisted: Unlisted::List };
+
+/// A bound that a test reaches soon.
+const MOST: usize = 2 << 20;
+
+fn tick(second: i64, price: f64) -> Tick {
+    Tick::new(Timestamp::from_seconds(second).unwrap(), price).with_seq(ARRIVAL_NUMBERS)
+}
+
+/// An aggregator that was given what is held.
+fn folded(outbox: &Outbox) -> Aggregator {
+    let aggregator = Aggregator::default();
+    for piece in &outbox.pieces {
+        for write in piece.batch.writes() {
+            match write {
+                Write::List { id, description } => drop(aggregator.list(id, description)),
+                Write::Delist { id } => drop(aggregator.delist(id)),
+                Write::Clear => aggregator.clear_candles(0),
+                Write::Ticks { ticks, terms } => {
+                    let terms = candle_core::Terms { unlisted: terms.unlisted, ..terms.now.into() };
+                    for (id, tick) in ticks {
+                        let _ = aggregator.record(piece.batch.text(*id), tick, terms);
+                    }
+                }
+            }
+        }
+    }
+    aggregator
+}
+
+fn prices(aggregator: &Aggregator, id: &str, now: Timestamp) -> Vec<[f64; 4]> {
+    let Some(history) = aggregator.history(id) else { return Vec::new() };
+    history.candles(now, Gaps::Omitted).map(|candle| [candle.open, candle.high, candle.low, candle.close]).collect()
+}
+
+#[test]
+fn pieces_fit_a_message_and_lose_nothing() {
+    let mut outbox = Outbox::new(usize::MAX);
+    let mut batch = Batch::new(0);
+    let ids: Vec<String> = (0..40_000).map(|id| format!("{id:064}")).collect();
+    let ticks: Vec<(&str, Tick)> = ids.iter().map(|id| (id.as_str(), tick(0, 1.0))).collect();
+    batch.push_ticks(&ticks, TERMS);
+    outbox.push(&batch, Duration::ZERO);
+    let mut sent = 0;
+    while let Some(piece) = outbox.pop() {
+        let bytes = crate::blob::encode(&piece, &[], &Rules::DEFAULT);
+        assert!(bytes.len() < 1 << 20, "{}", bytes.len());
+        sent += piece.ticks_in_order().len();
+    }
+    assert_eq!((sent, outbox.bytes()), (ids.len(), 0));
+}
+
+#[test]
+fn a_long_stall_keeps_open_high_low_and_close_of_every_minute_within_the_bound() {
+    let mut random = fastrand::Rng::with_seed(11);
+    let rules = Rules::DEFAULT;
+    let (mut outbox, plain) = (Outbox::new(MOST), Aggregator::default());
+    let ids: Vec<String> = (0..50).map(|id| id.to_string()).collect();
+    let mut folded_ticks = 0;
+    for second in 0..400 {
+        let now = Timestamp::from_seconds(second).unwrap();
+        let terms = JudgedBy { now, ..TERMS };
+        let mut batch = Batch::new(0);
+        if second == 200 {
+            batch.push(Write::Delist { id: "7" });
+            plain.delist("7");
+        }
+        let ticks: Vec<(&str, Tick)> = (0..900)
+            .map(|_| {
+                let price = f64::from(random.i32(-3..200));
+                let time = second - random.i64(0..90) + if random.u8(..) == 0 { 30 } else { 0 };
+                (ids[random.usize(..ids.len())].as_str(), tick(time, price))
+            })
+            .collect();
+        let mut next = ARRIVAL_NUMBERS + second.unsigned_abs() * 10_000;
+        batch.push_ticks(&ticks, terms);
+        let batch = numbered(&batch, &mut next);
+        for (id, tick) in batch.ticks_in_order() {
+            let _ = plain.record(batch.text(*id), tick, candle_core::Terms { unlisted: Unlisted::List, ..now.into() });
+        }
+        outbox.push(&batch, Duration::from_secs(second.unsigned_abs()));
+        let given = outbox.make_room(&rules);
+        folded_ticks += given.folded;
+        assert_eq!(given.dropped, 0);
+        assert!(outbox.bytes() <= MOST);
+    }
+    assert!(folded_ticks > 100_000, "{folded_ticks}: nothing was folded");
+    let (again, now) = (folded(&outbox), Timestamp::from_seconds(399).unwrap());
+    for id in &ids {
+        assert_eq!(prices(&again, id, now), prices(&plain, id, now), "{id}");
+    }
+}
+
+#[test]
+fn where_folding_frees_too_little_the_oldest_ticks_go_and_every_listing_stays() {
+    let mut outbox = Outbox::new(MOST);
+    for id in 0..60_000_u32 {
+        let id = id.to_string();
+        if id.ends_with("000") {
+            outbox.with_back(Duration::ZERO, |batch| batch.push(Write::List { id: &id, description: None }));
+        }
+        outbox.with_back(Duration::ZERO, |batch| batch.push_ticks(&[(&id, tick(0, 1.0))], TERMS));
+    }
+    let given = outbox.make_room(&Rules::DEFAULT);
+    assert!(given.dropped > 0 && outbox.bytes() <= MOST, "{given:?}");
+    let listings = outbox.pieces.iter().flat_map(|piece| piece.batch.writes());
+    assert_eq!(listings.filter(|write| matches!(write, Write::List { .. })).count(), 59);
+}
+
+#[test]
+fn what_comes_while_a_piece_is_under_way_is_not_forgotten_with_it() {
+    let mut outbox = Outbox::new(MOST);
+    let write = |outbox: &mut Outbox, second| {
+        outbox.with_back(Duration::ZERO, |batch| batch.push_ticks(&[("a", tick(second, 1.0))], TERMS));
+    };
+    write(&mut outbox, 1);
+    assert_eq!(outbox.seal_front().unwrap().ticks_in_order().len(), 1);
+    write(&mut outbox, 2);
+    assert_eq!(outbox.pop().unwrap().ticks_in_order().len(), 1);
+    assert_eq!(outbox.pop().unwrap().ticks_in_order()[0].1, tick(2, 1.0));
+    assert_eq!(outbox.bytes(), 0);
+}

@@ -1,0 +1,142 @@
+//! The messages of a stream in their order, whatever becomes of the connection.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::pull::{Config, Stream};
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::time::{sleep, timeout};
+
+use super::log::{Log, LogError};
+
+/// Messages that wait between the socket and whoever folds them.
+const WAITING: usize = 16;
+
+/// The most bytes that are asked for at once.
+const ASKED_BYTES: usize = 8 << 20;
+
+/// How often the broker shows that it is there where it has nothing to send; it is missed after twice that.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// How long one request for messages stands.
+const REQUEST: Duration = Duration::from_secs(10);
+
+/// The longest that the making of a consumer may take: a broker without a leader makes none.
+const MAKING: Duration = Duration::from_secs(5);
+
+/// How long to wait before the next try.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// What comes of a stream.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// The next message.
+    Message(Entry),
+    /// There is nothing at present behind what came; the stream ends at this place.
+    End(u64),
+    /// It can't be read.
+    Broken(LogError),
+}
+
+/// One message.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) sequence: u64,
+    pub(super) payload: Bytes,
+    /// How many there are behind it by now.
+    pub(super) pending: u64,
+}
+
+/// A stream of this name, and when it was made: another one of the same name is another one.
+#[derive(Clone, Debug)]
+pub(super) struct Of {
+    pub(super) stream: String,
+    /// Nanoseconds since the epoch.
+    pub(super) created: i128,
+}
+
+/// Reads a stream from the message at `next` on, in a task of its own that ends with the receiver. Messages come in
+/// their order and each once; a gap is one in the stream.
+pub(super) fn spawn(log: Log, of: Of, next: u64) -> Receiver<Event> {
+    let (sender, receiver) = channel(WAITING);
+    tokio::spawn(async move {
+        let mut next = next.max(1);
+        while !sender.is_closed() {
+            let read = tokio::select! {
+                read = read(&log, &of, &mut next, &sender) => read,
+                () = sender.closed() => return,
+            };
+            if let Err(error) = read {
+                tracing::debug!(of.stream, "the log is read anew: {error}");
+                if matches!(error, LogError::Unfit(_)) {
+                    // Fails only if nobody listens any more.
+                    let _ = sender.send(Event::Broken(error)).await;
+                    return;
+                }
+            }
+            sleep(RETRY).await;
+        }
+    });
+    receiver
+}
+
+/// Reads by one consumer, until it is gone.
+async fn read(log: &Log, of: &Of, next: &mut u64, sender: &Sender<Event>) -> Result<(), LogError> {
+    let away = |what: &str| LogError::Away(what.to_owned());
+    let (mut messages, end) = timeout(MAKING, open(log, of, *next)).await.map_err(|_| away("no consumer"))??;
+    if let Some(end) = end {
+        sender.send(Event::End(end)).await.map_err(|_| away("nobody listens"))?;
+    }
+    let mut delivered = 0;
+    loop {
+        // A missing heartbeat is an error here.
+        let message = messages.next().await.ok_or_else(|| away("the consumer is gone"))?;
+        let message = message.map_err(|error| LogError::Away(error.to_string()))?;
+        let info = message.info().map_err(|error| LogError::Away(error.to_string()))?;
+        let (sequence, pending) = (info.stream_sequence, info.pending);
+        delivered += 1;
+        if info.consumer_sequence != delivered {
+            // A connection broke with some of them on the way, as where this process was too slow to take them.
+            return Err(away("messages were lost on the way"));
+        }
+        if sequence < *next {
+            continue;
+        }
+        *next = sequence + 1;
+        let entry = Entry { sequence, payload: message.payload.clone(), pending };
+        sender.send(Event::Message(entry)).await.map_err(|_| away("nobody listens"))?;
+    }
+}
+
+/// A consumer from `next` on, and where the stream ends if nothing is there yet.
+async fn open(log: &Log, of: &Of, next: u64) -> Result<(Stream, Option<u64>), LogError> {
+    let away = |error: &dyn std::fmt::Display| LogError::Away(error.to_string());
+    let stream = log.context().get_stream(&of.stream).await.map_err(|error| away(&error))?;
+    let last = stream.cached_info().state.last_sequence;
+    if stream.cached_info().created.unix_timestamp_nanos() != of.created {
+        return Err(LogError::Unfit(format!("the stream {} was made anew: start this server again", of.stream)));
+    }
+    let consumer = stream
+        .create_consumer(Config {
+            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: next },
+            ack_policy: AckPolicy::None,
+            memory_storage: true,
+            num_replicas: 1,
+            inactive_threshold: Duration::from_secs(30),
+            ..Config::default()
+        })
+        .await
+        .map_err(|error| away(&error))?;
+    let end = (consumer.cached_info().num_pending == 0).then_some(last);
+    let messages = consumer
+        .stream()
+        .max_bytes_per_batch(ASKED_BYTES)
+        .expires(REQUEST)
+        .heartbeat(HEARTBEAT)
+        .messages()
+        .await
+        .map_err(|error| away(&error))?;
+    Ok((messages, end))
+}

@@ -1,0 +1,86 @@
+//! Views are counted where they happen, told once a second, and added up by everyone.
+
+use std::collections::{HashMap, VecDeque};
+
+use candle_core::{Aggregator, Views};
+
+use super::follower::{MARKS_OF_A_MESSAGE, mark_of};
+use crate::blob::Viewed;
+
+/// For how many messages it is remembered that an instrument was delisted: views are told within seconds, which is a
+/// hundred messages or two.
+const REMEMBERED_MESSAGES: u64 = 10_000;
+
+/// What this node has told of its readers' views, and what others told it.
+///
+/// Views are of a listing, and a listing ends at the same place of the log for everyone. Those counted before it are left
+/// out by everyone: they tell the mark that their stripe had when they were counted.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    /// By id: as many of the views in the aggregator as the log has, or is being told.
+    accounted: HashMap<Box<str>, u64>,
+    /// By id: the mark of its last delisting.
+    delisted: HashMap<Box<str>, u64>,
+    /// The same, oldest first.
+    order: VecDeque<(u64, Box<str>)>,
+}
+
+impl Ledger {
+    /// What is to be told now: the views since the last time.
+    pub(super) fn take(&mut self, aggregator: &Aggregator) -> Vec<Views> {
+        let mut new = aggregator.take_new_views();
+        for views in &mut new {
+            let accounted = self.accounted.entry(views.id.as_str().into()).or_default();
+            let total = std::mem::replace(accounted, views.views);
+            views.views = views.views.saturating_sub(total);
+        }
+        new.retain(|views| views.views > 0);
+        new
+    }
+
+    /// Takes what an aggregator was restored with as known to all.
+    pub(super) fn account_for(&mut self, aggregator: &Aggregator) {
+        /// How many are looked at under one lock of the catalogue.
+        const PAGE: usize = 1000;
+        let mut page = aggregator.page(None, "", PAGE);
+        while let Some(last) = page.last().map(|summary| summary.id.clone()) {
+            let viewed = page.iter().filter(|summary| summary.views > 0);
+            self.accounted.extend(viewed.map(|summary| (summary.id.as_str().into(), summary.views)));
+            page = aggregator.page(Some(last.as_str()), "", PAGE);
+        }
+    }
+
+    /// Adds what another node told at `mark`, unless the listing it was of is over.
+    pub(super) fn add(&mut self, aggregator: &Aggregator, viewed: Viewed<'_>, mark: u64) {
+        let is_over = self.delisted.get(viewed.id).is_some_and(|delisted| *delisted > viewed.mark);
+        let is_known = aggregator.mark_of(viewed.id) >= mark;
+        if is_over || is_known || aggregator.resolve(viewed.id).is_none() {
+            return;
+        }
+        aggregator.add_views(viewed.id, viewed.views, mark);
+        let accounted = self.accounted.entry(viewed.id.into()).or_default();
+        *accounted = accounted.saturating_add(viewed.views);
+    }
+
+    /// The mark at which an instrument was delisted, if that is not long ago.
+    pub(super) fn last_delisted(&self, id: &str) -> Option<u64> {
+        self.delisted.get(id).copied()
+    }
+
+    /// Notes that an instrument was delisted at `mark`.
+    pub(super) fn delisted(&mut self, id: &str, mark: u64) {
+        self.accounted.remove(id);
+        self.delisted.insert(id.into(), mark);
+        self.order.push_back((mark, id.into()));
+        let oldest = mark_of(REMEMBERED_MESSAGES);
+        while self.order.front().is_some_and(|(old, _)| old.saturating_add(oldest) < mark) {
+            if let Some((old, id)) = self.order.pop_front()
+                && self.delisted.get(&id) == Some(&old)
+            {
+                self.delisted.remove(&id);
+            }
+        }
+    }
+}
+
+const _: () = assert!(MARKS_OF_A_MESSAGE.is_power_of_two());
