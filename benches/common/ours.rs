@@ -1,4 +1,4 @@
-//! `candle-core`, driven in the three ways that it offers.
+//! `candle-core`, driven in the four ways that it offers.
 
 use std::hint::black_box;
 

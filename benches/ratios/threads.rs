@@ -18,14 +18,7 @@ pub(crate) fn threads() {
 }
 
 fn threads_with(label: &str, skew: Skew) {
-    const REPEAT: usize = 3;
-    let mut feeds = [Feed::new(50_000, skew, 4), Feed::new(50_000, skew, 5)];
-    let ours = aggregator(&feeds[0], Config::DEFAULT_STRIPES);
-    let handles = [handles(&ours, &feeds[0].quotes), handles(&ours, &feeds[1].quotes)];
-    let ring = DashMapRing::new(&feeds[0].ids);
-    let mut ticks = [Vec::new(), Vec::new()];
-    let bounds = [0, 1].map(|_| std::sync::Mutex::new(Bound::new(50_000)));
-    let mut pairs = Pairs::new(&[
+    const NAMES: [&str; 12] = [
         "bound 1",
         "bound 2",
         "handle 1",
@@ -38,7 +31,15 @@ fn threads_with(label: &str, skew: Skew) {
         "id 2",
         "ring 1",
         "ring 2",
-    ]);
+    ];
+    let mut feeds = [Feed::new(50_000, skew, 4), Feed::new(50_000, skew, 5)];
+    // One for each way and number of writers, so that every one of them gets its ticks in order.
+    let ours = NAMES.map(|_| aggregator(&feeds[0], Config::DEFAULT_STRIPES));
+    let handles = [handles(&ours[0], &feeds[0].quotes), handles(&ours[0], &feeds[1].quotes)];
+    let ring = DashMapRing::new(&feeds[0].ids);
+    let mut ticks = [Vec::new(), Vec::new()];
+    let bounds = [0, 1].map(|_| std::sync::Mutex::new(Bound::new(50_000)));
+    let mut pairs = Pairs::new(&NAMES);
     for _ in 0..ROUNDS {
         feeds.iter_mut().for_each(Feed::advance);
         for ((ticks, handles), feed) in ticks.iter_mut().zip(&handles).zip(&feeds) {
@@ -46,23 +47,22 @@ fn threads_with(label: &str, skew: Skew) {
         }
         pairs.round(|name| {
             let (what, threads) = name.split_once(' ').expect("two words");
+            let ours = &ours[NAMES.iter().position(|known| *known == name).expect("a contender of this section")];
             let half = |number: usize| {
                 let feed = &feeds[number];
-                let mut bound = bounds[number].lock().expect("nobody panics");
-                for _ in 0..if what == "ring" { 1 } else { REPEAT } {
-                    match what {
-                        // Half of the instruments each: what one owner would have if the work were dealt out.
-                        "bound" => {
-                            for (place, (_, tick)) in feed.places.iter().zip(&feed.quotes) {
-                                bound.record(if threads == "2" { place / 2 } else { *place }, tick);
-                            }
+                match what {
+                    // Half of the instruments each: what one owner would have if the work were dealt out.
+                    "bound" => {
+                        let mut bound = bounds[number].lock().expect("nobody panics");
+                        for (place, (_, tick)) in feed.places.iter().zip(&feed.quotes) {
+                            bound.record(if threads == "2" { place / 2 } else { *place }, tick);
                         }
-                        "handle" => record_by_handle(&ours, &handles[number], &feed.quotes),
-                        "handles" => record_batches_by_handle(&ours, &ticks[number], BATCH),
-                        "batch" => record_batches(&ours, &feed.quotes, BATCH),
-                        "id" => record_by_id(&ours, &feed.quotes),
-                        _ => one_by_one(&feed.quotes, |id, tick| ring.record(id, tick)),
                     }
+                    "handle" => record_by_handle(ours, &handles[number], &feed.quotes),
+                    "handles" => record_batches_by_handle(ours, &ticks[number], BATCH),
+                    "batch" => record_batches(ours, &feed.quotes, BATCH),
+                    "id" => record_by_id(ours, &feed.quotes),
+                    _ => one_by_one(&feed.quotes, |id, tick| ring.record(id, tick)),
                 }
             };
             if threads == "2" {

@@ -61,6 +61,14 @@ struct Stripes(Box<[Padded]>);
 struct Padded(Mutex<Stripe>);
 
 impl Stripes {
+    /// The number of a stripe, of a hash's bits or of a handle's; every number names one, even that of a handle of another
+    /// aggregator with more stripes.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the low bits are what is asked for")]
+    fn number(&self, bits: u64) -> usize {
+        bits as usize & (self.0.len() - 1)
+    }
+
     #[inline]
     fn lock(&self, stripe: usize) -> MutexGuard<'_, Stripe> {
         self.0[stripe].0.lock()
@@ -69,8 +77,7 @@ impl Stripes {
     /// The stripe of a handle, and the slot if the handle still names a listed instrument.
     #[inline]
     fn lock_handle(&self, handle: Handle) -> (MutexGuard<'_, Stripe>, Option<u32>) {
-        // A handle of another aggregator may name a stripe that this one lacks: it finds nothing in the first.
-        let stripe = self.0.get(usize::from(handle.stripe)).unwrap_or(&self.0[0]).0.lock();
+        let stripe = self.lock(self.number(u64::from(handle.stripe)));
         let slot = stripe.check(handle.slot, handle.generation);
         (stripe, slot)
     }
@@ -150,7 +157,7 @@ impl Aggregator {
     /// The stripe of a hash.
     #[inline]
     fn stripe_of(&self, hash: u64) -> usize {
-        (hash >> STRIPE_SHIFT) as usize & (self.stripes.0.len() - 1)
+        self.stripes.number(hash >> STRIPE_SHIFT)
     }
 
     /// The stripe of an id, and the slot if the id is listed.

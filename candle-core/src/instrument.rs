@@ -93,8 +93,8 @@ impl InstrumentId {
     }
 }
 
-/// Whether two texts of one length are equal. Those of 8 to 16 bytes, which most ids have, are compared as two words that may overlap;
-/// a call of `memcmp` for so few bytes takes three times as long.
+/// Whether two texts of one length are equal. Those of 8 to 16 bytes, which most ids have, are compared as two words that
+/// may overlap; a call of `memcmp` for so few bytes takes three times as long.
 #[inline]
 fn equal(a: &[u8], b: &[u8]) -> bool {
     match (a.first_chunk::<8>(), b.first_chunk::<8>(), a.last_chunk::<8>(), b.last_chunk::<8>()) {
@@ -208,7 +208,8 @@ impl std::error::Error for BadId {}
 
 /// A listed instrument's place in one aggregator: finds it without hashing or comparing its id.
 ///
-/// A handle of a delisted instrument finds nothing, even after the same id is listed again.
+/// A handle of a delisted instrument finds nothing, even after the same id is listed again. It is a place, and of one
+/// aggregator: in another one it names whatever is listed there.
 ///
 /// ```
 /// use candle_core::{Aggregator, Outcome, Tick, Timestamp};

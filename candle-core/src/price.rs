@@ -109,6 +109,18 @@ mod tests {
     }
 
     #[test]
+    fn one_comparison_takes_just_the_numbers_that_all_rules_take() {
+        let edges =
+            [0.0, f64::from_bits(1), f64::MIN_POSITIVE, 1.0, Size::MAX, Size::MAX.next_up(), f64::MAX, f64::INFINITY];
+        for raw in edges.into_iter().flat_map(|edge| [edge, -edge]).chain([f64::NAN, -f64::NAN]) {
+            assert_eq!(Price::positive(raw), Price::new(raw, Prices::Positive), "{raw}");
+            // Of the sizes only -0.0 is left to `new`, which turns it into 0.0.
+            let plain = Size::new(raw).filter(|_| raw.is_sign_positive());
+            assert_eq!(Size::plain(raw), plain, "{raw}");
+        }
+    }
+
+    #[test]
     fn sizes_end_at_their_bounds() {
         assert!(Size::new(Size::MAX).is_some());
         assert!(Size::new(Size::MAX.next_up()).is_none());

@@ -135,6 +135,7 @@ pub(crate) fn record<'p>(
         Some(candle) if candle.minute() == tick.minute => {
             candle.update(&tick);
             if is_over {
+                // Not to look into it, but because the newest candle changes after its minute.
                 past();
             }
             (candle, Outcome::Updated)
@@ -180,7 +181,7 @@ impl Ring {
         self.record_elsewhere(tick, judge)
     }
 
-    /// The rest of [`record`](Self::record): a new minute, a late tick, a refused one.
+    /// The rest of [`record`](Self::record): a new minute, a late tick, a price of zero or less, a refused one.
     #[cold]
     #[inline(never)]
     fn record_elsewhere(&mut self, tick: &Tick, judge: &Judge) -> Outcome {

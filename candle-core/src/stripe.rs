@@ -218,7 +218,7 @@ impl Stripe {
     /// Reads both lines of a slot, so that they are near when a tick is recorded; the value tells nothing.
     #[inline]
     pub(crate) fn touch(&self, slot: u32) -> u64 {
-        self.slots.get(slot as usize).map_or(0, |slot| u64::from(slot.newest.is_some()) + slot.views)
+        self.slots.get(slot as usize).map_or(0, |slot| u64::from(slot.newest.is_some()) ^ slot.views)
     }
 
     #[inline]
@@ -363,7 +363,8 @@ impl Stripe {
 }
 
 impl Slot {
-    /// Records a tick that is not in order: of a new minute, late, or to be refused. What it changes is noted in `changes`.
+    /// Records a tick that takes a closer look: of a new minute, late, at a price of zero or less, or to be refused. What is
+    /// more than a change of the forming candle is noted in `changes`.
     #[cold]
     #[inline(never)]
     fn record_elsewhere(&mut self, tick: &Tick, judge: &Judge, arrival: Arrival, changes: &mut u64) -> Outcome {

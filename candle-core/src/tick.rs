@@ -219,6 +219,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_admitted_at_once_is_what_a_closer_look_admits_of_a_minute_that_is_not_over() {
+        let minute = Minute::EPOCH.saturating_add(100);
+        let edges = |at: Timestamp| [-5_000_001, -5_000_000, -1, 0, 1].map(|micros| at.saturating_add(micros));
+        for now in edges(minute.start()).into_iter().chain(edges(minute.end())) {
+            for time in
+                edges(minute.start()).into_iter().chain(edges(minute.end())).chain(edges(now.saturating_add(5_000_000)))
+            {
+                let tick = Tick::new(time, 1.0).with_seq(7);
+                let judged = Rules::default().at(now).judge(&tick).ok();
+                let expected = judged.filter(|admitted| admitted.minute == minute && minute >= now.minute());
+                let admitted = Rules::default().admit_to(minute, now, &tick);
+                let told = |admitted: Option<Admitted>| admitted.map(|a| (a.minute, a.key, a.price, a.size));
+                assert_eq!(told(admitted), told(expected), "{now:?} {time:?}");
+            }
+        }
+    }
+
+    #[test]
     fn the_window_is_the_minute_of_now_and_the_29_before() {
         let now = Minute::EPOCH.saturating_add(100).start();
         let first = now.minute().saturating_add(-29).start();

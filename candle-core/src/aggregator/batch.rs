@@ -226,8 +226,11 @@ impl Aggregator {
             let (name, tick) = &block[position];
             let outcome = match name.find(scratch.hashes[position], *guess, &locked) {
                 Some(slot) => locked.fold(slot, tick, rules, &terms),
-                None if terms.unlisted == Unlisted::List => break,
-                None => rules.at(terms.now).refuse_unlisted(tick),
+                None => match (terms.unlisted, rules.at(terms.now).judge(tick)) {
+                    (Unlisted::Reject, _) => rules.at(terms.now).refuse_unlisted(tick),
+                    (Unlisted::List, Err(refused)) => refused,
+                    (Unlisted::List, Ok(_)) => break,
+                },
             };
             recorded += 1;
             if outcome == Outcome::Updated {

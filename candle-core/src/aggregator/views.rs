@@ -52,7 +52,8 @@ impl Aggregator {
     }
 
     /// Adds views that were counted elsewhere, unless the instrument is not listed: for aggregators that see the same
-    /// log and count each its own readers. They are none of those that [`take_new_views`](Self::take_new_views) gives.
+    /// log and count each its own readers. An instrument is not newly viewed by this; what
+    /// [`take_new_views`](Self::take_new_views) gives of it later includes them, as it gives totals.
     ///
     /// `mark` is the position of this in the caller's log (see [`Terms::mark`](crate::Terms::mark)), 0 where there is
     /// none.

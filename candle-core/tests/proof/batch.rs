@@ -107,6 +107,25 @@ fn a_batch_by_handles_is_its_ticks_one_by_one() {
 }
 
 #[test]
+fn a_foreign_handle_names_the_same_in_a_batch_and_alone() {
+    let foreign: Vec<Handle> = {
+        let other = Aggregator::new(Config::default().with_stripes(64).with_seed(7));
+        (0..100).map(|number| other.list(&format!("i{number}"), None).unwrap()).collect()
+    };
+    let [batched, single] = [(); 2].map(|()| aggregator(4, 100));
+    for aggregator in [&batched, &single] {
+        (0..40).for_each(|number| assert!(aggregator.list(&format!("mine{number}"), None).is_ok()));
+    }
+    let batch: Vec<_> = foreign.iter().map(|handle| (*handle, Tick::new(at(0), 1.0))).collect();
+    let mut outcomes = Outcomes::default();
+    for (handle, tick) in &batch {
+        outcomes.count(single.record_at(*handle, tick, at(0)));
+    }
+    assert_eq!(batched.record_batch_at(&batch, at(0)), outcomes);
+    assert_eq!(parts(&batched), parts(&single));
+}
+
+#[test]
 fn a_batch_does_not_find_what_was_delisted_where_it_was() {
     let aggregator = Aggregator::new(Config::default().with_stripes(1));
     aggregator.list("gone", None).unwrap();

@@ -176,5 +176,8 @@ fn counts_at_their_end_do_not_overflow() {
     restored.merge(&part).unwrap();
     assert_working(&restored);
     assert_eq!(restored.hit("a"), Some(u64::MAX));
+    let tick = Tick::new(at(0), 1.0);
+    let batch = vec![("a", tick); 4 * restored.config().stripes()];
+    assert_eq!(restored.record_batch(&batch, at(0)).received(), batch.len() as u64);
     assert_eq!(restored.outcomes().received(), u64::MAX);
 }
