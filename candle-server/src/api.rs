@@ -52,10 +52,11 @@ pub enum Readiness {
     WithFeed,
 }
 
-/// An answer, and when someone last began to write it, by the server's monotonic clock.
+/// An answer, when it was asked for and when someone last set out to write a newer one, by the server's monotonic clock.
 #[derive(Debug)]
 struct Kept {
     written: Duration,
+    renewed: Duration,
     representation: Representation,
 }
 
@@ -166,21 +167,31 @@ impl Api {
         let kept = self.fresh_popular(elapsed);
         let representation = kept.unwrap_or_else(|| {
             let representation = Representation::from(self.write_popular()).reusable();
-            *self.popular.lock() = Some(Kept { written: elapsed, representation: representation.clone() });
+            self.keep_popular(Kept { written: elapsed, renewed: elapsed, representation: representation.clone() });
             representation
         });
         representation.respond(headers)
     }
 
-    /// The kept answer, or `None` for the one caller who is to write it anew: whoever asks meanwhile gets the old one.
+    /// The kept answer, or `None` for the caller who is to write it anew. While one writes, others get the one there is,
+    /// unless that is older than two reuses: then nobody asked for a while, and all write.
     fn fresh_popular(&self, elapsed: Duration) -> Option<Representation> {
         let mut popular = self.popular.lock();
         let kept = popular.as_mut()?;
-        if elapsed.saturating_sub(kept.written) >= POPULAR_REUSE {
-            kept.written = elapsed;
-            return None;
+        let (age, since_renewal) = (elapsed.saturating_sub(kept.written), elapsed.saturating_sub(kept.renewed));
+        if age < POPULAR_REUSE || (age < 2 * POPULAR_REUSE && since_renewal < POPULAR_REUSE) {
+            return Some(kept.representation.clone());
         }
-        Some(kept.representation.clone())
+        kept.renewed = elapsed;
+        None
+    }
+
+    /// Keeps an answer, unless a newer one came first.
+    fn keep_popular(&self, answer: Kept) {
+        let mut popular = self.popular.lock();
+        if popular.as_ref().is_none_or(|kept| kept.written <= answer.written) {
+            *popular = Some(answer);
+        }
     }
 
     fn write_popular(&self) -> Document {

@@ -80,9 +80,11 @@ fn run(settings: Settings, filter: EnvFilter) -> Result<(), Failure> {
 async fn serve(settings: Settings) -> Result<(), Failure> {
     let (listeners, bound) = listeners(&settings).await.map_err(Failure::Refused)?;
     let waiting = shutdown().map_err(|error| Failure::Refused(format!("can't wait for signals: {error}")));
-    let shutdown = waiting?;
-    let opened = candle_server::open(&listeners, &settings).await;
-    let opened = opened.map_err(|error| Failure::Refused(error.to_string()))?;
+    let mut shutdown = Box::pin(waiting?);
+    let opened = tokio::select! {
+        opened = candle_server::open(&listeners, &settings) => opened.map_err(|error| Failure::Refused(error.to_string()))?,
+        () = &mut shutdown => return Ok(()),
+    };
     // A reader that is gone must not stop the server.
     let _ = writeln!(std::io::stdout(), "candle-server listens on http://{bound}");
     opened.serve(listeners, settings, shutdown).await.map_err(|error| Failure::Broken(error.to_string()))

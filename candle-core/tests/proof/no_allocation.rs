@@ -99,7 +99,8 @@ fn no_batch_of_listed_instruments_allocates() {
         .collect();
     assert_none("a batch", || assert_eq!(aggregator.record_batch(&batch, now()).received(), 5_000));
     let handles = IDS.map(|id| aggregator.resolve(id).expect("it is listed"));
-    let by_handle: Vec<_> = batch.iter().enumerate().map(|(n, (_, tick))| (handles[n % handles.len()], *tick)).collect();
+    let by_handle: Vec<_> =
+        batch.iter().enumerate().map(|(n, (_, tick))| (handles[n % handles.len()], *tick)).collect();
     assert_none("a batch by handles", || assert_eq!(aggregator.record_batch_at(&by_handle, now()).received(), 5_000));
 }
 

@@ -238,6 +238,17 @@ fn while_one_writes_the_popular_anew_others_get_what_there_is() {
     assert!(api.fresh_popular(later).is_some());
     assert!(api.fresh_popular(later + POPULAR_REUSE / 2).is_some());
     assert!(api.fresh_popular(later + POPULAR_REUSE).is_none());
+    assert!(api.fresh_popular(later + POPULAR_REUSE).is_none(), "what is two reuses old is for nobody");
+}
+
+#[test]
+fn after_an_idle_hour_nobody_gets_the_most_viewed_of_an_hour_ago() {
+    let market = market();
+    let api = Api::new(Arc::clone(&market));
+    get(&api, Verb::Get, &Route::Popular, &HeaderMap::new());
+    let later = market.clock.elapsed() + Duration::from_hours(1);
+    assert!(api.fresh_popular(later).is_none());
+    assert!(api.fresh_popular(later).is_none());
 }
 
 #[test]

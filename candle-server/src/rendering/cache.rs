@@ -53,8 +53,8 @@ impl Renderings {
         let (set, tag) = self.find(id, rendering.form);
         let mut set = set.lock();
         let own = set.place(id, rendering.form, tag);
-        let place = own.unwrap_or_else(|| set.least());
-        let stays = own.is_none() && set.places[place].as_ref().is_some_and(|held| held.rank() > rendering.rank());
+        let place = own.unwrap_or_else(|| set.least(rendering.minute));
+        let stays = own.is_none() && set.places[place].as_ref().is_some_and(|held| held.outranks(rendering));
         if !stays {
             set.tags[place] = tag;
             let held = set.places[place].replace(Arc::clone(rendering));
@@ -83,16 +83,17 @@ impl Set {
         (0..WAYS).find(is_at)
     }
 
-    /// The place that is empty, or else holds what is wanted least.
-    fn least(&self) -> usize {
-        let rank = |place: &usize| self.places[*place].as_ref().map(|held| held.rank());
+    /// The place that is empty, or else of another minute, or else holds what is viewed least.
+    fn least(&self, minute: i64) -> usize {
+        let rank = |place: &usize| self.places[*place].as_ref().map(|held| (held.minute == minute, held.views));
         (0..WAYS).min_by_key(rank).unwrap_or(0)
     }
 }
 
 impl Rendering {
-    /// The more, the longer it stays: the minute it is of, then how much it is viewed.
-    const fn rank(&self) -> (i64, u64) {
-        (self.minute, self.views)
+    /// Whether it stays although there is no room for `other`: only within one minute, as what is of another is no use to
+    /// anyone, be it of an earlier one or of a later one that a feed went back from.
+    const fn outranks(&self, other: &Self) -> bool {
+        self.minute == other.minute && self.views > other.views
     }
 }
