@@ -60,10 +60,14 @@ export class Chart {
       this.#series.applyOptions({ priceFormat: { type: "custom", formatter: this.#price, minMove: 10 ** -decimals } });
     }
     const padding = this.#padding();
+    // The library numbers the times of all series together. A series that still has the last window's when the next one is
+    // set is numbered again half-way, and the library then looks for candles that are elsewhere ("Value is null").
+    this.#volume.setData([]);
+    this.#outage.setData([]);
     this.#series.setData([...padding, ...candles.map((candle) => this.#item(candle))]);
     const hasVolume = candles.some(({ volume }) => volume > 0);
     this.#chart.priceScale("right").applyOptions({ scaleMargins: { top: 0.08, bottom: hasVolume ? 0.22 : 0.08 } });
-    this.#volume.setData(hasVolume ? [...padding, ...candles.map((candle) => this.#volumeItem(candle))] : []);
+    if (hasVolume) this.#volume.setData(candles.map((candle) => this.#volumeItem(candle)));
     this.#outage.setData(candles.filter(isOutage).map(({ openTimestamp }) => (
       { time: openTimestamp, value: 1, color: this.#palette.outage }
     )));

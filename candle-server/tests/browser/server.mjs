@@ -9,12 +9,20 @@ import { createInterface } from "node:readline";
 const BINARY = process.env.CANDLE_SERVER ?? new URL("../../../target/debug/candle-server", import.meta.url).pathname;
 const MINUTE = 60;
 
+/** What a test that failed half-way has left running: it would keep the process from ending. */
+const running = new Set();
+
+export async function stopAll() {
+  for (const one of running) await one.stop("SIGKILL");
+}
+
 export class Server {
   static async start(listen = "127.0.0.1:0", feed = "stdin:") {
     const server = new Server();
     server.process = spawn(BINARY, ["--listen", listen, "--feed", feed, "--clock", "wall"], {
       stdio: ["pipe", "pipe", "inherit"],
     });
+    running.add(server);
     const [line] = await once(createInterface({ input: server.process.stdout }), "line");
     server.url = line.match(/http:\S+/)[0];
     return server;
@@ -61,6 +69,7 @@ export class Server {
   }
 
   async stop(signal = "SIGTERM") {
+    running.delete(this);
     if (this.process.exitCode !== null || this.process.signalCode !== null) return;
     this.process.kill(signal);
     await once(this.process, "exit");
@@ -86,6 +95,7 @@ export class Feed {
     feed.server.listen(port, "127.0.0.1");
     await once(feed.server, "listening");
     feed.port = feed.server.address().port;
+    running.add(feed);
     return feed;
   }
 
@@ -96,6 +106,7 @@ export class Feed {
   }
 
   async stop() {
+    running.delete(this);
     for (const socket of this.#sockets) socket.destroy();
     this.server.close();
     await once(this.server, "close");
