@@ -23,7 +23,7 @@ const VERSION: u32 = 1;
 pub(super) const STRIPES: usize = 512;
 
 /// How long until every stripe has a new snapshot: longer means more to replay, shorter more to write.
-const ROUND: Duration = Duration::from_mins(1);
+pub(super) const ROUND: Duration = Duration::from_mins(1);
 
 /// Snapshots that wait to be sent.
 const WAITING: usize = 4;
@@ -75,7 +75,7 @@ pub(super) async fn load(log: &Log, created: i128, config: Config) -> Result<Opt
         let entry = match event {
             Some(Event::Message(entry)) => entry,
             Some(Event::End(_)) => break,
-            Some(Event::Broken(error)) => return Err(error),
+            Some(Event::Gone(why)) => return Err(LogError::Away(why)),
             None => return Err(away(&"the checkpoint can't be read")),
         };
         if let Some((head, part)) = decode(&entry.payload).filter(|(head, _)| head.created == created) {
