@@ -8,8 +8,8 @@ class Link:
     """Ways to some ports, each on a port of its own."""
 
     def __init__(self, ports):
-        self.targets, self.thawed = ports, asyncio.Event()
-        self.thawed.set()
+        self.targets, self.there, self.back = ports, asyncio.Event(), asyncio.Event()
+        self.thaw()
 
     async def start(self):
         servers = [await asyncio.start_server(lambda *client, port=port: self.connection(port, *client), "127.0.0.1", 0) for port in self.targets]
@@ -18,29 +18,35 @@ class Link:
 
     async def connection(self, port, reader, writer):
         try:
-            await self.thawed.wait()
-            there, back = await asyncio.open_connection("127.0.0.1", port)
-            await asyncio.gather(self.pass_on(reader, back), self.pass_on(there, writer))
+            await self.there.wait()
+            answers, questions = await asyncio.open_connection("127.0.0.1", port)
+            await asyncio.gather(self.pass_on(reader, questions, self.there), self.pass_on(answers, writer, self.back))
         except OSError:
             pass
         finally:
             writer.close()
 
-    async def pass_on(self, source, sink):
-        """Passes bytes on until one side is gone, and then closes the other."""
+    async def pass_on(self, source, sink, flows):
+        """Passes bytes on while it `flows` until one side is gone, and then closes the other."""
         try:
             while data := await source.read(CHUNK):
-                await self.thawed.wait()
+                await flows.wait()
                 sink.write(data)
                 await sink.drain()
         except OSError:
             pass
         finally:
-            await self.thawed.wait()
+            await flows.wait()
             sink.close()
 
     def freeze(self):
-        self.thawed.clear()
+        self.there.clear()
+        self.back.clear()
+
+    def deafen(self):
+        """What is said arrives, and no answer does."""
+        self.back.clear()
 
     def thaw(self):
-        self.thawed.set()
+        self.there.set()
+        self.back.set()

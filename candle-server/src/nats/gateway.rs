@@ -48,8 +48,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// included.
 const HOLD: Duration = Duration::from_secs(30);
 
-/// How long to wait before a log that was lost is begun anew.
-const RETRY: Duration = Duration::from_millis(200);
+/// How long to wait before a log that was lost is begun anew, by when there may be a checkpoint behind the loss.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// The longest that a good-bye may take.
 const GOOD_BYE: Duration = Duration::from_secs(3);

@@ -23,8 +23,11 @@ const TELL_VIEWS: Duration = Duration::from_secs(1);
 /// The log is silent when nothing is heard for so long: ten heartbeats of a gateway.
 const SILENT: Duration = Duration::from_secs(2);
 
-/// How long to wait before views are told again, or a log that was lost is begun anew.
+/// How long to wait before views are told again.
 const RETRY: Duration = Duration::from_millis(200);
+
+/// How long to wait before a log that was lost is begun anew, by when there may be a checkpoint behind the loss.
+const BEGIN_ANEW: Duration = Duration::from_secs(1);
 
 /// The longest that the telling of the last views may take.
 const GOOD_BYE: Duration = Duration::from_secs(2);
@@ -71,7 +74,7 @@ impl<W: Fn() -> Way, F: Fn() -> Feeds> Node<W, F> {
                 Ok(()) => break,
                 Err(Halt::Lost(lost)) => {
                     tracing::warn!("{lost}: this server begins anew");
-                    sleep(RETRY).await;
+                    sleep(BEGIN_ANEW).await;
                 }
                 Err(halt) => return Err(halt.to_string()),
             }
