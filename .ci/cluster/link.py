@@ -5,9 +5,10 @@ CHUNK = 1 << 16
 
 
 class Link:
-    """Ways to some ports, each on a port of its own."""
+    """Ways to some ports, each on a port of its own, on which everything takes so many seconds longer."""
 
-    def __init__(self, ports):
+    def __init__(self, ports, delay=0.0):
+        self.delay = delay
         self.targets, self.there, self.back = ports, asyncio.Event(), asyncio.Event()
         self.thaw()
 
@@ -31,6 +32,7 @@ class Link:
         try:
             while data := await source.read(CHUNK):
                 await flows.wait()
+                await asyncio.sleep(self.delay)
                 sink.write(data)
                 await sink.drain()
         except OSError:

@@ -91,7 +91,7 @@ class Site:
         await self.views_alike()
         assert not self.errors, self.errors
         for name in [*self.nodes, *self.gateways]:
-            assert "ERROR" not in self.text(name), self.text(name)[-2000:]
+            assert "ERROR candle_server" not in self.text(name), self.text(name)[-2000:]
         self.upstream.run()
 
     def history(self, name, id):

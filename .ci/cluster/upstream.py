@@ -11,9 +11,10 @@ INSTRUMENTS, TOGETHER, EVERY = 200, 200, 0.01
 
 
 class Upstream:
-    """A feed with sequence numbers and times of its own: every connection gets every quote, and all of them are noted."""
+    """A feed that `tells` sequence numbers and times of its own: every connection gets every quote, and all are noted."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, tells=("timestamp", "seq")):
+        self.tells = tells
         self.random, self.seq, self.prefix = random.Random(seed), 0, ""
         self.connections, self.minutes = set(), collections.defaultdict(dict)
         self.prices = [100.0] * INSTRUMENTS
@@ -55,7 +56,8 @@ class Upstream:
             self.prices[place] = max(1.0, self.prices[place] + self.random.choice((-0.25, 0.0, 0.25)))
             micros = time.time_ns() // 1000
             self.note(f"{self.prefix}{place}", micros, self.prices[place])
-            quotes.append(f'{{"id":"{self.prefix}{place}","price":{self.prices[place]},"timestamp":{micros // 10**6}.{micros % 10**6:06},"seq":{self.seq}}}')
+            told = {"timestamp": f"{micros // 10**6}.{micros % 10**6:06}", "seq": self.seq}
+            quotes.append(f'{{"id":"{self.prefix}{place}","price":{self.prices[place]}' + "".join(f',"{field}":{told[field]}' for field in self.tells) + "}")
         text = ("[" + ",".join(quotes) + "]").encode()
         head = bytes([0x81, 126]) + struct.pack(">H", len(text)) if len(text) < 65536 else bytes([0x81, 127]) + struct.pack(">Q", len(text))
         for writer in list(self.connections):

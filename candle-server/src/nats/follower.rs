@@ -139,8 +139,8 @@ impl Follower {
         self.last.as_ref()
     }
 
-    pub(super) fn is_new(&self, id: &str, tick: &candle_core::Tick) -> bool {
-        self.overlap.as_ref().is_none_or(|overlap| overlap.is_new(id, tick))
+    pub(super) const fn overlap(&self) -> Option<&Overlap> {
+        self.overlap.as_ref()
     }
 
     /// Whether the log delisted an instrument within about the last half minute.

@@ -179,6 +179,27 @@ fn a_gap_and_a_later_version_end_it_and_foreign_messages_do_not() {
 }
 
 #[test]
+fn a_checkpoint_covers_what_is_in_it_and_no_message_more() {
+    let mut log = Log::new();
+    let mut whole = follower(2, Aggregator::new(config()), 0);
+    let mut checkpoints = Vec::new();
+    for price in [1.0, 2.0, 3.0] {
+        let tick = Tick::new(log.now(), price).with_seq(ARRIVAL_NUMBERS);
+        let _ = log.market.record_batch(&[("a", tick)], Terms { unlisted: Unlisted::List, ..Terms::from(log.now()) });
+        log.write(1);
+        log.read(&mut whole, log.end());
+        let parts = (0..).map_while(|stripe| whole.aggregator().part(stripe));
+        checkpoints.push(parts.map(|part| checkpoint::encode(&whole, CREATED, &part).into()).collect::<Vec<Bytes>>());
+    }
+    for parts in &checkpoints {
+        let restored = checkpoint::assemble(config(), CREATED, parts).unwrap();
+        let mut late = follower(3, restored.aggregator, restored.covered);
+        log.read(&mut late, log.end());
+        assert_eq!(content(&late), content(&whole), "from message {}", restored.covered);
+    }
+}
+
+#[test]
 fn ticks_are_judged_by_the_now_of_their_batch_and_not_by_that_of_their_message() {
     let mut log = Log::new();
     let early = Tick::new(log.now().saturating_add(10_000_000), 1.0).with_seq(ARRIVAL_NUMBERS);
