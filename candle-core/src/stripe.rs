@@ -269,14 +269,8 @@ impl Stripe {
         }
     }
 
-    pub(crate) fn raise_views(&mut self, slot: u32, views: u64) {
-        let mine = &mut self.slots[slot as usize].views;
-        *mine = views.max(*mine);
-    }
-
-    pub(crate) fn add_views(&mut self, slot: u32, views: u64) {
-        let mine = &mut self.slots[slot as usize].views;
-        *mine = mine.saturating_add(views);
+    pub(crate) fn set_views(&mut self, slot: u32, views: u64) {
+        self.slots[slot as usize].views = views;
     }
 
     pub(crate) fn generation(&self, slot: u32) -> u32 {

@@ -136,7 +136,8 @@ impl Aggregator {
         let mut ring = stripe.ring(handle.slot);
         ring.merge(&later.ring);
         stripe.set_ring(handle.slot, ring);
-        stripe.add_views(handle.slot, later.views);
+        let views = stripe.views(handle.slot).saturating_add(later.views);
+        stripe.set_views(handle.slot, views);
         drop(stripe);
         if later.views > 0 {
             self.popularity.consider(handle, &self.stripes);

@@ -41,14 +41,7 @@ impl Aggregator {
 
     /// Raises an instrument's views to `views`, unless there are more already or it is not listed.
     pub fn raise_views(&self, id: &str, views: u64) {
-        let (mut stripe, slot) = self.lock_id(id);
-        let Some(slot) = slot else { return };
-        stripe.raise_views(slot, views);
-        let handle = self.handle(id, &stripe, slot);
-        drop(stripe);
-        if views > 0 {
-            self.popularity.consider(handle, &self.stripes);
-        }
+        self.change_views(id, 0, |mine| views.max(mine));
     }
 
     /// Adds views that were counted elsewhere, unless the instrument is not listed: for aggregators that see the same
@@ -67,12 +60,19 @@ impl Aggregator {
     /// # Ok::<(), candle_core::ListError>(())
     /// ```
     pub fn add_views(&self, id: &str, views: u64, mark: u64) {
+        self.change_views(id, mark, |mine| mine.saturating_add(views));
+    }
+
+    /// Sets an instrument's views to what `change` makes of them, which is no less.
+    fn change_views(&self, id: &str, mark: u64, change: impl FnOnce(u64) -> u64) {
         let (mut stripe, slot) = self.lock_id(id);
         stripe.advance_mark(mark);
         let Some(slot) = slot else { return };
-        stripe.add_views(slot, views);
+        let views = change(stripe.views(slot));
+        stripe.set_views(slot, views);
         let handle = self.handle(id, &stripe, slot);
         drop(stripe);
+        // Those without views come after the others by their ids alone.
         if views > 0 {
             self.popularity.consider(handle, &self.stripes);
         }
