@@ -114,7 +114,12 @@ impl Clock {
 
     /// The wall clock, whatever candles run on.
     pub fn wall(&self) -> Timestamp {
-        let ahead = self.elapsed().saturating_sub(self.started.elapsed());
+        self.wall_after(self.started.elapsed())
+    }
+
+    /// The wall clock so much of the machine's time after the start.
+    fn wall_after(&self, passed: Duration) -> Timestamp {
+        let ahead = passed.saturating_mul(self.speed.saturating_sub(1));
         wall().saturating_add(i64::try_from(ahead.as_micros()).unwrap_or(i64::MAX))
     }
 
@@ -123,9 +128,14 @@ impl Clock {
         self.started.elapsed().saturating_mul(self.speed)
     }
 
-    /// Both clocks.
+    /// Both clocks, at one moment.
     pub fn reading(&self) -> Reading {
-        Reading { elapsed: self.elapsed(), now: self.now() }
+        let passed = self.started.elapsed();
+        let now = match self.source {
+            Source::Feed => self.newest(),
+            Source::Wall => self.hold(self.wall_after(passed)),
+        };
+        Reading { elapsed: passed.saturating_mul(self.speed), now }
     }
 
     /// The time since the start, as the core takes it.
