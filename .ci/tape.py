@@ -6,9 +6,9 @@ import struct
 import time
 from dataclasses import dataclass
 
-# By how much the server and this client may differ about when a quote came: both read it within milliseconds, and a
-# machine that builds something else besides lets either of them wait for a while.
-EDGE = 0.5
+# By how much the server and this client may differ about when a quote came. Both read it within milliseconds where the
+# machine lets them; where it makes the server wait for longer than this, that is a gap, and told as one.
+EDGE = 1.5
 
 
 async def frames(port, path):

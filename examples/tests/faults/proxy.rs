@@ -16,6 +16,8 @@ pub(crate) enum Fault {
     None,
     /// The connection is open and nothing comes.
     Freeze,
+    /// The same for the socket of this path alone.
+    FreezeOne(&'static str),
     /// Every connection is dropped, and every new one as soon as it is accepted.
     Cut,
     /// Every connection is dropped, and nobody listens.
@@ -91,12 +93,13 @@ async fn connection(client: TcpStream, upstream: SocketAddr, fault: watch::Recei
         Fault::Silence => {}
         _ => {
             let Ok(server) = TcpStream::connect(upstream).await else { return };
+            let path = path(&client).await;
             // Each piece is to be a packet of its own.
             client.set_nodelay(true).unwrap();
             let (from_server, mut to_server) = server.into_split();
             let (mut from_client, to_client) = client.into_split();
             tokio::select! {
-                () = pump(from_server, to_client, fault) => {}
+                () = pump(from_server, to_client, &path, fault) => {}
                 // The client's own good-bye is the server's to answer, so this side only ends with the other.
                 () = async {
                     let _ = tokio::io::copy(&mut from_client, &mut to_server).await;
@@ -111,14 +114,32 @@ async fn connection(client: TcpStream, upstream: SocketAddr, fault: watch::Recei
     drop(client);
 }
 
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut fault: watch::Receiver<Fault>) {
+/// The path that a client asks for, once its first line is there; it is left to be read.
+async fn path(client: &TcpStream) -> String {
+    let mut block = [0; 1024];
+    loop {
+        let length = client.peek(&mut block).await.unwrap_or_default();
+        let request = String::from_utf8_lossy(&block[..length]);
+        if length == 0 || request.contains("\r\n") {
+            return request.split(' ').nth(1).unwrap_or_default().to_owned();
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, path: &str, mut fault: watch::Receiver<Fault>) {
     let mut block = vec![0; 16 << 10];
     let mut seen = 0_usize;
     loop {
         let present = *fault.borrow_and_update();
+        let is_frozen = match present {
+            Fault::Freeze => true,
+            Fault::FreezeOne(frozen) => frozen == path,
+            _ => false,
+        };
         match present {
             Fault::Cut | Fault::Silence | Fault::Refuse => return,
-            Fault::Freeze => {
+            _ if is_frozen => {
                 if fault.changed().await.is_err() {
                     return;
                 }

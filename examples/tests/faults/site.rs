@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use candle_core::Aggregator;
+use candle_core::{Aggregator, Timestamp};
 use candle_server::clock::{Clock, Source};
 use candle_server::market::Market;
 use candle_server::settings::Settings;
@@ -42,12 +42,18 @@ impl Site {
 
     /// The JSON at `path`.
     pub(crate) async fn get(&self, path: &str) -> Value {
+        self.answer(path).await.1
+    }
+
+    /// The status and the JSON at `path`.
+    pub(crate) async fn answer(&self, path: &str) -> (u16, Value) {
         let mut stream = TcpStream::connect(self.addr).await.unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nHost: site\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut response = String::new();
         stream.read_to_string(&mut response).await.unwrap();
-        serde_json::from_str(response.split_once("\r\n\r\n").unwrap().1).unwrap()
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap())
     }
 
     /// How many quotes all candles have together.
@@ -59,13 +65,22 @@ impl Site {
 
     /// Waits until `/feed` is as it should be, and returns it.
     pub(crate) async fn feed(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        self.until("/feed", what, |_, feed| is_so(feed)).await
+    }
+
+    /// Waits until `/readyz` answers 200.
+    pub(crate) async fn ready(&self) {
+        self.until("/readyz", "ready", |status, _| status == 200).await;
+    }
+
+    async fn until(&self, path: &str, what: &str, is_so: impl Fn(u16, &Value) -> bool) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let feed = self.get("/feed").await;
-            if is_so(&feed) {
-                return feed;
+            let (status, answer) = self.answer(path).await;
+            if is_so(status, &answer) {
+                return answer;
             }
-            assert!(Instant::now() < deadline, "never so: {what}: {feed:#}");
+            assert!(Instant::now() < deadline, "never so: {what}: {answer:#}");
             sleep(Duration::from_millis(20)).await;
         }
     }
@@ -83,8 +98,14 @@ impl Site {
     }
 }
 
-/// Whether a `GET /feed` has a gap of this reason, and whether it is over.
-pub(crate) fn gaps(feed: &Value) -> Vec<(String, bool)> {
-    let gap = |gap: &Value| (gap["reason"].as_str().unwrap().to_owned(), !gap["to"].is_null());
-    feed["gaps"].as_array().unwrap().iter().map(gap).collect()
+/// The reason of the gap that lasts at `at` or begins after it, and whether it is over. No other gap may have come of a
+/// fault: the rest are pauses of this process, in which a feed seems to trickle or to be silent.
+pub(crate) fn gap_of_fault(feed: &Value, at: Timestamp) -> (&str, bool) {
+    let at = at.as_micros() as f64 / 1e6;
+    let is_pause = |gap: &Value| ["slow", "silent"].map(Value::from).contains(&gap["reason"]);
+    let was_over = |gap: &&Value| gap["to"].as_f64().is_some_and(|to| to < at);
+    let (before, rest): (Vec<&Value>, Vec<&Value>) = feed["gaps"].as_array().unwrap().iter().partition(was_over);
+    let [of_fault, after @ ..] = &rest[..] else { panic!("no gap: {feed:#}") };
+    assert!(before.iter().chain(after).all(|gap| is_pause(gap)), "nothing else has failed: {feed:#}");
+    (of_fault["reason"].as_str().unwrap(), !of_fault["to"].is_null())
 }
