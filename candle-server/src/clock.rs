@@ -48,6 +48,9 @@ pub struct Clock {
     newest: AtomicI64,
     /// Whether the wall clock is being held, and the log knows.
     held: AtomicBool,
+    /// What the wall clock showed and when that was on the runtime's clock, where a test drives it.
+    #[cfg(test)]
+    driven_from: Option<(Timestamp, tokio::time::Instant)>,
 }
 
 impl Clock {
@@ -59,7 +62,16 @@ impl Clock {
             speed: 1,
             newest: AtomicI64::new(wall().as_micros()),
             held: AtomicBool::new(false),
+            #[cfg(test)]
+            driven_from: None,
         }
+    }
+
+    /// A wall clock that shows `start` now and goes on with the runtime's time, which a test drives.
+    #[cfg(test)]
+    pub(crate) fn driven_from(start: Timestamp) -> Self {
+        let newest = AtomicI64::new(start.as_micros());
+        Self { newest, driven_from: Some((start, tokio::time::Instant::now())), ..Self::new(Source::Wall) }
     }
 
     /// A clock that started this long ago.
@@ -114,12 +126,20 @@ impl Clock {
 
     /// The wall clock, whatever candles run on.
     pub fn wall(&self) -> Timestamp {
+        #[cfg(test)]
+        if let Some((start, _)) = self.driven_from {
+            return start.saturating_add(i64::try_from(self.elapsed().as_micros()).unwrap_or(i64::MAX));
+        }
         let ahead = self.elapsed().saturating_sub(self.started.elapsed());
         wall().saturating_add(i64::try_from(ahead.as_micros()).unwrap_or(i64::MAX))
     }
 
     /// Time since the start, on a clock that nothing can set.
     pub fn elapsed(&self) -> Duration {
+        #[cfg(test)]
+        if let Some((_, began)) = self.driven_from {
+            return began.elapsed();
+        }
         self.started.elapsed().saturating_mul(self.speed)
     }
 
