@@ -166,6 +166,21 @@ impl Judge {
         self.now.minute()
     }
 
+    /// Why a tick of a listed instrument would be refused, or `None` if it would be taken: for who must know before it
+    /// is recorded.
+    ///
+    /// ```
+    /// use candle_core::{Outcome, Rules, Tick, Timestamp};
+    ///
+    /// let now = Timestamp::from_seconds(600).unwrap();
+    /// let judge = Rules::default().at(now);
+    /// assert_eq!(judge.refusal(&Tick::new(now, 1.0)), None);
+    /// assert_eq!(judge.refusal(&Tick::new(now, 0.0)), Some(Outcome::BadPrice));
+    /// ```
+    pub fn refusal(&self, tick: &Tick) -> Option<Outcome> {
+        self.judge(tick).err()
+    }
+
     /// The tick in the form that a candle takes, or the first reason to refuse it.
     pub(crate) fn judge(&self, tick: &Tick) -> Result<Admitted, Outcome> {
         let price = Price::new(tick.price, self.rules.prices).ok_or(Outcome::BadPrice)?;

@@ -126,26 +126,41 @@ impl Clock {
 
     /// The wall clock, whatever candles run on.
     pub fn wall(&self) -> Timestamp {
+        self.wall_after(self.passed())
+    }
+
+    /// The machine's time since the start.
+    fn passed(&self) -> Duration {
+        #[cfg(test)]
+        if let Some((_, began)) = self.driven_from {
+            return began.elapsed();
+        }
+        self.started.elapsed()
+    }
+
+    /// The wall clock so much of the machine's time after the start.
+    fn wall_after(&self, passed: Duration) -> Timestamp {
         #[cfg(test)]
         if let Some((start, _)) = self.driven_from {
-            return start.saturating_add(i64::try_from(self.elapsed().as_micros()).unwrap_or(i64::MAX));
+            return start.saturating_add(i64::try_from(passed.as_micros()).unwrap_or(i64::MAX));
         }
-        let ahead = self.elapsed().saturating_sub(self.started.elapsed());
+        let ahead = passed.saturating_mul(self.speed.saturating_sub(1));
         wall().saturating_add(i64::try_from(ahead.as_micros()).unwrap_or(i64::MAX))
     }
 
     /// Time since the start, on a clock that nothing can set.
     pub fn elapsed(&self) -> Duration {
-        #[cfg(test)]
-        if let Some((_, began)) = self.driven_from {
-            return began.elapsed();
-        }
-        self.started.elapsed().saturating_mul(self.speed)
+        self.passed().saturating_mul(self.speed)
     }
 
-    /// Both clocks.
+    /// Both clocks, at one moment.
     pub fn reading(&self) -> Reading {
-        Reading { elapsed: self.elapsed(), now: self.now() }
+        let passed = self.passed();
+        let now = match self.source {
+            Source::Feed => self.newest(),
+            Source::Wall => self.hold(self.wall_after(passed)),
+        };
+        Reading { elapsed: passed.saturating_mul(self.speed), now }
     }
 
     /// The time since the start, as the core takes it.

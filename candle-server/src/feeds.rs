@@ -1,5 +1,7 @@
 //! What is known of the feeds, shared: the feed side tells it, the HTTP side shows it.
 
+mod report;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,10 +10,12 @@ use std::time::Duration;
 use candle_core::{CoverageRing, CoverageWindow, Timestamp};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use prometheus_client::metrics::histogram::Histogram;
-use serde::Serialize;
+
+pub use report::{FeedReport, GapReport, Report};
+use report::{seconds, timestamp};
 
 use crate::clock::{Reading, Source};
-use crate::feed::health::{Health, StaleAfter, State};
+use crate::feed::health::{Health, Loss, StaleAfter, State};
 use crate::feed::watch::{Supply, Turns, Verdict, Watch};
 use crate::feed::websocket::Pulse;
 
@@ -23,7 +27,7 @@ const LAG_BOUNDS: [f64; 10] = [0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 2.0, 5.0, 30.0
 /// Readers of candles meet the feed side only where supply comes up or goes down.
 #[derive(Debug)]
 pub struct Feeds {
-    /// Their addresses, without what may be secret in them.
+    /// Their addresses, without what may be secret in them; no two are equal.
     names: Box<[String]>,
     watch: Mutex<Watched>,
     coverage: RwLock<CoverageRing>,
@@ -51,15 +55,19 @@ struct Watched {
 }
 
 impl Feeds {
-    /// Feeds of these names, in the order of preference, each silent by its own measure; candles run on `source`.
+    /// Feeds of these names, in the order of preference, each silent by its own measure; candles run on `source`. Of names
+    /// that are equal, as addresses are that differ in what is secret, the later ones get their place besides: `#2`.
     ///
     /// # Panics
     /// Where there is no feed.
     pub fn new(feeds: impl IntoIterator<Item = (String, StaleAfter)>, source: Source, turns: Turns) -> Self {
         let (names, measures): (Vec<_>, Vec<_>) = feeds.into_iter().unzip();
         let pulses = names.iter().map(|_| Vec::new()).collect();
+        let own = |(place, name): (usize, &String)| {
+            if names[..place].contains(name) { format!("{name}#{}", place + 1) } else { name.clone() }
+        };
         Self {
-            names: names.into(),
+            names: names.iter().enumerate().map(own).collect(),
             watch: Mutex::new(Watched { watch: Watch::new(measures, source, turns), pulses }),
             coverage: RwLock::default(),
             lags: Histogram::new(LAG_BOUNDS),
@@ -151,18 +159,13 @@ impl Feeds {
     }
 
     /// The connection to the feed at `place` is lost, or did not come to be.
-    pub fn lost(&self, place: usize, reason: &'static str, at: Reading) {
-        self.tell(|watched| watched.watch.lost(place, reason, at));
+    pub fn lost(&self, place: usize, loss: impl Into<Loss>, at: Reading) {
+        self.tell(|watched| watched.watch.lost(place, loss, at));
     }
 
     /// The feed at `place` has come to its end.
     pub fn ended(&self, place: usize, at: Reading) {
         self.tell(|watched| watched.watch.ended(place, at));
-    }
-
-    /// The feed at `place` is not used any more, for now.
-    pub fn stood_by(&self, place: usize, at: Reading) {
-        self.tell(|watched| watched.watch.stood_by(place, at));
     }
 
     /// The feed at `place` is the active one from now on.
@@ -175,6 +178,16 @@ impl Feeds {
         let mut watched = self.watch();
         watched.watch.started_over();
         *self.coverage.write() = CoverageRing::default();
+    }
+
+    /// The name of the feed at `place`.
+    pub fn name(&self, place: usize) -> &str {
+        &self.names[place]
+    }
+
+    /// The place of the feed of this name.
+    pub fn place_of(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|known| known == name)
     }
 
     /// What should be done about the active feed, if anything.
@@ -228,8 +241,9 @@ impl Feeds {
         }
     }
 
-    /// All that is known, as `GET /feed` shows it.
+    /// All that is known, as `GET /feed` shows it. Candles that are read afterwards say the same of coverage.
     pub fn report(&self, at: Reading) -> Report {
+        self.tell(|watched| watched.watch.settle(at));
         let feed = |standing: Standing| FeedReport {
             url: standing.url,
             active: standing.is_active,
@@ -311,69 +325,37 @@ pub struct Standing {
     pub losses: BTreeMap<&'static str, u64>,
 }
 
-/// What `GET /feed` answers. Times are epoch seconds on the candles' clock; ages are seconds.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Report {
-    /// How the active feed is doing.
-    pub state: &'static str,
-    /// `now` on the candles' clock.
-    pub as_of: f64,
-    /// Every feed, in the order of preference.
-    pub feeds: Vec<FeedReport>,
-    /// The times of the last half hour in which no feed brought what it should, oldest first.
-    pub gaps: Vec<GapReport>,
-    /// Quotes that came again from another feed, by their sequence numbers, and were left out.
-    pub repeated: u64,
-}
-
-/// One feed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct FeedReport {
-    /// Its address, without user info and query.
-    pub url: String,
-    /// Whether its quotes become candles.
-    pub active: bool,
-    /// How it is doing.
-    pub state: &'static str,
-    /// How long ago anything was heard of it, a pong too; of two sockets, the quieter one.
-    pub last_message_age: Option<f64>,
-    /// How long ago its last accepted quote came.
-    pub last_quote_age: Option<f64>,
-    /// How old its freshest quotes are when they arrive; null where quotes tell no time.
-    pub lag: Option<f64>,
-    /// The mean of the last minutes up to its last quote.
-    pub quotes_per_second: f64,
-    /// For how long it may bring no quote before it is silent; null where that is no limit.
-    pub stale_after: Option<f64>,
-    /// How often it was connected.
-    pub connects: u64,
-    /// How often a connection was lost or did not come to be, by reason.
-    pub losses: BTreeMap<&'static str, u64>,
-}
-
-/// A time without supply.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct GapReport {
-    /// When it began.
-    pub from: f64,
-    /// When it ended; null while it lasts.
-    pub to: Option<f64>,
-    /// Why: a lost connection's reason, or a state.
-    pub reason: &'static str,
-}
-
-fn timestamp(at: Timestamp) -> f64 {
-    at.as_micros() as f64 / 1e6
-}
-
-/// To the millisecond: more would be noise.
-fn seconds(age: Duration) -> f64 {
-    (age.as_secs_f64() * 1e3).round() / 1e3
-}
-
 /// A span of microseconds; none where it is negative, as between clocks that differ a little.
 fn micros(micros: i64) -> Duration {
     Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_told_to_be_silent_is_not_covered_for_whoever_reads_on() {
+        let turns = Turns { fail_over_after: Duration::MAX, fail_back_after: Duration::MAX };
+        let patience = StaleAfter::Fixed(Duration::from_secs(2));
+        let feeds = Feeds::new([("ws://h/".to_owned(), patience)], Source::Wall, turns);
+        let at = |seconds: i64| Reading {
+            elapsed: Duration::from_secs(seconds.unsigned_abs()),
+            now: Timestamp::from_seconds(seconds).unwrap(),
+        };
+        feeds.opened(0, Vec::new(), at(0));
+        feeds.quoted(1, None, at(118));
+        assert_eq!(feeds.report(at(121)).state, "silent");
+        let minute = at(121).now.minute();
+        assert_eq!(feeds.coverage(at(121).now).of(minute), candle_core::Coverage::None);
+    }
+
+    #[test]
+    fn feeds_that_differ_in_their_secrets_alone_have_names_of_their_own() {
+        let turns = Turns { fail_over_after: Duration::MAX, fail_back_after: Duration::MAX };
+        let feeds = ["ws://h/", "ws://g/", "ws://h/"].map(|name| (name.to_owned(), StaleAfter::OwnRate));
+        let feeds = Feeds::new(feeds, Source::Wall, turns);
+        assert_eq!([0, 1, 2].map(|place| feeds.name(place)), ["ws://h/", "ws://g/", "ws://h/#3"]);
+        assert_eq!([0, 1, 2].map(|place| feeds.place_of(feeds.name(place))), [0, 1, 2].map(Some));
+    }
 }

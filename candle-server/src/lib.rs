@@ -64,6 +64,19 @@ pub struct Listeners {
     pub admin: Option<TcpListener>,
 }
 
+impl Listeners {
+    /// The same sockets once more.
+    #[cfg(feature = "nats")]
+    fn shared(&self) -> io::Result<Self> {
+        use std::os::fd::AsFd;
+        let share = |listener: &TcpListener| {
+            let socket = std::net::TcpListener::from(listener.as_fd().try_clone_to_owned()?);
+            TcpListener::from_std(socket)
+        };
+        Ok(Self { public: share(&self.public)?, admin: self.admin.as_ref().map(share).transpose()? })
+    }
+}
+
 impl From<TcpListener> for Listeners {
     fn from(public: TcpListener) -> Self {
         Self { public, admin: None }
@@ -154,25 +167,10 @@ impl Opened {
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
         #[cfg(feature = "nats")]
-        let mut linked = self.linked;
-        #[cfg(feature = "nats")]
-        let shutdown = async {
-            let broken = async {
-                match &mut linked {
-                    Some(linked) => linked.broken().await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = shutdown => {}
-                () = broken => {}
-            }
-        };
-        let served = serve_market(self.market, listeners, settings, shutdown).await;
-        #[cfg(feature = "nats")]
-        if let Some(linked) = linked {
-            tokio::task::spawn_blocking(move || linked.stop()).await??;
+        if let Some(linked) = self.linked {
+            return nats::serve(self.market, linked, listeners, settings, shutdown).await;
         }
+        let served = serve_market(self.market, listeners, settings, shutdown).await;
         #[cfg(feature = "store")]
         if let Some(keeping) = self.keeping {
             tokio::task::spawn_blocking(move || keeping.stop()).await??;

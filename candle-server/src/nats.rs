@@ -23,7 +23,7 @@ use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use begin::{Role, Way};
 pub use log::{Access, Keeping};
@@ -41,11 +41,16 @@ use crate::settings::Settings;
 pub struct Linked {
     stop: oneshot::Sender<()>,
     broken: oneshot::Receiver<()>,
+    /// What was read last; no one writes here where nothing is read.
+    markets: watch::Receiver<Option<Arc<Market>>>,
     thread: JoinHandle<Result<(), String>>,
 }
 
 impl Linked {
-    fn spawn<F>(run: impl FnOnce(oneshot::Receiver<()>) -> F + Send + 'static) -> io::Result<Self>
+    fn spawn<F>(
+        markets: watch::Receiver<Option<Arc<Market>>>,
+        run: impl FnOnce(oneshot::Receiver<()>) -> F + Send + 'static,
+    ) -> io::Result<Self>
     where
         F: Future<Output = Result<(), String>>,
     {
@@ -60,13 +65,21 @@ impl Linked {
             result
         };
         let thread = std::thread::Builder::new().name("log".into()).spawn(work)?;
-        Ok(Self { stop, broken, thread })
+        Ok(Self { stop, broken, markets, thread })
     }
 
-    /// Waits until it has ended by itself, which it does only where it can't go on.
-    pub async fn broken(&mut self) {
+    /// Waits for another market than the last one that was read, as its log had to be begun anew; `None` where the way
+    /// has ended by itself, which it does only where it can't go on.
+    async fn next_market(&mut self) -> Option<Arc<Market>> {
+        // Nobody writes here where nothing is read, or where it has ended.
+        while self.markets.changed().await.is_ok() {
+            if let Some(market) = self.markets.borrow_and_update().clone() {
+                return Some(market);
+            }
+        }
         // Gone without a word only where it panicked: that is no less broken.
         let _ = (&mut self.broken).await;
+        None
     }
 
     /// Tells the log what is left to tell. Blocks while it does.
@@ -96,14 +109,16 @@ pub(crate) async fn read(
     url: &LogUrl,
 ) -> io::Result<(Arc<Market>, Linked)> {
     let mut meanwhile = meanwhile::answer(listeners, "The server is catching up with the log.")?;
-    let way = way(settings, url, Role::Reader);
-    let (ready, caught_up) = oneshot::channel();
+    let (settings, url) = (settings.clone(), url.clone());
     let feeds = settings.clone();
+    let way = move || way(&settings, &url, Role::Reader);
     let feeds = move || feeds.watched().told_by_log();
-    let linked = Linked::spawn(move |stop| reader::run(way, feeds, ready, stop))?;
-    let market = caught_up.await;
+    let (shown, markets) = watch::channel(None);
+    let mut linked =
+        Linked::spawn(markets, move |stop| async move { reader::Node::new(way, feeds, shown, stop).run().await })?;
+    let market = linked.next_market().await;
     meanwhile.shutdown().await;
-    if let Ok(market) = market {
+    if let Some(market) = market {
         return Ok((market, linked));
     }
     let ended = tokio::task::spawn_blocking(move || linked.stop()).await?;
@@ -129,5 +144,43 @@ pub(crate) fn write(
     let announces = |feed: &FeedUrl| matches!(feed, FeedUrl::Partner { .. });
     let catalogue =
         if settings.feeds.iter().all(announces) { gateway::Catalogue::Whole } else { gateway::Catalogue::None };
-    Linked::spawn(move |stop| gateway::Gateway::new(market, journal, way, catalogue).run(stop))
+    let (_, nothing) = watch::channel(None);
+    Linked::spawn(nothing, move |stop| gateway::Gateway::new(market, journal, way, catalogue).run(stop))
+}
+
+/// Serves `listeners` out of `market`, and out of the next one wherever the log had to be begun anew, until `shutdown` or
+/// until the way to the log has ended. At such a turn connections end and the sockets stay.
+///
+/// # Errors
+/// As [`crate::serve_market`]'s and [`Linked::stop`]'s.
+pub(crate) async fn serve(
+    mut market: Arc<Market>,
+    mut linked: Linked,
+    listeners: Listeners,
+    settings: Settings,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let mut shutdown = std::pin::pin!(shutdown);
+    let mut listeners = Some(listeners);
+    let mut served = Ok(());
+    while let Some(sockets) = listeners.as_ref().map(Listeners::shared).transpose()? {
+        let mut next = None;
+        let turn = async {
+            tokio::select! {
+                () = &mut shutdown => {}
+                another = linked.next_market() => next = another,
+            }
+            if next.is_none() {
+                // Whoever connects from now on is to be refused, and not to wait.
+                listeners = None;
+            }
+        };
+        served = crate::serve_market(market, sockets, settings.clone(), turn).await;
+        match next {
+            Some(another) if served.is_ok() => market = another,
+            _ => break,
+        }
+    }
+    tokio::task::spawn_blocking(move || linked.stop()).await??;
+    served
 }

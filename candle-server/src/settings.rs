@@ -75,7 +75,8 @@ pub struct Settings {
     pub allow_non_positive: bool,
 
     /// How long a feed may bring no quote before it counts as silent, such as 2s or 500ms. By default what its own
-    /// recent rate makes unusual: 2s where quotes come thick, up to 30min where they are rare.
+    /// recent rate makes unusual: 2s where quotes come thick, up to 30min where they are rare; standard input is never
+    /// silent by default, and files never are.
     #[arg(long, value_name = "TIME", env = "CANDLE_STALE_AFTER", value_parser = span)]
     pub stale_after: Option<Duration>,
 
@@ -215,7 +216,8 @@ impl Settings {
     /// The feeds, watched.
     pub fn watched(&self) -> Feeds {
         let stale_after = |feed: &FeedUrl| match (feed, self.stale_after) {
-            (FeedUrl::Demo(_) | FeedUrl::Stdin | FeedUrl::File { .. }, _) => StaleAfter::Never,
+            // A pipe may be played at will, as files are, or be live: only who sets it up knows.
+            (FeedUrl::Demo(_) | FeedUrl::File { .. }, _) | (FeedUrl::Stdin, None) => StaleAfter::Never,
             (_, Some(fixed)) => StaleAfter::Fixed(fixed),
             (_, None) => StaleAfter::OwnRate,
         };
@@ -273,4 +275,21 @@ fn span(text: &str) -> Result<Duration, String> {
     let span = number.zip(seconds).and_then(|(number, unit)| Duration::try_from_secs_f64(number * unit).ok());
     let span = span.filter(|span| !span.is_zero() && *span <= MAX_SPAN);
     span.ok_or_else(|| "a time such as 2s, 500ms or 1min is wanted, at most a day".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_is_silent_when_it_is_told_so_and_a_file_never_is() {
+        let patience = |words: &[&str]| {
+            let settings = Settings::from_args([&["candle-server"], words].concat()).unwrap();
+            settings.watched().standings(Duration::ZERO)[0].patience
+        };
+        assert_eq!(patience(&["--feed", "stdin:"]), None);
+        assert_eq!(patience(&["--feed", "stdin:", "--stale-after", "3s"]), Some(Duration::from_secs(3)));
+        assert_eq!(patience(&["--feed", "file:Cargo.toml", "--stale-after", "3s"]), None);
+        assert!(patience(&["--feed", "ws://h/"]).is_some());
+    }
 }

@@ -81,6 +81,22 @@ pub enum StaleAfter {
     Never,
 }
 
+/// Why a connection is gone, or did not come to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// In one word.
+    pub reason: &'static str,
+    /// For how long nothing had come of it by then, not even a pong: as far as is known it brought nothing since.
+    pub quiet_for: Duration,
+}
+
+/// A loss that was noticed at once.
+impl From<&'static str> for Loss {
+    fn from(reason: &'static str) -> Self {
+        Self { reason, quiet_for: Duration::ZERO }
+    }
+}
+
 /// What is known of one feed. Times are those since the server's start.
 #[derive(Clone, Debug)]
 pub struct Health {
@@ -144,9 +160,10 @@ impl Health {
     }
 
     /// The connection is lost, or did not come to be.
-    pub fn lost(&mut self, now: Duration, reason: &'static str) {
+    pub fn lost(&mut self, now: Duration, loss: impl Into<Loss>) {
+        let Loss { reason, quiet_for } = loss.into();
         *self.losses.entry(reason).or_default() += 1;
-        let since = self.barren_since().unwrap_or(now);
+        let since = self.barren_since().unwrap_or(now.saturating_sub(quiet_for));
         self.note_if_barren();
         self.link = Link::Down { since, reason };
     }

@@ -34,29 +34,26 @@ struct Seen {
 }
 
 impl HighWater {
-    /// Notes a quote that arrives at `now`. Whether it is new: not among those that the feed before brought.
+    /// Whether a quote that arrives at `now` is new: not among those that the feed before brought.
     ///
     /// A quote that is later by its own time is new whatever its number, so that feeds with numbers of their own lose
     /// nothing.
-    pub(super) fn is_new(&mut self, id: &str, seq: u64, time: Option<Timestamp>, now: Duration) -> bool {
-        let Some(mark) = self.marks.get_mut(id.as_bytes()) else {
-            // What can't be an id is never listed, and may be as long as a frame.
-            if let (true, Ok(id)) = (self.marks.len() < MAX_MARKS, InstrumentId::new(id)) {
-                self.marks.insert(id, Mark { newest: Seen { seq, time }, at_turn: None });
-            }
-            return true;
-        };
-        if let Some(before) = mark.at_turn.filter(|before| seq <= before.seq) {
-            let is_old = match (time, before.time) {
-                (Some(time), Some(latest)) => time <= latest,
-                _ => self.turned.is_some_and(|turned| now.saturating_sub(turned) < OVERLAP),
-            };
-            if is_old {
-                return false;
-            }
+    pub(super) fn is_new(&self, id: &str, seq: u64, time: Option<Timestamp>, now: Duration) -> bool {
+        let before = self.marks.get(id.as_bytes()).and_then(|mark| mark.at_turn).filter(|before| seq <= before.seq);
+        before.is_none_or(|before| match (time, before.time) {
+            (Some(time), Some(latest)) => time > latest,
+            _ => self.turned.is_none_or(|turned| now.saturating_sub(turned) >= OVERLAP),
+        })
+    }
+
+    /// Notes a quote that is new and will be taken. One that is refused must not be noted: its number and time may be
+    /// such as no quote ever reaches.
+    pub(super) fn note(&mut self, id: &str, seq: u64, time: Option<Timestamp>) {
+        if let Some(Mark { newest, .. }) = self.marks.get_mut(id.as_bytes()) {
+            *newest = Seen { seq: newest.seq.max(seq), time: newest.time.max(time) };
+        } else if let (true, Ok(id)) = (self.marks.len() < MAX_MARKS, InstrumentId::new(id)) {
+            self.marks.insert(id, Mark { newest: Seen { seq, time }, at_turn: None });
         }
-        mark.newest = Seen { seq: mark.newest.seq.max(seq), time: mark.newest.time.max(time) };
-        true
     }
 
     /// Forgets an instrument that is delisted: if its id is listed again, that is another one.
@@ -83,29 +80,38 @@ mod tests {
 
     const NOW: Duration = Duration::from_secs(100);
 
+    /// Whether a quote is new; it is noted if so.
+    fn brings(seen: &mut HighWater, id: &str, seq: u64, time: Option<Timestamp>, now: Duration) -> bool {
+        let is_new = seen.is_new(id, seq, time, now);
+        if is_new {
+            seen.note(id, seq, time);
+        }
+        is_new
+    }
+
     #[test]
     fn what_two_feeds_bring_counts_once_and_nothing_new_is_lost() {
         let mut seen = HighWater::default();
-        assert!((1..=5).all(|seq| seen.is_new("a", seq, at(10), NOW)));
+        assert!((1..=5).all(|seq| brings(&mut seen, "a", seq, at(10), NOW)));
         seen.turned(NOW);
-        let again: Vec<bool> = (3..=8).map(|seq| seen.is_new("a", seq, at(10), NOW)).collect();
+        let again: Vec<bool> = (3..=8).map(|seq| brings(&mut seen, "a", seq, at(10), NOW)).collect();
         assert_eq!(again, [false, false, false, true, true, true]);
-        assert!(seen.is_new("b", 1, at(10), NOW));
+        assert!(brings(&mut seen, "b", 1, at(10), NOW));
     }
 
     #[test]
     fn within_one_feed_order_and_repetition_are_the_cores_matter() {
         let mut seen = HighWater::default();
-        assert!([5, 4, 4].iter().all(|seq| seen.is_new("a", *seq, at(10), NOW)));
+        assert!([5, 4, 4].iter().all(|seq| brings(&mut seen, "a", *seq, at(10), NOW)));
     }
 
     #[test]
     fn a_feed_with_numbers_of_its_own_loses_nothing_that_is_later() {
         let mut seen = HighWater::default();
-        assert!(seen.is_new("a", 1_000_000, at(10), NOW) && seen.is_new("b", 1_000_000, None, NOW));
+        assert!(brings(&mut seen, "a", 1_000_000, at(10), NOW) && brings(&mut seen, "b", 1_000_000, None, NOW));
         seen.turned(NOW);
-        assert!(seen.is_new("a", 1, at(11), NOW));
-        assert!(!seen.is_new("b", 1, None, NOW));
-        assert!(seen.is_new("b", 2, None, NOW + OVERLAP));
+        assert!(brings(&mut seen, "a", 1, at(11), NOW));
+        assert!(!brings(&mut seen, "b", 1, None, NOW));
+        assert!(brings(&mut seen, "b", 2, None, NOW + OVERLAP));
     }
 }

@@ -26,8 +26,10 @@ pub struct Intake {
     market: Arc<Market>,
     /// The number of the next tick that has none of its own.
     next_seq: u64,
-    /// The newest time that a quote of the present batch told of itself.
+    /// The newest time that a quote of the present batch which will be taken told of itself.
     freshest: Option<Timestamp>,
+    /// `now` when the present run of frames came.
+    came: Timestamp,
     connection: Connection,
     /// What was brought already, where feeds take turns.
     seen: Option<HighWater>,
@@ -48,6 +50,7 @@ impl Intake {
     pub fn new(market: Arc<Market>) -> Self {
         Self {
             next_seq: market.first_seq(),
+            came: market.clock.now(),
             market,
             freshest: None,
             connection: Connection::default(),
@@ -72,12 +75,34 @@ impl Intake {
 
     /// Whether a quote is new, and not one that the feed before brought; those are counted.
     pub fn is_new(&mut self, quote: &Quote<'_>) -> bool {
-        let (Some(seen), Some(seq)) = (&mut self.seen, quote.seq) else { return true };
-        let is_new = seen.is_new(&quote.id, seq, quote.time, self.market.clock.elapsed());
-        if !is_new {
+        let (Some(seen), Some(seq)) = (&self.seen, quote.seq) else { return true };
+        if !seen.is_new(&quote.id, seq, quote.time, self.market.clock.elapsed()) {
             self.market.feeds.count_repeated();
+            return false;
         }
-        is_new
+        if self.will_take(quote)
+            && let Some(seen) = &mut self.seen
+        {
+            seen.note(&quote.id, seq, quote.time);
+        }
+        true
+    }
+
+    /// Notes that a run of frames has come.
+    pub fn came(&mut self) {
+        self.came = self.market.clock.now();
+    }
+
+    /// Whether a quote is such as the core takes of a listed instrument.
+    fn will_take(&self, quote: &Quote<'_>) -> bool {
+        let time = quote.time.unwrap_or(self.came);
+        let now = match self.market.clock.source() {
+            Source::Wall => self.came,
+            // It goes along with its quotes.
+            Source::Feed => self.came.max(time),
+        };
+        let tick = Tick::new(time, quote.price).with_size(quote.size);
+        self.market.aggregator.config().rules().at(now).refusal(&tick).is_none()
     }
 
     /// The market it leads to.
@@ -96,15 +121,17 @@ impl Intake {
         self.grumble.unreadable(self.market.clock.elapsed(), reason, message);
     }
 
-    /// Takes a run of frames of a feed without a catalogue, in order; one that holds no text comes as the reason why. An
-    /// instrument is listed at its first acceptable quote; `ADD` and `DELETE` are heeded where one comes.
-    pub fn frames<'f>(&mut self, frames: impl Iterator<Item = Result<&'f [u8], Unreadable>>) {
+    /// Takes a run of frames of a feed without a catalogue, in order; one that holds no text comes as the reason why, with
+    /// what there is of it. An instrument is listed at its first acceptable quote; `ADD` and `DELETE` are heeded where one
+    /// comes.
+    pub fn frames<'f>(&mut self, frames: impl Iterator<Item = Result<&'f [u8], (Unreadable, &'f [u8])>>) {
+        self.came();
         let mut quotes: Vec<Quote<'f>> = Vec::new();
         for frame in frames {
             let frame = match frame {
                 Ok(frame) => frame,
-                Err(reason) => {
-                    self.unreadable(reason, b"");
+                Err((reason, start)) => {
+                    self.unreadable(reason, start);
                     continue;
                 }
             };
@@ -175,7 +202,9 @@ impl Intake {
             self.market.clock.restart_at(time);
             self.market.feeds.started_over();
         }
-        self.freshest = self.freshest.max(Some(time));
+        if self.freshest.is_none_or(|freshest| freshest < time) && self.will_take(quote) {
+            self.freshest = Some(time);
+        }
         self.connection.newest = self.connection.newest.max(Some(time));
         time
     }

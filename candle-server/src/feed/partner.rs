@@ -80,14 +80,20 @@ impl Partner {
         }
     }
 
-    /// Takes a run of frames from either socket, in order; a frame that holds no text comes as the reason why.
-    pub fn frames<'f>(&mut self, frames: impl Iterator<Item = Result<&'f [u8], Unreadable>>, now: Duration) {
+    /// Takes a run of frames from either socket, in order; a frame that holds no text comes as the reason why, with what
+    /// there is of it.
+    pub fn frames<'f>(
+        &mut self,
+        frames: impl Iterator<Item = Result<&'f [u8], (Unreadable, &'f [u8])>>,
+        now: Duration,
+    ) {
+        self.intake.came();
         let mut quotes: Vec<Quote<'f>> = Vec::new();
         for frame in frames {
             let frame = match frame {
                 Ok(frame) => frame,
-                Err(reason) => {
-                    self.intake.unreadable(reason, b"");
+                Err((reason, start)) => {
+                    self.intake.unreadable(reason, start);
                     continue;
                 }
             };

@@ -15,6 +15,9 @@ use crate::message::{Message, decode};
 /// How often a feed's state is looked at: short against any patience.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// Why a connection that is open and brings no quotes is given up.
+pub(super) const STALLED: &str = "stalled";
+
 /// Connects to the feed at `place` until it has been well for as long as is wanted, then once more: that last
 /// connection is ready to be read from its start, as the ones before have used up what a connect brings.
 pub(super) async fn probe(market: &Market, place: usize, feed: &FeedUrl) -> Source {
@@ -43,7 +46,7 @@ async fn open(market: &Market, place: usize, feed: &FeedUrl) -> Option<Source> {
             Some(source)
         }
         Some(Err(ended)) => {
-            market.feeds.lost(place, ended.reason(), market.clock.reading());
+            market.feeds.lost(place, ended.loss(), market.clock.reading());
             None
         }
         // What is played and not connected to has been played: there is nothing to come back to.
@@ -65,7 +68,7 @@ async fn is_well(market: &Market, place: usize, source: &mut Source) -> bool {
             run = source.run() => match run {
                 Ok(run) => market.feeds.probed(place, quotes(run), market.clock.reading()),
                 Err(ended) => {
-                    market.feeds.lost(place, ended.reason(), market.clock.reading());
+                    market.feeds.lost(place, ended.loss(), market.clock.reading());
                     return false;
                 }
             },
@@ -73,7 +76,7 @@ async fn is_well(market: &Market, place: usize, source: &mut Source) -> bool {
         let elapsed = market.clock.elapsed();
         match market.feeds.state_of(place, elapsed) {
             State::Silent => {
-                market.feeds.lost(place, State::Silent.name(), market.clock.reading());
+                market.feeds.lost(place, STALLED, market.clock.reading());
                 return false;
             }
             state if state.is_healthy() => {

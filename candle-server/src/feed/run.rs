@@ -10,7 +10,7 @@ use super::backoff::Backoff;
 use super::health::State;
 use super::intake::Intake;
 use super::partner::{Connect, Partner};
-use super::probe::{LOOK_EVERY, probe};
+use super::probe::{LOOK_EVERY, STALLED, probe};
 use super::source::{Source, bytes};
 use super::url::{FeedUrl, Pace};
 use super::watch::Verdict;
@@ -23,14 +23,14 @@ use crate::market::Market;
 pub async fn run(market: Arc<Market>, feeds: &[FeedUrl]) {
     market.started().await;
     // The process before may have left what the feed announced to it.
-    let last_feed = market.last_feed();
+    let last_connected = market.last_feed().and_then(|name| market.feeds.place_of(&name));
     let intake = Intake::new(Arc::clone(&market));
     let mut supervisor = Supervisor {
         intake: if feeds.len() > 1 { intake.for_turns() } else { intake },
         market,
         feeds,
         backoffs: feeds.iter().map(|_| Backoff::new()).collect(),
-        last_connected: feeds.iter().position(|feed| Some(feed.to_string()) == last_feed),
+        last_connected,
     };
     let mut place = 0;
     let mut opened = None;
@@ -105,7 +105,7 @@ impl Supervisor<'_> {
                 Read::Finished => tracing::info!(%feed, "the feed came to its end; serving goes on"),
                 Read::Failed(error) => tracing::error!(%feed, "the feed can't be read on: {error}"),
                 Read::Lost { ended, healthy_for } => {
-                    market.feeds.lost(place, ended.reason(), market.clock.reading());
+                    market.feeds.lost(place, ended.loss(), market.clock.reading());
                     let wait = self.backoffs[place].after(healthy_for.unwrap_or_default(), fastrand::u64(..));
                     tracing::warn!(%feed, reason = ended.reason(), ?wait, "the feed is lost: {ended}");
                     if let Err(order) = unless(orders.as_mut(), sleep(wait)).await {
@@ -145,7 +145,7 @@ impl Supervisor<'_> {
         tracing::info!(%feed, "connected");
         let connect = if self.last_connected == Some(place) { Connect::Again } else { Connect::Fresh };
         self.last_connected = Some(place);
-        market.note_feed(&feed.to_string());
+        market.note_feed(market.feeds.name(place));
         let FeedUrl::Partner { .. } = feed else {
             return unless(orders, follow(&mut self.intake, &mut source)).await;
         };
@@ -261,11 +261,11 @@ async fn watchdog(market: &Market, feeds: &[FeedUrl], place: usize) -> usize {
         }
         match verdict {
             Some(Verdict::FailOver(next)) => return next,
-            Some(Verdict::Reconnect) => {
-                market.feeds.lost(place, "stalled", at);
+            Some(Verdict::Reconnect) if feed.is_connection() => {
+                market.feeds.lost(place, STALLED, at);
                 return place;
             }
-            None => {}
+            _ => {}
         }
     }
 }

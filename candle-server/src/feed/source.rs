@@ -86,10 +86,10 @@ impl Source {
     }
 }
 
-/// The text of a frame, or why it has none.
-pub(super) fn bytes(frame: &Frame) -> Result<&[u8], Unreadable> {
+/// The text of a frame, or why it has none and what there is of it.
+pub(super) fn bytes(frame: &Frame) -> Result<&[u8], (Unreadable, &[u8])> {
     match frame {
         Frame::Text(text) => Ok(text.as_bytes()),
-        Frame::Unreadable(reason) => Err(*reason),
+        Frame::Unreadable(reason, bytes) => Err((*reason, bytes)),
     }
 }

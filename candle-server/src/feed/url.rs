@@ -87,6 +87,13 @@ impl FromStr for FeedUrl {
     }
 }
 
+impl FeedUrl {
+    /// Whether it is connected to, and so can be connected to anew.
+    pub const fn is_connection(&self) -> bool {
+        matches!(self, Self::WebSocket(_) | Self::Partner { .. })
+    }
+}
+
 impl fmt::Display for FeedUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use candle_core::Timestamp;
 
 use super::flow::MAX_PATIENCE;
-use super::health::{Health, StaleAfter, State};
+use super::health::{Health, Loss, StaleAfter, State};
 use crate::clock::{Reading, Source};
 
 /// How many gaps are remembered: the worst half hour of a feed that comes and goes is told by its latest ones.
@@ -20,6 +20,10 @@ const MAX_TURN: Duration = Duration::from_secs(30);
 /// A feed that has been silent for this long, with no other to turn to, is connected anew: what answers pings and
 /// brings no quotes may well be half dead. Twice as long for each connection in vain before it: it may be night.
 pub const STALLED: Duration = Duration::from_secs(20);
+
+/// A wall clock that leaps ahead by more than this skipped time in which quotes came to nobody; one that is set right by
+/// less skipped none that a feed's patience would have noticed.
+const LEAP_MICROS: i64 = 2_000_000;
 
 /// When to turn to the next feed, and when to come back to the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +77,8 @@ pub struct Watch {
     /// Turns taken since a feed was last well.
     turns_in_vain: u32,
     gaps: VecDeque<Gap>,
+    /// When it was looked at last.
+    looked: Option<Reading>,
 }
 
 impl Watch {
@@ -92,6 +98,7 @@ impl Watch {
             unwell: None,
             turns_in_vain: 0,
             gaps: VecDeque::new(),
+            looked: None,
         }
     }
 
@@ -141,20 +148,14 @@ impl Watch {
     }
 
     /// The connection to the feed at `place` is lost, or did not come to be.
-    pub fn lost(&mut self, place: usize, reason: &'static str, at: Reading) -> Option<Supply> {
-        self.feeds[place].lost(at.elapsed, reason);
+    pub fn lost(&mut self, place: usize, loss: impl Into<Loss>, at: Reading) -> Option<Supply> {
+        self.feeds[place].lost(at.elapsed, loss);
         self.settle(at)
     }
 
     /// The feed at `place` has come to its end.
     pub fn ended(&mut self, place: usize, at: Reading) -> Option<Supply> {
         self.feeds[place].ended(at.elapsed);
-        self.settle(at)
-    }
-
-    /// The feed at `place` is not used any more, for now.
-    pub fn stood_by(&mut self, place: usize, at: Reading) -> Option<Supply> {
-        self.feeds[place].stood_by();
         self.settle(at)
     }
 
@@ -175,6 +176,9 @@ impl Watch {
 
     /// Looks whether time alone has changed anything.
     pub fn settle(&mut self, at: Reading) -> Option<Supply> {
+        if let Some(before) = self.looked.replace(at).filter(|before| self.is_supplied && self.has_leapt(before, at)) {
+            return Some(self.down(before.now, "clock"));
+        }
         let health = &self.feeds[self.active];
         let state = health.state(at.elapsed);
         if state.is_healthy() {
@@ -204,6 +208,14 @@ impl Watch {
             (State::Waiting | State::Silent | State::Slow, Source::Feed) => self.is_supplied,
             _ => false,
         }
+    }
+
+    /// Whether the wall clock leapt ahead since `before`, as after a machine was suspended: what happened in between came
+    /// to nobody. The next look finds the market supplied again.
+    fn has_leapt(&self, before: &Reading, at: Reading) -> bool {
+        let passed = i64::try_from(at.elapsed.saturating_sub(before.elapsed).as_micros()).unwrap_or(i64::MAX);
+        let shown = at.now.as_micros().saturating_sub(before.now.as_micros());
+        self.source == Source::Wall && shown.saturating_sub(passed) > LEAP_MICROS
     }
 
     fn on_candles_clock(&self, since: Duration, at: Reading) -> Timestamp {

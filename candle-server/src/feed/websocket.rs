@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout, timeout_at};
@@ -17,6 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
+use super::health::Loss;
 use super::url::SocketUrl;
 use crate::message::Unreadable;
 
@@ -42,8 +44,8 @@ pub const MAX_RUN_BYTES: usize = 1 << 20;
 pub enum Frame {
     /// A text frame, put together from its fragments.
     Text(Utf8Bytes),
-    /// A frame that holds no text within the limits.
-    Unreadable(Unreadable),
+    /// A frame that holds no text within the limits, with its bytes where there are any.
+    Unreadable(Unreadable, Bytes),
 }
 
 /// Why there is no connection, or no longer.
@@ -62,8 +64,11 @@ pub enum Ended {
     Closed,
     /// The connection broke.
     Lost(io::Error),
-    /// Nothing came for [`SILENCE`].
-    Silent,
+    /// Nothing came for [`SILENCE`] or, where this process stood still, for longer.
+    Silent {
+        /// For how long.
+        quiet_for: Duration,
+    },
     /// A frame was longer than [`MAX_MESSAGE_BYTES`].
     Oversize,
     /// The other side broke the WebSocket protocol.
@@ -71,6 +76,12 @@ pub enum Ended {
 }
 
 impl Ended {
+    /// What the watch over the feeds is told.
+    pub const fn loss(&self) -> Loss {
+        let quiet_for = if let Self::Silent { quiet_for } = self { *quiet_for } else { Duration::ZERO };
+        Loss { reason: self.reason(), quiet_for }
+    }
+
     /// The reason in one word, for a metric.
     pub const fn reason(&self) -> &'static str {
         match self {
@@ -80,7 +91,7 @@ impl Ended {
             Self::TimedOut => "timed-out",
             Self::Closed => "closed",
             Self::Lost(_) => "lost",
-            Self::Silent => "silent",
+            Self::Silent { .. } => "silent",
             Self::Oversize => "oversize",
             Self::Protocol(_) => "protocol",
         }
@@ -96,7 +107,7 @@ impl fmt::Display for Ended {
             Self::TimedOut => write!(f, "no connection within {} s", CONNECT_TIMEOUT.as_secs()),
             Self::Closed => f.write_str("the server closed the connection"),
             Self::Lost(error) => write!(f, "the connection was lost: {error}"),
-            Self::Silent => write!(f, "nothing came for {} s", SILENCE.as_secs()),
+            Self::Silent { quiet_for } => write!(f, "nothing came for {} s", quiet_for.as_secs()),
             Self::Oversize => write!(f, "a frame was longer than {MAX_MESSAGE_BYTES} bytes"),
             Self::Protocol(error) => write!(f, "the server broke the protocol: {error}"),
         }
@@ -196,7 +207,7 @@ impl Connection {
                 _ = self.ping.tick() => self.send_ping(silent_at).await,
                 item = self.stream.next() => self.take_ready(item),
                 // Last, so that what came while the caller was busy is not taken for silence.
-                () = tokio::time::sleep_until(silent_at) => return Err(Ended::Silent),
+                () = tokio::time::sleep_until(silent_at) => return Err(self.silent()),
             }
         }
         Ok(&self.run)
@@ -219,11 +230,15 @@ impl Connection {
     }
 
     async fn send_ping(&mut self, silent_at: Instant) {
-        let sent = timeout_at(silent_at, self.stream.send(Message::Ping(bytes::Bytes::new()))).await;
+        let sent = timeout_at(silent_at, self.stream.send(Message::Ping(Bytes::new()))).await;
         // A broken connection is left to the reading, which first brings what came before the break.
         if sent.is_err() {
-            self.ended = Some(Ended::Silent);
+            self.ended = Some(self.silent());
         }
+    }
+
+    fn silent(&self) -> Ended {
+        Ended::Silent { quiet_for: self.heard.elapsed() }
     }
 
     /// Puts `item` and what is ready behind it into the run.
@@ -254,8 +269,9 @@ impl Connection {
                 return bytes;
             }
             Some(Ok(Message::Binary(binary))) => {
-                self.run.push(Frame::Unreadable(Unreadable::Binary));
-                return binary.len();
+                let bytes = binary.len();
+                self.run.push(Frame::Unreadable(Unreadable::Binary, binary));
+                return bytes;
             }
             // Pings are answered by the library as it reads on.
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
@@ -265,10 +281,10 @@ impl Connection {
                 self.ended = Some(Ended::Closed);
             }
             Some(Err(error)) => {
-                // The library gives up on these frames, but frames they were.
+                // The library gives up on these frames and keeps their bytes, but frames they were.
                 match error {
-                    Error::Capacity(_) => self.run.push(Frame::Unreadable(Unreadable::Oversize)),
-                    Error::Utf8(_) => self.run.push(Frame::Unreadable(Unreadable::NotUtf8)),
+                    Error::Capacity(_) => self.run.push(Frame::Unreadable(Unreadable::Oversize, Bytes::new())),
+                    Error::Utf8(_) => self.run.push(Frame::Unreadable(Unreadable::NotUtf8, Bytes::new())),
                     _ => {}
                 }
                 self.ended = Some(error.into());

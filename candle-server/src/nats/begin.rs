@@ -53,11 +53,24 @@ pub(super) struct Begun {
     pub(super) checkpoint: Found,
 }
 
-/// Whether there is a checkpoint.
+/// Whether the log goes on from its checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
+    /// It does: together they are all there ever was.
     Whole,
-    None,
+    /// The checkpoint is still to be written, and whoever follows the log knows all there ever was.
+    Due,
+    /// Between the two some messages are gone.
+    Torn,
+}
+
+/// What there is where every stripe of a checkpoint covers the log up to `covered`, and its first message is at `first`.
+const fn found(covered: Option<u64>, first: u64) -> Found {
+    match covered {
+        Some(covered) if first <= covered.saturating_add(1) => Found::Whole,
+        None if first <= 1 => Found::Due,
+        _ => Found::Torn,
+    }
 }
 
 /// Comes to the log, however long it takes until a broker and all that is needed is there.
@@ -94,17 +107,37 @@ async fn attempt(log: &Log, way: &Way, feeds: impl Fn() -> Feeds) -> Result<Begu
     let created = info.created.unix_timestamp_nanos();
     let config = checkpoint::config(way.core, created);
     let restored = checkpoint::load(log, created, config).await?;
-    let checkpoint = if restored.is_some() { Found::Whole } else { Found::None };
-    let restored = match (restored, &way.role) {
-        (Some(restored), _) => restored,
-        (None, Role::Gateway(_)) => Restored { aggregator: Aggregator::new(config), covered: 0, last: None },
-        (None, Role::Reader) => return Err(LogError::Away("no gateway has written its first checkpoint".to_owned())),
+    let first = info.state.first_sequence;
+    let checkpoint = found(restored.as_ref().map(|restored| restored.covered), first);
+    // A gateway makes the best of what there is, and says so to all; what it then writes is whole.
+    let wanting = match (checkpoint, &way.role) {
+        (Found::Whole, _) | (_, Role::Gateway(_)) => None,
+        (Found::Due, Role::Reader) => Some("no gateway has written its first checkpoint"),
+        (Found::Torn, Role::Reader) => {
+            Some("a gateway must write a checkpoint: the log lacks what came after the last")
+        }
     };
-    // What is older than the stream keeps is older than anyone is shown.
-    let position = restored.covered.max(info.state.first_sequence.saturating_sub(1));
+    if let Some(what) = wanting {
+        return Err(LogError::Away(what.to_owned()));
+    }
+    let empty = || Restored { aggregator: Aggregator::new(config), covered: 0, last: None };
+    let restored = restored.unwrap_or_else(empty);
+    let position = restored.covered.max(first.saturating_sub(1));
     let market = Market::new(restored.aggregator, Clock::new(Source::Feed)).with_feeds(feeds());
     let follower = Follower::new(Arc::new(market), way.node, position, restored.last);
     let of = Of { stream: log.name().to_owned(), created };
     let events = tail::spawn(log.clone(), of, position + 1);
     Ok(Begun { log: log.clone(), created, follower, events, checkpoint })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_torn_where_messages_are_gone_that_no_checkpoint_holds() {
+        assert_eq!([found(None, 0), found(None, 1), found(None, 2)], [Found::Due, Found::Due, Found::Torn]);
+        let of = |first| found(Some(10), first);
+        assert_eq!([of(1), of(10), of(11), of(12)], [Found::Whole, Found::Whole, Found::Whole, Found::Torn]);
+    }
 }

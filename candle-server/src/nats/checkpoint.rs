@@ -23,7 +23,7 @@ const VERSION: u32 = 1;
 pub(super) const STRIPES: usize = 512;
 
 /// How long until every stripe has a new snapshot: longer means more to replay, shorter more to write.
-const ROUND: Duration = Duration::from_mins(1);
+pub(super) const ROUND: Duration = Duration::from_mins(1);
 
 /// Snapshots that wait to be sent.
 const WAITING: usize = 4;
@@ -69,28 +69,33 @@ pub(super) async fn load(log: &Log, created: i128, config: Config) -> Result<Opt
     let stream = log.context().get_stream(log.checkpoints()).await.map_err(|error| away(&error))?;
     let of = Of { stream: log.checkpoints(), created: stream.cached_info().created.unix_timestamp_nanos() };
     let mut events = tail::spawn(log.clone(), of, 1);
-    let mut parts = BTreeMap::new();
+    let mut parts = Vec::new();
     loop {
         let event = timeout(READING, events.recv()).await.map_err(|_| away(&"the checkpoint can't be read"))?;
         let entry = match event {
             Some(Event::Message(entry)) => entry,
             Some(Event::End(_)) => break,
-            Some(Event::Broken(error)) => return Err(error),
+            Some(Event::Gone(why)) => return Err(LogError::Away(why)),
             None => return Err(away(&"the checkpoint can't be read")),
         };
-        if let Some((head, part)) = decode(&entry.payload).filter(|(head, _)| head.created == created) {
-            parts.insert(part.stripe(), (head, part));
-        }
+        parts.push(entry.payload);
         if entry.pending == 0 {
             break;
         }
     }
+    Ok(assemble(config, created, &parts))
+}
+
+/// What messages come to, oldest first; `None` where not all stripes are among them: the first gateway has just begun.
+pub(super) fn assemble(config: Config, created: i128, messages: &[Bytes]) -> Option<Restored> {
+    let parts = messages.iter().filter_map(|bytes| decode(bytes)).filter(|(head, _)| head.created == created);
+    let parts: BTreeMap<_, _> = parts.map(|(head, part)| (part.stripe(), (head, part))).collect();
     let oldest = parts.values().min_by_key(|(head, _)| head.covered);
-    let Some((covered, last)) = oldest.map(|(head, _)| (head.covered, head.last.clone())) else { return Ok(None) };
+    let (covered, last) = oldest.map(|(head, _)| (head.covered, head.last.clone()))?;
     let parts = parts.into_values().map(|(_, part)| part).collect();
     let last = last.map(|(sequence, writes)| Last { sequence, writes });
-    // Not all of them are there: the first gateway has just begun.
-    Ok(Aggregator::restore(config, parts).ok().map(|aggregator| Restored { aggregator, covered, last }))
+    let aggregator = Aggregator::restore(config, parts).ok()?;
+    Some(Restored { aggregator, covered, last })
 }
 
 fn decode(bytes: &[u8]) -> Option<(Head, StripeSnapshot)> {
@@ -98,7 +103,8 @@ fn decode(bytes: &[u8]) -> Option<(Head, StripeSnapshot)> {
     Some((head, StripeSnapshot::decode(part).ok()?))
 }
 
-fn encode(follower: &Follower, created: i128, part: &StripeSnapshot) -> Vec<u8> {
+/// One stripe as `follower` has it now.
+pub(super) fn encode(follower: &Follower, created: i128, part: &StripeSnapshot) -> Vec<u8> {
     let last = follower.last().map(|last| (last.sequence, last.writes.clone()));
     let head = Head { version: VERSION, created, covered: follower.position(), last };
     let mut bytes = postcard::to_allocvec(&head).expect("plain data in a growing vector");

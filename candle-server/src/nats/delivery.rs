@@ -26,6 +26,9 @@ pub(super) enum Delivery {
     Stored(u64),
     /// Another gateway has written meanwhile: this one never will be.
     Fenced,
+    /// Nothing is left of what it was to stand behind: no gateway has written for longer than the log keeps, or it was
+    /// emptied.
+    Emptied,
 }
 
 /// Sends a message until it is stored, or can't be any more. The broker may store it and fail to say so: the same id
@@ -50,8 +53,7 @@ pub(super) async fn deliver(log: Log, message: Message) -> Delivery {
 /// What the log says of a message that was refused; `None` where that is not known.
 async fn look(log: &Log, message: &Message) -> Option<Delivery> {
     let Some((sequence, bytes)) = log.last_writes().await.ok()? else {
-        // Nothing is left of what was expected: it was too old.
-        return (message.expected > 0).then_some(Delivery::Fenced);
+        return (message.expected > 0).then_some(Delivery::Emptied);
     };
     match message::decode(&bytes) {
         Ok((Body::Writes(writes), _)) if writes.origin == message.origin => Some(Delivery::Stored(sequence)),

@@ -29,8 +29,31 @@ pub(super) enum Halt {
     Newer,
     /// The gateway judges ticks by other rules.
     OtherRules,
+    /// What follows can't be joined to what this market holds; to a newer checkpoint it can.
+    Lost(Lost),
+}
+
+/// Why a market is not what the log came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// The log itself is gone, for the reason why.
+    Gone(String),
     /// Messages are missing that should be there.
     Gap { after: u64, next: u64 },
+    /// A gateway went on at this place without having read all that was before.
+    Anew { at: u64 },
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gap { after, next } => {
+                write!(f, "the log goes on at message {next}, and this server knows it up to {after}")
+            }
+            Self::Gone(why) => f.write_str(why),
+            Self::Anew { at } => write!(f, "the log begins anew at message {at}, after a time without any gateway"),
+        }
+    }
 }
 
 impl fmt::Display for Halt {
@@ -40,10 +63,7 @@ impl fmt::Display for Halt {
             Self::OtherRules => {
                 f.write_str("the log's gateway and this server differ in --allow-non-positive; start both alike")
             }
-            Self::Gap { after, next } => write!(
-                f,
-                "the log goes on at message {next}, and this server knows it up to {after}: start it again to begin anew"
-            ),
+            Self::Lost(lost) => lost.fmt(f),
         }
     }
 }
@@ -119,8 +139,8 @@ impl Follower {
         self.last.as_ref()
     }
 
-    pub(super) fn is_new(&self, id: &str, tick: &candle_core::Tick) -> bool {
-        self.overlap.as_ref().is_none_or(|overlap| overlap.is_new(id, tick))
+    pub(super) const fn overlap(&self) -> Option<&Overlap> {
+        self.overlap.as_ref()
     }
 
     /// Whether the log delisted an instrument within about the last half minute.
@@ -149,7 +169,7 @@ impl Follower {
             return Ok(Folded::default());
         }
         if self.position > 0 && sequence != self.position + 1 {
-            return Err(Halt::Gap { after: self.position, next: sequence });
+            return Err(Halt::Lost(Lost::Gap { after: self.position, next: sequence }));
         }
         self.position = sequence;
         let read = message::decode(bytes).and_then(|(body, blob)| {
@@ -182,6 +202,10 @@ impl Follower {
     }
 
     fn fold_writes(&mut self, sequence: u64, writes: Writes, blob: &Blob<'_>) -> Result<Folded, Halt> {
+        // Whatever its epoch: it may lack one or two of those before.
+        if writes.stage == Stage::Anew && writes.origin.node != self.node {
+            return Err(Halt::Lost(Lost::Anew { at: sequence }));
+        }
         let before = self.last.as_ref().map_or(0, |last| last.writes.epoch);
         if writes.epoch < before || blob.writes() as u64 >= MARKS_OF_A_MESSAGE {
             // Can't be: an epoch begins by a write that makes those of the one before impossible.

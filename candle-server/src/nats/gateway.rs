@@ -9,6 +9,7 @@
 //! and whatever the gateway before still sends is refused from then on, whenever it arrives.
 
 mod link;
+mod sending;
 mod take_over;
 
 pub(super) use take_over::Catalogue;
@@ -16,24 +17,21 @@ pub(super) use take_over::Catalogue;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use candle_core::{CoverageRing, Timestamp};
+use candle_core::CoverageRing;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 
 use super::begin::{Found, Way, begin};
 use super::checkpoint::Writer;
-use super::delivery::{Delivery, Message, deliver};
-use super::follower::{Follower, Last};
+use super::delivery::Delivery;
+use super::follower::{Follower, Halt, Last, Lost};
 use super::log::Log;
-use super::message::{self, ARRIVAL_NUMBERS, Body, Origin, Stage, SupplyOf, Writes};
-use super::outbox::{self, MAX_HELD_BYTES, MAX_PIECE_BYTES, Outbox};
+use super::message::{Stage, Writes};
+use super::outbox::{MAX_HELD_BYTES, MAX_PIECE_BYTES, Outbox};
 use super::tail::Event;
-use crate::blob;
-use crate::clock::Source;
 use crate::feeds::Feeds;
-use crate::journal::{Batch, Journal, Taken};
+use crate::journal::{Journal, Taken};
 use crate::market::Market;
 
 /// How often what was recorded is sent: no eye sees it, and twenty messages a second are few.
@@ -49,6 +47,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How much a standby holds: what may have been lost with the gateway before, its patience and a broker's election
 /// included.
 const HOLD: Duration = Duration::from_secs(30);
+
+/// How long to wait before a log that was lost is begun anew, by when there may be a checkpoint behind the loss.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// The longest that a good-bye may take.
 const GOOD_BYE: Duration = Duration::from_secs(3);
@@ -74,6 +75,8 @@ struct Link {
     follower: Follower,
     events: mpsc::Receiver<Event>,
     checkpoint: Found,
+    /// When this began.
+    begun: Duration,
     /// The place at which the log ended when it was read first; nothing is concluded before that is folded.
     end: Option<u64>,
     /// When a gateway was heard last.
@@ -110,6 +113,8 @@ struct Opening {
 struct Active {
     /// The last message of this gateway that is stored, and its place.
     last: Last,
+    /// The place of the opening.
+    opened: u64,
     flight: Option<Flight>,
     coverage: CoverageRing,
     sent: Duration,
@@ -130,33 +135,58 @@ impl Gateway {
     pub(super) async fn run(mut self, mut stop: oneshot::Receiver<()>) -> Result<(), String> {
         let mut cuts = interval(CUT);
         cuts.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while let Some(mut link) = self.begin(&mut cuts, &mut stop).await? {
+            match self.go_on(&mut link, &mut cuts, &mut stop).await {
+                Ok(()) => {
+                    if timeout(GOOD_BYE, self.say_good_bye(&mut link)).await.is_err() {
+                        tracing::warn!("the log did not take the last quotes in time");
+                    }
+                    break;
+                }
+                Err(Halt::Lost(lost)) => {
+                    tracing::warn!(log = %self.way.url, "{lost}: this gateway begins anew");
+                    sleep(RETRY).await;
+                }
+                Err(halt) => return Err(halt.to_string()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Comes to the log, and holds meanwhile; `None` where it was stopped before.
+    async fn begin(&mut self, cuts: &mut Interval, stop: &mut oneshot::Receiver<()>) -> Result<Option<Link>, String> {
         let way = self.way.clone();
         let source = self.market.clock.source();
         let mut beginning = Box::pin(begin(&way, || Feeds::unwatched(source)));
         let begun = loop {
             tokio::select! {
-                _ = &mut stop => return Ok(()),
+                _ = &mut *stop => return Ok(None),
                 begun = &mut beginning => break begun.map_err(|error| error.to_string())?,
                 _ = cuts.tick() => self.hold(),
             }
         };
         tracing::info!(log = %self.way.url, "the log is there");
-        let mut link = Link::new(begun, self.now());
+        Ok(Some(Link::new(begun, self.now())))
+    }
+
+    /// Follows the log and writes it where it is this one's turn, until `stop` says so or is gone.
+    async fn go_on(
+        &mut self,
+        link: &mut Link,
+        cuts: &mut Interval,
+        stop: &mut oneshot::Receiver<()>,
+    ) -> Result<(), Halt> {
         loop {
             tokio::select! {
-                _ = &mut stop => break,
-                delivery = link.role.delivery() => self.delivered(&mut link, delivery),
+                _ = &mut *stop => return Ok(()),
+                delivery = link.role.delivery() => self.delivered(link, delivery),
                 event = link.events.recv() => link.folded(event, self.now())?,
                 _ = cuts.tick() => {
                     self.hold();
-                    self.turn(&mut link);
+                    self.turn(link)?;
                 }
             }
         }
-        if timeout(GOOD_BYE, self.say_good_bye(&mut link)).await.is_err() {
-            tracing::warn!("the log did not take the last quotes in time");
-        }
-        Ok(())
     }
 
     fn now(&self) -> Duration {
@@ -182,22 +212,29 @@ impl Gateway {
     }
 
     /// Does what is due.
-    fn turn(&mut self, link: &mut Link) {
+    fn turn(&mut self, link: &mut Link) -> Result<(), Halt> {
         let now = self.now();
+        if link.is_outdone(now) {
+            return Err(Halt::Lost(Lost::Gone("another gateway has mended the log".to_owned())));
+        }
         match &mut link.role {
             Role::Standby => {
                 // What it holds is in the log, or will be: nothing is at risk that it alone has.
                 self.journal.note_kept(now, 0);
                 self.outbox.forget_before(now.saturating_sub(HOLD));
                 if link.is_orphaned(now) {
-                    let flight = self.open(link);
+                    let expected = link.follower.last().map_or(0, |last| last.sequence);
+                    let flight = self.open(link, expected);
                     let before = link.follower.last().map(|last| last.writes.clone());
                     link.role = Role::Opening(Box::new(Opening { flight, before, heard: link.heard }));
                 }
             }
             Role::Opening(_) => {}
             Role::Active(active) => {
-                active.writer.turn(&link.follower, now);
+                // A checkpoint from before the opening would be of another log where that one was torn.
+                if link.follower.position() >= active.opened {
+                    active.writer.turn(&link.follower, now);
+                }
                 if active.reconcile_at.is_some_and(|due| due <= now) && self.is_settled(now) {
                     active.reconcile_at = None;
                     self.reconcile(&link.follower);
@@ -205,103 +242,7 @@ impl Gateway {
                 self.send(&link.log, active);
             }
         }
-    }
-
-    /// The opening of the next epoch, under way.
-    fn open(&mut self, link: &Link) -> Flight {
-        let last = link.follower.last();
-        let header = Writes {
-            epoch: last.map_or(1, |last| last.writes.epoch + 1),
-            stage: Stage::Opening,
-            clock: self.market.clock.source().into(),
-            now: self.later_of(self.market.clock.now(), last.map(|last| &last.writes)).as_micros(),
-            next_number: last.map_or(ARRIVAL_NUMBERS, |last| last.writes.next_number),
-            supply: SupplyOf::Down,
-            coverage: last
-                .map_or_else(|| CoverageRing::default().to_parts(Timestamp::EPOCH), |last| last.writes.coverage),
-            origin: self.origin(),
-        };
-        let expected = last.map_or(0, |last| last.sequence);
-        self.fly(&link.log, header, expected, &Batch::new(0), false)
-    }
-
-    fn origin(&mut self) -> Origin {
-        let batch = self.next_batch;
-        self.next_batch += 1;
-        Origin { node: self.way.node, batch }
-    }
-
-    /// `now`, or what the log has said before if that is later and the clock is one that never goes back.
-    fn later_of(&self, now: Timestamp, before: Option<&Writes>) -> Timestamp {
-        let before = before.and_then(Writes::now).filter(|_| self.market.clock.source() == Source::Wall);
-        before.map_or(now, |before| before.max(now))
-    }
-
-    fn fly(&self, log: &Log, header: Writes, expected: u64, batch: &Batch, is_piece: bool) -> Flight {
-        let blob = blob::encode(batch, &[], self.market.aggregator.config().rules());
-        let bytes = Bytes::from(message::encode(Body::Writes(header.clone()), &blob));
-        let message = Message { origin: header.origin, expected, bytes };
-        Flight { task: tokio::spawn(deliver(log.clone(), message)), header, cut: self.now(), is_piece }
-    }
-
-    /// Sends the outbox's first piece, or a heartbeat where one is due, unless something is under way.
-    fn send(&mut self, log: &Log, active: &mut Active) {
-        let now = self.now();
-        let is_due = !self.outbox.is_empty() || now.saturating_sub(active.sent) >= HEARTBEAT;
-        if active.flight.is_some() || !is_due {
-            return;
-        }
-        let flight = self.next(log, active, Stage::Going);
-        active.sent = now;
-        active.flight = Some(flight);
-    }
-
-    fn next(&mut self, log: &Log, active: &mut Active, stage: Stage) -> Flight {
-        let before = &active.last.writes;
-        let mut next_number = before.next_number;
-        let piece = self.outbox.seal_front().map(|piece| outbox::numbered(piece, &mut next_number));
-        let clock = self.market.clock.now();
-        // Behind the rest of what is held, time is where this piece is.
-        let reached = match &piece {
-            Some(piece) if self.outbox.pieces() > 1 => piece.now().unwrap_or(clock),
-            _ => clock,
-        };
-        let now = self.later_of(reached, Some(before));
-        let has_cleared = piece.as_ref().is_some_and(Batch::clears);
-        let (supply, coverage) = self.supply(&mut active.coverage, now, has_cleared);
-        let is_piece = piece.is_some();
-        let header = Writes {
-            epoch: before.epoch,
-            stage,
-            clock: before.clock,
-            now: now.as_micros(),
-            next_number,
-            supply,
-            coverage,
-            origin: self.origin(),
-        };
-        self.fly(log, header, active.last.sequence, &piece.unwrap_or_else(|| Batch::new(0)), is_piece)
-    }
-
-    /// What is to be told of supply and coverage at `now`.
-    fn supply(
-        &self,
-        coverage: &mut CoverageRing,
-        now: Timestamp,
-        has_cleared: bool,
-    ) -> (SupplyOf, (Option<i64>, [u32; 32])) {
-        let feeds = &self.market.feeds;
-        let is_up = feeds.are_up();
-        if has_cleared {
-            *coverage = feeds.coverage_ring();
-        } else if is_up {
-            coverage.up(now);
-        } else if coverage.is_up() {
-            // Down since before that was known.
-            let (since, _) = feeds.coverage_ring().to_parts(now);
-            coverage.down(since.and_then(Timestamp::from_micros).unwrap_or(now));
-        }
-        (if is_up { SupplyOf::Up } else { SupplyOf::Down }, coverage.to_parts(now))
+        Ok(())
     }
 
     /// Takes note of what became of what was under way.
@@ -310,6 +251,15 @@ impl Gateway {
         match (std::mem::replace(&mut link.role, Role::Standby), delivery) {
             (Role::Opening(opening), Delivery::Stored(sequence)) => {
                 link.role = Role::Active(Box::new(self.take_over(link, &opening, sequence)));
+                // What this one knows is all there is, from here on.
+                link.checkpoint = Found::Whole;
+            }
+            (Role::Opening(mut opening), Delivery::Emptied) => {
+                if link.checkpoint == Found::Whole {
+                    link.checkpoint = Found::Due;
+                }
+                opening.flight = self.open(link, 0);
+                link.role = Role::Opening(opening);
             }
             (Role::Active(mut active), Delivery::Stored(sequence)) => {
                 if let Some(flight) = active.flight.take() {
@@ -327,6 +277,9 @@ impl Gateway {
                 tracing::warn!(log = %self.way.url, "another gateway writes the log: standing by");
             }
             (Role::Opening(_), Delivery::Fenced) => link.heard = now,
+            (Role::Active(_), Delivery::Emptied) => {
+                tracing::warn!(log = %self.way.url, "nothing is left of what this gateway wrote: it opens the log again");
+            }
             (Role::Standby, _) => {}
         }
     }

@@ -1,6 +1,7 @@
 //! The log at the broker: its streams, how they must be set, and writing to them.
 
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,10 +11,10 @@ use async_nats::jetstream::stream::{
     Config, DiscardPolicy, Info, LastRawMessageErrorKind, RetentionPolicy, StorageType,
 };
 use async_nats::jetstream::{self, Context};
-use async_nats::{Client, ConnectErrorKind, ConnectOptions};
+use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions};
 use bytes::Bytes;
 
-use super::url::LogUrl;
+use super::url::{LogUrl, UserInfo};
 
 /// The oldest servers that are known to keep what is asked of them; older ones leave out silently what they do not know.
 const OLDEST_SERVER: (i64, i64) = (2, 12);
@@ -72,6 +73,12 @@ fn away(error: impl fmt::Display) -> LogError {
     LogError::Away(error.to_string())
 }
 
+/// Whether the handshake of TLS failed, for which the client has no kind of its own.
+fn is_of_tls(error: &ConnectError) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    source.is_some_and(|error| error.kind() == io::ErrorKind::InvalidData)
+}
+
 /// What became of a message that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sent {
@@ -99,6 +106,12 @@ impl Log {
             .ping_interval(PING_EVERY)
             .connection_timeout(ANSWER)
             .request_timeout(Some(ANSWER));
+        // The client leaves out what an address says of this.
+        options = match url.user_info() {
+            Some(UserInfo::Password { user, password }) => options.user_and_password(user, password),
+            Some(UserInfo::Token(token)) => options.token(token),
+            None => options,
+        };
         if let Some(path) = &access.credentials {
             let unreadable = |error| LogError::Unfit(format!("can't read the credentials {}: {error}", path.display()));
             options = options.credentials_file(path).await.map_err(unreadable)?;
@@ -107,9 +120,15 @@ impl Log {
             options = options.add_root_certificates(path.clone());
         }
         let client = options.connect(url.servers()).await.map_err(|error| match error.kind() {
-            ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
-                LogError::Unfit(format!("{url} lets us not in: {error}"))
+            ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => LogError::Unfit(format!(
+                "{url} does not let us in: look at user and password in the address, or at --nats-credentials"
+            )),
+            ConnectErrorKind::Tls => {
+                LogError::Unfit(format!("TLS to {url} can't be set up, look at --nats-ca: {error}"))
             }
+            _ if is_of_tls(&error) => LogError::Unfit(format!(
+                "{url} is not who it should be: {error}; --nats-ca names the authority that vouches for it"
+            )),
             _ => away(error),
         })?;
         if !client.is_server_compatible(OLDEST_SERVER.0, OLDEST_SERVER.1, 0) {

@@ -62,6 +62,9 @@ pub(super) enum Stage {
     Going,
     /// The last: the next gateway need not wait.
     Closing,
+    /// The first, of a gateway that could not read all of the log before it, as messages are gone that no checkpoint
+    /// holds. What it knows is what counts: everyone begins anew from the checkpoint that it writes next.
+    Anew,
 }
 
 /// Whose time `now` is.

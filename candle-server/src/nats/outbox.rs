@@ -134,12 +134,18 @@ impl Outbox {
     /// lately is not delisted again, since it may be listed again; their ids are returned.
     pub(super) fn append_new(&mut self, held: Self, follower: &Follower) -> Vec<Box<str>> {
         let mut again = Vec::new();
+        let ticks = held
+            .pieces
+            .iter()
+            .flat_map(|piece| piece.batch.ticks_in_order().iter().map(|(id, tick)| (piece.batch.text(*id), tick)));
+        let overlap = follower.overlap().map(|overlap| (overlap, overlap.times(ticks)));
+        let is_new = |id: &str, tick: &Tick| overlap.is_none_or(|(overlap, times)| overlap.is_new(id, tick, times));
         for piece in held.pieces {
             for write in piece.batch.writes() {
                 match write {
                     Write::Ticks { ticks, terms } => {
                         let ticks = ticks.iter().map(|(id, tick)| (piece.batch.text(*id), *tick));
-                        let new: Vec<_> = ticks.filter(|(id, tick)| follower.is_new(id, tick)).collect();
+                        let new: Vec<_> = ticks.filter(|(id, tick)| is_new(id, tick)).collect();
                         if !new.is_empty() {
                             self.with_back(piece.until, |batch| batch.push_ticks(&new, terms));
                         }

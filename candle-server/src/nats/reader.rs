@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 
 use super::begin::{Begun, Way, begin};
-use super::follower::{Folded, Follower};
+use super::follower::{Folded, Follower, Halt, Lost};
 use super::log::{Log, Sent};
 use super::message::ClockOf;
 use super::tail::Event;
@@ -26,44 +26,115 @@ const SILENT: Duration = Duration::from_secs(2);
 /// How long to wait before views are told again.
 const RETRY: Duration = Duration::from_millis(200);
 
+/// How long to wait before a log that was lost is begun anew, by when there may be a checkpoint behind the loss.
+const BEGIN_ANEW: Duration = Duration::from_secs(1);
+
 /// The longest that the telling of the last views may take.
 const GOOD_BYE: Duration = Duration::from_secs(2);
 
-/// Follows the log until `stop` says so or is gone, and hands the market out once it is caught up.
+/// A read node: the way to the log, and the market that is shown meanwhile.
 ///
-/// # Errors
-/// Where this process can't follow any further.
-pub(super) async fn run(
-    way: Way,
-    feeds: impl Fn() -> Feeds,
-    ready: oneshot::Sender<Arc<Market>>,
-    mut stop: oneshot::Receiver<()>,
-) -> Result<(), String> {
-    let begun = tokio::select! {
-        begun = begin(&way, feeds) => begun.map_err(|error| error.to_string())?,
-        _ = &mut stop => return Ok(()),
-    };
-    let mut reader = Reader::new(begun, ready);
-    let mut ticks = interval(TELL_VIEWS);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            event = reader.events.recv() => reader.take(event)?,
-            _ = ticks.tick() => reader.turn(),
-            _ = &mut stop => break,
-        }
-    }
-    if timeout(GOOD_BYE, reader.say_good_bye()).await.is_err() {
-        tracing::warn!("the log did not take the last views in time");
-    }
-    Ok(())
+/// Where the log is lost it is begun anew. The market that was shown stands still until the next one is caught up.
+pub(super) struct Node<W, F> {
+    way: W,
+    feeds: F,
+    markets: watch::Sender<Option<Arc<Market>>>,
+    /// Whose market is shown, where its log is lost.
+    shown: Option<Reader>,
+    ticks: Interval,
+    stop: oneshot::Receiver<()>,
 }
 
+impl<W: Fn() -> Way, F: Fn() -> Feeds> Node<W, F> {
+    /// A node that comes to the log by `way`, another one each time, and hands out its `markets` when they are caught up.
+    pub(super) fn new(
+        way: W,
+        feeds: F,
+        markets: watch::Sender<Option<Arc<Market>>>,
+        stop: oneshot::Receiver<()>,
+    ) -> Self {
+        let mut ticks = interval(TELL_VIEWS);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { way, feeds, markets, shown: None, ticks, stop }
+    }
+
+    /// Follows the log until `stop` says so or is gone.
+    ///
+    /// # Errors
+    /// Where this process can't follow any further.
+    pub(super) async fn run(mut self) -> Result<(), String> {
+        while let Some(begun) = self.begin().await? {
+            let mut reader = Reader::new(begun);
+            let ended = self.follow(&mut reader).await;
+            if reader.is_shown {
+                reader.events.close();
+                self.shown = Some(reader);
+            }
+            match ended {
+                Ok(()) => break,
+                Err(Halt::Lost(lost)) => {
+                    tracing::warn!("{lost}: this server begins anew");
+                    sleep(BEGIN_ANEW).await;
+                }
+                Err(halt) => return Err(halt.to_string()),
+            }
+        }
+        if let Some(shown) = self.shown {
+            shown.say_good_bye().await;
+        }
+        Ok(())
+    }
+
+    /// Comes to the log; `None` where it was stopped before.
+    async fn begin(&mut self) -> Result<Option<Begun>, String> {
+        let way = (self.way)();
+        let mut beginning = Box::pin(begin(&way, &self.feeds));
+        loop {
+            tokio::select! {
+                begun = &mut beginning => return begun.map(Some).map_err(|error| error.to_string()),
+                _ = self.ticks.tick() => self.shown.iter_mut().for_each(Reader::turn),
+                _ = &mut self.stop => return Ok(None),
+            }
+        }
+    }
+
+    /// Follows the log until `stop` says so or is gone.
+    async fn follow(&mut self, reader: &mut Reader) -> Result<(), Halt> {
+        loop {
+            tokio::select! {
+                event = reader.events.recv() => {
+                    reader.take(event)?;
+                    self.show(reader);
+                }
+                _ = self.ticks.tick() => self.shown.iter_mut().chain([&mut *reader]).for_each(Reader::turn),
+                _ = &mut self.stop => return Ok(()),
+            }
+        }
+    }
+
+    /// Hands the market out once it is caught up.
+    fn show(&mut self, reader: &mut Reader) {
+        if reader.is_shown || !reader.is_caught_up() {
+            return;
+        }
+        reader.is_shown = true;
+        let market = reader.follower.market();
+        tracing::info!(instruments = market.aggregator.len(), took = ?market.clock.elapsed(), "caught up with the log");
+        self.markets.send_replace(Some(Arc::clone(market)));
+        if let Some(before) = self.shown.take() {
+            tokio::spawn(before.say_good_bye());
+        }
+    }
+}
+
+/// Folds the log, and tells views.
 struct Reader {
     follower: Follower,
     events: mpsc::Receiver<Event>,
-    /// Who waits for the market, until it is caught up.
-    ready: Option<oneshot::Sender<Arc<Market>>>,
+    /// How many messages there are behind the last one that is folded, once that is known.
+    pending: Option<u64>,
+    /// Whether the market was handed out.
+    is_shown: bool,
     views: mpsc::Sender<(u64, Bytes)>,
     telling: JoinHandle<()>,
     next_batch: u64,
@@ -71,39 +142,34 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(begun: Begun, ready: oneshot::Sender<Arc<Market>>) -> Self {
+    fn new(begun: Begun) -> Self {
         let Begun { log, follower, events, .. } = begun;
         let heard = follower.market().clock.elapsed();
         let (views, told) = mpsc::channel(1);
         let telling = tokio::spawn(tell(log, follower.node(), told));
-        Self { follower, events, ready: Some(ready), views, telling, next_batch: 1, heard }
+        Self { follower, events, pending: None, is_shown: false, views, telling, next_batch: 1, heard }
     }
 
-    fn take(&mut self, event: Option<Event>) -> Result<(), String> {
-        let pending = match event {
+    fn take(&mut self, event: Option<Event>) -> Result<(), Halt> {
+        match event {
             Some(Event::Message(entry)) => {
-                let folded = self.follower.fold(entry.sequence, &entry.payload).map_err(|halt| halt.to_string())?;
+                let folded = self.follower.fold(entry.sequence, &entry.payload)?;
                 self.heard = self.follower.market().clock.elapsed();
-                if self.ready.is_none() {
+                self.pending = Some(entry.pending);
+                if self.is_shown {
                     self.tell_feeds(folded);
                 }
-                entry.pending
             }
-            Some(Event::End(_)) => 0,
-            Some(Event::Broken(error)) => return Err(error.to_string()),
-            None => return Err("the log can't be read any more".to_owned()),
-        };
-        // Not before the gateway has been heard of: it makes the checkpoint before it writes.
-        if pending == 0
-            && self.follower.last().is_some()
-            && let Some(ready) = self.ready.take()
-        {
-            let market = self.follower.market();
-            tracing::info!(instruments = market.aggregator.len(), took = ?market.clock.elapsed(), "caught up with the log");
-            // Nobody waits any more only where the server stops.
-            let _ = ready.send(Arc::clone(market));
+            Some(Event::End(_)) => self.pending = Some(0),
+            Some(Event::Gone(why)) => return Err(Halt::Lost(Lost::Gone(why))),
+            None => return Err(Halt::Lost(Lost::Gone("the log can't be read any more".to_owned()))),
         }
         Ok(())
+    }
+
+    /// Whether this is where the log is. Not before a gateway has been heard of: it makes the checkpoint before it writes.
+    fn is_caught_up(&self) -> bool {
+        self.pending == Some(0) && self.follower.last().is_some()
     }
 
     /// Lets the feeds know what came, and how long its way was.
@@ -130,15 +196,21 @@ impl Reader {
         }
     }
 
+    /// Tells the last views.
     async fn say_good_bye(mut self) {
-        if let Ok(permit) = self.views.reserve().await
-            && let Some(bytes) = self.follower.take_views(self.next_batch)
-        {
-            permit.send((self.next_batch, bytes.into()));
+        let telling = async {
+            if let Ok(permit) = self.views.reserve().await
+                && let Some(bytes) = self.follower.take_views(self.next_batch)
+            {
+                permit.send((self.next_batch, bytes.into()));
+            }
+            drop(self.views);
+            // It ends when it has told what came last.
+            let _ = (&mut self.telling).await;
+        };
+        if timeout(GOOD_BYE, telling).await.is_err() {
+            tracing::warn!("the log did not take the last views in time");
         }
-        drop(self.views);
-        // It ends when it has told what came last.
-        let _ = (&mut self.telling).await;
     }
 }
 

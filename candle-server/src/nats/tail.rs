@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::pull::{Config, Stream};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy};
+use async_nats::jetstream::context::GetStreamErrorKind;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -36,8 +37,8 @@ pub(super) enum Event {
     Message(Entry),
     /// There is nothing at present behind what came; the stream ends at this place.
     End(u64),
-    /// It can't be read.
-    Broken(LogError),
+    /// It is gone, and another one may be there in its place: for the reason why.
+    Gone(String),
 }
 
 /// One message.
@@ -70,9 +71,9 @@ pub(super) fn spawn(log: Log, of: Of, next: u64) -> Receiver<Event> {
             };
             if let Err(error) = read {
                 tracing::debug!(of.stream, "the log is read anew: {error}");
-                if matches!(error, LogError::Unfit(_)) {
+                if let LogError::Unfit(why) = error {
                     // Fails only if nobody listens any more.
-                    let _ = sender.send(Event::Broken(error)).await;
+                    let _ = sender.send(Event::Gone(why)).await;
                     return;
                 }
             }
@@ -113,10 +114,15 @@ async fn read(log: &Log, of: &Of, next: &mut u64, sender: &Sender<Event>) -> Res
 /// A consumer from `next` on, and where the stream ends if nothing is there yet.
 async fn open(log: &Log, of: &Of, next: u64) -> Result<(Stream, Option<u64>), LogError> {
     let away = |error: &dyn std::fmt::Display| LogError::Away(error.to_string());
-    let stream = log.context().get_stream(&of.stream).await.map_err(|error| away(&error))?;
+    let stream = log.context().get_stream(&of.stream).await.map_err(|error| match error.kind() {
+        GetStreamErrorKind::JetStream(error) if error.code() == 404 => {
+            LogError::Unfit(format!("the stream {} was deleted", of.stream))
+        }
+        _ => away(&error),
+    })?;
     let last = stream.cached_info().state.last_sequence;
     if stream.cached_info().created.unix_timestamp_nanos() != of.created {
-        return Err(LogError::Unfit(format!("the stream {} was made anew: start this server again", of.stream)));
+        return Err(LogError::Unfit(format!("the stream {} was made anew", of.stream)));
     }
     let consumer = stream
         .create_consumer(Config {

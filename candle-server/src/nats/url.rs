@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use async_nats::ServerAddr;
+use percent_encoding::percent_decode_str;
 
 /// The longest name of a log: streams have a few letters more.
 const MAX_NAME_BYTES: usize = 64;
@@ -26,10 +27,27 @@ pub struct LogUrl {
     name: String,
 }
 
+/// Who we are, as an address says: for the handshake and nothing else, and so it can't be shown.
+pub(super) enum UserInfo {
+    Password { user: String, password: String },
+    Token(String),
+}
+
 impl LogUrl {
-    /// Any of the cluster's servers, secrets included: for the handshake and nothing else.
+    /// The cluster's servers, secrets included: to connect and nothing else.
     pub(super) fn servers(&self) -> &[ServerAddr] {
         &self.servers
+    }
+
+    /// Who we are by the address: the same at all of its servers.
+    pub(super) fn user_info(&self) -> Option<UserInfo> {
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let server = self.servers.first()?;
+        let user = decoded(server.username()?);
+        Some(match server.password() {
+            Some(password) => UserInfo::Password { user, password: decoded(password) },
+            None => UserInfo::Token(user),
+        })
     }
 
     /// The name of the log.
@@ -116,9 +134,16 @@ mod tests {
     }
 
     #[test]
-    fn its_secrets_are_shown_to_nobody_and_sent_to_all_servers() {
-        let log: LogUrl = "tls://me:secret@a,b:1/X".parse().unwrap();
-        assert!(log.servers().iter().all(|server| server.password() == Some("secret")));
+    fn its_secrets_are_shown_to_nobody_and_known_for_the_handshake() {
+        let log: LogUrl = "tls://me:a%2Fsecret@a,b:1/X".parse().unwrap();
+        let user_info = |log: &LogUrl| match log.user_info() {
+            Some(UserInfo::Password { user, password }) => format!("{user}:{password}"),
+            Some(UserInfo::Token(token)) => token,
+            None => "nobody".to_owned(),
+        };
+        assert_eq!(user_info(&log), "me:a/secret");
+        assert_eq!(user_info(&"nats://token@a/X".parse().unwrap()), "token");
+        assert_eq!(user_info(&"nats://a/X".parse().unwrap()), "nobody");
         assert_eq!(format!("{log} {log:?}"), "tls://a:4222,b:1/X LogUrl(tls://a:4222,b:1/X)");
     }
 }

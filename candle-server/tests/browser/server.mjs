@@ -23,7 +23,9 @@ export class Server {
       stdio: ["pipe", "pipe", "inherit"],
     });
     running.add(server);
-    const [line] = await once(createInterface({ input: server.process.stdout }), "line");
+    const ended = once(server.process, "exit").then(([code]) => { throw new Error(`the server ended with ${code}`); });
+    const [line] = await Promise.race([once(createInterface({ input: server.process.stdout }), "line"), ended]);
+    ended.catch(() => {});
     server.url = line.match(/http:\S+/)[0];
     return server;
   }
@@ -58,13 +60,14 @@ export class Server {
     return (await fetch(this.url + path)).json();
   }
 
-  /** Waits until the server has taken in what it was fed. */
+  /** Waits until the server has taken in what it was fed, which takes it milliseconds. */
   async knows(id, price) {
-    for (;;) {
+    for (const end = Date.now() + 30_000; ; await new Promise((next) => setTimeout(next, 10))) {
       const { candles } = await this.get(`/instruments?prefix=${encodeURIComponent(id)}`).then(
         ({ instruments }) => ({ candles: instruments.filter((found) => found.id === id) }),
       );
       if (candles.length > 0 && (price === undefined || candles[0].lastPrice === price)) return;
+      if (Date.now() > end) throw new Error(`${id} at ${price} is not known: ${JSON.stringify(candles)}`);
     }
   }
 

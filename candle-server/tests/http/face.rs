@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 use crate::site::{Client, Reply, Site, eventually};
 
 /// The real server with its demo feed, on one port or two.
-struct Whole {
-    public: SocketAddr,
+pub(crate) struct Whole {
+    pub(crate) public: SocketAddr,
     admin: Option<SocketAddr>,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<std::io::Result<()>>,
@@ -29,12 +29,21 @@ enum Ports {
 
 impl Whole {
     fn start(ports: Ports) -> Self {
+        Self::with_flags(ports, &[])
+    }
+
+    /// One that reads this feed in place of the demo.
+    pub(crate) fn reading(feed: &str) -> Self {
+        Self::with_flags(Ports::One, &["--feed", feed])
+    }
+
+    fn with_flags(ports: Ports, flags: &[&str]) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listen = || runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let listeners = Listeners { public: listen(), admin: (ports == Ports::Two).then(listen) };
         let public = listeners.public.local_addr().unwrap();
         let admin = listeners.admin.as_ref().map(|admin| admin.local_addr().unwrap());
-        let settings = Settings::from_args(["candle-server", "--threads", "2"]).unwrap();
+        let settings = Settings::from_args([&["candle-server", "--threads", "2"], flags].concat()).unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let ended = runtime.spawn(serve(listeners, settings, async {
             let _ = stopped.await;
@@ -42,13 +51,13 @@ impl Whole {
         Self { public, admin, stop, ended, runtime }
     }
 
-    fn stop(self) {
+    pub(crate) fn stop(self) {
         drop(self.stop);
         self.runtime.block_on(self.ended).unwrap().unwrap();
     }
 }
 
-fn get(address: SocketAddr, path: &str) -> Reply {
+pub(crate) fn get(address: SocketAddr, path: &str) -> Reply {
     let mut client = Client::connect(address);
     client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
     client.response()

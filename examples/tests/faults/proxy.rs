@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -68,8 +68,12 @@ async fn listen(mut listener: TcpListener, upstream: SocketAddr, mut fault: watc
             () = is_so(&mut fault, |fault| fault == Fault::Refuse) => {}
         }
         drop(listener);
+        // Bound and deaf: connections are refused, and the port stays ours.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind(addr).unwrap();
         is_so(&mut fault, |fault| fault != Fault::Refuse).await;
-        listener = TcpListener::bind(addr).await.unwrap();
+        listener = socket.listen(128).unwrap();
     }
 }
 

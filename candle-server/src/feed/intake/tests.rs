@@ -199,9 +199,9 @@ fn an_instrument_is_listed_at_its_first_acceptable_quote() {
 fn unreadable_messages_are_counted_and_the_others_taken() {
     let mut intake = intake(Source::Feed, 0);
     intake.connected();
-    let frames: [Result<&[u8], Unreadable>; 5] = [
-        Ok(b"garbage"),
-        Err(Unreadable::Binary),
+    let frames = [
+        Ok(&b"garbage"[..]),
+        Err((Unreadable::Binary, &b"\x00"[..])),
         Ok(br#"[{"id":1,"price":5,"timestamp":9},{"id":1,"price":NaN}]"#),
         Ok(br#"[{"id":1,"price":1e999},{"id":1,"price":6,"timestamp":9}]"#),
         Ok(b"\xff"),
@@ -228,4 +228,32 @@ fn a_wrong_clock_is_told_once_a_connection_where_most_quotes_are_refused_for_the
     let half: Vec<_> = (0..ENOUGH_TO_TELL).flat_map(|_| [old, r#"{"id":1,"price":5}"#]).collect();
     send(&mut intake, &half);
     assert!(!intake.connection.has_warned, "half of them is not most");
+}
+
+#[test]
+fn a_refused_quote_of_the_feed_before_hides_nothing_of_the_next_one() {
+    let mut intake = intake(Source::Wall, 0).for_turns();
+    intake.connected();
+    let now = intake.market.clock.now().as_micros() / 1_000_000;
+    let quote =
+        |seq: i64, time: i64, price: i64| format!(r#"{{"id":"a","price":{price},"timestamp":{time},"seq":{seq}}}"#);
+    send(&mut intake, &[quote(1, now, 5), quote(1_000_000, now + 3600, 5), quote(2_000_000, now + 4, -1)]);
+    assert_eq!((count(&intake, Outcome::TooFarAhead), count(&intake, Outcome::BadPrice)), (1, 1));
+    intake.turned();
+    send(&mut intake, &[quote(1, now, 5), quote(2, now, 6)]);
+    assert_eq!((intake.market.feeds.repeated(), intake.market.aggregator.outcomes().accepted()), (1, 2));
+    assert_eq!(candles(&intake, "a").last().unwrap().close.to_string(), "6");
+}
+
+#[test]
+fn refused_quotes_of_the_future_dont_make_a_late_feed_look_fresh() {
+    let mut intake = intake(Source::Wall, 0);
+    intake.connected();
+    let now = intake.market.clock.now().as_micros() / 1_000_000;
+    let late = format!(r#"{{"id":"a","price":5,"timestamp":{}}}"#, now - 20);
+    let ahead = format!(r#"{{"id":"a","price":5,"timestamp":{}}}"#, now + 3600);
+    let bad = format!(r#"{{"id":"a","price":0,"timestamp":{now}}}"#);
+    send(&mut intake, &[late, ahead, bad]);
+    let lag = intake.market.feeds.standings(intake.market.clock.elapsed())[0].lag.unwrap();
+    assert!(lag >= std::time::Duration::from_secs(20), "{lag:?}");
 }

@@ -175,7 +175,7 @@ impl Line {
         }
         if self.frames.is_empty() {
             return Err(match why {
-                Trouble::Frozen => Ended::Lost(io::Error::from(io::ErrorKind::TimedOut)),
+                Trouble::Frozen => Ended::Silent { quiet_for: SILENCE },
                 _ => Ended::Closed,
             });
         }

@@ -158,3 +158,28 @@ fn gaps_are_bounded_in_number() {
     }
     assert_eq!(watch.gaps(at(1061.0).now).count(), MAX_GAPS);
 }
+
+#[test]
+fn a_connection_that_died_quietly_is_a_gap_from_when_it_was_last_heard() {
+    let mut watch = watch(1);
+    let _ = watch.opened(0, at(0.0));
+    (1..600).for_each(|second| assert_eq!(watch.quoted(0, 1, None, at(f64::from(second))), None));
+    assert_eq!(watch.settle(at(619.0)), None, "a feed of one quote a second is given longer than that");
+    let loss = Loss { reason: "silent", quiet_for: Duration::from_secs(20) };
+    assert_eq!(watch.lost(0, loss, at(619.5)), Some(Supply::Down(at(599.5).now)));
+    let gaps: Vec<Gap> = watch.gaps(at(620.0).now).copied().collect();
+    assert_eq!(gaps, [Gap { from: at(599.5).now, to: None, reason: "silent" }]);
+}
+
+#[test]
+fn what_a_wall_clock_leaps_over_was_not_covered() {
+    let mut watch = live(1);
+    let woken = |seconds: f64| Reading { now: at(seconds + 3600.0).now, ..at(seconds) };
+    assert_eq!(watch.settle(Reading { now: at(62.0).now, ..at(60.0) }), None, "a clock that is set right is no leap");
+    let before = Reading { now: at(62.1).now, ..at(60.1) };
+    assert_eq!(watch.quoted(0, 1, None, before), None);
+    assert_eq!(watch.quoted(0, 1, None, woken(60.2)), Some(Supply::Down(before.now)));
+    assert_eq!(watch.quoted(0, 1, None, woken(60.3)), Some(Supply::Up(woken(60.3).now)));
+    let gaps: Vec<Gap> = watch.gaps(woken(61.0).now).copied().collect();
+    assert_eq!(gaps, [Gap { from: before.now, to: Some(woken(60.3).now), reason: "clock" }]);
+}

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
-use candle_core::{Config, CoverageRing, StripeSnapshot, Terms, Tick, Timestamp, Unlisted};
+use bytes::Bytes;
+use candle_core::{Config, CoverageRing, Gaps, Terms, Tick, Timestamp, Unlisted};
 
 use super::*;
 use crate::clock::{Clock, Source};
@@ -108,7 +109,7 @@ fn a_life(seed: u64) {
     let mut log = Log::new();
     let mut nodes = [2, 3].map(|node| follower(node, Aggregator::new(config()), 0));
     let mut kept = follower(4, Aggregator::new(config()), 0);
-    let mut parts: BTreeMap<u32, (u64, StripeSnapshot)> = BTreeMap::new();
+    let mut parts: BTreeMap<u32, Bytes> = BTreeMap::new();
     let mut viewed = 0;
     for step in 0..600 {
         log.record(&mut random);
@@ -126,7 +127,7 @@ fn a_life(seed: u64) {
         }
         log.read(&mut kept, end);
         for part in (0..20).filter_map(|_| kept.aggregator().part(random.u32(0..512))) {
-            parts.insert(part.stripe(), (kept.position(), part));
+            parts.insert(part.stripe(), checkpoint::encode(&kept, CREATED, &part).into());
         }
     }
     for node in &mut nodes {
@@ -141,9 +142,9 @@ fn a_life(seed: u64) {
     assert_eq!(told, content(&kept), "seed {seed}");
 
     assert_eq!(parts.len(), checkpoint::STRIPES);
-    let covered = parts.values().map(|(covered, _)| *covered).min().unwrap();
-    let parts = parts.into_values().map(|(_, part)| part).collect();
-    let mut late = follower(5, Aggregator::restore(config(), parts).unwrap(), covered);
+    let parts: Vec<Bytes> = parts.into_values().collect();
+    let restored = checkpoint::assemble(config(), CREATED, &parts).unwrap();
+    let mut late = follower(5, restored.aggregator, restored.covered);
     log.read(&mut late, end);
     assert_eq!(told, content(&late), "seed {seed}, from the checkpoint");
 }
@@ -171,8 +172,67 @@ fn a_gap_and_a_later_version_end_it_and_foreign_messages_do_not() {
     log.market.list("a", None).unwrap();
     log.write(1);
     let mut node = follower(2, Aggregator::new(config()), 5);
-    assert_eq!(node.fold(7, &log.messages[0]), Err(Halt::Gap { after: 5, next: 7 }));
+    assert_eq!(node.fold(7, &log.messages[0]), Err(Halt::Lost(Lost::Gap { after: 5, next: 7 })));
     assert_eq!(node.fold(6, b"{\"price\":1}"), Ok(Folded::default()));
     assert_eq!(node.fold(7, &[7]), Err(Halt::Newer));
     assert_eq!(node.fold(8, &log.messages[0]).map(|folded| folded.is_written), Ok(true));
+}
+
+#[test]
+fn a_checkpoint_covers_what_is_in_it_and_no_message_more() {
+    let mut log = Log::new();
+    let mut whole = follower(2, Aggregator::new(config()), 0);
+    let mut checkpoints = Vec::new();
+    for price in [1.0, 2.0, 3.0] {
+        let tick = Tick::new(log.now(), price).with_seq(ARRIVAL_NUMBERS);
+        let _ = log.market.record_batch(&[("a", tick)], Terms { unlisted: Unlisted::List, ..Terms::from(log.now()) });
+        log.write(1);
+        log.read(&mut whole, log.end());
+        let parts = (0..).map_while(|stripe| whole.aggregator().part(stripe));
+        checkpoints.push(parts.map(|part| checkpoint::encode(&whole, CREATED, &part).into()).collect::<Vec<Bytes>>());
+    }
+    for parts in &checkpoints {
+        let restored = checkpoint::assemble(config(), CREATED, parts).unwrap();
+        let mut late = follower(3, restored.aggregator, restored.covered);
+        log.read(&mut late, log.end());
+        assert_eq!(content(&late), content(&whole), "from message {}", restored.covered);
+    }
+}
+
+#[test]
+fn ticks_are_judged_by_the_now_of_their_batch_and_not_by_that_of_their_message() {
+    let mut log = Log::new();
+    let early = Tick::new(log.now().saturating_add(10_000_000), 1.0).with_seq(ARRIVAL_NUMBERS);
+    let terms = |now| Terms { unlisted: Unlisted::List, ..Terms::from(now) };
+    log.market.list("a", None).unwrap();
+    let _ = log.market.record_batch(&[("a", early)], terms(log.now()));
+    log.second += 60;
+    let _ = log.market.record_batch(&[("a", Tick { time: log.now(), ..early })], terms(log.now()));
+    log.write(1);
+    let mut node = follower(2, Aggregator::new(config()), 0);
+    log.read(&mut node, 1);
+    let candles = |aggregator: &Aggregator| -> Vec<_> {
+        aggregator.history("a").unwrap().candles(log.now(), Gaps::Omitted).map(|candle| candle.minute).collect()
+    };
+    assert_eq!(candles(node.aggregator()), [log.now().minute()], "the first came 10 s before its time");
+    assert_eq!(candles(node.aggregator()), candles(&log.market.aggregator));
+}
+
+#[test]
+fn a_gateway_that_lacks_something_makes_everyone_but_itself_begin_anew_whatever_its_epoch() {
+    let mut log = Log::new();
+    log.write(7);
+    let writes = Writes { stage: Stage::Anew, epoch: 3, ..writes_of(&log.messages[0]) };
+    let blob = blob::encode(&crate::journal::Batch::new(0), &[], log.market.aggregator.config().rules());
+    log.messages.push(message::encode(Body::Writes(writes), &blob));
+    for (node, wanted) in [(2, Err(Halt::Lost(Lost::Anew { at: 2 }))), (1, Ok(()))] {
+        let mut node = follower(node, Aggregator::new(config()), 0);
+        log.read(&mut node, 1);
+        assert_eq!(node.fold(2, &log.messages[1]).map(drop), wanted);
+    }
+}
+
+fn writes_of(message: &[u8]) -> Writes {
+    let Ok((Body::Writes(writes), _)) = message::decode(message) else { panic!("no gateway wrote this") };
+    writes
 }

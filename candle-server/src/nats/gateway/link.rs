@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::{Link, PATIENCE, Role};
-use crate::nats::begin::Begun;
-use crate::nats::log::LogError;
+use crate::nats::begin::{Begun, Found};
+use crate::nats::checkpoint::ROUND;
+use crate::nats::follower::{Halt, Lost};
 use crate::nats::message::Stage;
 use crate::nats::tail::Event;
 
@@ -12,24 +13,27 @@ impl Link {
     pub(super) fn new(begun: Begun, now: Duration) -> Self {
         let Begun { log, created, follower, events, checkpoint } = begun;
         let follower = follower.for_gateway();
-        Self { log, created, follower, events, checkpoint, end: None, heard: now, role: Role::Standby }
+        Self { log, created, follower, events, checkpoint, begun: now, end: None, heard: now, role: Role::Standby }
     }
 
     /// Folds what came of the log.
-    pub(super) fn folded(&mut self, event: Option<Event>, now: Duration) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// Where this one can't go on.
+    pub(super) fn folded(&mut self, event: Option<Event>, now: Duration) -> Result<(), Halt> {
         match event {
             Some(Event::Message(entry)) => {
                 if self.end.is_none() {
                     self.end = Some(entry.sequence + entry.pending);
                 }
-                let folded = self.follower.fold(entry.sequence, &entry.payload).map_err(|halt| halt.to_string())?;
+                let folded = self.follower.fold(entry.sequence, &entry.payload)?;
                 if folded.is_written {
                     self.heard = now;
                 }
             }
             Some(Event::End(end)) => self.end = self.end.or(Some(end)),
-            Some(Event::Broken(error)) => return Err(error.to_string()),
-            None => return Err(LogError::Away("the log can't be read any more".to_owned()).to_string()),
+            Some(Event::Gone(why)) => return Err(Halt::Lost(Lost::Gone(why))),
+            None => return Err(Halt::Lost(Lost::Gone("the log can't be read any more".to_owned()))),
         }
         Ok(())
     }
@@ -39,5 +43,11 @@ impl Link {
         let is_known = self.end.is_some_and(|end| self.follower.position() >= end);
         let is_over = self.follower.last().is_none_or(|last| last.writes.stage == Stage::Closing);
         is_known && (is_over || now.saturating_sub(self.heard) >= PATIENCE)
+    }
+
+    /// Whether what this one lacks of a torn log is in a checkpoint by now: another gateway has written all of it anew.
+    pub(super) fn is_outdone(&self, now: Duration) -> bool {
+        let is_torn = self.checkpoint == Found::Torn && matches!(self.role, Role::Standby);
+        is_torn && now.saturating_sub(self.begun) >= 2 * ROUND
     }
 }

@@ -68,6 +68,7 @@ impl Gateway {
             flight: None,
             sent: now,
             writer: Writer::new(&link.log, link.created, link.checkpoint == Found::Whole, now),
+            opened: sequence,
             reconcile_at: (self.catalogue == Catalogue::Whole).then_some(now + SETTLED),
         }
     }

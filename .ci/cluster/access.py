@@ -1,0 +1,94 @@
+"""One broker that lets in by TLS, user and password, and one that does by credentials: who may come in does, and who may
+not hears why in one line without a secret in it."""
+import asyncio
+import subprocess
+import urllib.error
+
+from . import credentials
+from .processes import PATIENCE, Process, free_ports, get, server, until
+
+SECRET, WRONG = "hunter2-right", "hunter2-wrong"
+FEED = "demo:?instruments=3&rate=100/s&speed=1"
+
+
+def openssl(directory, *arguments):
+    subprocess.run(["openssl", *arguments], cwd=directory, check=True, stderr=subprocess.DEVNULL)
+
+
+def certificates(directory):
+    """An authority, a certificate of the broker's by it, and another authority that knows of neither."""
+    for name in ("authority", "stranger"):
+        openssl(directory, "req", "-x509", "-newkey", "ed25519", "-nodes", "-days", "2", "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.pem")
+    openssl(directory, "req", "-newkey", "ed25519", "-nodes", "-subj", "/CN=broker", "-keyout", "broker.key", "-out", "broker.csr")
+    (directory / "names").write_text("subjectAltName = IP:127.0.0.1\n")
+    openssl(directory, "x509", "-req", "-in", "broker.csr", "-CA", "authority.pem", "-CAkey", "authority.key", "-CAcreateserial", "-days", "2", "-extfile", "names", "-out", "broker.pem")
+
+
+async def broker(program, directory, name, settings):
+    """A single broker, at the port that is returned with it."""
+    (port,) = free_ports(1)
+    config = directory / f"{name}.conf"
+    config.write_text(f"""listen: 127.0.0.1:{port}
+        jetstream {{ store_dir: "{directory}/{name}" }}
+        {settings}""")
+    process = await Process(program, "-c", config, log=directory / f"{name}.log").start()
+    await until("the broker", lambda: "Server is ready" in (directory / f"{name}.log").read_text())
+    return process, port
+
+
+async def works(target, directory, name, log, *arguments):
+    """A gateway and a node that it lets in: the node shows what the gateway wrote."""
+    servers = [await server(target, directory, f"{name}-gateway", "--feed", FEED, "--publish", log, "--nats-replicas", "1", "--nats-max-bytes", str(64 << 20), *arguments)]
+    try:
+        servers.append(await server(target, directory, f"{name}-node", "--feed", log, *arguments))
+        async def shows():
+            try:
+                return (await get(servers[1].port, "/instruments/0"))["lastQuoteTimestamp"]
+            except urllib.error.HTTPError:
+                return None
+        await until("a quote", shows)
+    finally:
+        for process in servers:
+            await process.end()
+    return f"{name}: a gateway and a node work"
+
+
+async def refused(target, directory, name, names, *arguments):
+    """Neither a node nor a gateway is let in: each ends with one line, which names what to look at."""
+    for role in (["--feed"], ["--feed", FEED, "--publish"]):
+        path = directory / f"{name}-refused.log"
+        path.unlink(missing_ok=True)
+        process = await Process(f"{target}/candle-server", "--listen", "127.0.0.1:0", *role, *arguments, log=path).start()
+        try:
+            code = await asyncio.wait_for(process.process.wait(), PATIENCE)
+        finally:
+            await process.end()
+        lines = [line for line in path.read_text().splitlines() if line.startswith("candle-server: ")]
+        assert code in (1, 2) and len(lines) == 1 and names in lines[0], (name, role, code, path.read_text())
+        assert WRONG not in path.read_text() and SECRET not in path.read_text(), path.read_text()
+    return lines[0]
+
+
+async def try_all(target, program, directory):
+    """Every way in, and what was seen of it."""
+    certificates(directory)
+    tls = f"""tls {{ cert_file: "{directory}/broker.pem", key_file: "{directory}/broker.key" }}
+        authorization {{ users: [ {{ user: candle, password: "{SECRET}" }} ] }}"""
+    let_in, credentials_file = credentials.make(directory)
+    (secured, port), (vouching, other) = await asyncio.gather(broker(program, directory, "tls", tls), broker(program, directory, "credentials", let_in))
+    try:
+        def log(password):
+            return f"tls://candle:{password}@127.0.0.1:{port}/QUOTES"
+        authority = ["--nats-ca", directory / "authority.pem"]
+        plain = f"nats://127.0.0.1:{other}/QUOTES"
+        return [
+            await works(target, directory, "TLS and password", log(SECRET), *authority),
+            await works(target, directory, "credentials", plain, "--nats-credentials", credentials_file),
+            await refused(target, directory, "a wrong password", "password", log(WRONG), *authority),
+            await refused(target, directory, "an untrusted certificate", "--nats-ca", log(SECRET)),
+            await refused(target, directory, "another authority", "--nats-ca", log(SECRET), "--nats-ca", directory / "stranger.pem"),
+            await refused(target, directory, "a missing file", "--nats-ca", log(SECRET), "--nats-ca", directory / "nothing.pem"),
+            await refused(target, directory, "no credentials", "--nats-credentials", plain),
+        ]
+    finally:
+        await asyncio.gather(secured.end(), vouching.end())

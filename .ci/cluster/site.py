@@ -1,0 +1,143 @@
+"""Gateways and read nodes, and whether they tell the same and what is true."""
+import asyncio
+import collections
+import json
+import re
+import time
+import urllib.error
+import urllib.request
+
+from .brokers import url
+from .link import Link
+from .processes import LOCAL, PATIENCE, get, http, server, until
+
+# Machines that test have less room than those that serve.
+SMALL = ("--nats-max-bytes", str(512 << 20))
+
+
+class Site:
+    """Gateways and read nodes before one cluster and one feed."""
+
+    def __init__(self, target, directory, cluster, upstream):
+        self.target, self.directory, self.cluster, self.upstream = target, directory, cluster, upstream
+        self.nodes, self.gateways, self.links = {}, {}, {}
+        self.views = collections.Counter()
+        self.errors, self.resting, self.none_killed = [], set(), True
+
+    async def link(self, name):
+        """The address of the log for one of the servers, by a link of its own."""
+        if name not in self.links:
+            self.links[name] = await Link(self.cluster.clients).start()
+        return url(self.links[name].ports)
+
+    async def server(self, name, *arguments):
+        return await server(self.target, self.directory, name, *arguments)
+
+    async def gateway(self, name):
+        feed = f"ws://127.0.0.1:{self.upstream.port}/"
+        self.gateways[name] = await self.server(name, "--feed", feed, "--publish", await self.link(name), *SMALL)
+
+    async def node(self, name):
+        self.nodes[name] = await self.server(name, "--feed", await self.link(name))
+
+    def text(self, name):
+        return (self.directory / f"{name}.log").read_text()
+
+    def writer(self):
+        """The gateway that writes: the one that was the last to begin."""
+        def began(name):
+            return max(re.findall(r"^(\S+Z) .* this gateway writes the log", self.text(name), re.M), default="")
+        return max(self.gateways, key=began)
+
+    async def both_at_feed(self):
+        def are_there():
+            return len([one for one in self.upstream.connections if not one.is_closing()]) == len(self.gateways)
+        await until("the gateways at the feed", are_there)
+
+    async def read(self, name, path):
+        return await get(self.nodes[name].port, path)
+
+    async def progress(self, *names):
+        """Waits until every node, or those named, shows a quote that is sent from now on; how long the slowest took."""
+        began, wanted = time.monotonic(), time.time()
+        async def shows(name):
+            try:
+                return json.loads(await asyncio.to_thread(self.history, name, self.upstream.first))["lastQuoteTimestamp"] >= wanted
+            except urllib.error.HTTPError:
+                return False
+        for name in names or list(self.nodes):
+            await until(f"{name} goes on", lambda name=name: shows(name))
+        return time.monotonic() - began
+
+    async def same(self):
+        """Pauses the feed, and waits until every node has exactly what was sent, byte for byte alike."""
+        await self.upstream.pause()
+        async def lacks(name):
+            for id in list(self.upstream.minutes):
+                history = json.loads(await asyncio.to_thread(self.history, name, id))
+                told = {candle["openTimestamp"]: [candle[f"{kind}Price"] for kind in ("open", "high", "low", "close")] + [candle["quotes"]]
+                        for candle in history["candles"] if not candle["filled"]}
+                wanted = self.upstream.candles(id)
+                if told != wanted:
+                    differing = {minute: (told.get(minute), wanted.get(minute)) for minute in told.keys() | wanted.keys() if told.get(minute) != wanted.get(minute)}
+                    return f"{name} has of {id} (what it tells, what was sent): {differing}"
+            return None
+        for name in self.nodes:
+            began = time.monotonic()
+            while lack := await lacks(name):
+                assert time.monotonic() - began < PATIENCE / 4, lack
+                await asyncio.sleep(0.2)
+        await self.alike()
+        await self.views_alike()
+        assert not self.errors, self.errors
+        for name in [*self.nodes, *self.gateways]:
+            assert "ERROR candle_server" not in self.text(name), self.text(name)[-2000:]
+        self.upstream.run()
+
+    def history(self, name, id):
+        """One history, which counts a view."""
+        body = http(self.nodes[name].port, f"/instruments/{id}")
+        self.views[id] += 1
+        return body
+
+    async def views_alike(self):
+        """Waits until every node tells the same views: those that were counted, but for what a killed node had not told."""
+        async def told():
+            listings = [(await get(node.port, f"/instruments?limit=1000"))["instruments"] for node in self.nodes.values()]
+            views = [{one["id"]: one["views"] for one in listing if one["views"]} for listing in listings]
+            is_so = all(one == views[0] for one in views) and (views[0] == self.views if self.none_killed else True)
+            return views[0] if is_so else None
+        views = await until("views of all nodes", told, PATIENCE / 4)
+        assert all(count <= self.views[id] for id, count in views.items()), (views, self.views)
+        tops = [json.loads(await asyncio.to_thread(http, node.port, "/instruments/popular")) for node in self.nodes.values()]
+        assert len({tuple(one["id"] for one in top) for top in tops}) == 1, "the most viewed differ"
+        self.views, self.none_killed = collections.Counter(views), True
+
+    async def alike(self):
+        names = list(self.nodes)
+        for place in list(self.upstream.minutes)[:3]:
+            seen = collections.defaultdict(dict)
+            async def look():
+                bodies = await asyncio.gather(*(asyncio.to_thread(self.history, name, place) for name in names))
+                for name, body in zip(names, bodies):
+                    history = json.loads(body)
+                    candles = body[body.index(b'"candles":'):]
+                    seen[history["asOf"]][name] = candles
+                return next((by_name for by_name in seen.values() if len(by_name) == len(names)), None)
+            by_name = await until("one moment of all nodes", look)
+            assert len(set(by_name.values())) == 1, f"{place} differs at one moment: {by_name}"
+
+    async def watch(self):
+        """Reads every node again and again, and notes whatever is no answer. Does not count as a view."""
+        def ask(port):
+            request = urllib.request.Request(f"http://127.0.0.1:{port}/instruments?limit=1", method="HEAD")
+            with LOCAL.open(request, timeout=10):
+                pass
+        while True:
+            for name, node in list(self.nodes.items()):
+                try:
+                    await asyncio.to_thread(ask, node.port)
+                except (OSError, ValueError) as error:
+                    if self.nodes.get(name) is node and name not in self.resting:
+                        self.errors.append(f"{name}: {error!r}")
+            await asyncio.sleep(0.1)

@@ -1,0 +1,112 @@
+//! What a gateway sends: openings, pieces of what it holds, heartbeats.
+
+use bytes::Bytes;
+use candle_core::{CoverageRing, Timestamp};
+
+use super::{Active, Flight, Gateway, HEARTBEAT, Link};
+use crate::blob;
+use crate::clock::Source;
+use crate::journal::Batch;
+use crate::nats::begin::Found;
+use crate::nats::delivery::{Message, deliver};
+use crate::nats::log::Log;
+use crate::nats::message::{self, ARRIVAL_NUMBERS, Body, Origin, Stage, SupplyOf, Writes};
+use crate::nats::outbox;
+
+impl Gateway {
+    /// The opening of the next epoch, under way to stand behind the message at `expected`.
+    pub(super) fn open(&mut self, link: &Link, expected: u64) -> Flight {
+        let last = link.follower.last();
+        let header = Writes {
+            epoch: last.map_or(1, |last| last.writes.epoch + 1),
+            stage: if link.checkpoint == Found::Torn { Stage::Anew } else { Stage::Opening },
+            clock: self.market.clock.source().into(),
+            now: self.later_of(self.market.clock.now(), last.map(|last| &last.writes)).as_micros(),
+            next_number: last.map_or(ARRIVAL_NUMBERS, |last| last.writes.next_number),
+            supply: SupplyOf::Down,
+            coverage: last
+                .map_or_else(|| CoverageRing::default().to_parts(Timestamp::EPOCH), |last| last.writes.coverage),
+            origin: self.origin(),
+        };
+        self.fly(&link.log, header, expected, &Batch::new(0), false)
+    }
+
+    fn origin(&mut self) -> Origin {
+        let batch = self.next_batch;
+        self.next_batch += 1;
+        Origin { node: self.way.node, batch }
+    }
+
+    /// `now`, or what the log has said before if that is later and the clock is one that never goes back.
+    fn later_of(&self, now: Timestamp, before: Option<&Writes>) -> Timestamp {
+        let before = before.and_then(Writes::now).filter(|_| self.market.clock.source() == Source::Wall);
+        before.map_or(now, |before| before.max(now))
+    }
+
+    fn fly(&self, log: &Log, header: Writes, expected: u64, batch: &Batch, is_piece: bool) -> Flight {
+        let blob = blob::encode(batch, &[], self.market.aggregator.config().rules());
+        let bytes = Bytes::from(message::encode(Body::Writes(header.clone()), &blob));
+        let message = Message { origin: header.origin, expected, bytes };
+        Flight { task: tokio::spawn(deliver(log.clone(), message)), header, cut: self.now(), is_piece }
+    }
+
+    /// Sends the outbox's first piece, or a heartbeat where one is due, unless something is under way.
+    pub(super) fn send(&mut self, log: &Log, active: &mut Active) {
+        let now = self.now();
+        let is_due = !self.outbox.is_empty() || now.saturating_sub(active.sent) >= HEARTBEAT;
+        if active.flight.is_some() || !is_due {
+            return;
+        }
+        let flight = self.next(log, active, Stage::Going);
+        active.sent = now;
+        active.flight = Some(flight);
+    }
+
+    pub(super) fn next(&mut self, log: &Log, active: &mut Active, stage: Stage) -> Flight {
+        let before = &active.last.writes;
+        let mut next_number = before.next_number;
+        let piece = self.outbox.seal_front().map(|piece| outbox::numbered(piece, &mut next_number));
+        let clock = self.market.clock.now();
+        // Behind the rest of what is held, time is where this piece is.
+        let reached = match &piece {
+            Some(piece) if self.outbox.pieces() > 1 => piece.now().unwrap_or(clock),
+            _ => clock,
+        };
+        let now = self.later_of(reached, Some(before));
+        let has_cleared = piece.as_ref().is_some_and(Batch::clears);
+        let (supply, coverage) = self.supply(&mut active.coverage, now, has_cleared);
+        let is_piece = piece.is_some();
+        let header = Writes {
+            epoch: before.epoch,
+            stage,
+            clock: before.clock,
+            now: now.as_micros(),
+            next_number,
+            supply,
+            coverage,
+            origin: self.origin(),
+        };
+        self.fly(log, header, active.last.sequence, &piece.unwrap_or_else(|| Batch::new(0)), is_piece)
+    }
+
+    /// What is to be told of supply and coverage at `now`.
+    fn supply(
+        &self,
+        coverage: &mut CoverageRing,
+        now: Timestamp,
+        has_cleared: bool,
+    ) -> (SupplyOf, (Option<i64>, [u32; 32])) {
+        let feeds = &self.market.feeds;
+        let is_up = feeds.are_up();
+        if has_cleared {
+            *coverage = feeds.coverage_ring();
+        } else if is_up {
+            coverage.up(now);
+        } else if coverage.is_up() {
+            // Down since before that was known.
+            let (since, _) = feeds.coverage_ring().to_parts(now);
+            coverage.down(since.and_then(Timestamp::from_micros).unwrap_or(now));
+        }
+        (if is_up { SupplyOf::Up } else { SupplyOf::Down }, coverage.to_parts(now))
+    }
+}

@@ -1,0 +1,116 @@
+//! The alerts of `ops/alerts.yml` ask for what a server tells: a name that is none would never fire.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::TcpListener;
+
+use crate::face::{Whole, get};
+use crate::site::eventually;
+
+const ALERTS: &str = include_str!("../../../ops/alerts.yml");
+/// What Prometheus itself adds to every series.
+const ADDED: &str = "instance";
+
+/// Values by label, by metric.
+type Labels<'t> = BTreeMap<&'t str, BTreeMap<&'t str, BTreeSet<&'t str>>>;
+
+/// What a `/metrics` text tells, with the metrics that have a type and no series so far: they have no labels to judge.
+fn told(text: &str) -> Labels<'_> {
+    let mut told = Labels::new();
+    for line in text.lines() {
+        if let Some(typed) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = typed.split_once(' ').unwrap();
+            if kind == "gauge" {
+                told.entry(name).or_default();
+            }
+            continue;
+        }
+        let Some((name, rest)) = line.split_once(['{', ' ']) else { continue };
+        let labels = told.entry(name).or_default();
+        let Some((inside, _)) = rest.split_once('}') else { continue };
+        // Names of routes, states and addresses hold neither of these.
+        for label in inside.split(',') {
+            let (label, value) = label.split_once('=').unwrap();
+            labels.entry(label).or_default().insert(value.trim_matches('"'));
+        }
+    }
+    told
+}
+
+/// The rules' expressions, each on a line of its own.
+fn expressions() -> impl Iterator<Item = &'static str> {
+    ALERTS.lines().filter_map(|line| line.trim().strip_prefix("expr: "))
+}
+
+/// The metrics of an expression, each with what is between the braces after it.
+fn selectors(expression: &str) -> impl Iterator<Item = (&str, &str)> {
+    expression.match_indices("candle_").map(|(at, _)| {
+        let selector = &expression[at..];
+        let end = selector.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(selector.len());
+        let matchers = selector[end..].strip_prefix('{').and_then(|rest| rest.split_once('}'));
+        (&selector[..end], matchers.map_or("", |(inside, _)| inside))
+    })
+}
+
+/// The labels that an expression sums and joins by.
+fn groupings(expression: &str) -> impl Iterator<Item = &str> {
+    let starts = ["by (", "on ("].into_iter().flat_map(|word| expression.match_indices(word));
+    starts.flat_map(|(at, word)| {
+        let inside = expression[at + word.len()..].split_once(')').unwrap().0;
+        inside.split(',').map(str::trim)
+    })
+}
+
+/// What an expression asks for that is not told.
+fn untold(expression: &str, told: &Labels<'_>) -> Vec<String> {
+    let mut missing = Vec::new();
+    let mut labels = BTreeSet::from([ADDED]);
+    for (metric, matchers) in selectors(expression) {
+        let Some(known) = told.get(metric) else {
+            missing.push(metric.to_owned());
+            continue;
+        };
+        labels.extend(known.keys());
+        for matcher in matchers.split(',').filter(|matcher| !matcher.is_empty()) {
+            let (label, values) = matcher.split_once('"').unwrap();
+            let label = label.trim_end_matches(['=', '~', '!']);
+            for value in values.trim_end_matches('"').split('|') {
+                if !known.get(label).is_some_and(|known| known.contains(value)) {
+                    missing.push(format!("{metric}{{{label}=\"{value}\"}}"));
+                }
+            }
+        }
+    }
+    missing.extend(groupings(expression).filter(|label| !labels.contains(label)).map(str::to_owned));
+    missing
+}
+
+#[test]
+fn every_metric_label_and_value_of_the_alerts_is_told() {
+    let refusing = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let whole = Whole::reading(&format!("ws://{refusing}"));
+    let metrics = || get(whole.public, "/metrics").text().to_owned();
+    // Reasons are told of what was lost.
+    eventually("refused", || metrics().contains("candle_feed_reconnects_total{"));
+    let text = metrics();
+    let told = told(&text);
+    assert!(expressions().count() >= 8, "the rules are not found");
+    for expression in expressions() {
+        assert_eq!(untold(expression, &told), Vec::<String>::new(), "{expression}");
+    }
+    whole.stop();
+}
+
+#[test]
+fn what_is_not_told_is_found() {
+    let told = told("# TYPE candle_state gauge\ncandle_state{feed=\"a\",state=\"live\"} 1\ncandle_losses_total 3\n");
+    for (expression, missing) in [
+        ("sum by (instance, feed) (candle_state{state=~\"live\"}) == 0", &[][..]),
+        ("candle_status > 0 and on (instance) candle_losses_total > 1", &["candle_status"]),
+        ("candle_losses > 0", &["candle_losses"]),
+        ("candle_state{state=~\"live|well\"}", &["candle_state{state=\"well\"}"]),
+        ("candle_state{kind!~\"live\"}", &["candle_state{kind=\"live\"}"]),
+        ("sum by (instance, place) (candle_state)", &["place"]),
+    ] {
+        assert_eq!(untold(expression, &told), missing, "{expression}");
+    }
+}
