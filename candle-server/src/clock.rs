@@ -48,6 +48,9 @@ pub struct Clock {
     newest: AtomicI64,
     /// Whether the wall clock is being held, and the log knows.
     held: AtomicBool,
+    /// What the wall clock showed and when that was on the runtime's clock, where a test drives it.
+    #[cfg(test)]
+    driven_from: Option<(Timestamp, tokio::time::Instant)>,
 }
 
 impl Clock {
@@ -59,7 +62,16 @@ impl Clock {
             speed: 1,
             newest: AtomicI64::new(wall().as_micros()),
             held: AtomicBool::new(false),
+            #[cfg(test)]
+            driven_from: None,
         }
+    }
+
+    /// A wall clock that shows `start` now and goes on with the runtime's time, which a test drives.
+    #[cfg(test)]
+    pub(crate) fn driven_from(start: Timestamp) -> Self {
+        let newest = AtomicI64::new(start.as_micros());
+        Self { newest, driven_from: Some((start, tokio::time::Instant::now())), ..Self::new(Source::Wall) }
     }
 
     /// A clock that started this long ago.
@@ -114,23 +126,36 @@ impl Clock {
 
     /// The wall clock, whatever candles run on.
     pub fn wall(&self) -> Timestamp {
-        self.wall_after(self.started.elapsed())
+        self.wall_after(self.passed())
+    }
+
+    /// The machine's time since the start.
+    fn passed(&self) -> Duration {
+        #[cfg(test)]
+        if let Some((_, began)) = self.driven_from {
+            return began.elapsed();
+        }
+        self.started.elapsed()
     }
 
     /// The wall clock so much of the machine's time after the start.
     fn wall_after(&self, passed: Duration) -> Timestamp {
+        #[cfg(test)]
+        if let Some((start, _)) = self.driven_from {
+            return start.saturating_add(i64::try_from(passed.as_micros()).unwrap_or(i64::MAX));
+        }
         let ahead = passed.saturating_mul(self.speed.saturating_sub(1));
         wall().saturating_add(i64::try_from(ahead.as_micros()).unwrap_or(i64::MAX))
     }
 
     /// Time since the start, on a clock that nothing can set.
     pub fn elapsed(&self) -> Duration {
-        self.started.elapsed().saturating_mul(self.speed)
+        self.passed().saturating_mul(self.speed)
     }
 
     /// Both clocks, at one moment.
     pub fn reading(&self) -> Reading {
-        let passed = self.started.elapsed();
+        let passed = self.passed();
         let now = match self.source {
             Source::Feed => self.newest(),
             Source::Wall => self.hold(self.wall_after(passed)),

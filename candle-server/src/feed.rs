@@ -13,6 +13,8 @@ pub mod pace;
 pub mod partner;
 mod probe;
 mod run;
+#[cfg(test)]
+mod simulation;
 mod source;
 pub mod url;
 mod waiting;

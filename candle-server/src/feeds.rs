@@ -201,6 +201,11 @@ impl Feeds {
         self.watch().watch.turns()
     }
 
+    /// The place of the active feed.
+    pub fn active(&self) -> usize {
+        self.watch().watch.active()
+    }
+
     /// How the feed at `place` is doing.
     pub fn state_of(&self, place: usize, elapsed: Duration) -> State {
         self.watch().watch.feeds()[place].state(elapsed)

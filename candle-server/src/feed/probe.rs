@@ -62,6 +62,8 @@ async fn is_well(market: &Market, place: usize, source: &mut Source) -> bool {
     let mut well_since = None;
     loop {
         tokio::select! {
+            // A stream that is always ready must not keep it from being looked at.
+            biased;
             _ = looks.tick() => {}
             run = source.run() => match run {
                 Ok(run) => market.feeds.probed(place, quotes(run), market.clock.reading()),

@@ -146,17 +146,15 @@ impl Supervisor<'_> {
         let connect = if self.last_connected == Some(place) { Connect::Again } else { Connect::Fresh };
         self.last_connected = Some(place);
         market.note_feed(market.feeds.name(place));
-        match &mut source {
-            Source::Single(_) => unless(orders, follow(&mut self.intake, &mut source)).await,
-            Source::Pair(_) => {
-                let intake = std::mem::replace(&mut self.intake, Intake::new(Arc::clone(&market)));
-                let mut partner = Partner::new(intake);
-                partner.connected(connect, market.clock.elapsed());
-                let read = unless(orders, accompany(&mut partner, &mut source)).await;
-                self.intake = partner.into_intake();
-                read
-            }
-        }
+        let FeedUrl::Partner { .. } = feed else {
+            return unless(orders, follow(&mut self.intake, &mut source)).await;
+        };
+        let intake = std::mem::replace(&mut self.intake, Intake::new(Arc::clone(&market)));
+        let mut partner = Partner::new(intake);
+        partner.connected(connect, market.clock.elapsed());
+        let read = unless(orders, accompany(&mut partner, &mut source)).await;
+        self.intake = partner.into_intake();
+        read
     }
 }
 
@@ -200,6 +198,8 @@ async fn accompany(partner: &mut Partner, source: &mut Source) -> Read {
     loop {
         let due = partner.deadline().map(|due| due.saturating_sub(market.clock.elapsed()));
         let run = tokio::select! {
+            // What has come may be what a quote waits for; what is due is done after each run in any case.
+            biased;
             run = source.run() => run,
             () = sleep(due.unwrap_or_default()), if due.is_some() => Ok(&[][..]),
         };
@@ -218,6 +218,8 @@ type Orders<'o> = Pin<&'o mut dyn Future<Output = Order>>;
 /// The outcome of `reading`, unless an order comes first.
 async fn unless<T>(orders: Orders<'_>, reading: impl Future<Output = T>) -> Result<T, Order> {
     tokio::select! {
+        // What is left is not read on; and which comes first is no chance, so that a life can be lived again.
+        biased;
         order = orders => Err(order),
         read = reading => Ok(read),
     }
@@ -232,6 +234,8 @@ async fn orders(market: &Market, feeds: &[FeedUrl], place: usize) -> Order {
         probe(market, 0, &feeds[0]).await
     };
     tokio::select! {
+        // The first feed, if it is there, is better than the next one.
+        biased;
         source = come_back => Order::ComeBack(source),
         next = watchdog(market, feeds, place) => Order::TurnTo(next),
     }

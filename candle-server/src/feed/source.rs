@@ -15,6 +15,9 @@ pub(super) enum Source {
     Single(Box<Connection>),
     /// A partner's `/instruments` and `/quotes`.
     Pair(Box<[Connection; 2]>),
+    /// One that a simulation makes up.
+    #[cfg(test)]
+    Simulated(Box<super::simulation::Line>),
 }
 
 /// A connection being made.
@@ -26,6 +29,10 @@ impl Source {
     /// On the heap: two handshakes under way are large, and there is one of this for hours of reading.
     pub(super) fn open(feed: &FeedUrl) -> Opening<'_> {
         Box::pin(async move {
+            #[cfg(test)]
+            if let Some(upstream) = super::simulation::upstream(feed) {
+                return Some(upstream.dial().await.map(|line| Self::Simulated(Box::new(line))));
+            }
             match feed {
                 FeedUrl::WebSocket(url) => Some(Connection::open(url).await.map(|one| Self::Single(Box::new(one)))),
                 FeedUrl::Partner { instruments, quotes } => {
@@ -50,6 +57,8 @@ impl Source {
                     run = quotes.run() => run,
                 }
             }
+            #[cfg(test)]
+            Self::Simulated(line) => line.run().await,
         }
     }
 
@@ -60,6 +69,10 @@ impl Source {
 
     /// For how long it has brought data.
     pub(super) fn healthy_for(&self) -> Duration {
+        #[cfg(test)]
+        if let Self::Simulated(line) = self {
+            return line.healthy_for();
+        }
         self.connections().iter().map(Connection::healthy_for).max().unwrap_or_default()
     }
 
@@ -67,6 +80,8 @@ impl Source {
         match self {
             Self::Single(one) => std::slice::from_ref(one),
             Self::Pair(both) => &**both,
+            #[cfg(test)]
+            Self::Simulated(_) => &[],
         }
     }
 }

@@ -281,6 +281,4 @@ fn doubled(time: Duration, times: u32) -> Duration {
 }
 
 #[cfg(test)]
-mod simulation;
-#[cfg(test)]
 mod tests;
