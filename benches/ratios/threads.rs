@@ -36,9 +36,10 @@ fn threads_with(label: &str, skew: Skew) {
     // One for each way and number of writers, so that every one of them gets its ticks in order.
     let ours = NAMES.map(|_| aggregator(&feeds[0], Config::DEFAULT_STRIPES));
     let handles = [handles(&ours[0], &feeds[0].quotes), handles(&ours[0], &feeds[1].quotes)];
-    let ring = DashMapRing::new(&feeds[0].ids);
+    let rings = [1, 2].map(|_| DashMapRing::new(&feeds[0].ids));
     let mut ticks = [Vec::new(), Vec::new()];
-    let bounds = [0, 1].map(|_| std::sync::Mutex::new(Bound::new(50_000)));
+    let bound = || std::sync::Mutex::new(Bound::new(50_000));
+    let (alone, halves) = (bound(), [bound(), bound()]);
     let mut pairs = Pairs::new(&NAMES);
     for _ in 0..ROUNDS {
         feeds.iter_mut().for_each(Feed::advance);
@@ -53,16 +54,17 @@ fn threads_with(label: &str, skew: Skew) {
                 match what {
                     // Half of the instruments each: what one owner would have if the work were dealt out.
                     "bound" => {
-                        let mut bound = bounds[number].lock().expect("nobody panics");
+                        let (owned, parts) = if threads == "2" { (&halves[number], 2) } else { (&alone, 1) };
+                        let mut bound = owned.lock().expect("nobody panics");
                         for (place, (_, tick)) in feed.places.iter().zip(&feed.quotes) {
-                            bound.record(if threads == "2" { place / 2 } else { *place }, tick);
+                            bound.record(place / parts, tick);
                         }
                     }
                     "handle" => record_by_handle(ours, &handles[number], &feed.quotes),
                     "handles" => record_batches_by_handle(ours, &ticks[number], BATCH),
                     "batch" => record_batches(ours, &feed.quotes, BATCH),
                     "id" => record_by_id(ours, &feed.quotes),
-                    _ => one_by_one(&feed.quotes, |id, tick| ring.record(id, tick)),
+                    _ => one_by_one(&feed.quotes, |id, tick| rings[usize::from(threads == "2")].record(id, tick)),
                 }
             };
             if threads == "2" {
