@@ -202,7 +202,8 @@ impl Feeds {
     }
 
     /// The place of the active feed.
-    pub fn active(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn active(&self) -> usize {
         self.watch().watch.active()
     }
 
