@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::time::sleep;
 
 use super::log::{Log, Sent};
-use super::message::{self, Body, Origin};
+use super::message::{self, Body, Origin, Unreadable};
 
 /// How long to wait before the same is sent again.
 const RETRY: Duration = Duration::from_millis(50);
@@ -26,6 +26,8 @@ pub(super) enum Delivery {
     Stored(u64),
     /// Another gateway has written meanwhile: this one never will be.
     Fenced,
+    /// Something that is no message of ours was written there, at this place.
+    Stray(u64),
     /// Nothing is left of what it was to stand behind: no gateway has written for longer than the log keeps, or it was
     /// emptied.
     Emptied,
@@ -59,6 +61,7 @@ async fn look(log: &Log, message: &Message) -> Option<Delivery> {
         Ok((Body::Writes(writes), _)) if writes.origin == message.origin => Some(Delivery::Stored(sequence)),
         // An earlier try of the same message is still under way.
         _ if sequence == message.expected => None,
+        Err(Unreadable::Foreign) => Some(Delivery::Stray(sequence)),
         _ => Some(Delivery::Fenced),
     }
 }

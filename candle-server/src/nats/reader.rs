@@ -154,13 +154,19 @@ impl Reader {
         match event {
             Some(Event::Message(entry)) => {
                 let folded = self.follower.fold(entry.sequence, &entry.payload)?;
-                self.heard = self.follower.market().clock.elapsed();
+                // Other nodes' views come too where no gateway is.
+                if folded.is_written {
+                    self.heard = self.follower.market().clock.elapsed();
+                }
                 self.pending = Some(entry.pending);
                 if self.is_shown {
                     self.tell_feeds(folded);
                 }
             }
-            Some(Event::End(_)) => self.pending = Some(0),
+            Some(Event::End(end)) => {
+                self.follower.ends_at(end)?;
+                self.pending = Some(0);
+            }
             Some(Event::Gone(why)) => return Err(Halt::Lost(Lost::Gone(why))),
             None => return Err(Halt::Lost(Lost::Gone("the log can't be read any more".to_owned()))),
         }

@@ -6,14 +6,26 @@ use super::{Link, PATIENCE, Role};
 use crate::nats::begin::{Begun, Found};
 use crate::nats::checkpoint::ROUND;
 use crate::nats::follower::{Halt, Lost};
-use crate::nats::message::Stage;
+use crate::nats::message::{Stage, SupplyOf};
 use crate::nats::tail::Event;
 
 impl Link {
     pub(super) fn new(begun: Begun, now: Duration) -> Self {
         let Begun { log, created, follower, events, checkpoint } = begun;
         let follower = follower.for_gateway();
-        Self { log, created, follower, events, checkpoint, begun: now, end: None, heard: now, role: Role::Standby }
+        Self {
+            log,
+            created,
+            follower,
+            events,
+            checkpoint,
+            begun: now,
+            end: None,
+            heard: now,
+            starved_since: None,
+            stray: None,
+            role: Role::Standby,
+        }
     }
 
     /// Folds what came of the log.
@@ -29,9 +41,14 @@ impl Link {
                 let folded = self.follower.fold(entry.sequence, &entry.payload)?;
                 if folded.is_written {
                     self.heard = now;
+                    let is_starved = self.follower.last().is_some_and(|last| last.writes.supply == SupplyOf::Down);
+                    self.starved_since = is_starved.then(|| self.starved_since.unwrap_or(now));
                 }
             }
-            Some(Event::End(end)) => self.end = self.end.or(Some(end)),
+            Some(Event::End(end)) => {
+                self.follower.ends_at(end)?;
+                self.end = self.end.or(Some(end));
+            }
             Some(Event::Gone(why)) => return Err(Halt::Lost(Lost::Gone(why))),
             None => return Err(Halt::Lost(Lost::Gone("the log can't be read any more".to_owned()))),
         }
@@ -40,9 +57,29 @@ impl Link {
 
     /// Whether nobody writes the log.
     pub(super) fn is_orphaned(&self, now: Duration) -> bool {
-        let is_known = self.end.is_some_and(|end| self.follower.position() >= end);
-        let is_over = self.follower.last().is_none_or(|last| last.writes.stage == Stage::Closing);
-        is_known && (is_over || now.saturating_sub(self.heard) >= PATIENCE)
+        let is_over = self.follower.last().is_none_or(|last| {
+            // Behind something foreign nobody can write but by an opening.
+            last.writes.stage == Stage::Closing || self.expected() > last.sequence
+        });
+        self.is_known() && (is_over || now.saturating_sub(self.heard) >= PATIENCE)
+    }
+
+    /// Whether all is folded that was there when the log was read first.
+    fn is_known(&self) -> bool {
+        self.end.is_some_and(|end| self.follower.position() >= end)
+    }
+
+    /// Whether the gateway that writes has had nothing to write for long, since its feed is down.
+    pub(super) fn is_starved(&self, now: Duration) -> bool {
+        let is_down = self.starved_since.is_some_and(|since| now.saturating_sub(since) >= PATIENCE);
+        self.is_known() && is_down
+    }
+
+    /// The place behind which an opening has to stand.
+    pub(super) fn expected(&self) -> u64 {
+        let last = self.follower.last().map_or(0, |last| last.sequence);
+        // Only once all before it is folded, or an opening of another gateway might be.
+        self.stray.filter(|stray| self.follower.position() >= *stray).map_or(last, |stray| stray.max(last))
     }
 
     /// Whether what this one lacks of a torn log is in a checkpoint by now: another gateway has written all of it anew.
