@@ -10,7 +10,7 @@ use candle_core::Aggregator;
 use super::message::{self, Body, Origin, Stage, SupplyOf, Writes};
 use super::overlap::Overlap;
 use super::views::Ledger;
-use crate::blob::{self, Blob};
+use crate::blob::{self, Blob, OfTicks};
 use crate::market::Market;
 
 /// A message's writes are marked by its place in the log and theirs in it, so that everyone gives the same write the
@@ -255,11 +255,11 @@ impl Follower {
 
     fn note_overlap(&mut self, blob: &Blob<'_>) {
         let Some(overlap) = &mut self.overlap else { return };
-        if blob.clears() {
-            overlap.clear();
-        }
-        blob.delisted().for_each(|(_, id)| overlap.forget(id));
-        blob.each_tick(|id, tick, now| overlap.note(&self.market.aggregator, id, &tick, now));
+        blob.each_of_ticks(|one| match one {
+            OfTicks::Tick(id, tick, now) => overlap.note(&self.market.aggregator, id, &tick, now),
+            OfTicks::Delist(id) => overlap.forget(id),
+            OfTicks::Clear => overlap.clear(),
+        });
     }
 
     /// Lets readers see coverage and time as the gateway had them. Coverage first: a minute that is not quite covered

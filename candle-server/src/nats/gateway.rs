@@ -10,6 +10,8 @@
 
 mod link;
 mod sending;
+#[cfg(test)]
+mod simulation;
 mod supply;
 mod take_over;
 
@@ -86,8 +88,6 @@ struct Link {
     end: Option<u64>,
     /// When a gateway was heard last.
     heard: Duration,
-    /// Since when that one has said that its feed is down.
-    starved_since: Option<Duration>,
     /// The place of something that is no message of ours and stands where the next would follow.
     stray: Option<u64>,
     role: Role,
@@ -133,7 +133,17 @@ struct Active {
 impl Gateway {
     pub(super) fn new(market: Arc<Market>, journal: Arc<Journal>, way: Way, catalogue: Catalogue) -> Self {
         let outbox = Outbox::new(MAX_HELD_BYTES);
-        Self { market, journal, way, catalogue, outbox, next_batch: 1, up_since: None, whole_since: None, lacks_listings: false }
+        Self {
+            market,
+            journal,
+            way,
+            catalogue,
+            outbox,
+            next_batch: 1,
+            up_since: None,
+            whole_since: None,
+            lacks_listings: false,
+        }
     }
 
     /// Runs until `stop` says so or is gone.
@@ -235,7 +245,7 @@ impl Gateway {
                 if let Some(told) = self.told_until(link) {
                     self.outbox.forget_before(told.saturating_sub(HOLD));
                 }
-                if link.is_orphaned(now) || (link.is_starved(now) && self.is_fed(now)) {
+                if link.is_orphaned(now) || (link.is_starved() && self.is_fed(now)) {
                     let flight = self.open(link, link.expected());
                     let before = link.follower.last().map(|last| last.writes.clone());
                     link.role = Role::Opening(Box::new(Opening { flight, before }));
@@ -269,7 +279,8 @@ impl Gateway {
         Some(at.elapsed.saturating_sub(Duration::from_micros(behind.try_into().unwrap_or(0))))
     }
 
-    /// Whether the feed has been up for long enough to be preferred to one that is down.
+    /// Whether the feed has been up for long enough to be preferred to one that is down: so long that two which come and
+    /// go don't take the log from each other all the time.
     fn is_fed(&self, now: Duration) -> bool {
         self.up_since.is_some_and(|since| now.saturating_sub(since) >= PATIENCE)
     }
@@ -356,3 +367,6 @@ impl Drop for Flight {
         self.task.abort();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,7 +55,7 @@ pub(super) struct Given {
     pub(super) folded: usize,
     /// Ticks that were dropped.
     pub(super) dropped: usize,
-    /// When the last of these came, on the candles' clock.
+    /// The latest of their times.
     pub(super) dropped_until: Option<Timestamp>,
 }
 
@@ -144,21 +144,26 @@ impl Outbox {
             .flat_map(|piece| piece.batch.ticks_in_order().iter().map(|(id, tick)| (piece.batch.text(*id), tick)));
         let overlap = follower.overlap().map(|overlap| (overlap, overlap.times(ticks)));
         let aggregator = follower.aggregator();
-        let is_new = |id: &str, tick: &Tick| {
-            overlap.is_none_or(|(overlap, times)| overlap.is_new(aggregator, id, tick, times))
-        };
+        let is_new =
+            |id: &str, tick: &Tick| overlap.is_none_or(|(overlap, times)| overlap.is_new(aggregator, id, tick, times));
+        // The times of a feed that started over don't compare with those before.
+        let mut has_started_over = false;
         for (place, piece, write) in held.placed() {
             match write {
                 Write::Ticks { ticks, terms } => {
                     let ticks = ticks.iter().map(|(id, tick)| (piece.batch.text(*id), *tick));
                     let ticks = ticks.filter(|(id, _)| !ended.is_over(id, place));
-                    let new: Vec<_> = ticks.filter(|(id, tick)| is_new(id, tick)).collect();
+                    let new: Vec<_> = ticks.filter(|(id, tick)| has_started_over || is_new(id, tick)).collect();
                     if !new.is_empty() {
                         self.with_back(piece.until, |batch| batch.push_ticks(&new, terms));
                     }
                 }
                 Write::Delist { id } if ended.listings.contains_key(id) => {}
                 Write::Clear if ended.candles.is_some_and(|end| place <= end) => {}
+                Write::Clear => {
+                    has_started_over = true;
+                    self.with_back(piece.until, |batch| batch.push(write));
+                }
                 write => self.with_back(piece.until, |batch| batch.push(write)),
             }
         }
@@ -208,7 +213,8 @@ impl Outbox {
                 }
                 let kept = without_ticks(&piece.batch);
                 given.dropped += piece.batch.ticks_in_order().len();
-                given.dropped_until = given.dropped_until.max(piece.batch.now());
+                let newest = piece.batch.ticks_in_order().iter().map(|(_, tick)| tick.time).max();
+                given.dropped_until = given.dropped_until.max(newest);
                 let freed = piece.batch.bytes() - kept.bytes();
                 self.bytes -= freed;
                 excess = excess.saturating_sub(freed);

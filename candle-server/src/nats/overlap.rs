@@ -127,7 +127,8 @@ mod tests {
     #[test]
     fn a_feeds_own_numbers_tell_what_is_new_whatever_the_clocks_say() {
         let (aggregator, overlap) = stored(Tick::new(at(10), 1.0).with_seq(7));
-        let is_new = |second, seq| overlap.is_new(&aggregator, "a", &Tick::new(at(second), 1.0).with_seq(seq), Times::OfFeed);
+        let is_new =
+            |second, seq| overlap.is_new(&aggregator, "a", &Tick::new(at(second), 1.0).with_seq(seq), Times::OfFeed);
         assert_eq!([is_new(11, 7), is_new(9, 8), is_new(11, 6)], [false, true, false]);
         assert!(overlap.is_new(&aggregator, "b", &Tick::new(at(1), 1.0).with_seq(1), Times::OfFeed));
     }
@@ -135,8 +136,9 @@ mod tests {
     #[test]
     fn without_numbers_the_times_tell() {
         let (aggregator, overlap) = stored(Tick::new(at(10), 1.0).with_seq(ARRIVAL_NUMBERS));
-        let is_new =
-            |second| overlap.is_new(&aggregator, "a", &Tick::new(at(second), 1.0).with_seq(ARRIVAL_NUMBERS + 5), Times::OfFeed);
+        let is_new = |second| {
+            overlap.is_new(&aggregator, "a", &Tick::new(at(second), 1.0).with_seq(ARRIVAL_NUMBERS + 5), Times::OfFeed)
+        };
         assert_eq!([is_new(9), is_new(10), is_new(11)], [false, false, true]);
     }
 
@@ -178,6 +180,9 @@ mod tests {
             let tick = Tick::new(at(second), 1.0).with_seq(ARRIVAL_NUMBERS);
             overlap.is_new(&aggregator, id, &tick, Times::OfFeed)
         };
-        assert_eq!([is_new("a", 10), is_new("a", 11), is_new("unquoted", 1), is_new("b", 1)], [false, true, true, true]);
+        assert_eq!(
+            [is_new("a", 10), is_new("a", 11), is_new("unquoted", 1), is_new("b", 1)],
+            [false, true, true, true]
+        );
     }
 }

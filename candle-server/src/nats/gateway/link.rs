@@ -6,7 +6,7 @@ use super::{Link, PATIENCE, Role};
 use crate::nats::begin::{Begun, Found};
 use crate::nats::checkpoint::ROUND;
 use crate::nats::follower::{Halt, Lost};
-use crate::nats::message::{Stage, SupplyOf};
+use crate::nats::message::{Stage, SupplyOf, Writes};
 use crate::nats::tail::Event;
 
 impl Link {
@@ -22,7 +22,6 @@ impl Link {
             begun: now,
             end: None,
             heard: now,
-            starved_since: None,
             stray: None,
             role: Role::Standby,
         }
@@ -41,8 +40,6 @@ impl Link {
                 let folded = self.follower.fold(entry.sequence, &entry.payload)?;
                 if folded.is_written {
                     self.heard = now;
-                    let is_starved = self.follower.last().is_some_and(|last| last.writes.supply == SupplyOf::Down);
-                    self.starved_since = is_starved.then(|| self.starved_since.unwrap_or(now));
                 }
             }
             Some(Event::End(end)) => {
@@ -69,10 +66,10 @@ impl Link {
         self.end.is_some_and(|end| self.follower.position() >= end)
     }
 
-    /// Whether the gateway that writes has had nothing to write for long, since its feed is down.
-    pub(super) fn is_starved(&self, now: Duration) -> bool {
-        let is_down = self.starved_since.is_some_and(|since| now.saturating_sub(since) >= PATIENCE);
-        self.is_known() && is_down
+    /// Whether the gateway that writes has nothing to write, since its feed is down. An opening does not know yet.
+    pub(super) fn is_starved(&self) -> bool {
+        let is_down = |writes: &Writes| writes.stage == Stage::Going && writes.supply == SupplyOf::Down;
+        self.is_known() && self.follower.last().is_some_and(|last| is_down(&last.writes))
     }
 
     /// The place behind which an opening has to stand.

@@ -17,11 +17,14 @@ impl Gateway {
     /// The opening of the next epoch, under way to stand behind the message at `expected`.
     pub(super) fn open(&mut self, link: &Link, expected: u64) -> Flight {
         let last = link.follower.last();
+        // What is held comes after this: it has not been told yet.
+        let clock = self.market.clock.now();
+        let reached = self.outbox.front().and_then(Batch::now).map_or(clock, |oldest| oldest.min(clock));
         let header = Writes {
             epoch: last.map_or(1, |last| last.writes.epoch + 1),
             stage: if link.checkpoint == Found::Torn { Stage::Anew } else { Stage::Opening },
             clock: self.market.clock.source().into(),
-            now: self.later_of(self.market.clock.now(), last.map(|last| &last.writes)).as_micros(),
+            now: self.later_of(reached, last.map(|last| &last.writes)).as_micros(),
             next_number: last.map_or(ARRIVAL_NUMBERS, |last| last.writes.next_number),
             supply: SupplyOf::Down,
             coverage: last
