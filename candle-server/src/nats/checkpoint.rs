@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use candle_core::{Aggregator, Config, StripeSnapshot};
+use futures_util::StreamExt;
+use futures_util::stream::unfold;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc::{Sender, channel};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{sleep, timeout};
 
 use super::follower::{Follower, Last};
@@ -27,6 +29,10 @@ pub(super) const ROUND: Duration = Duration::from_mins(1);
 
 /// Snapshots that wait to be sent.
 const WAITING: usize = 4;
+
+/// Snapshots that are under way at once: each waits for the disks of several brokers, and those of a first round are all
+/// due together.
+const UNDER_WAY: usize = 8;
 
 /// How long to wait before a snapshot is sent again.
 const RETRY: Duration = Duration::from_millis(500);
@@ -112,6 +118,19 @@ pub(super) fn encode(follower: &Follower, created: i128, part: &StripeSnapshot) 
     bytes
 }
 
+/// Sends each snapshot until it is stored. One that is stored after a newer one of its stripe makes more to replay, and
+/// nothing else: each says what it covers.
+async fn send(log: Log, created: i128, snapshots: Receiver<(u32, Bytes)>) {
+    let snapshots = unfold(snapshots, async |mut snapshots| Some((snapshots.recv().await?, snapshots)));
+    let send = async |(stripe, bytes): (u32, Bytes)| {
+        let (subject, id) = (log.checkpoint_subject(stripe), format!("c.{created}.{stripe}.{}", fastrand::u64(..)));
+        while !matches!(log.send(subject.clone(), &id, None, bytes.clone()).await, Sent::Stored(_)) {
+            sleep(RETRY).await;
+        }
+    };
+    snapshots.for_each_concurrent(UNDER_WAY, send).await;
+}
+
 /// Writes the snapshots of one gateway, stripe after stripe.
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -129,20 +148,9 @@ pub(super) struct Writer {
 impl Writer {
     /// A writer that begins a round at `now`; at once and with all stripes unless there `is_one` already.
     pub(super) fn new(log: &Log, created: i128, is_one: bool, now: Duration) -> Self {
-        let (sender, mut receiver) = channel::<(u32, Bytes)>(if is_one { WAITING } else { STRIPES });
+        let (sender, receiver) = channel(if is_one { WAITING } else { STRIPES });
         let max_bytes = log.max_message_bytes();
-        let log = log.clone();
-        tokio::spawn(async move {
-            while let Some((stripe, bytes)) = receiver.recv().await {
-                let id = format!("c.{created}.{stripe}.{}", fastrand::u64(..));
-                while !matches!(
-                    log.send(log.checkpoint_subject(stripe), &id, None, bytes.clone()).await,
-                    Sent::Stored(_)
-                ) {
-                    sleep(RETRY).await;
-                }
-            }
-        });
+        tokio::spawn(send(log.clone(), created, receiver));
         let length = if is_one { ROUND } else { Duration::ZERO };
         Self { sender, created, max_bytes, written: 0, began: now, length, has_warned: false }
     }
