@@ -90,6 +90,8 @@ struct Link {
     heard: Duration,
     /// The place of something that is no message of ours and stands where the next would follow.
     stray: Option<u64>,
+    /// How many bytes of the log have been read since this began.
+    read: u64,
     role: Role,
 }
 
@@ -255,7 +257,7 @@ impl Gateway {
             Role::Active(active) => {
                 // A checkpoint from before the opening would be of another log where that one was torn.
                 if link.follower.position() >= active.opened {
-                    active.writer.turn(&link.follower, now);
+                    active.writer.turn(&link.follower, now, link.read);
                 }
                 if std::mem::take(&mut self.lacks_listings) {
                     self.tell_catalogue(active, &link.follower);

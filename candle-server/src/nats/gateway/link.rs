@@ -23,6 +23,7 @@ impl Link {
             end: None,
             heard: now,
             stray: None,
+            read: 0,
             role: Role::Standby,
         }
     }
@@ -37,6 +38,7 @@ impl Link {
                 if self.end.is_none() {
                     self.end = Some(entry.sequence + entry.pending);
                 }
+                self.read += entry.payload.len() as u64;
                 let folded = self.follower.fold(entry.sequence, &entry.payload)?;
                 if folded.is_written {
                     self.heard = now;
