@@ -38,6 +38,8 @@ enum Way {
     Open,
     /// It arrives, and no answer does.
     Deaf,
+    /// It is refused, as while an earlier try is under way between the brokers.
+    Busy,
     /// It arrives when this thaws, long after anyone waits for an answer.
     Frozen(Vec<Message>),
 }
@@ -70,6 +72,10 @@ impl Memory {
 
     pub(in crate::nats) fn deafen(&self) {
         *self.way.lock() = Way::Deaf;
+    }
+
+    pub(in crate::nats) fn keep_busy(&self) {
+        *self.way.lock() = Way::Busy;
     }
 
     pub(in crate::nats) fn freeze(&self) {
@@ -120,6 +126,7 @@ impl Memory {
                 self.kept.lock().store(message);
                 Sent::Unknown
             }
+            Way::Busy => Sent::Refused,
             Way::Frozen(late) => {
                 late.push(message);
                 Sent::Unknown
@@ -129,7 +136,7 @@ impl Memory {
 
     /// The last message of `subject`, unless no answer arrives.
     pub(super) fn last(&self, subject: &str) -> Result<Option<(u64, Bytes)>, super::LogError> {
-        if !matches!(*self.way.lock(), Way::Open) {
+        if !matches!(*self.way.lock(), Way::Open | Way::Busy) {
             return Err(super::away("no answer arrives"));
         }
         let kept = self.kept.lock();
