@@ -1,4 +1,4 @@
-use candle_core::{Coverage, Gaps};
+use candle_core::{Coverage, Gaps, Tick};
 
 use super::simulation::{Actor, World, follower, tick};
 use super::*;
@@ -223,4 +223,22 @@ async fn an_end_that_was_never_reached_is_a_loss() {
     let gone = link.folded(Some(Event::Gone("it was deleted".to_owned())), Duration::ZERO);
     assert_eq!(gone, Err(Halt::Lost(Lost::Gone("it was deleted".to_owned()))));
     assert!(link.folded(None, Duration::ZERO).is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn quotes_without_a_number_keep_the_order_of_their_arrival_from_message_to_message() {
+    let mut world = World::new().await;
+    quoted(&mut world, 2).await;
+    let writer = world.writer().unwrap();
+    let time = world.now();
+    for prices in [&[1.0, 2.0][..], &[3.0], &[4.0]] {
+        for price in prices {
+            let tick = Tick::new(time, *price).with_seq(message::ARRIVAL_NUMBERS);
+            world.actors[writer].quote("unnumbered", tick);
+        }
+        world.pass_for(CUT * 3).await;
+    }
+    let history = world.node().aggregator().history("unnumbered").unwrap();
+    let candle = history.candles(time, Gaps::Omitted).next().unwrap();
+    assert_eq!([candle.open, candle.close], [1.0, 4.0]);
 }
