@@ -97,6 +97,22 @@ async fn what_came_before_a_gateway_reached_its_log_is_not_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_came_while_a_gateway_looked_for_a_log_that_others_had_left_is_not_forgotten() {
+    let mut world = World::new().await;
+    quoted(&mut world, 10).await;
+    world.actors.clear();
+    let another = world.actor().await;
+    world.actors.push(another);
+    for _ in 0..100 {
+        world.quote("a");
+        world.actors[0].gateway.hold();
+        sleep(Duration::from_secs(1)).await;
+    }
+    world.pass_for(Duration::from_secs(10)).await;
+    world.assert_none_lost_or_doubled("once it is found");
+}
+
+#[tokio::test(start_paused = true)]
 async fn minutes_without_any_gateway_are_not_told_as_covered() {
     let mut world = World::new().await;
     quoted(&mut world, 120).await;

@@ -187,7 +187,7 @@ fn a_start_over_that_the_log_has_is_not_sent_again_and_wipes_nothing() {
         ticks_at(batch, 100..105);
     }
     ticks_at(&mut held, 105..107);
-    let (told, _) = sent(&held, 106, &followed(&[stored], 104));
+    let (told, _) = sent(&held, 106, &followed(&[stored, Batch::new(0)], 104));
     assert_eq!(told, ["ticks 1", "ticks 1"]);
 }
 
@@ -215,7 +215,7 @@ fn quotes_of_a_listing_that_is_over_in_the_log_do_not_come_into_the_next_one() {
         batch.push(Write::Delist { id: "a" });
         batch.push(Write::List { id: "a", description: None });
     }
-    let stored = followed(&[stored], 105);
+    let stored = followed(&[stored, Batch::new(0)], 105);
     assert_eq!(sent(&held, 105, &stored), (vec!["list a".to_owned(), "list a".to_owned()], vec!["a".into()]));
     ticks_at(&mut held, 105..107);
     assert_eq!(sent(&held, 106, &stored).0[2..], ["ticks 1", "ticks 1"]);
