@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use candle_core::{Aggregator, Config, StripeSnapshot};
+use futures_util::StreamExt;
+use futures_util::stream::unfold;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc::{Sender, channel};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{sleep, timeout};
 
 use super::follower::{Follower, Last};
@@ -22,11 +24,20 @@ const VERSION: u32 = 1;
 /// 200,000 instruments listed, 400 to a stripe and 2.1 KB each.
 pub(super) const STRIPES: usize = 512;
 
-/// How long until every stripe has a new snapshot: longer means more to replay, shorter more to write.
+/// How long until every stripe has a new snapshot, at most: longer means more to replay, shorter more to write. Where the
+/// log grows faster than by one checkpoint in this time, a round is as long as it takes for that: so whoever starts reads
+/// no more of the log than of the checkpoint, and the broker stores no more for the checkpoint than for the log.
 pub(super) const ROUND: Duration = Duration::from_mins(1);
+
+/// How long a round takes at least: what comes in so short a time is read in no time.
+const SHORTEST_ROUND: Duration = Duration::from_secs(10);
 
 /// Snapshots that wait to be sent.
 const WAITING: usize = 4;
+
+/// Snapshots that are under way at once: each waits for the disks of several brokers, and those of a first round are all
+/// due together.
+const UNDER_WAY: usize = 8;
 
 /// How long to wait before a snapshot is sent again.
 const RETRY: Duration = Duration::from_millis(500);
@@ -112,6 +123,19 @@ pub(super) fn encode(follower: &Follower, created: i128, part: &StripeSnapshot) 
     bytes
 }
 
+/// Sends each snapshot until it is stored. One that is stored after a newer one of its stripe makes more to replay, and
+/// nothing else: each says what it covers.
+async fn send(log: Log, created: i128, snapshots: Receiver<(u32, Bytes)>) {
+    let snapshots = unfold(snapshots, async |mut snapshots| Some((snapshots.recv().await?, snapshots)));
+    let send = async |(stripe, bytes): (u32, Bytes)| {
+        let (subject, id) = (log.checkpoint_subject(stripe), format!("c.{created}.{stripe}.{}", fastrand::u64(..)));
+        while !matches!(log.send(subject.clone(), &id, None, bytes.clone()).await, Sent::Stored(_)) {
+            sleep(RETRY).await;
+        }
+    };
+    snapshots.for_each_concurrent(UNDER_WAY, send).await;
+}
+
 /// Writes the snapshots of one gateway, stripe after stripe.
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -120,35 +144,29 @@ pub(super) struct Writer {
     max_bytes: usize,
     /// Stripes written so far in this round.
     written: u32,
-    /// When it began, and how long it takes.
+    /// When it began, and how long it is to take.
     began: Duration,
     length: Duration,
+    /// The bytes written in it, and how many of the log had been read when it began.
+    bytes: u64,
+    read: u64,
     has_warned: bool,
 }
 
 impl Writer {
-    /// A writer that begins a round at `now`; at once and with all stripes unless there `is_one` already.
-    pub(super) fn new(log: &Log, created: i128, is_one: bool, now: Duration) -> Self {
-        let (sender, mut receiver) = channel::<(u32, Bytes)>(if is_one { WAITING } else { STRIPES });
+    /// A writer that begins a round at `now`, after `read` bytes of the log; at once and with all stripes unless there
+    /// `is_one` already.
+    pub(super) fn new(log: &Log, created: i128, is_one: bool, now: Duration, read: u64) -> Self {
+        let (sender, receiver) = channel(if is_one { WAITING } else { STRIPES });
         let max_bytes = log.max_message_bytes();
-        let log = log.clone();
-        tokio::spawn(async move {
-            while let Some((stripe, bytes)) = receiver.recv().await {
-                let id = format!("c.{created}.{stripe}.{}", fastrand::u64(..));
-                while !matches!(
-                    log.send(log.checkpoint_subject(stripe), &id, None, bytes.clone()).await,
-                    Sent::Stored(_)
-                ) {
-                    sleep(RETRY).await;
-                }
-            }
-        });
+        tokio::spawn(send(log.clone(), created, receiver));
         let length = if is_one { ROUND } else { Duration::ZERO };
-        Self { sender, created, max_bytes, written: 0, began: now, length, has_warned: false }
+        Self { sender, created, max_bytes, written: 0, began: now, length, bytes: 0, read, has_warned: false }
     }
 
-    /// Writes what is due at `now` of what `follower` has folded. Where the broker is slow, rounds take longer.
-    pub(super) fn turn(&mut self, follower: &Follower, now: Duration) {
+    /// Writes what is due at `now` of what `follower` has folded, `read` bytes of the log. Where the broker is slow, rounds
+    /// take longer.
+    pub(super) fn turn(&mut self, follower: &Follower, now: Duration, read: u64) {
         let stripes = u32::try_from(STRIPES).unwrap_or(u32::MAX);
         let passed = now.saturating_sub(self.began).as_secs_f64();
         let share = if self.length.is_zero() { 1.0 } else { (passed / self.length.as_secs_f64()).min(1.0) };
@@ -157,6 +175,7 @@ impl Writer {
             let Some(part) = follower.aggregator().part(self.written) else { return };
             let bytes = encode(follower, self.created, &part);
             self.written += 1;
+            self.bytes += bytes.len() as u64;
             if bytes.len() <= self.max_bytes {
                 permit.send((part.stripe(), bytes.into()));
             } else if !std::mem::replace(&mut self.has_warned, true) {
@@ -165,7 +184,27 @@ impl Writer {
             }
         }
         if self.written == stripes {
-            (self.written, self.began, self.length) = (0, now, ROUND);
+            self.length = next_round(now.saturating_sub(self.began), self.bytes, read.saturating_sub(self.read));
+            (self.written, self.began, self.bytes, self.read) = (0, now, 0, read);
         }
+    }
+}
+
+/// How long the next round is to take, after one that took so long and wrote so many bytes while so many of the log came.
+fn next_round(took: Duration, written: u64, read: u64) -> Duration {
+    let length = took.as_secs_f64() * written as f64 / read.max(1) as f64;
+    Duration::from_secs_f64(length.clamp(SHORTEST_ROUND.as_secs_f64(), ROUND.as_secs_f64()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_takes_as_long_as_the_log_takes_to_grow_by_a_checkpoint() {
+        let after = |took, written, read| next_round(Duration::from_secs(took), written, read).as_secs();
+        // One of 100 MB, and a log of 5 MB/s: whatever the round before was like.
+        assert_eq!([after(60, 100, 300), after(20, 100, 100), after(10, 100, 50)], [20; 3]);
+        assert_eq!([after(60, 100, 10), after(60, 100, 0), after(60, 1, 300), after(0, 100, 0)], [60, 60, 10, 10]);
     }
 }

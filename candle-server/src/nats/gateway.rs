@@ -81,6 +81,8 @@ struct Link {
     end: Option<u64>,
     /// When a gateway was heard last.
     heard: Duration,
+    /// How many bytes of the log have been read since this began.
+    read: u64,
     role: Role,
 }
 
@@ -233,7 +235,7 @@ impl Gateway {
             Role::Active(active) => {
                 // A checkpoint from before the opening would be of another log where that one was torn.
                 if link.follower.position() >= active.opened {
-                    active.writer.turn(&link.follower, now);
+                    active.writer.turn(&link.follower, now, link.read);
                 }
                 if active.reconcile_at.is_some_and(|due| due <= now) && self.is_settled(now) {
                     active.reconcile_at = None;

@@ -13,7 +13,18 @@ impl Link {
     pub(super) fn new(begun: Begun, now: Duration) -> Self {
         let Begun { log, created, follower, events, checkpoint } = begun;
         let follower = follower.for_gateway();
-        Self { log, created, follower, events, checkpoint, begun: now, end: None, heard: now, role: Role::Standby }
+        Self {
+            log,
+            created,
+            follower,
+            events,
+            checkpoint,
+            begun: now,
+            end: None,
+            heard: now,
+            read: 0,
+            role: Role::Standby,
+        }
     }
 
     /// Folds what came of the log.
@@ -26,6 +37,7 @@ impl Link {
                 if self.end.is_none() {
                     self.end = Some(entry.sequence + entry.pending);
                 }
+                self.read += entry.payload.len() as u64;
                 let folded = self.follower.fold(entry.sequence, &entry.payload)?;
                 if folded.is_written {
                     self.heard = now;

@@ -67,7 +67,7 @@ impl Gateway {
             last,
             flight: None,
             sent: now,
-            writer: Writer::new(&link.log, link.created, link.checkpoint == Found::Whole, now),
+            writer: Writer::new(&link.log, link.created, link.checkpoint == Found::Whole, now, link.read),
             opened: sequence,
             reconcile_at: (self.catalogue == Catalogue::Whole).then_some(now + SETTLED),
         }
