@@ -65,6 +65,7 @@ async def refused(target, directory, name, names, *arguments):
             await process.end()
         lines = [line for line in path.read_text().splitlines() if line.startswith("candle-server: ")]
         assert code in (1, 2) and len(lines) == 1 and names in lines[0], (name, role, code, path.read_text())
+        assert " ERROR " not in path.read_text(), path.read_text()
         assert WRONG not in path.read_text() and SECRET not in path.read_text(), path.read_text()
     return lines[0]
 

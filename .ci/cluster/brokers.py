@@ -50,6 +50,13 @@ class Cluster:
                 continue
         return None
 
+    def tell(self, subject, payload):
+        """Tells the first broker something that nobody asked for."""
+        with socket.create_connection(("127.0.0.1", self.clients[0]), 10) as connection, connection.makefile("rb") as answers:
+            connection.sendall(f'CONNECT {{"verbose": false}}\r\nPUB {subject} {len(payload)}\r\n{payload}\r\nPING\r\n'.encode())
+            while not answers.readline().startswith(b"PONG"):
+                pass
+
     def ask(self, what):
         """Asks the first broker's management for something, and gives its answer."""
         with socket.create_connection(("127.0.0.1", self.clients[0]), 10) as connection, connection.makefile("rb") as answers:

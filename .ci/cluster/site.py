@@ -23,7 +23,7 @@ class Site:
 
     def __init__(self, target, directory, cluster, upstream):
         self.target, self.directory, self.cluster, self.upstream = target, directory, cluster, upstream
-        self.nodes, self.gateways, self.links = {}, {}, {}
+        self.nodes, self.gateways, self.links, self.feeds = {}, {}, {}, {}
         self.views = collections.Counter()
         self.errors, self.resting, self.none_killed = [], set(), True
 
@@ -37,7 +37,9 @@ class Site:
         return await server(self.target, self.directory, name, *arguments)
 
     async def gateway(self, name):
-        feed = f"ws://127.0.0.1:{self.upstream.port}/"
+        if name not in self.feeds:
+            self.feeds[name] = await Link([self.upstream.port]).start()
+        feed = f"ws://127.0.0.1:{self.feeds[name].ports[0]}/"
         self.gateways[name] = await self.server(name, "--feed", feed, "--publish", await self.link(name), *SMALL)
 
     async def node(self, name):

@@ -65,6 +65,18 @@ pub(crate) struct Viewed<'b> {
     pub(crate) mark: u64,
 }
 
+/// What tells which ticks an instrument has.
+#[cfg(feature = "nats")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum OfTicks<'b> {
+    /// One more, judged under this `now`.
+    Tick(&'b str, Tick, Timestamp),
+    /// None any more: it was delisted.
+    Delist(&'b str),
+    /// None has any more.
+    Clear,
+}
+
 /// Numbers ids in the order of their first use.
 #[derive(Default)]
 struct Ids<'b> {
@@ -210,19 +222,30 @@ impl<'b> Blob<'b> {
         self.entries.iter().any(|entry| matches!(entry, StoredEntry::Clear))
     }
 
-    /// Calls `each` for every tick, with the `now` under which it was judged.
+    /// Calls `each` for whatever tells which ticks there have been, in its order.
     #[cfg(feature = "nats")]
-    pub(crate) fn each_tick(&self, mut each: impl FnMut(&'b str, Tick, Timestamp)) {
+    pub(crate) fn each_of_ticks(&self, mut each: impl FnMut(OfTicks<'b>)) {
         let (mut time, mut seq) = (0_i64, 0_u64);
         for entry in &self.entries {
-            let StoredEntry::Ticks { now, ticks, .. } = entry else { continue };
+            let (now, ticks) = match entry {
+                StoredEntry::Ticks { now, ticks, .. } => (now, ticks),
+                StoredEntry::Clear => {
+                    each(OfTicks::Clear);
+                    continue;
+                }
+                StoredEntry::Delist { id } => {
+                    self.ids.get(*id as usize).into_iter().for_each(|id| each(OfTicks::Delist(id)));
+                    continue;
+                }
+                StoredEntry::List { .. } => continue,
+            };
             for stored in ticks {
                 time = time.wrapping_add(stored.time);
                 seq = seq.wrapping_add(stored.seq.cast_unsigned());
                 let parts =
                     (self.ids.get(stored.id as usize), Timestamp::from_micros(time), Timestamp::from_micros(*now));
                 if let (Some(id), Some(time), Some(now)) = parts {
-                    each(id, Tick::new(time, stored.price).with_seq(seq), now);
+                    each(OfTicks::Tick(id, Tick::new(time, stored.price).with_seq(seq), now));
                 }
             }
         }

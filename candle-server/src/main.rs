@@ -40,8 +40,9 @@ impl Failure {
     }
 }
 
-/// What an operator should know. A client of a broker tells each of its connections besides.
-const USUALLY_SHOWN: &str = if cfg!(feature = "nats") { "info,async_nats=warn" } else { "info" };
+/// What an operator should know. A client of a broker tells each of its connections and tries besides, of which the server
+/// says in a line of its own what matters.
+const USUALLY_SHOWN: &str = if cfg!(feature = "nats") { "info,async_nats=off" } else { "info" };
 
 fn main() -> ExitCode {
     let settings = match Settings::from_process() {

@@ -14,6 +14,11 @@ use crate::message::{Message, Quote, Unreadable, decode};
 /// A connection that starts more than this much earlier than its feed's clock stood starts candles afresh.
 const RESTART_MICROS: i64 = 5_000_000;
 
+/// Whether a connection that starts at `time` starts over a feed whose clock stands at `clock`.
+pub(crate) const fn starts_over(clock: Timestamp, time: Timestamp) -> bool {
+    time.as_micros() < clock.as_micros().saturating_sub(RESTART_MICROS)
+}
+
 /// How many ticks of a connection are judged before it is asked whether most are refused for their time.
 const ENOUGH_TO_TELL: u64 = 1000;
 
@@ -179,7 +184,7 @@ impl Intake {
     pub fn starts_over(&self, quote: &Quote<'_>) -> bool {
         let clock = &self.market.clock;
         let may = self.connection.newest.is_none() && clock.source() == Source::Feed;
-        may && quote.time.is_some_and(|time| time < clock.now().saturating_add(-RESTART_MICROS))
+        may && quote.time.is_some_and(|time| starts_over(clock.now(), time))
     }
 
     /// The tick of a quote that arrives now: stamped and numbered where the feed did not.

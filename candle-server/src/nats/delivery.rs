@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::time::sleep;
 
 use super::log::{Log, Sent};
-use super::message::{self, Body, Origin};
+use super::message::{self, Body, Origin, Unreadable};
 
 /// How long to wait before the same is sent again.
 const RETRY: Duration = Duration::from_millis(50);
@@ -26,6 +26,8 @@ pub(super) enum Delivery {
     Stored(u64),
     /// Another gateway has written meanwhile: this one never will be.
     Fenced,
+    /// Something that is no message of ours was written there, at this place.
+    Stray(u64),
     /// Nothing is left of what it was to stand behind: no gateway has written for longer than the log keeps, or it was
     /// emptied.
     Emptied,
@@ -59,6 +61,76 @@ async fn look(log: &Log, message: &Message) -> Option<Delivery> {
         Ok((Body::Writes(writes), _)) if writes.origin == message.origin => Some(Delivery::Stored(sequence)),
         // An earlier try of the same message is still under way.
         _ if sequence == message.expected => None,
+        Err(Unreadable::Foreign) => Some(Delivery::Stray(sequence)),
         _ => Some(Delivery::Fenced),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{CoverageRing, Timestamp};
+
+    use super::*;
+    use crate::nats::log::memory::Memory;
+    use crate::nats::message::{ARRIVAL_NUMBERS, ClockOf, Stage, SupplyOf, Writes};
+
+    /// A message of a gateway, to stand behind the one at `expected`.
+    fn message(node: u64, expected: u64) -> Message {
+        let origin = Origin { node, batch: 1 };
+        let writes = Writes {
+            origin,
+            epoch: 1,
+            stage: Stage::Going,
+            now: 0,
+            clock: ClockOf::Wall,
+            next_number: ARRIVAL_NUMBERS,
+            supply: SupplyOf::Up,
+            coverage: CoverageRing::default().to_parts(Timestamp::EPOCH),
+        };
+        Message { origin, expected, bytes: message::encode(Body::Writes(writes), &[]).into() }
+    }
+
+    async fn sent(memory: &Memory, message: Message) -> Delivery {
+        deliver(Log::in_memory(memory.clone()).await, message).await
+    }
+
+    /// What becomes of a message that is sent while the way is as `hindered`, and is free a second later.
+    async fn hindered(memory: &Memory, hindered: fn(&Memory)) -> Delivery {
+        hindered(memory);
+        let way = memory.clone();
+        let freed = async move {
+            sleep(Duration::from_secs(1)).await;
+            way.thaw();
+        };
+        tokio::join!(sent(memory, message(1, 0)), freed).0
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_whose_answer_was_lost_is_stored_once_and_known_again() {
+        for way in [Memory::deafen, Memory::freeze, Memory::keep_busy] {
+            let memory = Memory::default();
+            assert_eq!(hindered(&memory, way).await, Delivery::Stored(1));
+            assert_eq!(memory.end(), 1);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_is_known_again_where_the_broker_has_forgotten_its_id() {
+        let memory = Memory::default();
+        memory.send("TEST.writes".to_owned(), "another id", None, message(1, 0).bytes);
+        assert_eq!(sent(&memory, message(1, 0)).await, Delivery::Stored(1));
+        assert_eq!(memory.end(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_behind_what_is_not_the_last_any_more_is_never_stored() {
+        let memory = Memory::default();
+        assert_eq!(sent(&memory, message(1, 0)).await, Delivery::Stored(1));
+        assert_eq!(sent(&memory, message(2, 0)).await, Delivery::Fenced);
+        memory.send("TEST.writes".to_owned(), "foreign", None, "no message of ours".into());
+        assert_eq!(sent(&memory, message(3, 1)).await, Delivery::Stray(2));
+        memory.purge();
+        assert_eq!(sent(&memory, message(4, 2)).await, Delivery::Emptied);
+        assert_eq!(sent(&memory, message(5, 0)).await, Delivery::Stored(3));
     }
 }

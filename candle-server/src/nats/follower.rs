@@ -10,12 +10,15 @@ use candle_core::Aggregator;
 use super::message::{self, Body, Origin, Stage, SupplyOf, Writes};
 use super::overlap::Overlap;
 use super::views::Ledger;
-use crate::blob::{self, Blob};
+use crate::blob::{self, Blob, OfTicks};
 use crate::market::Market;
 
 /// A message's writes are marked by its place in the log and theirs in it, so that everyone gives the same write the
 /// same mark; a message of a megabyte holds far fewer than this.
 pub(super) const MARKS_OF_A_MESSAGE: u64 = 1 << 20;
+
+/// As many messages are of about the last half minute: twenty a second, and some from others.
+const LATELY: u64 = 1000;
 
 /// The mark of the first write of the message at `sequence`, which counts up from 1.
 pub(super) const fn mark_of(sequence: u64) -> u64 {
@@ -96,6 +99,8 @@ pub(super) struct Follower {
     /// By stripe: the mark up to which it held everything at first, maybe beyond `position`.
     marks: Box<[u64]>,
     last: Option<Last>,
+    /// The place of the last message that made all candles be forgotten.
+    cleared: Option<u64>,
     ledger: Ledger,
     /// What a standby must know of the log; read nodes need not.
     overlap: Option<Overlap>,
@@ -107,7 +112,7 @@ impl Follower {
         let mut ledger = Ledger::default();
         ledger.account_for(&market.aggregator);
         let marks = (0..).map_while(|stripe| market.aggregator.part(stripe)).map(|part| part.mark()).collect();
-        let follower = Self { market, node, position, marks, last: None, ledger, overlap: None };
+        let follower = Self { market, node, position, marks, last: None, cleared: None, ledger, overlap: None };
         if let Some(last) = &last {
             follower.tell(&last.writes, true);
         }
@@ -145,9 +150,23 @@ impl Follower {
 
     /// Whether the log delisted an instrument within about the last half minute.
     pub(super) fn was_delisted_lately(&self, id: &str) -> bool {
-        /// Twenty messages a second, and some from others.
-        const LATELY: u64 = 1000;
         self.ledger.last_delisted(id).is_some_and(|mark| mark >= mark_of(self.position.saturating_sub(LATELY)))
+    }
+
+    /// Whether the log forgot all candles within the same time.
+    pub(super) fn was_cleared_lately(&self) -> bool {
+        self.cleared.is_some_and(|sequence| sequence >= self.position.saturating_sub(LATELY))
+    }
+
+    /// Takes note that nothing is behind what came, and that the log ends at `end`.
+    ///
+    /// # Errors
+    /// Where that is further than what came: the rest is gone.
+    pub(super) fn ends_at(&self, end: u64) -> Result<(), Halt> {
+        if end > self.position {
+            return Err(Halt::Lost(Lost::Gap { after: self.position, next: end + 1 }));
+        }
+        Ok(())
     }
 
     /// The views of this node's readers since the last call, as they are to be told.
@@ -168,7 +187,7 @@ impl Follower {
         if sequence <= self.position {
             return Ok(Folded::default());
         }
-        if self.position > 0 && sequence != self.position + 1 {
+        if sequence != self.position + 1 {
             return Err(Halt::Lost(Lost::Gap { after: self.position, next: sequence }));
         }
         self.position = sequence;
@@ -225,6 +244,9 @@ impl Follower {
             self.ledger.delisted(id, first_mark + place);
         }
         self.note_overlap(blob);
+        if blob.clears() {
+            self.cleared = Some(sequence);
+        }
         let is_fresh = blob.clears() || self.last.is_none();
         self.tell(&writes, is_fresh);
         self.last = Some(Last { sequence, writes });
@@ -233,11 +255,11 @@ impl Follower {
 
     fn note_overlap(&mut self, blob: &Blob<'_>) {
         let Some(overlap) = &mut self.overlap else { return };
-        if blob.clears() {
-            overlap.clear();
-        }
-        blob.delisted().for_each(|(_, id)| overlap.forget(id));
-        blob.each_tick(|id, tick, now| overlap.note(&self.market.aggregator, id, &tick, now));
+        blob.each_of_ticks(|one| match one {
+            OfTicks::Tick(id, tick, now) => overlap.note(&self.market.aggregator, id, &tick, now),
+            OfTicks::Delist(id) => overlap.forget(id),
+            OfTicks::Clear => overlap.clear(),
+        });
     }
 
     /// Lets readers see coverage and time as the gateway had them. Coverage first: a minute that is not quite covered

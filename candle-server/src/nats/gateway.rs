@@ -10,6 +10,9 @@
 
 mod link;
 mod sending;
+#[cfg(test)]
+mod simulation;
+mod supply;
 mod take_over;
 
 pub(super) use take_over::Catalogue;
@@ -17,7 +20,7 @@ pub(super) use take_over::Catalogue;
 use std::sync::Arc;
 use std::time::Duration;
 
-use candle_core::CoverageRing;
+use candle_core::{CoverageRing, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
@@ -44,8 +47,8 @@ const HEARTBEAT: Duration = Duration::from_millis(200);
 /// 4 to 7 s; then both try, and either may be the one.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How much a standby holds: what may have been lost with the gateway before, its patience and a broker's election
-/// included.
+/// How much a standby holds of what came before the last that the log tells: what the gateways' clocks and ways may
+/// differ by, and what that gateway's feed lacked before it was known to be down.
 const HOLD: Duration = Duration::from_secs(30);
 
 /// How long to wait before a log that was lost is begun anew, by when there may be a checkpoint behind the loss.
@@ -66,6 +69,10 @@ pub(super) struct Gateway {
     next_batch: u64,
     /// Since when the feed has been up without a break.
     up_since: Option<Duration>,
+    /// Since when, on the candles' clock, nothing of what it brought was lost on the way here; none where nothing ever was.
+    whole_since: Option<Timestamp>,
+    /// Whether listings may have been lost there that the log has not been told since.
+    lacks_listings: bool,
 }
 
 /// The log, and this gateway's standing there.
@@ -81,6 +88,8 @@ struct Link {
     end: Option<u64>,
     /// When a gateway was heard last.
     heard: Duration,
+    /// The place of something that is no message of ours and stands where the next would follow.
+    stray: Option<u64>,
     /// How many bytes of the log have been read since this began.
     read: u64,
     role: Role,
@@ -109,7 +118,6 @@ struct Flight {
 struct Opening {
     flight: Flight,
     before: Option<Writes>,
-    heard: Duration,
 }
 
 struct Active {
@@ -127,7 +135,17 @@ struct Active {
 impl Gateway {
     pub(super) fn new(market: Arc<Market>, journal: Arc<Journal>, way: Way, catalogue: Catalogue) -> Self {
         let outbox = Outbox::new(MAX_HELD_BYTES);
-        Self { market, journal, way, catalogue, outbox, next_batch: 1, up_since: None }
+        Self {
+            market,
+            journal,
+            way,
+            catalogue,
+            outbox,
+            next_batch: 1,
+            up_since: None,
+            whole_since: None,
+            lacks_listings: false,
+        }
     }
 
     /// Runs until `stop` says so or is gone.
@@ -202,10 +220,13 @@ impl Gateway {
             Taken::Batch(batch) => self.outbox.push(&batch, now),
             Taken::Broken => {
                 self.journal.resume();
+                self.whole_since = Some(self.market.clock.now());
+                self.lacks_listings = true;
                 tracing::error!("quotes came faster than they could be held; some are lost");
             }
         }
         let given = self.outbox.make_room(self.market.aggregator.config().rules());
+        self.whole_since = self.whole_since.max(given.dropped_until);
         if given.folded > 0 || given.dropped > 0 {
             let (folded, dropped) = (given.folded, given.dropped);
             tracing::warn!(folded, dropped, "the log takes nothing: quotes are folded into their minutes' prices");
@@ -223,12 +244,13 @@ impl Gateway {
             Role::Standby => {
                 // What it holds is in the log, or will be: nothing is at risk that it alone has.
                 self.journal.note_kept(now, 0);
-                self.outbox.forget_before(now.saturating_sub(HOLD));
-                if link.is_orphaned(now) {
-                    let expected = link.follower.last().map_or(0, |last| last.sequence);
-                    let flight = self.open(link, expected);
+                if let Some(told) = self.told_until(link) {
+                    self.outbox.forget_before(told.saturating_sub(HOLD));
+                }
+                if link.is_orphaned(now) || (link.is_starved() && self.is_fed(now)) {
+                    let flight = self.open(link, link.expected());
                     let before = link.follower.last().map(|last| last.writes.clone());
-                    link.role = Role::Opening(Box::new(Opening { flight, before, heard: link.heard }));
+                    link.role = Role::Opening(Box::new(Opening { flight, before }));
                 }
             }
             Role::Opening(_) => {}
@@ -236,6 +258,9 @@ impl Gateway {
                 // A checkpoint from before the opening would be of another log where that one was torn.
                 if link.follower.position() >= active.opened {
                     active.writer.turn(&link.follower, now, link.read);
+                }
+                if std::mem::take(&mut self.lacks_listings) {
+                    self.tell_catalogue(active, &link.follower);
                 }
                 if active.reconcile_at.is_some_and(|due| due <= now) && self.is_settled(now) {
                     active.reconcile_at = None;
@@ -245,6 +270,21 @@ impl Gateway {
             }
         }
         Ok(())
+    }
+
+    /// Up to when, since the server's start, the log has what came: what came later the gateway that writes may not have
+    /// told. Nothing where no gateway has told anything.
+    fn told_until(&self, link: &Link) -> Option<Duration> {
+        let told = link.follower.last()?.writes.now()?;
+        let at = self.market.clock.reading();
+        let behind = at.now.as_micros().saturating_sub(told.as_micros());
+        Some(at.elapsed.saturating_sub(Duration::from_micros(behind.try_into().unwrap_or(0))))
+    }
+
+    /// Whether the feed has been up for long enough to be preferred to one that is down: so long that two which come and
+    /// go don't take the log from each other all the time.
+    fn is_fed(&self, now: Duration) -> bool {
+        self.up_since.is_some_and(|since| now.saturating_sub(since) >= PATIENCE)
     }
 
     /// Takes note of what became of what was under way.
@@ -279,6 +319,10 @@ impl Gateway {
                 tracing::warn!(log = %self.way.url, "another gateway writes the log: standing by");
             }
             (Role::Opening(_), Delivery::Fenced) => link.heard = now,
+            (Role::Opening(_) | Role::Active(_), Delivery::Stray(sequence)) => {
+                tracing::warn!(log = %self.way.url, sequence, "somebody else wrote into the log: it is opened again behind that");
+                link.stray = Some(sequence);
+            }
             (Role::Active(_), Delivery::Emptied) => {
                 tracing::warn!(log = %self.way.url, "nothing is left of what this gateway wrote: it opens the log again");
             }
@@ -325,3 +369,6 @@ impl Drop for Flight {
         self.task.abort();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,13 @@
 //! The log at the broker: its streams, how they must be set, and writing to them.
 
+#[cfg(test)]
+pub(super) mod memory;
+
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream::context::{GetStreamErrorKind, PublishErrorKind};
@@ -11,7 +16,7 @@ use async_nats::jetstream::stream::{
     Config, DiscardPolicy, Info, LastRawMessageErrorKind, RetentionPolicy, StorageType,
 };
 use async_nats::jetstream::{self, Context};
-use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions};
+use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, Event};
 use bytes::Bytes;
 
 use super::url::{LogUrl, UserInfo};
@@ -79,6 +84,22 @@ fn is_of_tls(error: &ConnectError) -> bool {
     source.is_some_and(|error| error.kind() == io::ErrorKind::InvalidData)
 }
 
+/// Says what becomes of a connection: that it is lost, why it does not come back, and that it did, each once.
+fn say(url: &LogUrl, event: &Event, is_grumbled: &AtomicBool) {
+    match event {
+        Event::Disconnected if !is_grumbled.swap(true, Ordering::Relaxed) => {
+            tracing::warn!(log = %url, "the connection to the broker is lost");
+        }
+        Event::Connected if is_grumbled.swap(false, Ordering::Relaxed) => {
+            tracing::info!(log = %url, "there is a connection to the broker again");
+        }
+        Event::ServerError(_) | Event::ClientError(_) if !is_grumbled.swap(true, Ordering::Relaxed) => {
+            tracing::warn!(log = %url, "the broker can't be used: {event}");
+        }
+        _ => {}
+    }
+}
+
 /// What became of a message that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sent {
@@ -96,6 +117,9 @@ pub(super) struct Log {
     context: Context,
     client: Client,
     name: String,
+    /// What stands for the broker, where a test does.
+    #[cfg(test)]
+    memory: Option<memory::Memory>,
 }
 
 impl Log {
@@ -106,6 +130,11 @@ impl Log {
             .ping_interval(PING_EVERY)
             .connection_timeout(ANSWER)
             .request_timeout(Some(ANSWER));
+        let (shown, is_grumbled) = (url.clone(), Arc::new(AtomicBool::new(false)));
+        options = options.event_callback(move |event| {
+            say(&shown, &event, &is_grumbled);
+            std::future::ready(())
+        });
         // The client leaves out what an address says of this.
         options = match url.user_info() {
             Some(UserInfo::Password { user, password }) => options.user_and_password(user, password),
@@ -140,7 +169,21 @@ impl Log {
         }
         let mut context = jetstream::new(client.clone());
         context.set_timeout(ANSWER);
-        Ok(Self { context, client, name: url.name().to_owned() })
+        Ok(Self {
+            context,
+            client,
+            name: url.name().to_owned(),
+            #[cfg(test)]
+            memory: None,
+        })
+    }
+
+    /// A log that a test keeps in memory; its client never finds a broker.
+    #[cfg(test)]
+    pub(super) async fn in_memory(memory: memory::Memory) -> Self {
+        let client = ConnectOptions::new().retry_on_initial_connect().connect("127.0.0.1:9").await.unwrap();
+        let context = jetstream::new(client.clone());
+        Self { context, client, name: "TEST".to_owned(), memory: Some(memory) }
     }
 
     pub(super) const fn context(&self) -> &Context {
@@ -229,6 +272,10 @@ impl Log {
     /// Sends a message once, to stand right behind the one at `expected` among those of its subject, if that is given.
     /// Of several with the same `id` one is stored.
     pub(super) async fn send(&self, subject: String, id: &str, expected: Option<u64>, bytes: Bytes) -> Sent {
+        #[cfg(test)]
+        if let Some(memory) = &self.memory {
+            return memory.send(subject, id, expected, bytes);
+        }
         let mut message = PublishMessage::build().payload(bytes).message_id(id);
         if let Some(expected) = expected {
             message = message.expected_last_subject_sequence(expected);
@@ -249,6 +296,10 @@ impl Log {
 
     /// The last message of a gateway, as the stream's leader has it.
     pub(super) async fn last_writes(&self) -> Result<Option<(u64, Bytes)>, LogError> {
+        #[cfg(test)]
+        if let Some(memory) = &self.memory {
+            return memory.last(&self.writes_subject());
+        }
         let stream = self.context.get_stream_no_info(self.name()).await.map_err(away)?;
         match stream.get_last_raw_message_by_subject(&self.writes_subject()).await {
             Ok(message) => Ok(Some((message.sequence, message.payload))),

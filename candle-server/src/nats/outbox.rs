@@ -7,6 +7,7 @@ use candle_core::{Prices, Rules, Tick, Timestamp};
 
 use super::follower::Follower;
 use super::message::ARRIVAL_NUMBERS;
+use crate::feed::intake::starts_over;
 use crate::journal::{Batch, JudgedBy, Write};
 
 /// The most that is held, in bytes: two million ticks of short ids, 20 s of the full load, while a broker that lost its
@@ -54,6 +55,8 @@ pub(super) struct Given {
     pub(super) folded: usize,
     /// Ticks that were dropped.
     pub(super) dropped: usize,
+    /// The latest of their times.
+    pub(super) dropped_until: Option<Timestamp>,
 }
 
 impl Outbox {
@@ -130,32 +133,49 @@ impl Outbox {
         self.pieces.len()
     }
 
-    /// Adds what `follower` has not seen in the log of what another one holds. An instrument that the log delisted
-    /// lately is not delisted again, since it may be listed again; their ids are returned.
-    pub(super) fn append_new(&mut self, held: Self, follower: &Follower) -> Vec<Box<str>> {
-        let mut again = Vec::new();
+    /// Adds what `follower` has not seen in the log of what another one holds, whose feed's time is `now` by its own
+    /// clock. An instrument that the log delisted lately is not delisted again, since it may be listed again; their ids
+    /// are returned.
+    pub(super) fn append_new(&mut self, held: &Self, follower: &Follower, now: Timestamp) -> Vec<Box<str>> {
+        let ended = Ended::of(held, follower, now);
         let ticks = held
             .pieces
             .iter()
             .flat_map(|piece| piece.batch.ticks_in_order().iter().map(|(id, tick)| (piece.batch.text(*id), tick)));
         let overlap = follower.overlap().map(|overlap| (overlap, overlap.times(ticks)));
-        let is_new = |id: &str, tick: &Tick| overlap.is_none_or(|(overlap, times)| overlap.is_new(id, tick, times));
-        for piece in held.pieces {
-            for write in piece.batch.writes() {
-                match write {
-                    Write::Ticks { ticks, terms } => {
-                        let ticks = ticks.iter().map(|(id, tick)| (piece.batch.text(*id), *tick));
-                        let new: Vec<_> = ticks.filter(|(id, tick)| is_new(id, tick)).collect();
-                        if !new.is_empty() {
-                            self.with_back(piece.until, |batch| batch.push_ticks(&new, terms));
-                        }
+        let aggregator = follower.aggregator();
+        let is_new =
+            |id: &str, tick: &Tick| overlap.is_none_or(|(overlap, times)| overlap.is_new(aggregator, id, tick, times));
+        // The times of a feed that started over don't compare with those before.
+        let mut has_started_over = false;
+        for (place, piece, write) in held.placed() {
+            match write {
+                Write::Ticks { ticks, terms } => {
+                    let ticks = ticks.iter().map(|(id, tick)| (piece.batch.text(*id), *tick));
+                    let ticks = ticks.filter(|(id, _)| !ended.is_over(id, place));
+                    let new: Vec<_> = ticks.filter(|(id, tick)| has_started_over || is_new(id, tick)).collect();
+                    if !new.is_empty() {
+                        self.with_back(piece.until, |batch| batch.push_ticks(&new, terms));
                     }
-                    Write::Delist { id } if follower.was_delisted_lately(id) => again.push(id.into()),
-                    write => self.with_back(piece.until, |batch| batch.push(write)),
                 }
+                Write::Delist { id } if ended.listings.contains_key(id) => {}
+                Write::Clear if ended.candles.is_some_and(|end| place <= end) => {}
+                Write::Clear => {
+                    has_started_over = true;
+                    self.with_back(piece.until, |batch| batch.push(write));
+                }
+                write => self.with_back(piece.until, |batch| batch.push(write)),
             }
         }
+        let mut again: Vec<Box<str>> = ended.listings.into_keys().map(Into::into).collect();
+        again.sort();
         again
+    }
+
+    /// All writes, each with its place among them and the piece it is in.
+    fn placed(&self) -> impl Iterator<Item = (usize, &Piece, Write<'_>)> {
+        let writes = self.pieces.iter().flat_map(|piece| piece.batch.writes().map(move |write| (piece, write)));
+        writes.enumerate().map(|(place, (piece, write))| (place, piece, write))
     }
 
     /// Makes room where more is held than may be: all but what is under way is folded into the
@@ -193,6 +213,8 @@ impl Outbox {
                 }
                 let kept = without_ticks(&piece.batch);
                 given.dropped += piece.batch.ticks_in_order().len();
+                let newest = piece.batch.ticks_in_order().iter().map(|(_, tick)| tick.time).max();
+                given.dropped_until = given.dropped_until.max(newest);
                 let freed = piece.batch.bytes() - kept.bytes();
                 self.bytes -= freed;
                 excess = excess.saturating_sub(freed);
@@ -204,6 +226,37 @@ impl Outbox {
             self.pieces.push_front(first);
         }
         given
+    }
+}
+
+/// What ended among the writes that are held, and in the log already: ticks from before it are of what is no more.
+struct Ended<'h> {
+    /// By the id of an instrument: the place of its last delisting.
+    listings: HashMap<&'h str, usize>,
+    /// The place at which all candles were forgotten last.
+    candles: Option<usize>,
+}
+
+impl<'h> Ended<'h> {
+    fn of(held: &'h Outbox, follower: &Follower, now: Timestamp) -> Self {
+        let mut ended = Self { listings: HashMap::new(), candles: None };
+        // A log whose time is still ahead of a feed that started over has seen it start over once less.
+        let is_behind = follower.last().and_then(|last| last.writes.now()).is_some_and(|last| starts_over(last, now));
+        for (place, _, write) in held.placed() {
+            match write {
+                Write::Delist { id } if follower.was_delisted_lately(id) => {
+                    ended.listings.insert(id, place);
+                }
+                Write::Clear if follower.was_cleared_lately() && !is_behind => ended.candles = Some(place),
+                _ => {}
+            }
+        }
+        ended
+    }
+
+    /// Whether a tick of an instrument at `place` came before such an end.
+    fn is_over(&self, id: &str, place: usize) -> bool {
+        self.candles.is_some_and(|end| place < end) || self.listings.get(id).is_some_and(|end| place < *end)
     }
 }
 

@@ -81,9 +81,13 @@ impl Overlap {
         if same >= other { Times::OfFeed } else { Times::OfArrival }
     }
 
-    /// Whether the log lacks a tick that bears such a time.
-    pub(super) fn is_new(&self, id: &str, tick: &Tick, times: Times) -> bool {
-        let Some(newest) = self.newest.get(id.as_bytes()) else { return true };
+    /// Whether the log lacks a tick that bears such a time; what it came to is in `aggregator`.
+    pub(super) fn is_new(&self, aggregator: &Aggregator, id: &str, tick: &Tick, times: Times) -> bool {
+        let Some(newest) = self.newest.get(id.as_bytes()) else {
+            // None came since this one follows the log: what came before is in the checkpoint it began with.
+            let in_checkpoint = aggregator.history(id).and_then(|history| history.last_time());
+            return in_checkpoint.is_none_or(|newest| tick.time > newest);
+        };
         match (own_seq(tick), newest.seq) {
             (Some(seq), Some(stored)) => seq > stored,
             _ => match times {
@@ -113,26 +117,28 @@ mod tests {
         Timestamp::from_seconds(second).unwrap()
     }
 
-    fn stored(tick: Tick) -> Overlap {
+    fn stored(tick: Tick) -> (Aggregator, Overlap) {
         let (aggregator, mut overlap) = (Aggregator::default(), Overlap::default());
         aggregator.list("a", None).unwrap();
         overlap.note(&aggregator, "a", &tick, at(10));
-        overlap
+        (aggregator, overlap)
     }
 
     #[test]
     fn a_feeds_own_numbers_tell_what_is_new_whatever_the_clocks_say() {
-        let overlap = stored(Tick::new(at(10), 1.0).with_seq(7));
-        let is_new = |second, seq| overlap.is_new("a", &Tick::new(at(second), 1.0).with_seq(seq), Times::OfFeed);
+        let (aggregator, overlap) = stored(Tick::new(at(10), 1.0).with_seq(7));
+        let is_new =
+            |second, seq| overlap.is_new(&aggregator, "a", &Tick::new(at(second), 1.0).with_seq(seq), Times::OfFeed);
         assert_eq!([is_new(11, 7), is_new(9, 8), is_new(11, 6)], [false, true, false]);
-        assert!(overlap.is_new("b", &Tick::new(at(1), 1.0).with_seq(1), Times::OfFeed));
+        assert!(overlap.is_new(&aggregator, "b", &Tick::new(at(1), 1.0).with_seq(1), Times::OfFeed));
     }
 
     #[test]
     fn without_numbers_the_times_tell() {
-        let overlap = stored(Tick::new(at(10), 1.0).with_seq(ARRIVAL_NUMBERS));
-        let is_new =
-            |second| overlap.is_new("a", &Tick::new(at(second), 1.0).with_seq(ARRIVAL_NUMBERS + 5), Times::OfFeed);
+        let (aggregator, overlap) = stored(Tick::new(at(10), 1.0).with_seq(ARRIVAL_NUMBERS));
+        let is_new = |second| {
+            overlap.is_new(&aggregator, "a", &Tick::new(at(second), 1.0).with_seq(ARRIVAL_NUMBERS + 5), Times::OfFeed)
+        };
         assert_eq!([is_new(9), is_new(10), is_new(11)], [false, false, true]);
     }
 
@@ -151,7 +157,7 @@ mod tests {
         let new = |skew| {
             let held: Vec<(String, Tick)> = (0..9).map(|id| held_at(id, skew)).collect();
             let times = overlap.times(held.iter().map(|(id, tick)| (id.as_str(), tick)));
-            let new = held.iter().filter(|(id, tick)| overlap.is_new(id, tick, times)).count();
+            let new = held.iter().filter(|(id, tick)| overlap.is_new(&aggregator, id, tick, times)).count();
             (times, new)
         };
         assert_eq!(new(0), (Times::OfFeed, 0));
@@ -160,7 +166,23 @@ mod tests {
 
     #[test]
     fn a_refused_tick_far_ahead_hides_nothing() {
-        let overlap = stored(Tick::new(at(1000), 1.0).with_seq(ARRIVAL_NUMBERS));
-        assert!(overlap.is_new("a", &Tick::new(at(11), 1.0).with_seq(ARRIVAL_NUMBERS), Times::OfFeed));
+        let (aggregator, overlap) = stored(Tick::new(at(1000), 1.0).with_seq(ARRIVAL_NUMBERS));
+        assert!(overlap.is_new(&aggregator, "a", &Tick::new(at(11), 1.0).with_seq(ARRIVAL_NUMBERS), Times::OfFeed));
+    }
+
+    #[test]
+    fn what_a_checkpoint_has_is_not_sent_again_for_want_of_a_newer_quote() {
+        let (aggregator, overlap) = (Aggregator::default(), Overlap::default());
+        aggregator.list("a", None).unwrap();
+        assert!(aggregator.record("a", &Tick::new(at(10), 1.0), at(10)).is_accepted());
+        aggregator.list("unquoted", None).unwrap();
+        let is_new = |id, second| {
+            let tick = Tick::new(at(second), 1.0).with_seq(ARRIVAL_NUMBERS);
+            overlap.is_new(&aggregator, id, &tick, Times::OfFeed)
+        };
+        assert_eq!(
+            [is_new("a", 10), is_new("a", 11), is_new("unquoted", 1), is_new("b", 1)],
+            [false, true, true, true]
+        );
     }
 }

@@ -20,6 +20,9 @@ use crate::market::Market;
 /// How often views are told: what a kill loses of them.
 const TELL_VIEWS: Duration = Duration::from_secs(1);
 
+/// How many messages of views wait at most: as many as it takes to tell of 100,000 instruments with the longest ids.
+const TOLD_AT_ONCE: usize = 20;
+
 /// The log is silent when nothing is heard for so long: ten heartbeats of a gateway.
 const SILENT: Duration = Duration::from_secs(2);
 
@@ -145,7 +148,7 @@ impl Reader {
     fn new(begun: Begun) -> Self {
         let Begun { log, follower, events, .. } = begun;
         let heard = follower.market().clock.elapsed();
-        let (views, told) = mpsc::channel(1);
+        let (views, told) = mpsc::channel(TOLD_AT_ONCE);
         let telling = tokio::spawn(tell(log, follower.node(), told));
         Self { follower, events, pending: None, is_shown: false, views, telling, next_batch: 1, heard }
     }
@@ -154,13 +157,19 @@ impl Reader {
         match event {
             Some(Event::Message(entry)) => {
                 let folded = self.follower.fold(entry.sequence, &entry.payload)?;
-                self.heard = self.follower.market().clock.elapsed();
+                // Other nodes' views come too where no gateway is.
+                if folded.is_written {
+                    self.heard = self.follower.market().clock.elapsed();
+                }
                 self.pending = Some(entry.pending);
                 if self.is_shown {
                     self.tell_feeds(folded);
                 }
             }
-            Some(Event::End(_)) => self.pending = Some(0),
+            Some(Event::End(end)) => {
+                self.follower.ends_at(end)?;
+                self.pending = Some(0);
+            }
             Some(Event::Gone(why)) => return Err(Halt::Lost(Lost::Gone(why))),
             None => return Err(Halt::Lost(Lost::Gone("the log can't be read any more".to_owned()))),
         }
@@ -187,8 +196,11 @@ impl Reader {
         if market.clock.elapsed().saturating_sub(self.heard) >= SILENT {
             market.feeds.log_is_silent();
         }
-        // While one batch is under way the next one grows.
-        if let Ok(permit) = self.views.try_reserve()
+        // While some are under way the next ones grow.
+        if self.views.capacity() < TOLD_AT_ONCE {
+            return;
+        }
+        while let Ok(permit) = self.views.try_reserve()
             && let Some(bytes) = self.follower.take_views(self.next_batch)
         {
             permit.send((self.next_batch, bytes.into()));
@@ -199,10 +211,11 @@ impl Reader {
     /// Tells the last views.
     async fn say_good_bye(mut self) {
         let telling = async {
-            if let Ok(permit) = self.views.reserve().await
+            while let Ok(permit) = self.views.reserve().await
                 && let Some(bytes) = self.follower.take_views(self.next_batch)
             {
                 permit.send((self.next_batch, bytes.into()));
+                self.next_batch += 1;
             }
             drop(self.views);
             // It ends when it has told what came last.

@@ -11,6 +11,13 @@ use crate::blob::Viewed;
 /// hundred messages or two.
 const REMEMBERED_MESSAGES: u64 = 10_000;
 
+/// About the most that one message of views takes: half of what servers allow by default. After a time without a broker
+/// there may be views of every instrument.
+const MAX_TOLD_BYTES: usize = 512 << 10;
+
+/// The most that the numbers beside an id take: its own, its length, views and mark.
+const NUMBERS_BYTES: usize = 5 + 1 + 10 + 10;
+
 /// What this node has told of its readers' views, and what others told it.
 ///
 /// Views are of a listing, and a listing ends at the same place of the log for everyone. Those counted before it are left
@@ -23,19 +30,34 @@ pub(super) struct Ledger {
     delisted: HashMap<Box<str>, u64>,
     /// The same, oldest first.
     order: VecDeque<(u64, Box<str>)>,
+    /// What did not fit the messages so far.
+    untold: VecDeque<Views>,
 }
 
 impl Ledger {
-    /// What is to be told now: the views since the last time.
+    /// What is to be told now: the views since the last time, or as many of them as fit a message.
     pub(super) fn take(&mut self, aggregator: &Aggregator) -> Vec<Views> {
-        let mut new = aggregator.take_new_views();
-        for views in &mut new {
+        if self.untold.is_empty() {
+            self.gather(aggregator);
+        }
+        let mut bytes = 0;
+        let mut fits = |views: &Views| {
+            bytes += views.id.as_str().len() + NUMBERS_BYTES;
+            bytes <= MAX_TOLD_BYTES
+        };
+        let fitting = self.untold.iter().take_while(|views| fits(views)).count();
+        self.untold.drain(..fitting).collect()
+    }
+
+    fn gather(&mut self, aggregator: &Aggregator) {
+        for mut views in aggregator.take_new_views() {
             let accounted = self.accounted.entry(views.id.as_str().into()).or_default();
             let total = std::mem::replace(accounted, views.views);
             views.views = views.views.saturating_sub(total);
+            if views.views > 0 {
+                self.untold.push_back(views);
+            }
         }
-        new.retain(|views| views.views > 0);
-        new
     }
 
     /// Takes what an aggregator was restored with as known to all.

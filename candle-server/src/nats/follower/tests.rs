@@ -236,3 +236,30 @@ fn writes_of(message: &[u8]) -> Writes {
     let Ok((Body::Writes(writes), _)) = message::decode(message) else { panic!("no gateway wrote this") };
     writes
 }
+
+#[test]
+fn a_log_whose_first_messages_are_gone_is_not_whole_from_the_start() {
+    let mut log = Log::new();
+    log.write(1);
+    let mut node = follower(2, Aggregator::new(config()), 0);
+    assert_eq!(node.fold(3, &log.messages[0]), Err(Halt::Lost(Lost::Gap { after: 0, next: 3 })));
+}
+
+#[test]
+fn views_of_every_instrument_fit_messages_and_none_is_lost() {
+    const INSTRUMENTS: u32 = 20_000;
+    let mut nodes = [2, 3].map(|node| follower(node, Aggregator::new(config()), 0));
+    let ids: Vec<String> = (0..INSTRUMENTS).map(|id| format!("{id:064}")).collect();
+    for (node, id) in nodes.iter().flat_map(|node| ids.iter().map(move |id| (node, id))) {
+        node.aggregator().list(id, None).unwrap();
+    }
+    ids.iter().for_each(|id| assert!(nodes[0].aggregator().hit(id).is_some()));
+    let mut sequence = 0;
+    while let Some(message) = nodes[0].take_views(sequence + 1) {
+        assert!(message.len() < 1 << 20, "{} bytes", message.len());
+        sequence += 1;
+        nodes[1].fold(sequence, &message).unwrap();
+    }
+    assert!(sequence > 1, "one message is no test");
+    assert!(ids.iter().all(|id| nodes[1].aggregator().history(id).unwrap().views == 1));
+}

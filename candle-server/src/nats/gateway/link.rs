@@ -6,7 +6,7 @@ use super::{Link, PATIENCE, Role};
 use crate::nats::begin::{Begun, Found};
 use crate::nats::checkpoint::ROUND;
 use crate::nats::follower::{Halt, Lost};
-use crate::nats::message::Stage;
+use crate::nats::message::{Stage, SupplyOf, Writes};
 use crate::nats::tail::Event;
 
 impl Link {
@@ -22,6 +22,7 @@ impl Link {
             begun: now,
             end: None,
             heard: now,
+            stray: None,
             read: 0,
             role: Role::Standby,
         }
@@ -43,7 +44,10 @@ impl Link {
                     self.heard = now;
                 }
             }
-            Some(Event::End(end)) => self.end = self.end.or(Some(end)),
+            Some(Event::End(end)) => {
+                self.follower.ends_at(end)?;
+                self.end = self.end.or(Some(end));
+            }
             Some(Event::Gone(why)) => return Err(Halt::Lost(Lost::Gone(why))),
             None => return Err(Halt::Lost(Lost::Gone("the log can't be read any more".to_owned()))),
         }
@@ -52,9 +56,29 @@ impl Link {
 
     /// Whether nobody writes the log.
     pub(super) fn is_orphaned(&self, now: Duration) -> bool {
-        let is_known = self.end.is_some_and(|end| self.follower.position() >= end);
-        let is_over = self.follower.last().is_none_or(|last| last.writes.stage == Stage::Closing);
-        is_known && (is_over || now.saturating_sub(self.heard) >= PATIENCE)
+        let is_over = self.follower.last().is_none_or(|last| {
+            // Behind something foreign nobody can write but by an opening.
+            last.writes.stage == Stage::Closing || self.expected() > last.sequence
+        });
+        self.is_known() && (is_over || now.saturating_sub(self.heard) >= PATIENCE)
+    }
+
+    /// Whether all is folded that was there when the log was read first.
+    fn is_known(&self) -> bool {
+        self.end.is_some_and(|end| self.follower.position() >= end)
+    }
+
+    /// Whether the gateway that writes has nothing to write, since its feed is down. An opening does not know yet.
+    pub(super) fn is_starved(&self) -> bool {
+        let is_down = |writes: &Writes| writes.stage == Stage::Going && writes.supply == SupplyOf::Down;
+        self.is_known() && self.follower.last().is_some_and(|last| is_down(&last.writes))
+    }
+
+    /// The place behind which an opening has to stand.
+    pub(super) fn expected(&self) -> u64 {
+        let last = self.follower.last().map_or(0, |last| last.sequence);
+        // Only once all before it is folded, or an opening of another gateway might be.
+        self.stray.filter(|stray| self.follower.position() >= *stray).map_or(last, |stray| stray.max(last))
     }
 
     /// Whether what this one lacks of a torn log is in a checkpoint by now: another gateway has written all of it anew.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use candle_core::{CoverageRing, Timestamp};
 
-use super::{Active, Flight, Gateway, HEARTBEAT, Link};
+use super::{Active, Flight, Gateway, HEARTBEAT, Link, supply};
 use crate::blob;
 use crate::clock::Source;
 use crate::journal::Batch;
@@ -17,11 +17,14 @@ impl Gateway {
     /// The opening of the next epoch, under way to stand behind the message at `expected`.
     pub(super) fn open(&mut self, link: &Link, expected: u64) -> Flight {
         let last = link.follower.last();
+        // What is held comes after this: it has not been told yet.
+        let clock = self.market.clock.now();
+        let reached = self.outbox.front().and_then(Batch::now).map_or(clock, |oldest| oldest.min(clock));
         let header = Writes {
             epoch: last.map_or(1, |last| last.writes.epoch + 1),
             stage: if link.checkpoint == Found::Torn { Stage::Anew } else { Stage::Opening },
             clock: self.market.clock.source().into(),
-            now: self.later_of(self.market.clock.now(), last.map(|last| &last.writes)).as_micros(),
+            now: self.later_of(reached, last.map(|last| &last.writes)).as_micros(),
             next_number: last.map_or(ARRIVAL_NUMBERS, |last| last.writes.next_number),
             supply: SupplyOf::Down,
             coverage: last
@@ -63,7 +66,7 @@ impl Gateway {
     }
 
     pub(super) fn next(&mut self, log: &Log, active: &mut Active, stage: Stage) -> Flight {
-        let before = &active.last.writes;
+        let before = active.last.writes.clone();
         let mut next_number = before.next_number;
         let piece = self.outbox.seal_front().map(|piece| outbox::numbered(piece, &mut next_number));
         let clock = self.market.clock.now();
@@ -72,9 +75,15 @@ impl Gateway {
             Some(piece) if self.outbox.pieces() > 1 => piece.now().unwrap_or(clock),
             _ => clock,
         };
-        let now = self.later_of(reached, Some(before));
-        let has_cleared = piece.as_ref().is_some_and(Batch::clears);
-        let (supply, coverage) = self.supply(&mut active.coverage, now, has_cleared);
+        let now = self.later_of(reached, Some(&before));
+        let feeds = &self.market.feeds;
+        let feed = feeds.coverage_ring();
+        if piece.as_ref().is_some_and(Batch::clears) {
+            // What was lost before is forgotten with the rest.
+            (active.coverage, self.whole_since) = (feed, None);
+        } else {
+            supply::tell(&mut active.coverage, before.now().unwrap_or(now), now, &feed, self.whole_since);
+        }
         let is_piece = piece.is_some();
         let header = Writes {
             epoch: before.epoch,
@@ -82,31 +91,10 @@ impl Gateway {
             clock: before.clock,
             now: now.as_micros(),
             next_number,
-            supply,
-            coverage,
+            supply: if feeds.are_up() { SupplyOf::Up } else { SupplyOf::Down },
+            coverage: active.coverage.to_parts(now),
             origin: self.origin(),
         };
         self.fly(log, header, active.last.sequence, &piece.unwrap_or_else(|| Batch::new(0)), is_piece)
-    }
-
-    /// What is to be told of supply and coverage at `now`.
-    fn supply(
-        &self,
-        coverage: &mut CoverageRing,
-        now: Timestamp,
-        has_cleared: bool,
-    ) -> (SupplyOf, (Option<i64>, [u32; 32])) {
-        let feeds = &self.market.feeds;
-        let is_up = feeds.are_up();
-        if has_cleared {
-            *coverage = feeds.coverage_ring();
-        } else if is_up {
-            coverage.up(now);
-        } else if coverage.is_up() {
-            // Down since before that was known.
-            let (since, _) = feeds.coverage_ring().to_parts(now);
-            coverage.down(since.and_then(Timestamp::from_micros).unwrap_or(now));
-        }
-        (if is_up { SupplyOf::Up } else { SupplyOf::Down }, coverage.to_parts(now))
     }
 }

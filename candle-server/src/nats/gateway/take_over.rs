@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use candle_core::{Aggregator, CoverageRing};
+use candle_core::{Aggregator, CoverageRing, Timestamp};
 
-use super::{Active, Gateway, Link, Opening, Writer};
+use super::{Active, Gateway, HOLD, Link, Opening, Writer, supply};
 use crate::feed::partner::REPLAY_LIMIT;
 use crate::journal::Write;
 use crate::nats::begin::Found;
@@ -16,6 +16,10 @@ use crate::nats::outbox::{MAX_HELD_BYTES, Outbox};
 /// How long a feed must have been up, and this gateway the one that writes, before what the feed does not list is
 /// delisted: by then it has announced all it has.
 const SETTLED: Duration = REPLAY_LIMIT.saturating_add(Duration::from_secs(2));
+
+/// The same as a span of time on the candles' clock.
+#[expect(clippy::cast_possible_truncation, reason = "half a minute")]
+const HOLD_MICROS: i64 = HOLD.as_micros() as i64;
 
 /// What a feed that does not list an instrument means by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,13 +53,8 @@ impl Gateway {
         let last = Last { sequence, writes: opening.flight.header.clone() };
         let held = self.outbox.bytes();
         let outbox = std::mem::replace(&mut self.outbox, Outbox::new(MAX_HELD_BYTES));
-        let mut missing: Vec<_> = self.missing(&link.follower).into_iter().collect();
-        missing.sort();
-        for (id, description) in &missing {
-            let write = Write::List { id, description: description.as_deref() };
-            self.outbox.with_back(now, |piece| piece.push(write));
-        }
-        let again = self.outbox.append_new(outbox, &link.follower);
+        self.list_missing(&link.follower);
+        let again = self.outbox.append_new(&outbox, &link.follower, self.market.clock.now());
         // Whether it was delisted once or twice meanwhile, it is not listed now.
         for id in again.iter().filter(|id| self.market.aggregator.resolve(id).is_none()) {
             self.outbox.with_back(now, |piece| piece.push(Write::Delist { id }));
@@ -73,25 +72,37 @@ impl Gateway {
         }
     }
 
-    /// What the feed lists and the log does not, or otherwise described.
-    fn missing(&self, follower: &Follower) -> Listed {
+    /// Lists what the feed lists and the log does not, or otherwise described.
+    fn list_missing(&mut self, follower: &Follower) {
+        let now = self.now();
         let known = listed(follower.aggregator());
-        let mut missing = listed(&self.market.aggregator);
-        missing.retain(|id, description| known.get(id) != Some(description));
-        missing
+        let mut missing: Vec<_> = listed(&self.market.aggregator).into_iter().collect();
+        missing.retain(|(id, description)| known.get(id) != Some(description));
+        missing.sort();
+        for (id, description) in &missing {
+            let write = Write::List { id, description: description.as_deref() };
+            self.outbox.with_back(now, |piece| piece.push(write));
+        }
     }
 
-    /// The coverage from which this gateway goes on: as the log has it, and since then as its own feed was.
+    /// The coverage from which this gateway goes on: as the log has it, and since then as its own feed was, of which it
+    /// holds all that the log lacks.
     fn coverage(&self, opening: &Opening) -> CoverageRing {
-        let Some(before) = &opening.before else { return self.market.feeds.coverage_ring() };
+        let feed = self.market.feeds.coverage_ring();
+        let Some(before) = &opening.before else { return feed };
         let mut coverage = before.coverage().unwrap_or_default();
-        let Some(up_since) = self.up_since else { return coverage };
-        // What this feed brought since the gateway before was heard last is held here.
-        let since = if up_since <= opening.heard { before.now() } else { opening.flight.header.now() };
-        if let Some(since) = since {
-            coverage.up(since);
-        }
+        let heard = before.now().unwrap_or(Timestamp::MIN);
+        // Where that one had no quotes for longer than they are held, the rest is gone.
+        let held_since = Some(heard.saturating_add(-HOLD_MICROS));
+        let now = opening.flight.header.now().unwrap_or(heard);
+        supply::tell(&mut coverage, heard, now, &feed, self.whole_since.max(held_since));
         coverage
+    }
+
+    /// Tells all that the feed lists, and what it does not, where some of it was lost on the way here.
+    pub(super) fn tell_catalogue(&mut self, active: &mut Active, follower: &Follower) {
+        self.list_missing(follower);
+        active.reconcile_at = (self.catalogue == Catalogue::Whole).then(|| self.now());
     }
 
     /// Whether the feed has announced all it has.

@@ -124,3 +124,114 @@ fn what_comes_while_a_piece_is_under_way_is_not_forgotten_with_it() {
     assert_eq!(outbox.pop().unwrap().ticks_in_order()[0].1, tick(2, 1.0));
     assert_eq!(outbox.bytes(), 0);
 }
+
+/// A follower of a log in which a gateway wrote these batches, a message each, whose time ended at `second`.
+fn followed(batches: &[Batch], second: i64) -> Follower {
+    use crate::clock::{Clock, Source};
+    use crate::nats::message::{self, Body, ClockOf, Origin, Stage, SupplyOf, Writes};
+    let aggregator = Aggregator::default();
+    let market = crate::market::Market::new(aggregator, Clock::new(Source::Feed));
+    let mut follower = Follower::new(std::sync::Arc::new(market), 2, 0, None).for_gateway();
+    for (place, batch) in batches.iter().enumerate() {
+        let sequence = place as u64 + 1;
+        let writes = Writes {
+            origin: Origin { node: 1, batch: sequence },
+            epoch: 1,
+            stage: Stage::Going,
+            now: Timestamp::from_seconds(second).unwrap().as_micros(),
+            clock: ClockOf::Feed,
+            next_number: ARRIVAL_NUMBERS,
+            supply: SupplyOf::Up,
+            coverage: candle_core::CoverageRing::default().to_parts(Timestamp::EPOCH),
+        };
+        let blob = crate::blob::encode(batch, &[], &Rules::DEFAULT);
+        follower.fold(sequence, &message::encode(Body::Writes(writes), &blob)).unwrap();
+    }
+    follower
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_seconds(second).unwrap()
+}
+
+/// A tick of `a` in each of these seconds, judged then.
+fn ticks_at(batch: &mut Batch, seconds: std::ops::Range<i64>) {
+    for second in seconds {
+        batch.push_ticks(&[("a", tick(second, 1.0))], JudgedBy { now: at(second), ..TERMS });
+    }
+}
+
+/// What a gateway sends that holds `held`, has a feed that is at `second`, and takes over from one that wrote `stored`.
+fn sent(held: &Batch, second: i64, stored: &Follower) -> (Vec<String>, Vec<Box<str>>) {
+    let (mut mine, mut outbox) = (Outbox::new(MOST), Outbox::new(MOST));
+    mine.push(held, Duration::ZERO);
+    let again = outbox.append_new(&mine, stored, at(second));
+    let told = |piece: &Piece| -> Vec<String> {
+        let told = |write: Write<'_>| match write {
+            Write::List { id, .. } => format!("list {id}"),
+            Write::Delist { id } => format!("delist {id}"),
+            Write::Clear => "clear".to_owned(),
+            Write::Ticks { ticks, .. } => format!("ticks {}", ticks.len()),
+        };
+        piece.batch.writes().map(told).collect()
+    };
+    (outbox.pieces.iter().flat_map(told).collect(), again)
+}
+
+#[test]
+fn a_start_over_that_the_log_has_is_not_sent_again_and_wipes_nothing() {
+    let (mut stored, mut held) = (Batch::new(0), Batch::new(0));
+    for batch in [&mut stored, &mut held] {
+        ticks_at(batch, 5000..5010);
+        batch.push(Write::Clear);
+        ticks_at(batch, 100..105);
+    }
+    ticks_at(&mut held, 105..107);
+    let (told, _) = sent(&held, 106, &followed(&[stored], 104));
+    assert_eq!(told, ["ticks 1", "ticks 1"]);
+}
+
+#[test]
+fn a_start_over_that_the_log_lacks_is_sent_also_after_another_one() {
+    let (mut stored, mut held) = (Batch::new(0), Batch::new(0));
+    for batch in [&mut stored, &mut held] {
+        batch.push(Write::Clear);
+        ticks_at(batch, 5000..5003);
+    }
+    held.push(Write::Clear);
+    ticks_at(&mut held, 100..102);
+    let (told, _) = sent(&held, 101, &followed(&[stored], 5002));
+    assert_eq!(told.iter().rev().take(3).collect::<Vec<_>>(), ["ticks 1", "ticks 1", "clear"]);
+    let (told, _) = sent(&held, 101, &followed(&[], 0));
+    assert_eq!(told.iter().filter(|one| *one == "clear").count(), 2);
+}
+
+#[test]
+fn quotes_of_a_listing_that_is_over_in_the_log_do_not_come_into_the_next_one() {
+    let (mut stored, mut held) = (Batch::new(0), Batch::new(0));
+    for batch in [&mut stored, &mut held] {
+        batch.push(Write::List { id: "a", description: None });
+        ticks_at(batch, 100..105);
+        batch.push(Write::Delist { id: "a" });
+        batch.push(Write::List { id: "a", description: None });
+    }
+    let stored = followed(&[stored], 105);
+    assert_eq!(sent(&held, 105, &stored), (vec!["list a".to_owned(), "list a".to_owned()], vec!["a".into()]));
+    ticks_at(&mut held, 105..107);
+    assert_eq!(sent(&held, 106, &stored).0[2..], ["ticks 1", "ticks 1"]);
+}
+
+#[test]
+fn it_is_known_up_to_when_ticks_were_dropped() {
+    let mut outbox = Outbox::new(MOST);
+    for second in 0..60_000_u32 {
+        let terms = JudgedBy { now: at(i64::from(second)), ..TERMS };
+        let id = second.to_string();
+        outbox.with_back(Duration::ZERO, |batch| batch.push_ticks(&[(&id, tick(i64::from(second), 1.0))], terms));
+    }
+    let given = outbox.make_room(&Rules::DEFAULT);
+    let kept = outbox.pieces.iter().flat_map(|piece| piece.batch.ticks_in_order());
+    let oldest = kept.map(|(_, tick)| tick.time).min();
+    assert!(given.dropped > 0 && given.dropped_until < oldest, "{given:?}, {oldest:?}");
+    assert_eq!(given.dropped_until, oldest.map(|oldest| oldest.saturating_add(-1_000_000)));
+}

@@ -1,0 +1,226 @@
+use candle_core::{Coverage, Gaps};
+
+use super::simulation::{Actor, World, follower, tick};
+use super::*;
+use crate::nats::log::memory::Memory;
+use crate::nats::message::{self, Body};
+
+async fn actor(log: &Memory, second: i64) -> Actor {
+    Actor::new(log, 1, at(second)).await
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_seconds(second).unwrap()
+}
+
+/// Lets seconds pass in which one quote comes each second.
+async fn quoted(world: &mut World, seconds: u64) {
+    for _ in 0..seconds {
+        world.quote("a");
+        world.pass_for(Duration::from_secs(1)).await;
+    }
+}
+
+/// What the last message of a gateway says.
+fn said(log: &Memory) -> Writes {
+    let (_, bytes) = log.next(log.end()).unwrap();
+    let Ok((Body::Writes(writes), _)) = message::decode(&bytes) else { panic!("no gateway wrote this") };
+    writes
+}
+
+/// How each of the last minutes of a node is covered, oldest first.
+fn covered(world: &World, minutes: i64) -> Vec<Coverage> {
+    let node = world.node();
+    let now = node.market().clock.now();
+    let window = node.market().feeds.coverage(now);
+    (0..minutes).rev().map(|back| window.of(now.minute().saturating_add(-back))).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_whose_feed_is_dead_gives_the_log_to_one_whose_feed_lives() {
+    let mut world = World::new().await;
+    quoted(&mut world, 10).await;
+    let writer = world.writer().unwrap();
+    let actor = &mut world.actors[writer];
+    actor.is_fed = false;
+    actor.market.feeds.lost(0, "closed", actor.market.clock.reading());
+    quoted(&mut world, 2).await;
+    assert_eq!(world.writer(), Some(1 - writer));
+    assert_eq!(said(&world.log).supply, crate::nats::message::SupplyOf::Up);
+    world.assert_none_lost_or_doubled("by the time it is noticed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_whose_feed_is_dead_keeps_the_log_where_the_other_one_has_none_either() {
+    let mut world = World::new().await;
+    quoted(&mut world, 10).await;
+    let writer = world.writer().unwrap();
+    for actor in &mut world.actors {
+        actor.is_fed = false;
+        actor.market.feeds.lost(0, "closed", actor.market.clock.reading());
+    }
+    world.pass_for(Duration::from_mins(1)).await;
+    assert_eq!(world.writer(), Some(writer));
+    assert_eq!(said(&world.log).epoch, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_while_a_gateway_waited_for_its_broker_is_not_forgotten() {
+    let mut world = World::new().await;
+    world.actors.iter().for_each(|actor| actor.way.freeze());
+    quoted(&mut world, 180).await;
+    world.actors.iter().for_each(|actor| actor.way.thaw());
+    world.pass_for(Duration::from_secs(10)).await;
+    world.assert_none_lost_or_doubled("after three minutes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_before_a_gateway_reached_its_log_is_not_forgotten() {
+    let log = Memory::default();
+    let mut gateway = actor(&log, 1_700_000_000).await;
+    for second in 0..100 {
+        gateway.quote("a", tick(at(1_700_000_000 + second), 1 + second.unsigned_abs()));
+        gateway.gateway.hold();
+        sleep(Duration::from_secs(1)).await;
+    }
+    for _ in 0..10 {
+        sleep(CUT).await;
+        gateway.turn().await.unwrap();
+    }
+    let mut node = follower(9);
+    while let Some((sequence, bytes)) = log.next(node.position() + 1) {
+        node.fold(sequence, &bytes).unwrap();
+    }
+    let history = node.aggregator().history("a").unwrap();
+    let counts = history.candles(node.market().clock.now(), Gaps::Omitted).map(|candle| candle.count);
+    assert_eq!(counts.sum::<u32>(), 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn minutes_without_any_gateway_are_not_told_as_covered() {
+    let mut world = World::new().await;
+    quoted(&mut world, 120).await;
+    world.actors.clear();
+    sleep(Duration::from_mins(5)).await;
+    let another = world.actor().await;
+    world.actors.push(another);
+    quoted(&mut world, 120).await;
+    let covered = covered(&world, 8);
+    assert_eq!(covered[3..6], [Coverage::None; 3], "{covered:?}");
+    assert_eq!(covered[7], Coverage::Complete, "{covered:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loss_on_the_way_here_is_told_as_a_gap_and_what_was_listed_meanwhile_is_listed_again() {
+    let mut world = World::new().await;
+    quoted(&mut world, 130).await;
+    assert!(covered(&world, 3).iter().all(|one| *one == Coverage::Complete));
+    let writer = world.writer().unwrap();
+    world.actors[writer].gateway.journal.break_off();
+    world.actors[writer].market.list("lost on the way", Some("told after all")).unwrap_err();
+    world.actors[writer].market.list("lost", Some("told after all")).unwrap();
+    quoted(&mut world, 130).await;
+    let covered = covered(&world, 5);
+    assert_eq!(covered.iter().filter(|one| **one == Coverage::Partial).count(), 1, "{covered:?}");
+    let history = world.node().aggregator().history("lost").unwrap();
+    assert_eq!(history.description.as_deref(), Some("told after all"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn something_foreign_among_the_writes_ends_nothing() {
+    let mut world = World::new().await;
+    for foreign in 0..3 {
+        quoted(&mut world, 40).await;
+        let id = format!("foreign {foreign}");
+        world.log.another_way().send("TEST.writes".to_owned(), &id, None, "no message of ours".into());
+    }
+    quoted(&mut world, 10).await;
+    world.assert_none_lost_or_doubled("with something foreign");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_was_emptied_is_opened_again() {
+    let mut world = World::new().await;
+    quoted(&mut world, 10).await;
+    let kept = world.node();
+    world.log.purge();
+    quoted(&mut world, 20).await;
+    let epoch = said(&world.log).epoch;
+    assert!(epoch > 1, "{epoch}");
+    let mut node = kept;
+    while let Some((sequence, bytes)) = world.log.next(node.position() + 1) {
+        node.fold(sequence, &bytes).unwrap();
+    }
+    let history = node.aggregator().history("a").unwrap();
+    let counts = history.candles(world.now(), Gaps::Omitted).map(|candle| candle.count);
+    assert_eq!(counts.sum::<u32>(), 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_gateway_writes_nothing_however_late_it_arrives() {
+    let mut world = World::new().await;
+    quoted(&mut world, 10).await;
+    let stale = world.writer().unwrap();
+    world.actors[stale].way.freeze();
+    quoted(&mut world, 20).await;
+    let end = world.log.end();
+    world.actors[stale].way.thaw();
+    assert_eq!(world.log.end(), end, "what it said is refused when it arrives");
+    quoted(&mut world, 10).await;
+    assert_eq!(world.writer(), Some(1 - stale));
+    assert!(!world.actors[stale].is_writing());
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_good_bye_nobody_waits() {
+    let mut world = World::new().await;
+    quoted(&mut world, 10).await;
+    let mut leaving = world.actors.remove(world.writer().unwrap());
+    leaving.gateway.say_good_bye(&mut leaving.link).await;
+    assert_eq!(said(&world.log).stage, Stage::Closing);
+    world.pass_for(CUT * 4).await;
+    assert!(world.actors[0].is_writing());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_writes_before_it_has_read_what_is_there() {
+    let mut world = World::new().await;
+    quoted(&mut world, 10).await;
+    world.actors.clear();
+    let mut late = world.actor().await;
+    late.link.end = Some(world.log.end() + 1);
+    for _ in 0..200 {
+        sleep(CUT).await;
+        late.turn().await.unwrap();
+    }
+    assert!(matches!(late.link.role, Role::Standby), "one message has not come yet");
+    late.link.end = Some(world.log.end());
+    late.turn().await.unwrap();
+    assert!(matches!(late.link.role, Role::Opening(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_lacks_something_begins_anew_once_another_one_has_written_all() {
+    let log = Memory::default();
+    let mut gateway = actor(&log, 1_700_000_000).await;
+    let rounds = crate::nats::checkpoint::ROUND * 2;
+    gateway.link.checkpoint = Found::Torn;
+    assert!(!gateway.link.is_outdone(rounds.saturating_sub(CUT)) && gateway.link.is_outdone(rounds));
+    gateway.link.checkpoint = Found::Whole;
+    assert!(!gateway.link.is_outdone(rounds));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_was_never_reached_is_a_loss() {
+    let mut world = World::new().await;
+    quoted(&mut world, 3).await;
+    let end = world.log.end();
+    let link = &mut world.actors[0].link;
+    let reached = link.follower.position();
+    assert_eq!(link.folded(Some(Event::End(reached)), Duration::ZERO), Ok(()));
+    let gap = Halt::Lost(Lost::Gap { after: reached, next: end + 10 });
+    assert_eq!(link.folded(Some(Event::End(end + 9)), Duration::ZERO), Err(gap));
+    let gone = link.folded(Some(Event::Gone("it was deleted".to_owned())), Duration::ZERO);
+    assert_eq!(gone, Err(Halt::Lost(Lost::Gone("it was deleted".to_owned()))));
+    assert!(link.folded(None, Duration::ZERO).is_err());
+}
