@@ -306,7 +306,10 @@ impl Gateway {
             (Role::Active(mut active), Delivery::Stored(sequence)) => {
                 if let Some(flight) = active.flight.take() {
                     let sent = if flight.is_piece { self.outbox.pop() } else { None };
-                    self.journal.note_kept(flight.cut, sent.map_or(0, |piece| piece.bytes() as u64));
+                    let bytes = sent.as_ref().map_or(0, |(piece, _)| piece.bytes() as u64);
+                    // What is still held came after what was sent, and maybe long before that was.
+                    let kept_until = sent.filter(|_| !self.outbox.is_empty()).map_or(flight.cut, |(_, until)| until);
+                    self.journal.note_kept(kept_until, bytes);
                     active.last = Last { sequence, writes: flight.header.clone() };
                 }
                 if self.outbox.front().is_some_and(|piece| piece.bytes() >= MAX_PIECE_BYTES) {

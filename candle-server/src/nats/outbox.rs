@@ -14,9 +14,9 @@ use crate::journal::{Batch, JudgedBy, Write};
 /// leader stands still for 4 to 7.
 pub(super) const MAX_HELD_BYTES: usize = 128 << 20;
 
-/// About the most that one message takes: half of what servers allow by default, since ids of 64 bytes are told beside
-/// the ticks that they belong to.
-pub(super) const MAX_PIECE_BYTES: usize = 512 << 10;
+/// About the most that one message takes: three quarters of what servers allow by default. A piece takes hardly more as a
+/// message than in memory, whatever is in it, and the last run may go beyond its end.
+pub(super) const MAX_PIECE_BYTES: usize = 768 << 10;
 
 /// The most ticks of a run in one go: so that a piece ends near its bound.
 const RUN: usize = 512;
@@ -105,11 +105,11 @@ impl Outbox {
         Some(&piece.batch)
     }
 
-    /// Forgets what was sent.
-    pub(super) fn pop(&mut self) -> Option<Batch> {
+    /// Forgets what was sent, the last of which came at the time that is given beside it.
+    pub(super) fn pop(&mut self) -> Option<(Batch, Duration)> {
         let piece = self.pieces.pop_front()?;
         self.bytes -= piece.batch.bytes();
-        Some(piece.batch)
+        Some((piece.batch, piece.until))
     }
 
     /// Forgets what came before `since`: someone else has sent it.

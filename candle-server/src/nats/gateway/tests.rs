@@ -258,3 +258,25 @@ async fn quotes_without_a_number_keep_the_order_of_their_arrival_from_message_to
     let candle = history.candles(time, Gaps::Omitted).next().unwrap();
     assert_eq!([candle.open, candle.close], [1.0, 4.0]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_behind_what_was_just_stored_is_still_at_risk() {
+    let mut world = World::new().await;
+    quoted(&mut world, 10).await;
+    let writer = world.writer().unwrap();
+    world.actors.iter().for_each(|actor| actor.way.freeze());
+    for _ in 0..80_000 {
+        world.quote("a");
+    }
+    world.pass_for(Duration::from_secs(10)).await;
+    let pieces = world.actors[writer].gateway.outbox.pieces();
+    assert!(pieces > 3, "{pieces} pieces");
+    world.actors.iter().for_each(|actor| actor.way.thaw());
+    // The second to go was sent just before, when what it holds had waited for long.
+    while world.actors[writer].gateway.outbox.pieces() > pieces - 2 {
+        world.pass().await;
+    }
+    assert!(world.actors[writer].market.at_risk().unwrap() >= Duration::from_secs(10));
+    world.pass_for(Duration::from_secs(1)).await;
+    assert!(world.actors[writer].market.at_risk().unwrap() < Duration::from_secs(1));
+}
