@@ -103,6 +103,8 @@ async fn what_came_while_a_gateway_looked_for_a_log_that_others_had_left_is_not_
     world.actors.clear();
     let another = world.actor().await;
     world.actors.push(another);
+    // More than one message takes, so that some could be forgotten.
+    (0..20_000).for_each(|_| world.quote("a"));
     for _ in 0..100 {
         world.quote("a");
         world.actors[0].gateway.hold();
