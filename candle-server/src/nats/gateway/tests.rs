@@ -47,6 +47,7 @@ async fn a_gateway_whose_feed_is_dead_gives_the_log_to_one_whose_feed_lives() {
     quoted(&mut world, 2).await;
     assert_eq!(world.writer(), Some(1 - writer));
     assert_eq!(said(&world.log).supply, crate::nats::message::SupplyOf::Up);
+    assert_eq!(said(&world.log).epoch, 2, "it is given once, and not to and fro");
     world.assert_none_lost_or_doubled("by the time it is noticed");
 }
 
