@@ -47,6 +47,7 @@ async fn a_gateway_whose_feed_is_dead_gives_the_log_to_one_whose_feed_lives() {
     quoted(&mut world, 2).await;
     assert_eq!(world.writer(), Some(1 - writer));
     assert_eq!(said(&world.log).supply, crate::nats::message::SupplyOf::Up);
+    assert_eq!(said(&world.log).epoch, 2, "it is given once, and not to and fro");
     world.assert_none_lost_or_doubled("by the time it is noticed");
 }
 
@@ -103,6 +104,8 @@ async fn what_came_while_a_gateway_looked_for_a_log_that_others_had_left_is_not_
     world.actors.clear();
     let another = world.actor().await;
     world.actors.push(another);
+    // More than one message takes, so that some could be forgotten.
+    (0..20_000).for_each(|_| world.quote("a"));
     for _ in 0..100 {
         world.quote("a");
         world.actors[0].gateway.hold();
