@@ -1,5 +1,6 @@
 //! The messages of a stream in their order, whatever becomes of the connection.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::pull::{Config, Stream};
@@ -120,7 +121,8 @@ async fn open(log: &Log, of: &Of, next: u64) -> Result<(Stream, Option<u64>), Lo
         }
         _ => away(&error),
     })?;
-    let last = stream.cached_info().state.last_sequence;
+    let state = &stream.cached_info().state;
+    let stored = state.first_sequence..=state.last_sequence;
     if stream.cached_info().created.unix_timestamp_nanos() != of.created {
         return Err(LogError::Unfit(format!("the stream {} was made anew", of.stream)));
     }
@@ -135,7 +137,7 @@ async fn open(log: &Log, of: &Of, next: u64) -> Result<(Stream, Option<u64>), Lo
         })
         .await
         .map_err(|error| away(&error))?;
-    let end = (consumer.cached_info().num_pending == 0).then_some(last);
+    let end = end(&stored, next, consumer.cached_info().num_pending)?;
     let messages = consumer
         .stream()
         .max_bytes_per_batch(ASKED_BYTES)
@@ -145,4 +147,33 @@ async fn open(log: &Log, of: &Of, next: u64) -> Result<(Stream, Option<u64>), Lo
         .await
         .map_err(|error| away(&error))?;
     Ok((messages, end))
+}
+
+/// Where the stream ends, if a consumer from `next` on has none `pending`; its leader says which messages are `stored`.
+///
+/// # Errors
+/// Where there is one for it: the broker that feeds the consumer lags behind the leader, and so its end is none.
+fn end(stored: &RangeInclusive<u64>, next: u64, pending: u64) -> Result<Option<u64>, LogError> {
+    if pending > 0 {
+        return Ok(None);
+    }
+    if *stored.end() >= next.max(*stored.start()) {
+        return Err(LogError::Away("the broker that was asked lags behind".to_owned()));
+    }
+    Ok(Some(*stored.end()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_broker_that_lags_behind_is_not_the_streams() {
+        let end = |first, last, next, pending| end(&(first..=last), next, pending).ok();
+        assert_eq!(end(1, 9, 5, 5), Some(None));
+        assert_eq!(end(1, 9, 10, 0), Some(Some(9)));
+        assert_eq!([end(1, 9, 9, 0), end(9, 9, 1, 0)], [None; 2]);
+        // Made just now; and emptied.
+        assert_eq!([end(0, 0, 1, 0), end(10, 9, 1, 0)], [Some(Some(0)), Some(Some(9))]);
+    }
 }

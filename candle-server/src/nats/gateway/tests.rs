@@ -283,3 +283,18 @@ async fn what_waits_behind_what_was_just_stored_is_still_at_risk() {
     world.pass_for(Duration::from_secs(1)).await;
     assert!(world.actors[writer].market.at_risk().unwrap() < Duration::from_secs(1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_stops_alone_tells_all_that_it_holds_before_it_closes() {
+    let mut world = World::new().await;
+    quoted(&mut world, 10).await;
+    let writer = world.writer().unwrap();
+    world.actors.remove(1 - writer);
+    for _ in 0..80_000 {
+        world.quote("a");
+    }
+    let actor = &mut world.actors[0];
+    timeout(GOOD_BYE, actor.gateway.say_good_bye(&mut actor.link)).await.unwrap();
+    assert_eq!(said(&world.log).stage, Stage::Closing);
+    world.assert_none_lost_or_doubled("by the last message");
+}

@@ -39,7 +39,7 @@ fn prices(aggregator: &Aggregator, id: &str, now: Timestamp) -> Vec<[f64; 4]> {
 
 /// What takes most as a message: other ids, times and numbers each time that are as far from those before as can be.
 fn unlike(number: u64) -> Tick {
-    let (time, seq) = if number % 2 == 0 { (Timestamp::MIN, 0) } else { (Timestamp::MAX, 1 << 63) };
+    let (time, seq) = if number.is_multiple_of(2) { (Timestamp::MIN, 0) } else { (Timestamp::MAX, 1 << 63) };
     Tick::new(time, 0.1).with_size(0.1).with_seq(seq + number)
 }
 
