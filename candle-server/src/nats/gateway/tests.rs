@@ -298,3 +298,36 @@ async fn a_gateway_that_stops_alone_tells_all_that_it_holds_before_it_closes() {
     assert_eq!(said(&world.log).stage, Stage::Closing);
     world.assert_none_lost_or_doubled("by the last message");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_opening_does_not_say_that_its_gateway_has_no_feed() {
+    let log = Memory::default();
+    let mut first = Actor::new(&log, 1, at(0)).await;
+    while log.end() == 0 {
+        first.turn().await.unwrap();
+        sleep(CUT).await;
+    }
+    let mut second = Actor::new(&log, 2, at(0)).await;
+    second.turn().await.unwrap();
+    let opening = said(&log);
+    assert_eq!((opening.stage, opening.supply), (Stage::Opening, crate::nats::message::SupplyOf::Down));
+    assert_eq!(second.link.follower.position(), 1);
+    assert!(!second.link.is_starved());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_refused_is_told_by_the_next_opening_of_the_only_one_that_has_it() {
+    let mut world = World::new().await;
+    quoted(&mut world, 10).await;
+    let writer = world.writer().unwrap();
+    let other = &mut world.actors[1 - writer];
+    other.is_fed = false;
+    other.market.feeds.lost(0, "closed", other.market.clock.reading());
+    world.actors[writer].way.freeze();
+    quoted(&mut world, 15).await;
+    assert_eq!(world.writer(), Some(1 - writer), "it hears nothing");
+    world.actors[writer].way.thaw();
+    quoted(&mut world, 15).await;
+    assert_eq!(world.writer(), Some(writer), "the other one has no feed");
+    world.assert_none_lost_or_doubled("by the one that has them");
+}
