@@ -10,7 +10,8 @@ use futures_util::StreamExt;
 use futures_util::stream::unfold;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::time::{sleep, timeout};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::follower::{Follower, Last};
 use super::log::{Log, LogError, Sent};
@@ -123,23 +124,45 @@ pub(super) fn encode(follower: &Follower, created: i128, part: &StripeSnapshot) 
     bytes
 }
 
-/// Sends each snapshot until it is stored. One that is stored after a newer one of its stripe makes more to replay, and
-/// nothing else: each says what it covers.
-async fn send(log: Log, created: i128, snapshots: Receiver<(u32, Bytes)>) {
+/// A stripe's snapshot on its way.
+#[derive(Debug)]
+struct Snapshot {
+    stripe: u32,
+    bytes: Bytes,
+    taken: Instant,
+}
+
+/// Sends each snapshot until it is stored, or is older than the next one should be. One that is stored after a newer one of
+/// its stripe makes more to replay, and nothing else: each says what it covers.
+async fn send(log: Log, created: i128, snapshots: Receiver<Snapshot>) {
     let snapshots = unfold(snapshots, async |mut snapshots| Some((snapshots.recv().await?, snapshots)));
-    let send = async |(stripe, bytes): (u32, Bytes)| {
+    let send = async |Snapshot { stripe, bytes, taken }| {
         let (subject, id) = (log.checkpoint_subject(stripe), format!("c.{created}.{stripe}.{}", fastrand::u64(..)));
-        while !matches!(log.send(subject.clone(), &id, None, bytes.clone()).await, Sent::Stored(_)) {
+        // A process that was stopped for long must not put what it had then in the place of what others wrote meanwhile.
+        while taken.elapsed() < ROUND {
+            if matches!(log.send(subject.clone(), &id, None, bytes.clone()).await, Sent::Stored(_)) {
+                return;
+            }
             sleep(RETRY).await;
         }
     };
     snapshots.for_each_concurrent(UNDER_WAY, send).await;
 }
 
+/// How the first round of a writer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FirstRound {
+    /// All stripes at once: nobody can start before.
+    AtOnce,
+    /// As any other: there is a checkpoint already.
+    InTurn,
+}
+
 /// Writes the snapshots of one gateway, stripe after stripe.
 #[derive(Debug)]
 pub(super) struct Writer {
-    sender: Sender<(u32, Bytes)>,
+    sender: Sender<Snapshot>,
+    sending: JoinHandle<()>,
     created: i128,
     max_bytes: usize,
     /// Stripes written so far in this round.
@@ -154,14 +177,16 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// A writer that begins a round at `now`, after `read` bytes of the log; at once and with all stripes unless there
-    /// `is_one` already.
-    pub(super) fn new(log: &Log, created: i128, is_one: bool, now: Duration, read: u64) -> Self {
-        let (sender, receiver) = channel(if is_one { WAITING } else { STRIPES });
+    /// A writer that begins a round at `now`, after `read` bytes of the log.
+    pub(super) fn new(log: &Log, created: i128, first: FirstRound, now: Duration, read: u64) -> Self {
+        let (waiting, length) = match first {
+            FirstRound::AtOnce => (STRIPES, Duration::ZERO),
+            FirstRound::InTurn => (WAITING, ROUND),
+        };
+        let (sender, receiver) = channel(waiting);
         let max_bytes = log.max_message_bytes();
-        tokio::spawn(send(log.clone(), created, receiver));
-        let length = if is_one { ROUND } else { Duration::ZERO };
-        Self { sender, created, max_bytes, written: 0, began: now, length, bytes: 0, read, has_warned: false }
+        let sending = tokio::spawn(send(log.clone(), created, receiver));
+        Self { sender, sending, created, max_bytes, written: 0, began: now, length, bytes: 0, read, has_warned: false }
     }
 
     /// Writes what is due at `now` of what `follower` has folded, `read` bytes of the log. Where the broker is slow, rounds
@@ -177,7 +202,7 @@ impl Writer {
             self.written += 1;
             self.bytes += bytes.len() as u64;
             if bytes.len() <= self.max_bytes {
-                permit.send((part.stripe(), bytes.into()));
+                permit.send(Snapshot { stripe: part.stripe(), bytes: bytes.into(), taken: Instant::now() });
             } else if !std::mem::replace(&mut self.has_warned, true) {
                 let (bytes, most) = (bytes.len(), self.max_bytes);
                 tracing::error!(bytes, most, "a checkpoint is longer than the broker's max_payload: raise it");
@@ -187,6 +212,13 @@ impl Writer {
             self.length = next_round(now.saturating_sub(self.began), self.bytes, read.saturating_sub(self.read));
             (self.written, self.began, self.bytes, self.read) = (0, now, 0, read);
         }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Whoever writes the log now writes the checkpoint too.
+        self.sending.abort();
     }
 }
 

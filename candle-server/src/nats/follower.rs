@@ -17,8 +17,9 @@ use crate::market::Market;
 /// same mark; a message of a megabyte holds far fewer than this.
 pub(super) const MARKS_OF_A_MESSAGE: u64 = 1 << 20;
 
-/// As many messages are of about the last half minute: twenty a second, and some from others.
-const LATELY: u64 = 1000;
+/// As many messages are of more than the last 35 s, which is as long as a standby holds what came: twenty a second, and one
+/// from each of fifty nodes. Much longer, and what ended twice would pass for what ended once.
+const LATELY: u64 = 2500;
 
 /// The mark of the first write of the message at `sequence`, which counts up from 1.
 pub(super) const fn mark_of(sequence: u64) -> u64 {
@@ -148,12 +149,12 @@ impl Follower {
         self.overlap.as_ref()
     }
 
-    /// Whether the log delisted an instrument within about the last half minute.
+    /// Whether the log delisted an instrument lately.
     pub(super) fn was_delisted_lately(&self, id: &str) -> bool {
         self.ledger.last_delisted(id).is_some_and(|mark| mark >= mark_of(self.position.saturating_sub(LATELY)))
     }
 
-    /// Whether the log forgot all candles within the same time.
+    /// Whether the log forgot all candles lately.
     pub(super) fn was_cleared_lately(&self) -> bool {
         self.cleared.is_some_and(|sequence| sequence >= self.position.saturating_sub(LATELY))
     }

@@ -47,6 +47,10 @@ const HEARTBEAT: Duration = Duration::from_millis(200);
 /// 4 to 7 s; then both try, and either may be the one.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long the gateway that writes must say that its feed is down before one whose feed is up takes the log from it: where
+/// a market goes silent, one of two notices a little before the other, and there is nothing to tell.
+const STARVED: Duration = Duration::from_secs(2);
+
 /// How much a standby holds of what came before the last that the log tells: what the gateways' clocks and ways may
 /// differ by, and what that gateway's feed lacked before it was known to be down.
 const HOLD: Duration = Duration::from_secs(30);
@@ -88,6 +92,8 @@ struct Link {
     end: Option<u64>,
     /// When a gateway was heard last.
     heard: Duration,
+    /// Since when the gateway that writes says that its feed is down.
+    down_since: Option<Duration>,
     /// The place of something that is no message of ours and stands where the next would follow.
     stray: Option<u64>,
     /// How many bytes of the log have been read since this began.
@@ -217,7 +223,13 @@ impl Gateway {
     fn hold(&mut self) {
         let now = self.now();
         match self.journal.take() {
-            Taken::Batch(batch) => self.outbox.push(&batch, now),
+            Taken::Batch(batch) => {
+                if batch.clears() {
+                    // What was lost before is forgotten with the rest.
+                    self.whole_since = None;
+                }
+                self.outbox.push(&batch, now);
+            }
             Taken::Broken => {
                 self.journal.resume();
                 self.whole_since = Some(self.market.clock.now());
@@ -244,10 +256,13 @@ impl Gateway {
             Role::Standby => {
                 // What it holds is in the log, or will be: nothing is at risk that it alone has.
                 self.journal.note_kept(now, 0);
-                if let Some(told) = self.told_until(link) {
+                // One whose feed is down tells nothing of what this one may have.
+                if !link.says_down()
+                    && let Some(told) = self.told_until(link)
+                {
                     self.outbox.forget_before(told.saturating_sub(HOLD));
                 }
-                if link.is_orphaned(now) || (link.is_starved() && self.is_fed(now)) {
+                if link.is_orphaned(now) || (link.is_starved(now) && self.is_fed(now)) {
                     let flight = self.open(link, link.expected());
                     let before = link.follower.last().map(|last| last.writes.clone());
                     link.role = Role::Opening(Box::new(Opening { flight, before }));

@@ -84,19 +84,29 @@ fn is_of_tls(error: &ConnectError) -> bool {
     source.is_some_and(|error| error.kind() == io::ErrorKind::InvalidData)
 }
 
-/// Says what becomes of a connection: that it is lost, why it does not come back, and that it did, each once.
-fn say(url: &LogUrl, event: &Event, is_grumbled: &AtomicBool) {
-    match event {
-        Event::Disconnected if !is_grumbled.swap(true, Ordering::Relaxed) => {
-            tracing::warn!(log = %url, "the connection to the broker is lost");
+/// What was said of a connection since it was last well.
+#[derive(Debug, Default)]
+struct Said {
+    lost: AtomicBool,
+    why: AtomicBool,
+}
+
+impl Said {
+    /// What to say of a connection: that it is lost, why it does not come back, and that it did, each once.
+    fn next(&self, event: &Event) -> Option<(tracing::Level, String)> {
+        let was_said = |of: &AtomicBool, now| of.swap(now, Ordering::Relaxed);
+        match event {
+            Event::Disconnected if !was_said(&self.lost, true) => {
+                Some((tracing::Level::WARN, "the connection to the broker is lost".to_owned()))
+            }
+            Event::ServerError(_) | Event::ClientError(_) if !was_said(&self.why, true) => {
+                Some((tracing::Level::WARN, format!("the broker can't be used: {event}")))
+            }
+            Event::Connected if was_said(&self.lost, false) | was_said(&self.why, false) => {
+                Some((tracing::Level::INFO, "there is a connection to the broker again".to_owned()))
+            }
+            _ => None,
         }
-        Event::Connected if is_grumbled.swap(false, Ordering::Relaxed) => {
-            tracing::info!(log = %url, "there is a connection to the broker again");
-        }
-        Event::ServerError(_) | Event::ClientError(_) if !is_grumbled.swap(true, Ordering::Relaxed) => {
-            tracing::warn!(log = %url, "the broker can't be used: {event}");
-        }
-        _ => {}
     }
 }
 
@@ -130,9 +140,13 @@ impl Log {
             .ping_interval(PING_EVERY)
             .connection_timeout(ANSWER)
             .request_timeout(Some(ANSWER));
-        let (shown, is_grumbled) = (url.clone(), Arc::new(AtomicBool::new(false)));
+        let (shown, said) = (url.clone(), Arc::new(Said::default()));
         options = options.event_callback(move |event| {
-            say(&shown, &event, &is_grumbled);
+            match said.next(&event) {
+                Some((tracing::Level::INFO, line)) => tracing::info!(log = %shown, "{line}"),
+                Some((_, line)) => tracing::warn!(log = %shown, "{line}"),
+                None => {}
+            }
             std::future::ready(())
         });
         // The client leaves out what an address says of this.
@@ -360,5 +374,17 @@ mod tests {
         let found = Config { num_replicas: 1, max_age: Duration::ZERO, ..wanted.clone() };
         let line = "the stream X has replicas 1 and not 3, max age 0ns and not 1860s";
         assert_eq!(differences(&wanted, &found), Err(line.to_owned()));
+    }
+
+    #[test]
+    fn why_a_connection_does_not_come_back_is_said_after_that_it_is_lost() {
+        let said = Said::default();
+        let refused = || Event::ClientError(async_nats::ClientError::Other("refused".to_owned()));
+        let events = [Event::Connected, Event::Disconnected, refused(), refused(), Event::Connected, Event::Connected];
+        let lines: Vec<_> = events.iter().filter_map(|event| said.next(event)).map(|(_, line)| line).collect();
+        let lost = "the connection to the broker is lost";
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        assert_eq!((lines[0].as_str(), lines[2].as_str()), (lost, "there is a connection to the broker again"));
+        assert!(lines[1].contains("refused"), "{lines:?}");
     }
 }

@@ -18,6 +18,10 @@ pub(super) const MAX_HELD_BYTES: usize = 128 << 20;
 /// message than in memory, whatever is in it, and the last run may go beyond its end.
 pub(super) const MAX_PIECE_BYTES: usize = 768 << 10;
 
+/// The longest that a piece takes further writes: it is forgotten as a whole, and what is held for longer than need be may
+/// be of a listing that is over in the log for longer than that is remembered.
+const SPAN: Duration = Duration::from_secs(5);
+
 /// The most ticks of a run in one go: so that a piece ends near its bound.
 const RUN: usize = 512;
 
@@ -35,7 +39,8 @@ pub(super) struct Outbox {
 #[derive(Debug)]
 struct Piece {
     batch: Batch,
-    /// When its last write came, since the server's start.
+    /// When its first and its last write came, since the server's start.
+    since: Duration,
     until: Duration,
     room: Room,
 }
@@ -81,9 +86,11 @@ impl Outbox {
 
     /// Writes into the last piece, or into a new one where that is full.
     pub(super) fn with_back(&mut self, now: Duration, write: impl FnOnce(&mut Batch)) {
-        let has_room = |piece: &Piece| piece.room == Room::Open && piece.batch.bytes() < MAX_PIECE_BYTES;
+        let is_recent = |piece: &Piece| now.saturating_sub(piece.since) < SPAN;
+        let has_room =
+            |piece: &Piece| piece.room == Room::Open && piece.batch.bytes() < MAX_PIECE_BYTES && is_recent(piece);
         if !self.pieces.back().is_some_and(has_room) {
-            self.pieces.push_back(Piece { batch: Batch::new(0), until: now, room: Room::Open });
+            self.pieces.push_back(Piece { batch: Batch::new(0), since: now, until: now, room: Room::Open });
         }
         if let Some(piece) = self.pieces.back_mut() {
             let before = piece.batch.bytes();

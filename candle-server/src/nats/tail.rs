@@ -87,7 +87,7 @@ pub(super) fn spawn(log: Log, of: Of, next: u64) -> Receiver<Event> {
 /// Reads by one consumer, until it is gone.
 async fn read(log: &Log, of: &Of, next: &mut u64, sender: &Sender<Event>) -> Result<(), LogError> {
     let away = |what: &str| LogError::Away(what.to_owned());
-    let (mut messages, end) = timeout(MAKING, open(log, of, *next)).await.map_err(|_| away("no consumer"))??;
+    let (mut messages, last, end) = timeout(MAKING, open(log, of, *next)).await.map_err(|_| away("no consumer"))??;
     if let Some(end) = end {
         sender.send(Event::End(end)).await.map_err(|_| away("nobody listens"))?;
     }
@@ -97,7 +97,8 @@ async fn read(log: &Log, of: &Of, next: &mut u64, sender: &Sender<Event>) -> Res
         let message = messages.next().await.ok_or_else(|| away("the consumer is gone"))?;
         let message = message.map_err(|error| LogError::Away(error.to_string()))?;
         let info = message.info().map_err(|error| LogError::Away(error.to_string()))?;
-        let (sequence, pending) = (info.stream_sequence, info.pending);
+        // The broker that feeds the consumer may lag behind the leader: there is more than it knows.
+        let (sequence, pending) = (info.stream_sequence, info.pending.max(last.saturating_sub(info.stream_sequence)));
         delivered += 1;
         if info.consumer_sequence != delivered {
             // A connection broke with some of them on the way, as where this process was too slow to take them.
@@ -112,8 +113,9 @@ async fn read(log: &Log, of: &Of, next: &mut u64, sender: &Sender<Event>) -> Res
     }
 }
 
-/// A consumer from `next` on, and where the stream ends if nothing is there yet.
-async fn open(log: &Log, of: &Of, next: u64) -> Result<(Stream, Option<u64>), LogError> {
+/// A consumer from `next` on, the stream's last message as its leader has it, and where the stream ends if nothing is there
+/// yet.
+async fn open(log: &Log, of: &Of, next: u64) -> Result<(Stream, u64, Option<u64>), LogError> {
     let away = |error: &dyn std::fmt::Display| LogError::Away(error.to_string());
     let stream = log.context().get_stream(&of.stream).await.map_err(|error| match error.kind() {
         GetStreamErrorKind::JetStream(error) if error.code() == 404 => {
@@ -146,7 +148,7 @@ async fn open(log: &Log, of: &Of, next: u64) -> Result<(Stream, Option<u64>), Lo
         .messages()
         .await
         .map_err(|error| away(&error))?;
-    Ok((messages, end))
+    Ok((messages, *stored.end(), end))
 }
 
 /// Where the stream ends, if a consumer from `next` on has none `pending`; its leader says which messages are `stored`.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Link, PATIENCE, Role};
+use super::{Link, PATIENCE, Role, STARVED};
 use crate::nats::begin::{Begun, Found};
 use crate::nats::checkpoint::ROUND;
 use crate::nats::follower::{Halt, Lost};
@@ -22,6 +22,7 @@ impl Link {
             begun: now,
             end: None,
             heard: now,
+            down_since: None,
             stray: None,
             read: 0,
             role: Role::Standby,
@@ -42,6 +43,7 @@ impl Link {
                 let folded = self.follower.fold(entry.sequence, &entry.payload)?;
                 if folded.is_written {
                     self.heard = now;
+                    self.down_since = self.says_down().then(|| self.down_since.unwrap_or(now));
                 }
             }
             Some(Event::End(end)) => {
@@ -68,10 +70,15 @@ impl Link {
         self.end.is_some_and(|end| self.follower.position() >= end)
     }
 
-    /// Whether the gateway that writes has nothing to write, since its feed is down. An opening does not know yet.
-    pub(super) fn is_starved(&self) -> bool {
+    /// Whether the gateway that writes says that its feed is down. An opening does not know yet.
+    pub(super) fn says_down(&self) -> bool {
         let is_down = |writes: &Writes| writes.stage == Stage::Going && writes.supply == SupplyOf::Down;
-        self.is_known() && self.follower.last().is_some_and(|last| is_down(&last.writes))
+        self.follower.last().is_some_and(|last| is_down(&last.writes))
+    }
+
+    /// Whether it has said so for long enough that another one may bring more.
+    pub(super) fn is_starved(&self, now: Duration) -> bool {
+        self.is_known() && self.down_since.is_some_and(|since| now.saturating_sub(since) >= STARVED)
     }
 
     /// The place behind which an opening has to stand.

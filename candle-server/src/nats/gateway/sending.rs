@@ -31,7 +31,7 @@ impl Gateway {
                 .map_or_else(|| CoverageRing::default().to_parts(Timestamp::EPOCH), |last| last.writes.coverage),
             origin: self.origin(),
         };
-        self.fly(&link.log, header, expected, &Batch::new(0), false)
+        self.fly(&link.log, header, expected, None)
     }
 
     fn origin(&mut self) -> Origin {
@@ -46,8 +46,11 @@ impl Gateway {
         before.map_or(now, |before| before.max(now))
     }
 
-    fn fly(&self, log: &Log, header: Writes, expected: u64, batch: &Batch, is_piece: bool) -> Flight {
-        let blob = blob::encode(batch, &[], self.market.aggregator.config().rules());
+    /// A message with the outbox's first piece, if there is one, under way.
+    fn fly(&self, log: &Log, header: Writes, expected: u64, piece: Option<Batch>) -> Flight {
+        let is_piece = piece.is_some();
+        let batch = piece.unwrap_or_else(|| Batch::new(0));
+        let blob = blob::encode(&batch, &[], self.market.aggregator.config().rules());
         let bytes = Bytes::from(message::encode(Body::Writes(header.clone()), &blob));
         let message = Message { origin: header.origin, expected, bytes };
         Flight { task: tokio::spawn(deliver(log.clone(), message)), header, cut: self.now(), is_piece }
@@ -84,7 +87,6 @@ impl Gateway {
         } else {
             supply::tell(&mut active.coverage, before.now().unwrap_or(now), now, &feed, self.whole_since);
         }
-        let is_piece = piece.is_some();
         let header = Writes {
             epoch: before.epoch,
             stage,
@@ -95,6 +97,6 @@ impl Gateway {
             coverage: active.coverage.to_parts(now),
             origin: self.origin(),
         };
-        self.fly(log, header, active.last.sequence, &piece.unwrap_or_else(|| Batch::new(0)), is_piece)
+        self.fly(log, header, active.last.sequence, piece)
     }
 }

@@ -10,6 +10,7 @@ use super::{Active, Gateway, HOLD, Link, Opening, Writer, supply};
 use crate::feed::partner::REPLAY_LIMIT;
 use crate::journal::Write;
 use crate::nats::begin::Found;
+use crate::nats::checkpoint::FirstRound;
 use crate::nats::follower::{Follower, Last};
 use crate::nats::outbox::{MAX_HELD_BYTES, Outbox};
 
@@ -60,13 +61,14 @@ impl Gateway {
             self.outbox.with_back(now, |piece| piece.push(Write::Delist { id }));
         }
         let (new, epoch) = (self.outbox.bytes(), last.writes.epoch);
+        let first_round = if link.checkpoint == Found::Whole { FirstRound::InTurn } else { FirstRound::AtOnce };
         tracing::info!(log = %self.way.url, epoch, held, new, "this gateway writes the log");
         Active {
             coverage: self.coverage(opening),
             last,
             flight: None,
             sent: now,
-            writer: Writer::new(&link.log, link.created, link.checkpoint == Found::Whole, now, link.read),
+            writer: Writer::new(&link.log, link.created, first_round, now, link.read),
             opened: sequence,
             reconcile_at: (self.catalogue == Catalogue::Whole).then_some(now + SETTLED),
         }
@@ -102,7 +104,10 @@ impl Gateway {
     /// Tells all that the feed lists, and what it does not, where some of it was lost on the way here.
     pub(super) fn tell_catalogue(&mut self, active: &mut Active, follower: &Follower) {
         self.list_missing(follower);
-        active.reconcile_at = (self.catalogue == Catalogue::Whole).then(|| self.now());
+        // Not before that was due anyway: so shortly after a take-over the feed may still announce.
+        let now = self.now();
+        let due = active.reconcile_at.map_or(now, |due| due.max(now));
+        active.reconcile_at = (self.catalogue == Catalogue::Whole).then_some(due);
     }
 
     /// Whether the feed has announced all it has.

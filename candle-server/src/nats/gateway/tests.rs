@@ -44,7 +44,7 @@ async fn a_gateway_whose_feed_is_dead_gives_the_log_to_one_whose_feed_lives() {
     let actor = &mut world.actors[writer];
     actor.is_fed = false;
     actor.market.feeds.lost(0, "closed", actor.market.clock.reading());
-    quoted(&mut world, 2).await;
+    quoted(&mut world, 4).await;
     assert_eq!(world.writer(), Some(1 - writer));
     assert_eq!(said(&world.log).supply, crate::nats::message::SupplyOf::Up);
     assert_eq!(said(&world.log).epoch, 2, "it is given once, and not to and fro");
@@ -312,11 +312,18 @@ async fn an_opening_does_not_say_that_its_gateway_has_no_feed() {
     let opening = said(&log);
     assert_eq!((opening.stage, opening.supply), (Stage::Opening, crate::nats::message::SupplyOf::Down));
     assert_eq!(second.link.follower.position(), 1);
-    assert!(!second.link.is_starved());
+    assert!(!second.link.is_starved(Duration::MAX));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_was_refused_is_told_by_the_next_opening_of_the_only_one_that_has_it() {
+    for seconds in [15, 90] {
+        only_one_has_what_was_refused(seconds).await;
+    }
+}
+
+/// A gateway is cut off for so long, and the other one has no feed.
+async fn only_one_has_what_was_refused(seconds: u64) {
     let mut world = World::new().await;
     quoted(&mut world, 10).await;
     let writer = world.writer().unwrap();
@@ -324,10 +331,26 @@ async fn what_was_refused_is_told_by_the_next_opening_of_the_only_one_that_has_i
     other.is_fed = false;
     other.market.feeds.lost(0, "closed", other.market.clock.reading());
     world.actors[writer].way.freeze();
-    quoted(&mut world, 15).await;
+    quoted(&mut world, seconds).await;
     assert_eq!(world.writer(), Some(1 - writer), "it hears nothing");
     world.actors[writer].way.thaw();
     quoted(&mut world, 15).await;
     assert_eq!(world.writer(), Some(writer), "the other one has no feed");
     world.assert_none_lost_or_doubled("by the one that has them");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_market_that_goes_silent_moves_the_log_from_nobody() {
+    let mut world = World::new().await;
+    quoted(&mut world, 10).await;
+    let writer = world.writer().unwrap();
+    for place in [writer, 1 - writer] {
+        let actor = &mut world.actors[place];
+        actor.is_fed = false;
+        actor.market.feeds.lost(0, "silent", actor.market.clock.reading());
+        // One notices a little before the other.
+        world.pass_for(STARVED / 2).await;
+    }
+    world.pass_for(PATIENCE * 3).await;
+    assert_eq!((world.writer(), said(&world.log).epoch), (Some(writer), 1));
 }

@@ -250,3 +250,18 @@ fn it_is_known_up_to_when_ticks_were_dropped() {
     assert!(given.dropped > 0 && given.dropped_until < oldest, "{given:?}, {oldest:?}");
     assert_eq!(given.dropped_until, oldest.map(|oldest| oldest.saturating_add(-1_000_000)));
 }
+
+#[test]
+fn a_listing_that_is_over_for_long_is_not_held_however_little_comes() {
+    let mut outbox = Outbox::new(MOST);
+    outbox.with_back(Duration::ZERO, |piece| piece.push(Write::Delist { id: "a" }));
+    for second in 1..=70 {
+        let now = Duration::from_secs(second);
+        let tick = tick(i64::try_from(second).unwrap(), 1.0);
+        outbox.with_back(now, |piece| piece.push_ticks(&[("a", tick)], TERMS));
+        outbox.forget_before(now.saturating_sub(Duration::from_secs(30)));
+    }
+    let held: Vec<_> = outbox.placed().map(|(_, piece, _)| piece.since).collect();
+    assert!(held.iter().all(|since| *since >= Duration::from_secs(35)), "{held:?}");
+    assert!(held.len() >= 30);
+}
