@@ -1,5 +1,6 @@
 """Containers: a service's program with the files, names, user and process number that an engine gives it."""
 import asyncio
+import contextlib
 import json
 import os
 import pathlib
@@ -97,7 +98,9 @@ class Container:
             try:
                 await asyncio.wait_for(self.process.wait(), GRACE)
             except TimeoutError:
-                os.kill(self.first, signal.SIGKILL)
+                # It may end by itself just now.
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.first, signal.SIGKILL)
                 await self.process.wait()
         self.network.down(self.name)
         return self.process.returncode, time.monotonic() - began

@@ -123,6 +123,8 @@ class Dockerfile:
         built of the registry is not built again."""
         sysroot = subprocess.check_output(["rustc", "--print", "sysroot"], text=True).strip()
         cargo = os.environ.get("CARGO_HOME", str(pathlib.Path.home() / ".cargo"))
+        # A machine may have another registry in place of the public one.
+        settings = [[str(file), str(file), True] for file in pathlib.Path(cargo).glob("config.toml")]
         return {
             "root": str(self.work / "root"),
             "binds": [
@@ -133,6 +135,7 @@ class Dockerfile:
                 [str(self.sources), "/candle", False],
                 [str(self.target), "/candle/target", False],
                 [str(output), "/out", False],
+                *settings,
             ],
             "directories": {"/candle": (0, 0o755)},
             "files": {},
