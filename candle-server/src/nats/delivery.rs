@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::time::sleep;
 
 use super::log::{Log, Sent};
-use super::message::{self, Body, Origin, Unreadable};
+use super::message::{self, Body, Origin};
 
 /// How long to wait before the same is sent again.
 const RETRY: Duration = Duration::from_millis(50);
@@ -24,10 +24,8 @@ pub(super) struct Message {
 pub(super) enum Delivery {
     /// It is stored, at this place.
     Stored(u64),
-    /// Another gateway has written meanwhile: this one never will be.
-    Fenced,
-    /// Something that is no message of ours was written there, at this place.
-    Stray(u64),
+    /// It never will be: something else was written meanwhile, by another gateway or somebody else, at this place.
+    Overtaken(u64),
     /// Nothing is left of what it was to stand behind: no gateway has written for longer than the log keeps, or it was
     /// emptied.
     Emptied,
@@ -61,8 +59,7 @@ async fn look(log: &Log, message: &Message) -> Option<Delivery> {
         Ok((Body::Writes(writes), _)) if writes.origin == message.origin => Some(Delivery::Stored(sequence)),
         // An earlier try of the same message is still under way.
         _ if sequence == message.expected => None,
-        Err(Unreadable::Foreign) => Some(Delivery::Stray(sequence)),
-        _ => Some(Delivery::Fenced),
+        _ => Some(Delivery::Overtaken(sequence)),
     }
 }
 
@@ -126,9 +123,9 @@ mod tests {
     async fn a_message_behind_what_is_not_the_last_any_more_is_never_stored() {
         let memory = Memory::default();
         assert_eq!(sent(&memory, message(1, 0)).await, Delivery::Stored(1));
-        assert_eq!(sent(&memory, message(2, 0)).await, Delivery::Fenced);
+        assert_eq!(sent(&memory, message(2, 0)).await, Delivery::Overtaken(1));
         memory.send("TEST.writes".to_owned(), "foreign", None, "no message of ours".into());
-        assert_eq!(sent(&memory, message(3, 1)).await, Delivery::Stray(2));
+        assert_eq!(sent(&memory, message(3, 1)).await, Delivery::Overtaken(2));
         memory.purge();
         assert_eq!(sent(&memory, message(4, 2)).await, Delivery::Emptied);
         assert_eq!(sent(&memory, message(5, 0)).await, Delivery::Stored(3));

@@ -94,8 +94,8 @@ struct Link {
     heard: Duration,
     /// Since when the gateway that writes says that its feed is down.
     down_since: Option<Duration>,
-    /// The place of something that is no message of ours and stands where the next would follow.
-    stray: Option<u64>,
+    /// The place of what was written where this one's message was to stand.
+    overtaken: Option<u64>,
     /// How many bytes of the log have been read since this began.
     read: u64,
     role: Role,
@@ -332,15 +332,11 @@ impl Gateway {
                 }
                 link.role = Role::Active(active);
             }
-            (Role::Active(_), Delivery::Fenced) => {
-                link.heard = now;
+            (Role::Active(_), Delivery::Overtaken(sequence)) => {
+                link.overtaken(sequence, now);
                 tracing::warn!(log = %self.way.url, "another gateway writes the log: standing by");
             }
-            (Role::Opening(_), Delivery::Fenced) => link.heard = now,
-            (Role::Opening(_) | Role::Active(_), Delivery::Stray(sequence)) => {
-                tracing::warn!(log = %self.way.url, sequence, "somebody else wrote into the log: it is opened again behind that");
-                link.stray = Some(sequence);
-            }
+            (Role::Opening(_), Delivery::Overtaken(sequence)) => link.overtaken(sequence, now),
             (Role::Active(_), Delivery::Emptied) => {
                 tracing::warn!(log = %self.way.url, "nothing is left of what this gateway wrote: it opens the log again");
             }
@@ -377,8 +373,9 @@ impl Role {
             Self::Standby => None,
         };
         let Some(flight) = flight else { return std::future::pending().await };
-        // A task of ours neither panics nor is called off while this waits.
-        (&mut flight.task).await.unwrap_or(Delivery::Fenced)
+        (&mut flight.task)
+            .await
+            .expect("it does not panic, and is called off only with the flight that is borrowed here")
     }
 }
 

@@ -23,7 +23,7 @@ impl Link {
             end: None,
             heard: now,
             down_since: None,
-            stray: None,
+            overtaken: None,
             read: 0,
             role: Role::Standby,
         }
@@ -56,10 +56,16 @@ impl Link {
         Ok(())
     }
 
+    /// Takes note of what was written at `sequence`, where this one's message was to stand.
+    pub(super) const fn overtaken(&mut self, sequence: u64, now: Duration) {
+        self.overtaken = Some(sequence);
+        self.heard = now;
+    }
+
     /// Whether nobody writes the log.
     pub(super) fn is_orphaned(&self, now: Duration) -> bool {
         let is_over = self.follower.last().is_none_or(|last| {
-            // Behind something foreign nobody can write but by an opening.
+            // Behind what no gateway wrote there is nothing to wait for.
             last.writes.stage == Stage::Closing || self.expected() > last.sequence
         });
         self.is_known() && (is_over || now.saturating_sub(self.heard) >= PATIENCE)
@@ -84,8 +90,9 @@ impl Link {
     /// The place behind which an opening has to stand.
     pub(super) fn expected(&self) -> u64 {
         let last = self.follower.last().map_or(0, |last| last.sequence);
-        // Only once all before it is folded, or an opening of another gateway might be.
-        self.stray.filter(|stray| self.follower.position() >= *stray).map_or(last, |stray| stray.max(last))
+        // Once it is folded it is known whose that was: where it is the last of no gateway, nobody can write but behind it.
+        let overtaken = self.overtaken.filter(|sequence| self.follower.position() >= *sequence);
+        overtaken.map_or(last, |sequence| sequence.max(last))
     }
 
     /// Whether what this one lacks of a torn log is in a checkpoint by now: another gateway has written all of it anew.
