@@ -31,6 +31,9 @@ const MAKING: Duration = Duration::from_secs(5);
 /// How long to wait before the next try.
 const RETRY: Duration = Duration::from_millis(200);
 
+/// After how many tries that brought nothing it is said why: ten seconds and more, by when a leader is elected.
+const GRUMBLE_AFTER: u32 = 50;
+
 /// What comes of a stream.
 #[derive(Debug)]
 pub(super) enum Event {
@@ -65,6 +68,7 @@ pub(super) fn spawn(log: Log, of: Of, next: u64) -> Receiver<Event> {
     let (sender, receiver) = channel(WAITING);
     tokio::spawn(async move {
         let mut next = next.max(1);
+        let (mut tries, mut tried_from) = (0_u32, next);
         while !sender.is_closed() {
             let read = tokio::select! {
                 read = read(&log, &of, &mut next, &sender) => read,
@@ -72,6 +76,11 @@ pub(super) fn spawn(log: Log, of: Of, next: u64) -> Receiver<Event> {
             };
             if let Err(error) = read {
                 tracing::debug!(of.stream, "the log is read anew: {error}");
+                tries = if tried_from == next { tries.saturating_add(1) } else { 1 };
+                tried_from = next;
+                if tries == GRUMBLE_AFTER {
+                    tracing::warn!(of.stream, next, "the log can't be read: {error}");
+                }
                 if let LogError::Unfit(why) = error {
                     // Fails only if nobody listens any more.
                     let _ = sender.send(Event::Gone(why)).await;
