@@ -2,6 +2,7 @@
 import asyncio
 import json
 import os
+import pathlib
 import signal
 import socket
 import time
@@ -65,6 +66,11 @@ class Process:
         with open(self.log, "ab") as log:
             self.process = await asyncio.create_subprocess_exec(*self.command, stdout=stdout, stderr=log, env={**os.environ, "NO_COLOR": "1"})
         return self
+
+    def processor_seconds(self):
+        """What it has used so far."""
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / 100
 
     def send(self, number):
         self.process.send_signal(number)

@@ -230,7 +230,52 @@ fn next_round(took: Duration, written: u64, read: u64) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::clock::{Clock, Source};
+    use crate::market::Market;
+    use crate::nats::log::memory::Memory;
+
+    /// A writer whose first round is queued, and the broker to which it goes.
+    async fn queued(way: Memory) -> Writer {
+        let market = Market::new(Aggregator::new(config(Config::default(), 1)), Clock::new(Source::Feed));
+        let follower = Follower::new(Arc::new(market), 1, 0, None);
+        let mut writer = Writer::new(&Log::in_memory(way).await, 1, FirstRound::AtOnce, Duration::ZERO, 0);
+        writer.turn(&follower, Duration::ZERO, 0);
+        writer
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_first_round_is_written_at_once() {
+        let broker = Memory::default();
+        let _writer = queued(broker.clone()).await;
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(broker.snapshots(), STRIPES as u64);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gateway_that_writes_no_longer_writes_no_snapshot() {
+        let broker = Memory::default();
+        broker.freeze();
+        let writer = queued(broker.clone()).await;
+        sleep(Duration::from_secs(5)).await;
+        drop(writer);
+        broker.thaw();
+        sleep(ROUND).await;
+        assert_eq!(broker.snapshots(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_snapshot_that_is_older_than_a_round_is_not_written() {
+        let broker = Memory::default();
+        broker.freeze();
+        let _writer = queued(broker.clone()).await;
+        sleep(ROUND + RETRY).await;
+        broker.thaw();
+        sleep(ROUND).await;
+        assert_eq!(broker.snapshots(), 0);
+    }
 
     #[test]
     fn a_round_takes_as_long_as_the_log_takes_to_grow_by_a_checkpoint() {

@@ -79,6 +79,12 @@ impl Actor {
         self.market.feeds.quoted(outcomes.accepted(), None, self.market.clock.reading());
     }
 
+    /// The feed is gone, and known to be.
+    pub(super) fn lose_feed(&mut self) {
+        self.is_fed = false;
+        self.market.feeds.lost(0, "closed", self.market.clock.reading());
+    }
+
     fn stop(&mut self) {
         self.stopped = Some(Vec::new());
     }
@@ -290,9 +296,7 @@ async fn trouble(world: &mut World, random: &mut fastrand::Rng) -> &'static str 
             "no broker"
         }
         7 => {
-            let actor = &mut world.actors[writer];
-            actor.is_fed = false;
-            actor.market.feeds.lost(0, "closed", actor.market.clock.reading());
+            world.actors[writer].lose_feed();
             world.live(seconds(random, 1..30), random).await;
             let actor = &mut world.actors[writer];
             actor.is_fed = true;

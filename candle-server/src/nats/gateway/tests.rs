@@ -41,9 +41,7 @@ async fn a_gateway_whose_feed_is_dead_gives_the_log_to_one_whose_feed_lives() {
     let mut world = World::new().await;
     quoted(&mut world, 10).await;
     let writer = world.writer().unwrap();
-    let actor = &mut world.actors[writer];
-    actor.is_fed = false;
-    actor.market.feeds.lost(0, "closed", actor.market.clock.reading());
+    world.actors[writer].lose_feed();
     quoted(&mut world, 4).await;
     assert_eq!(world.writer(), Some(1 - writer));
     assert_eq!(said(&world.log).supply, crate::nats::message::SupplyOf::Up);
@@ -56,10 +54,7 @@ async fn a_gateway_whose_feed_is_dead_keeps_the_log_where_the_other_one_has_none
     let mut world = World::new().await;
     quoted(&mut world, 10).await;
     let writer = world.writer().unwrap();
-    for actor in &mut world.actors {
-        actor.is_fed = false;
-        actor.market.feeds.lost(0, "closed", actor.market.clock.reading());
-    }
+    world.actors.iter_mut().for_each(Actor::lose_feed);
     world.pass_for(Duration::from_mins(1)).await;
     assert_eq!(world.writer(), Some(writer));
     assert_eq!(said(&world.log).epoch, 1);
@@ -328,9 +323,7 @@ async fn only_one_has_what_was_refused(seconds: u64) {
     let mut world = World::new().await;
     quoted(&mut world, 10).await;
     let writer = world.writer().unwrap();
-    let other = &mut world.actors[1 - writer];
-    other.is_fed = false;
-    other.market.feeds.lost(0, "closed", other.market.clock.reading());
+    world.actors[1 - writer].lose_feed();
     world.actors[writer].way.freeze();
     quoted(&mut world, seconds).await;
     assert_eq!(world.writer(), Some(1 - writer), "it hears nothing");
@@ -346,9 +339,7 @@ async fn a_market_that_goes_silent_moves_the_log_from_nobody() {
     quoted(&mut world, 10).await;
     let writer = world.writer().unwrap();
     for place in [writer, 1 - writer] {
-        let actor = &mut world.actors[place];
-        actor.is_fed = false;
-        actor.market.feeds.lost(0, "silent", actor.market.clock.reading());
+        world.actors[place].lose_feed();
         // One notices a little before the other.
         world.pass_for(STARVED / 2).await;
     }

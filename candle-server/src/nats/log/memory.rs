@@ -21,6 +21,7 @@ struct Kept {
     /// How many of the first ones are gone.
     purged: usize,
     ids: HashMap<String, u64>,
+    snapshots: u64,
 }
 
 #[derive(Debug)]
@@ -101,6 +102,11 @@ impl Memory {
         kept.purged = kept.messages.len();
     }
 
+    /// How many snapshots were ever stored.
+    pub(in crate::nats) fn snapshots(&self) -> u64 {
+        self.kept.lock().snapshots
+    }
+
     /// The place of the last message, whether it is there still or not.
     pub(in crate::nats) fn end(&self) -> u64 {
         self.kept.lock().messages.len() as u64
@@ -117,7 +123,12 @@ impl Memory {
     pub(in crate::nats) fn send(&self, subject: String, id: &str, expected: Option<u64>, bytes: Bytes) -> Sent {
         if subject.contains(".checkpoint.") {
             // Another stream, which nobody reads here.
-            return Sent::Stored(1);
+            if !matches!(*self.way.lock(), Way::Open) {
+                return Sent::Unknown;
+            }
+            let mut kept = self.kept.lock();
+            kept.snapshots += 1;
+            return Sent::Stored(kept.snapshots);
         }
         let message = Message { subject, id: id.to_owned(), expected, bytes };
         match &mut *self.way.lock() {
