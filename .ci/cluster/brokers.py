@@ -31,6 +31,9 @@ class Cluster:
         await until("a cluster", self.has_leader)
         return self
 
+    async def end(self):
+        await asyncio.gather(*(broker.end() for broker in self.brokers), return_exceptions=True)
+
     async def has_leader(self):
         try:
             meta = (await get(self.monitors[0], "/jsz"))["meta_cluster"]

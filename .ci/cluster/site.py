@@ -5,17 +5,21 @@ import json
 import re
 import time
 import urllib.error
-import urllib.request
+from http.client import HTTPConnection, HTTPException
 
 from .brokers import url
 from .link import Link
-from .processes import LOCAL, PATIENCE, get, http, server, until
+from .processes import PATIENCE, get, http, server, until
 
 # Machines that test have less room than those that serve.
 SMALL = ("--nats-max-bytes", str(512 << 20))
 
 # How often a node tells the views that it counted, in seconds.
 TOLD_EVERY = 1.0
+
+# How often each node is read by a connection that is kept, and by one that is new, in seconds: some requests then fall
+# into whatever moment a node has in which it would not answer.
+READ_EVERY = 0.01
 
 
 class Site:
@@ -26,6 +30,7 @@ class Site:
         self.nodes, self.gateways, self.links, self.feeds = {}, {}, {}, {}
         self.views = collections.Counter()
         self.errors, self.resting, self.none_killed = [], set(), True
+        self.watches = []
 
     async def link(self, name):
         """The address of the log for one of the servers, by a link of its own."""
@@ -43,7 +48,16 @@ class Site:
         self.gateways[name] = await self.server(name, "--feed", feed, "--publish", await self.link(name), *SMALL)
 
     async def node(self, name):
-        self.nodes[name] = await self.server(name, "--feed", await self.link(name))
+        node = self.nodes[name] = await self.server(name, "--feed", await self.link(name))
+        self.watches = [one for one in self.watches if not one.done()]
+        self.watches += [asyncio.ensure_future(self.watch(name, node, kept)) for kept in (True, False)]
+
+    async def end(self):
+        """Ends every server, and with it whoever reads it."""
+        processes = [*self.gateways.values(), *self.nodes.values()]
+        self.gateways.clear()
+        self.nodes.clear()
+        await asyncio.gather(*(process.end() for process in processes), return_exceptions=True)
 
     def text(self, name):
         return (self.directory / f"{name}.log").read_text()
@@ -143,17 +157,23 @@ class Site:
             by_name = await until("one moment of all nodes", look)
             assert len(set(by_name.values())) == 1, f"{place} differs at one moment: {by_name}"
 
-    async def watch(self):
-        """Reads every node again and again, and notes whatever is no answer. Does not count as a view."""
-        def ask(port):
-            request = urllib.request.Request(f"http://127.0.0.1:{port}/instruments?limit=1", method="HEAD")
-            with LOCAL.open(request, timeout=10):
-                pass
-        while True:
-            for name, node in list(self.nodes.items()):
-                try:
-                    await asyncio.to_thread(ask, node.port)
-                except (OSError, ValueError) as error:
-                    if self.nodes.get(name) is node and name not in self.resting:
-                        self.errors.append(f"{name}: {error!r}")
-            await asyncio.sleep(0.1)
+    async def watch(self, name, node, kept):
+        """Reads a node again and again as long as it lives, by one connection that is kept or by another one each time, and
+        notes whatever is no answer. Does not count as a view."""
+        connection = HTTPConnection("127.0.0.1", node.port, timeout=10)
+        def ask():
+            if not kept:
+                connection.close()
+            connection.request("GET", "/instruments?limit=1")
+            with connection.getresponse() as response:
+                if response.status != 200:
+                    raise ValueError(f"{response.status}: {response.read()}")
+                response.read()
+        while self.nodes.get(name) is node:
+            try:
+                await asyncio.to_thread(ask)
+            except (OSError, ValueError, HTTPException) as error:
+                connection.close()
+                if self.nodes.get(name) is node and name not in self.resting:
+                    self.errors.append(f"{name}, a connection that is {'kept' if kept else 'new'}: {error!r}")
+            await asyncio.sleep(READ_EVERY)

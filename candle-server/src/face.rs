@@ -1,9 +1,8 @@
 //! Which routes a listener shows, and those that tell about the server itself.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use hyper::{HeaderMap, Response};
+use tokio::sync::watch;
 
 use crate::api::Api;
 use crate::http::{self, Answer, Body, Verb};
@@ -34,13 +33,20 @@ impl Shown {
     }
 }
 
+/// The answers out of one market.
+#[derive(Debug)]
+pub struct Answers {
+    /// What is in it.
+    pub api: Api,
+    /// What was counted.
+    pub metrics: Metrics,
+}
+
 /// What one listener answers.
 #[derive(Clone, Debug)]
 pub struct Face {
-    /// The answers.
-    pub api: Arc<Api>,
-    /// What was counted.
-    pub metrics: Arc<Metrics>,
+    /// The answers; where another market takes the place of the one before, the next request has those out of that one.
+    pub answers: watch::Receiver<Answers>,
     /// Which of them can be asked for here.
     pub shown: Shown,
 }
@@ -50,10 +56,11 @@ impl Answer for Face {
         if !self.shown.shows(route.audience()) {
             return http::problem(Problem::UnknownPath, "No route has this path.");
         }
+        let answers = self.answers.borrow();
         match route {
-            Route::Metrics => http::text(metrics::MEDIA_TYPE, self.metrics.text()),
+            Route::Metrics => http::text(metrics::MEDIA_TYPE, answers.metrics.text()),
             Route::Description => http::text("application/yaml", Bytes::from_static(DESCRIPTION.as_bytes())),
-            _ => self.api.answer(verb, route, headers),
+            _ => answers.api.answer(verb, route, headers),
         }
     }
 }

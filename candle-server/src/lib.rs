@@ -45,11 +45,11 @@ use std::sync::Arc;
 
 use candle_core::Aggregator;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::api::Api;
 use crate::clock::Clock;
-use crate::face::{Face, Shown};
+use crate::face::{Answers, Face, Shown};
 use crate::http::{Counts, Server, serve_on};
 use crate::market::Market;
 use crate::metrics::Metrics;
@@ -62,19 +62,6 @@ pub struct Listeners {
     pub public: TcpListener,
     /// For operators.
     pub admin: Option<TcpListener>,
-}
-
-impl Listeners {
-    /// The same sockets once more.
-    #[cfg(feature = "nats")]
-    fn shared(&self) -> io::Result<Self> {
-        use std::os::fd::AsFd;
-        let share = |listener: &TcpListener| {
-            let socket = std::net::TcpListener::from(listener.as_fd().try_clone_to_owned()?);
-            TcpListener::from_std(socket)
-        };
-        Ok(Self { public: share(&self.public)?, admin: self.admin.as_ref().map(share).transpose()? })
-    }
 }
 
 impl From<TcpListener> for Listeners {
@@ -196,52 +183,74 @@ pub async fn serve_market(
     settings: Settings,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
+    let (_never_another, shown) = watch::channel(market);
+    serve_shown(shown, listeners.into(), settings, shutdown).await
+}
+
+/// The same out of whichever market is `shown`. The feeds are read into the first one; who sends another one in its place
+/// writes that as well.
+async fn serve_shown(
+    shown: watch::Receiver<Arc<Market>>,
+    listeners: Listeners,
+    settings: Settings,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let mut others = shown.clone();
+    let market = Arc::clone(&others.borrow_and_update());
     if settings.start == StartChoice::Auto {
         market.start();
     }
-    let api = Api::new(Arc::clone(&market)).with_readiness(settings.readiness()).with_streams(settings.max_streams);
+    let counts = Arc::new(Counts::default());
+    let answers = |market: &Arc<Market>| Answers {
+        api: Api::new(Arc::clone(market)).with_readiness(settings.readiness()).with_streams(settings.max_streams),
+        metrics: Metrics::new(Arc::clone(market), Arc::clone(&counts)),
+    };
+    let (turn, answering) = watch::channel(answers(&market));
     let (stop, stopped) = oneshot::channel();
     let (ended, end) = oneshot::channel();
-    let http = settings.http.clone();
-    let ingestion = spawn_ingestion(Arc::clone(&market), settings, stopped, ended)?;
+    let ingestion = spawn_ingestion(market, settings.clone(), stopped, ended)?;
+    let turning = async {
+        while others.changed().await.is_ok() {
+            let next = answers(&others.borrow_and_update());
+            turn.send_replace(next);
+        }
+        std::future::pending().await
+    };
     let shutdown = async {
         tokio::select! {
             () = shutdown => {}
             () = broken(end) => tracing::error!("ingestion broke off; the server stops"),
+            never = turning => match never {},
         }
+        shown.borrow().stop();
     };
-    serve_http(&market, api, listeners.into(), &http, shutdown).await?;
+    serve_http(answering, &counts, listeners, &settings.http, shutdown).await?;
     // Fails only if the feed came to its end before.
     let _ = stop.send(());
     tokio::task::spawn_blocking(move || ingestion.join()).await?.map_err(|_| io::Error::other("ingestion panicked"))
 }
 
-/// Serves `listeners` until `shutdown`, and notes then that the server is about to stop.
+/// Serves `listeners` until `shutdown`.
 async fn serve_http(
-    market: &Arc<Market>,
-    api: Api,
+    answers: watch::Receiver<Answers>,
+    counts: &Arc<Counts>,
     listeners: Listeners,
     settings: &HttpSettings,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let counts = Arc::new(Counts::default());
     let shown = if listeners.admin.is_some() { Shown::Public } else { Shown::All };
-    let metrics = Arc::new(Metrics::new(Arc::clone(market), Arc::clone(&counts)));
-    let face = Face { api: Arc::new(api), metrics, shown };
     let server = |shown| {
-        let server = Server::new(Face { shown, ..face.clone() }, settings.limits());
-        Arc::new(server.with_origins(settings.cors.clone()).with_counts(Arc::clone(&counts)))
+        let server = Server::new(Face { answers: answers.clone(), shown }, settings.limits());
+        Arc::new(server.with_origins(settings.cors.clone()).with_counts(Arc::clone(counts)))
     };
-    let (stop, stopping) = tokio::sync::watch::channel(());
+    let (stop, mut stopping) = watch::channel(());
     let shutdown = async {
         shutdown.await;
-        market.stop();
         drop(stop);
     };
     let public = server(shown);
     let serving = serve_on(&public, listeners.public, settings.threads(), shutdown);
     let Some(admin) = listeners.admin else { return serving.await };
-    let mut stopping = stopping;
     let stopped = async {
         // Changed never; gone when it is time.
         let _ = stopping.changed().await;
@@ -280,3 +289,6 @@ fn spawn_ingestion(
     };
     std::thread::Builder::new().name("ingestion".into()).spawn(ingest)
 }
+
+#[cfg(test)]
+mod tests;

@@ -149,38 +149,30 @@ pub(crate) fn write(
 }
 
 /// Serves `listeners` out of `market`, and out of the next one wherever the log had to be begun anew, until `shutdown` or
-/// until the way to the log has ended. At such a turn connections end and the sockets stay.
+/// until the way to the log has ended. At such a turn connections stay; streams end, and are opened again by their clients.
 ///
 /// # Errors
 /// As [`crate::serve_market`]'s and [`Linked::stop`]'s.
 pub(crate) async fn serve(
-    mut market: Arc<Market>,
+    market: Arc<Market>,
     mut linked: Linked,
     listeners: Listeners,
     settings: Settings,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let mut shutdown = std::pin::pin!(shutdown);
-    let mut listeners = Some(listeners);
-    let mut served = Ok(());
-    while let Some(sockets) = listeners.as_ref().map(Listeners::shared).transpose()? {
-        let mut next = None;
-        let turn = async {
-            tokio::select! {
-                () = &mut shutdown => {}
-                another = linked.next_market() => next = another,
-            }
-            if next.is_none() {
-                // Whoever connects from now on is to be refused, and not to wait.
-                listeners = None;
+    let (turn, shown) = watch::channel(market);
+    let shutdown = async {
+        let turning = async {
+            while let Some(next) = linked.next_market().await {
+                turn.send_replace(next);
             }
         };
-        served = crate::serve_market(market, sockets, settings.clone(), turn).await;
-        match next {
-            Some(another) if served.is_ok() => market = another,
-            _ => break,
+        tokio::select! {
+            () = shutdown => {}
+            () = turning => {}
         }
-    }
+    };
+    let served = crate::serve_shown(shown, listeners, settings, shutdown).await;
     tokio::task::spawn_blocking(move || linked.stop()).await??;
     served
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use candle_core::Timestamp;
-use futures_util::{Stream, stream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use futures_util::{Stream, StreamExt, stream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::feed::health::State;
@@ -29,12 +29,14 @@ const FEED_PACE: Duration = Duration::from_secs(1);
 /// How long clients are asked to wait before they connect again (ms).
 const RETRY: u32 = 2000;
 
-/// The streams of one server.
+/// The streams out of one market; they end where this is dropped, as when another market takes its place.
 #[derive(Debug)]
 pub struct Streams {
     market: Arc<Market>,
     seats: Arc<Semaphore>,
     most: usize,
+    /// Nothing is ever sent: whoever holds the other end sees when this one is gone.
+    here: watch::Sender<()>,
 }
 
 /// Why no stream was opened.
@@ -53,7 +55,7 @@ impl Streams {
     /// The streams out of `market`, at most `most` at a time.
     pub fn new(market: Arc<Market>, most: usize) -> Self {
         let most = most.min(Semaphore::MAX_PERMITS);
-        Self { market, seats: Arc::new(Semaphore::new(most)), most }
+        Self { market, seats: Arc::new(Semaphore::new(most)), most, here: watch::Sender::new(()) }
     }
 
     /// How many are open.
@@ -64,7 +66,7 @@ impl Streams {
     /// Opens a stream of `ids` for a client whose last event before, if any, was that of `last`.
     ///
     /// It begins with a snapshot of each instrument (`delisted` where there is none, which may change), looks for
-    /// changes at most once in [`PACE`], and never ends by itself. It does nothing while nobody asks it for more.
+    /// changes at most once in [`PACE`], and ends only with these streams. It does nothing while nobody asks it for more.
     ///
     /// # Errors
     /// [`NotOpened`]; a client may try again later.
@@ -83,7 +85,9 @@ impl Streams {
         let now = Instant::now();
         let client =
             Client { market: Arc::clone(&self.market), replicas, feed: None, looked: None, sent: now, _seat: seat };
-        Ok(stream::unfold(client, move |client| client.next(last)))
+        let mut here = self.here.subscribe();
+        let gone = async move { here.changed().await.is_err() };
+        Ok(stream::unfold(client, move |client| client.next(last)).take_until(gone))
     }
 }
 
@@ -169,7 +173,6 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use candle_core::{Aggregator, Tick};
-    use futures_util::StreamExt;
 
     use super::*;
     use crate::clock::{Clock, Source};
@@ -243,5 +246,14 @@ mod tests {
         drop(first);
         assert_eq!(streams.open_now(), 1);
         assert!(open(&streams, &["b"]).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_ends_where_another_market_takes_the_place_of_its_own() {
+        let streams = streams(1);
+        let mut stream = open(&streams, &["a"]).unwrap();
+        next(&mut stream).await;
+        drop(streams);
+        assert_eq!(stream.next().await, None);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 
 use super::begin::{Begun, Way, begin};
@@ -32,6 +32,10 @@ const RETRY: Duration = Duration::from_millis(200);
 /// How long to wait before a log that was lost is begun anew, by when there may be a checkpoint behind the loss.
 const BEGIN_ANEW: Duration = Duration::from_secs(1);
 
+/// How long readers may go on to be answered out of a market whose place another one has taken: until each thread that
+/// answers has looked.
+const TURN: Duration = Duration::from_secs(1);
+
 /// The longest that the telling of the last views may take.
 const GOOD_BYE: Duration = Duration::from_secs(2);
 
@@ -44,6 +48,8 @@ pub(super) struct Node<W, F> {
     markets: watch::Sender<Option<Arc<Market>>>,
     /// Whose market is shown, where its log is lost.
     shown: Option<Reader>,
+    /// Those whose markets were shown before, while they tell their last views.
+    leaving: JoinSet<()>,
     ticks: Interval,
     stop: oneshot::Receiver<()>,
 }
@@ -58,7 +64,7 @@ impl<W: Fn() -> Way, F: Fn() -> Feeds> Node<W, F> {
     ) -> Self {
         let mut ticks = interval(TELL_VIEWS);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { way, feeds, markets, shown: None, ticks, stop }
+        Self { way, feeds, markets, shown: None, leaving: JoinSet::new(), ticks, stop }
     }
 
     /// Follows the log until `stop` says so or is gone.
@@ -85,6 +91,7 @@ impl<W: Fn() -> Way, F: Fn() -> Feeds> Node<W, F> {
         if let Some(shown) = self.shown {
             shown.say_good_bye().await;
         }
+        self.leaving.join_all().await;
         Ok(())
     }
 
@@ -125,7 +132,10 @@ impl<W: Fn() -> Way, F: Fn() -> Feeds> Node<W, F> {
         tracing::info!(instruments = market.aggregator.len(), took = ?market.clock.elapsed(), "caught up with the log");
         self.markets.send_replace(Some(Arc::clone(market)));
         if let Some(before) = self.shown.take() {
-            tokio::spawn(before.say_good_bye());
+            self.leaving.spawn(async {
+                sleep(TURN).await;
+                before.say_good_bye().await;
+            });
         }
     }
 }
