@@ -50,6 +50,7 @@ use tokio::sync::{oneshot, watch};
 use crate::api::Api;
 use crate::clock::Clock;
 use crate::face::{Answers, Face, Shown};
+use crate::feed::url::FeedUrl;
 use crate::http::{Counts, Server, serve_on};
 use crate::market::Market;
 use crate::metrics::Metrics;
@@ -187,28 +188,26 @@ pub async fn serve_market(
     serve_shown(shown, listeners.into(), settings, shutdown).await
 }
 
-/// The same out of whichever market is `shown`. The feeds are read into the first one; who sends another one in its place
-/// writes that as well.
+/// The same out of whichever market is `shown`, and from the feeds into that one.
 async fn serve_shown(
     shown: watch::Receiver<Arc<Market>>,
     listeners: Listeners,
     settings: Settings,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let mut others = shown.clone();
-    let market = Arc::clone(&others.borrow_and_update());
-    if settings.start == StartChoice::Auto {
-        market.start();
-    }
     let counts = Arc::new(Counts::default());
-    let answers = |market: &Arc<Market>| Answers {
-        api: Api::new(Arc::clone(market)).with_readiness(settings.readiness()).with_streams(settings.max_streams),
-        metrics: Metrics::new(Arc::clone(market), Arc::clone(&counts)),
+    let answers = |market: &Arc<Market>| {
+        if settings.start == StartChoice::Auto {
+            market.start();
+        }
+        let api = Api::new(Arc::clone(market));
+        Answers {
+            api: api.with_readiness(settings.readiness()).with_streams(settings.max_streams),
+            metrics: Metrics::new(Arc::clone(market), Arc::clone(&counts)),
+        }
     };
-    let (turn, answering) = watch::channel(answers(&market));
-    let (stop, stopped) = oneshot::channel();
-    let (ended, end) = oneshot::channel();
-    let ingestion = spawn_ingestion(market, settings.clone(), stopped, ended)?;
+    let mut others = shown.clone();
+    let (turn, answering) = watch::channel(answers(&others.borrow_and_update()));
     let turning = async {
         while others.changed().await.is_ok() {
             let next = answers(&others.borrow_and_update());
@@ -216,6 +215,9 @@ async fn serve_shown(
         }
         std::future::pending().await
     };
+    let (stop, stopped) = oneshot::channel();
+    let (ended, end) = oneshot::channel();
+    let ingestion = spawn_ingestion(shown.clone(), settings.clone(), stopped, ended)?;
     let shutdown = async {
         tokio::select! {
             () = shutdown => {}
@@ -269,7 +271,7 @@ async fn broken(end: oneshot::Receiver<()>) {
 
 /// Runs the feeds on a thread of their own, with a runtime of their own, until they end or `stopped` says so.
 fn spawn_ingestion(
-    market: Arc<Market>,
+    shown: watch::Receiver<Arc<Market>>,
     settings: Settings,
     stopped: oneshot::Receiver<()>,
     ended: oneshot::Sender<()>,
@@ -278,7 +280,7 @@ fn spawn_ingestion(
     let ingest = move || {
         runtime.block_on(async {
             tokio::select! {
-                () = feed::run(market, &settings.feeds) => {}
+                () = ingest(shown, &settings.feeds) => {}
                 _ = stopped => {}
             }
         });
@@ -288,6 +290,17 @@ fn spawn_ingestion(
         let _ = ended.send(());
     };
     std::thread::Builder::new().name("ingestion".into()).spawn(ingest)
+}
+
+/// Reads the feeds into whichever market is `shown`, until they end.
+async fn ingest(mut shown: watch::Receiver<Arc<Market>>, feeds: &[FeedUrl]) {
+    loop {
+        let market = Arc::clone(&shown.borrow_and_update());
+        tokio::select! {
+            () = feed::run(market, feeds) => return,
+            Ok(()) = shown.changed() => {}
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::*;
@@ -35,29 +36,58 @@ impl Client {
     }
 }
 
-#[tokio::test]
-async fn readers_lost_their_connections_where_another_market_took_the_place_of_the_one_before() {
-    let settings = Settings::from_args(["candle-server", "--start", "manual"]).unwrap();
-    let one = |description| {
-        let market = market(&settings);
+/// A server out of one market after another, each with an instrument of the same id.
+struct Site {
+    settings: Settings,
+    turn: watch::Sender<Arc<Market>>,
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<io::Result<()>>,
+}
+
+impl Site {
+    async fn start(flags: &[&str]) -> Self {
+        let settings = Settings::from_args([&["candle-server"], flags].concat()).unwrap();
+        let (turn, shown) = watch::channel(Self::market(&settings, "before"));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let stopped = async {
+            let _ = stopped.await;
+        };
+        let serving = tokio::spawn(serve_shown(shown, listener.into(), settings.clone(), stopped));
+        Self { settings, turn, address, stop, serving }
+    }
+
+    fn market(settings: &Settings, description: &str) -> Arc<Market> {
+        let market = market(settings);
         market.aggregator.list("a", Some(description)).unwrap();
         Arc::new(market)
-    };
-    let (turn, shown) = watch::channel(one("before"));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (stop, stopped) = oneshot::channel::<()>();
-    let stopped = async {
-        let _ = stopped.await;
-    };
-    let serving = tokio::spawn(serve_shown(shown, listener.into(), settings.clone(), stopped));
+    }
 
-    let [mut silent, mut used, mut stream] =
-        [Client::connect(address).await, Client::connect(address).await, Client::connect(address).await];
+    fn turn_to(&self, description: &str) -> Arc<Market> {
+        let market = Self::market(&self.settings, description);
+        self.turn.send_replace(Arc::clone(&market));
+        market
+    }
+
+    async fn stop(self) {
+        drop(self.stop);
+        timeout(GUARD, self.serving).await.unwrap().unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn readers_lost_their_connections_where_another_market_took_the_place_of_the_one_before() {
+    // One thread accepts in order: who came before those that were answered is accepted too.
+    let site = Site::start(&["--start", "manual", "--threads", "1"]).await;
+    let mut silent = Client::connect(site.address).await;
+    let mut used = Client::connect(site.address).await;
+    let mut stream = Client::connect(site.address).await;
     used.ask("/instruments/a", "\"before\"").await;
     used.read("]}").await;
     stream.ask("/instruments/a/stream", "\"before\"").await;
-    turn.send_replace(one("after"));
+    site.turn_to("after");
     // An end that was meant: its client comes again.
     stream.read("\r\n0\r\n\r\n").await;
     for client in [&mut silent, &mut used, &mut stream] {
@@ -66,7 +96,19 @@ async fn readers_lost_their_connections_where_another_market_took_the_place_of_t
     }
     let counted = silent.ask("/metrics", "# EOF").await;
     assert!(counted.contains("candle_views_total 4"), "of both markets: {counted}");
+    site.stop().await;
+}
 
-    drop(stop);
-    timeout(GUARD, serving).await.unwrap().unwrap().unwrap();
+#[tokio::test]
+async fn feeds_were_read_into_the_market_whose_place_another_one_had_taken() {
+    let site = Site::start(&["--feed", "demo:?instruments=1&rate=6000/min", "--ready-requires-feed"]).await;
+    let mut client = Client::connect(site.address).await;
+    for description in ["second", "third"] {
+        let market = site.turn_to(description);
+        let is_ready =
+            async { while !client.ask("/readyz", "}").await.contains("\"status\":\"ready\",\"feed\":\"live\"") {} };
+        timeout(GUARD, is_ready).await.unwrap();
+        assert!(market.aggregator.outcomes().accepted() > 0);
+    }
+    site.stop().await;
 }
