@@ -242,7 +242,12 @@ impl Follower {
             tracing::error!(sequence, "a message of the log is damaged; what can be read of it is folded");
         }
         for (place, id) in blob.delisted() {
-            self.ledger.delisted(id, first_mark + place);
+            let mark = first_mark + place;
+            // What a snapshot saw end is not the listing whose views came with it.
+            if mark > self.marks[self.market.aggregator.part_of(id) as usize] {
+                self.ledger.forget(id);
+            }
+            self.ledger.delisted(id, mark);
         }
         self.note_overlap(blob);
         if blob.clears() {

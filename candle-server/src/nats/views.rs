@@ -89,9 +89,13 @@ impl Ledger {
         self.delisted.get(id).copied()
     }
 
+    /// Forgets what is accounted for of a listing that is over.
+    pub(super) fn forget(&mut self, id: &str) {
+        self.accounted.remove(id);
+    }
+
     /// Notes that an instrument was delisted at `mark`.
     pub(super) fn delisted(&mut self, id: &str, mark: u64) {
-        self.accounted.remove(id);
         self.delisted.insert(id.into(), mark);
         self.order.push_back((mark, id.into()));
         let oldest = mark_of(REMEMBERED_MESSAGES);

@@ -147,6 +147,14 @@ fn a_life(seed: u64) {
     let mut late = follower(5, restored.aggregator, restored.covered);
     log.read(&mut late, end);
     assert_eq!(told, content(&late), "seed {seed}, from the checkpoint");
+
+    // It tells what its own readers view, and nothing that others know.
+    let page = late.aggregator().page(None, "", 1000);
+    assert!(page.iter().all(|summary| late.aggregator().hit(summary.id.as_str()).is_some()));
+    log.messages.extend(late.take_views(1));
+    let end = log.end();
+    nodes.iter_mut().chain([&mut late]).for_each(|follower| log.read(follower, end));
+    assert_eq!(content(&nodes[0]), content(&late), "seed {seed}, viewed behind the checkpoint");
 }
 
 #[test]
