@@ -181,8 +181,8 @@ fn a_gap_and_a_later_version_end_it_and_foreign_messages_do_not() {
     log.write(1);
     let mut node = follower(2, Aggregator::new(config()), 5);
     assert_eq!(node.fold(7, &log.messages[0]), Err(Halt::Lost(Lost::Gap { after: 5, next: 7 })));
-    assert_eq!(node.fold(6, b"{\"price\":1}"), Ok(Folded::default()));
-    assert_eq!(node.fold(7, &[7]), Err(Halt::Newer));
+    assert_eq!(node.fold(6, b"\n{\"price\":1}"), Ok(Folded::default()));
+    assert_eq!(node.fold(7, &[message::MAGIC, &[7]].concat()), Err(Halt::Newer));
     assert_eq!(node.fold(8, &log.messages[0]).map(|folded| folded.is_written), Ok(true));
 }
 
