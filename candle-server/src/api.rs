@@ -113,7 +113,7 @@ impl Api {
     }
 
     fn history(&self, verb: Verb, id: &str, form: Form, headers: &HeaderMap) -> Response<Body> {
-        match self.write(id, form, verb, self.market.clock.now()) {
+        match self.market.at_one_moment(|now| self.write(id, form, verb, now)) {
             Some((document, _)) => Representation::from(document).respond(headers),
             None => http::problem(Problem::UnknownInstrument, &format!("No instrument `{id}` is listed.")),
         }
@@ -202,15 +202,14 @@ impl Api {
 
     /// Writes the first ten of `top` that are still listed.
     fn write_first(&self, top: &[Popular]) -> Document {
-        let now = self.market.clock.now();
-        let mut histories: Vec<_> = top
-            .iter()
-            .filter_map(|Popular { id, .. }| {
+        let write = |now| {
+            let histories = top.iter().filter_map(|Popular { id, .. }| {
                 let (history, views) = self.write(id.as_str(), Form::default(), Verb::Head, now)?;
                 Some((views, id, history))
-            })
-            .take(POPULAR)
-            .collect();
+            });
+            histories.take(POPULAR).collect::<Vec<_>>()
+        };
+        let mut histories = self.market.at_one_moment(write);
         // Views went on being counted meanwhile: the order is that of the counts shown.
         histories.sort_by(|(a, a_id, _), (b, b_id, _)| b.cmp(a).then_with(|| a_id.cmp(b_id)));
         let mut document = Document::default();

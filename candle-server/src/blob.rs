@@ -264,14 +264,18 @@ impl<'b> Blob<'b> {
     ///
     /// The aggregator has the rules of the batch, and room without limit: whether an instrument was listed when there was
     /// no room for all is in the batch already, and is not decided again.
+    ///
+    /// Calls `between` after each entry, with how many writes have been done.
     pub(crate) fn replay(
         &self,
         aggregator: &Aggregator,
         marks: &[u64],
         first_mark: u64,
         arrival: Arrival,
+        mut between: impl FnMut(u64),
     ) -> Result<Replayed, Unreadable> {
-        Replay::new(aggregator, marks, self, first_mark, arrival).run(self).ok_or(Unreadable::Damaged)
+        let replay = Replay::new(aggregator, marks, self, first_mark, arrival);
+        replay.run(self, |mark| between(mark - first_mark)).ok_or(Unreadable::Damaged)
     }
 }
 
@@ -294,7 +298,7 @@ impl<'a> Replay<'a> {
     }
 
     /// `None` where a number has no id, or a time is none.
-    fn run(mut self, blob: &Blob<'_>) -> Option<Replayed> {
+    fn run(mut self, blob: &Blob<'_>, mut reached: impl FnMut(u64)) -> Option<Replayed> {
         let mut views: HashMap<u32, &StoredViews> = blob.views.iter().map(|views| (views.id, views)).collect();
         for entry in &blob.entries {
             match entry {
@@ -317,10 +321,12 @@ impl<'a> Replay<'a> {
                 StoredEntry::Clear => self.aggregator.clear_candles(self.mark),
                 StoredEntry::Ticks { now, lists, ticks } => {
                     self.ticks(blob, Timestamp::from_micros(*now)?, *lists, ticks)?;
+                    reached(self.mark);
                     continue;
                 }
             }
             self.mark = self.mark.checked_add(1)?;
+            reached(self.mark);
         }
         for (id, views) in views {
             let name = blob.ids.get(id as usize)?;

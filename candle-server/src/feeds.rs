@@ -89,6 +89,11 @@ impl Feeds {
         Self { told: Told::ByLog(std::sync::atomic::AtomicBool::new(false)), ..self }
     }
 
+    /// Whether a log tells of them.
+    pub const fn are_told_by_log(&self) -> bool {
+        !matches!(self.told, Told::ByWatch)
+    }
+
     /// The log says that this is covered, and whether the market is supplied.
     #[cfg(feature = "nats")]
     pub fn log_tells(&self, coverage: CoverageRing, is_supplied: bool) {

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use candle_core::{Aggregator, Arrival, Latest};
+use candle_core::{Aggregator, Arrival, Latest, Timestamp};
+use parking_lot::RwLock;
+#[cfg(feature = "nats")]
+use parking_lot::RwLockWriteGuard;
 use tokio::sync::SetOnce;
 
 use crate::clock::Clock;
@@ -39,6 +42,7 @@ pub struct Market {
     started: SetOnce<()>,
     unreadable: AtomicU64,
     stopping: AtomicBool,
+    folding: RwLock<()>,
 }
 
 /// How fresh an instrument's candles are, by the age of its last quote's arrival.
@@ -74,6 +78,7 @@ impl Market {
             started: SetOnce::new(),
             unreadable: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
+            folding: RwLock::new(()),
         }
     }
 
@@ -111,6 +116,19 @@ impl Market {
             statuses.iter_mut().filter(|(status, _)| *status == is).for_each(|(_, instruments)| *instruments += 1);
         });
         statuses
+    }
+
+    /// What `read` finds as seen from `now`. Of a market that a log tells it never sees a part of what is folded at once, so
+    /// that equal `now`s are equal places in the log. It must not be called by what it calls.
+    pub fn at_one_moment<T>(&self, read: impl FnOnce(Timestamp) -> T) -> T {
+        let _nothing_is_folded = self.feeds.are_told_by_log().then(|| self.folding.read());
+        read(self.clock.now())
+    }
+
+    /// Keeps whoever reads [at one moment](Self::at_one_moment) waiting while something is folded and the clock moved.
+    #[cfg(feature = "nats")]
+    pub fn fold(&self) -> RwLockWriteGuard<'_, ()> {
+        self.folding.write()
     }
 
     /// Lets the feeds run; safe to repeat.

@@ -125,10 +125,9 @@ impl Client {
                 None => self.begin(&mut out, last),
                 Some(looked) => {
                     sleep_until(looked + PACE).await;
-                    let now = self.market.clock.now();
-                    for replica in &mut self.replicas {
-                        replica.catch_up(&mut out, &self.market, now);
-                    }
+                    self.market.at_one_moment(|now| {
+                        self.replicas.iter_mut().for_each(|replica| replica.catch_up(&mut out, &self.market, now));
+                    });
                 }
             }
             self.tell_feed(&mut out);
@@ -157,16 +156,17 @@ impl Client {
 
     fn begin(&mut self, out: &mut Vec<u8>, last: Option<Timestamp>) {
         sse::retry(out, RETRY);
-        let now = self.market.clock.now();
-        for replica in &mut self.replicas {
-            match last {
-                Some(last) => replica.catch_up_since(out, &self.market, now, last),
-                None => replica.catch_up(out, &self.market, now),
+        self.market.at_one_moment(|now| {
+            for replica in &mut self.replicas {
+                match last {
+                    Some(last) => replica.catch_up_since(out, &self.market, now, last),
+                    None => replica.catch_up(out, &self.market, now),
+                }
+                if !replica.is_listed() {
+                    replica.delisted(out, now);
+                }
             }
-            if !replica.is_listed() {
-                replica.delisted(out, now);
-            }
-        }
+        });
     }
 }
 

@@ -212,7 +212,7 @@ impl File {
             for blob in decoded {
                 let blob = blob?;
                 aggregator.reconfigure(room.with_rules(blob.rules()));
-                let replayed = blob.replay(&aggregator, &marks, blob.first_mark(), Arrival::START)?;
+                let replayed = blob.replay(&aggregator, &marks, blob.first_mark(), Arrival::START, |_| {})?;
                 next_mark = next_mark.max(replayed.next_mark);
                 ticks += blob.ticks() as u64;
             }

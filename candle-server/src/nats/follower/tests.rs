@@ -1,13 +1,21 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use candle_core::{Config, CoverageRing, Gaps, Terms, Tick, Timestamp, Unlisted};
+use candle_core::{Config, CoverageRing, Gaps, Terms, Tick, Unlisted};
+use futures_util::FutureExt;
+use http_body_util::BodyExt;
+use hyper::HeaderMap;
 
 use super::*;
+use crate::api::Api;
 use crate::clock::{Clock, Source};
+use crate::feeds::Feeds;
+use crate::http::{Answer, Verb};
 use crate::journal::{Journal, Taken};
 use crate::nats::message::{ARRIVAL_NUMBERS, ClockOf};
 use crate::nats::{checkpoint, outbox};
+use crate::route::{Form, Route};
 
 const CREATED: i128 = 1_700_000_000_000_000_000;
 
@@ -65,17 +73,21 @@ impl Log {
     }
 
     fn write(&mut self, epoch: u64) {
+        self.write_at(epoch, self.now());
+    }
+
+    fn write_at(&mut self, epoch: u64, now: Timestamp) {
         let Taken::Batch(batch) = self.journal.take() else { panic!("it broke off") };
         let batch = outbox::numbered(&batch, &mut self.next_number);
         let writes = Writes {
             origin: Origin { node: 1, batch: self.messages.len() as u64 },
             epoch,
             stage: Stage::Going,
-            now: self.now().as_micros(),
+            now: now.as_micros(),
             clock: ClockOf::Feed,
             next_number: self.next_number,
             supply: SupplyOf::Up,
-            coverage: CoverageRing::default().to_parts(self.now()),
+            coverage: CoverageRing::default().to_parts(now),
         };
         let blob = blob::encode(&batch, &[], self.market.aggregator.config().rules());
         self.messages.push(message::encode(Body::Writes(writes), &blob));
@@ -270,4 +282,83 @@ fn views_of_every_instrument_fit_messages_and_none_is_lost() {
     }
     assert!(sequence > 1, "one message is no test");
     assert!(ids.iter().all(|id| nodes[1].aggregator().history(id).unwrap().views == 1));
+}
+
+/// A log whose messages bring many quotes each, a tenth of a second apart.
+fn busy_log(messages: i64) -> Log {
+    let mut log = Log::new();
+    let began = log.now();
+    for message in 0..messages {
+        let now = began.saturating_add(100_000 * message);
+        let ticks = (0..2000_i32).map(|place| {
+            let tick = Tick::new(now.saturating_add(-i64::from(place)), f64::from(1 + (place * 7919) % 1000));
+            (["a", "b", "c"][place.unsigned_abs() as usize % 3], tick.with_seq(ARRIVAL_NUMBERS))
+        });
+        let ticks: Vec<_> = ticks.collect();
+        for run in ticks.chunks(500) {
+            let _ = log.market.record_batch(run, Terms { unlisted: Unlisted::List, ..Terms::from(now) });
+        }
+        log.write_at(1, now);
+    }
+    log
+}
+
+#[test]
+fn one_moment_had_two_histories_while_a_message_was_being_folded() {
+    let log = busy_log(150);
+    let nodes = [(); 2].map(|()| {
+        let market = Market::new(Aggregator::new(config()), Clock::new(Source::Feed));
+        Arc::new(market.with_feeds(Feeds::unwatched(Source::Feed).told_by_log()))
+    });
+    let log = &log;
+    let seen: [BTreeMap<String, BTreeSet<String>>; 2] = std::thread::scope(|scope| {
+        let readers = nodes.each_ref().map(|market| {
+            scope.spawn(move || {
+                let reads = AtomicUsize::new(0);
+                let fold = || {
+                    let mut node = follower_of(market);
+                    for sequence in 1..=log.end() {
+                        log.read(&mut node, sequence);
+                        let enough = reads.load(Ordering::Relaxed) + 3;
+                        while reads.load(Ordering::Relaxed) < enough {
+                            std::thread::yield_now();
+                        }
+                    }
+                };
+                std::thread::scope(|scope| {
+                    let folding = scope.spawn(fold);
+                    let api = Api::new(Arc::clone(market));
+                    let mut seen = BTreeMap::<_, BTreeSet<_>>::new();
+                    while !folding.is_finished() {
+                        reads.fetch_add(1, Ordering::Relaxed);
+                        let Some((moment, candles)) = read(&api) else { continue };
+                        seen.entry(moment).or_default().insert(candles);
+                    }
+                    seen
+                })
+            })
+        });
+        readers.map(|reader| reader.join().unwrap())
+    });
+    let [one, other] = &seen;
+    let common = one.iter().filter_map(|(moment, candles)| Some((moment, candles, other.get(moment)?)));
+    let common: Vec<_> = common.collect();
+    assert!(common.len() > 100, "only {} moments were seen at both", common.len());
+    assert!(one.values().chain(other.values()).all(|candles| candles.len() == 1), "one node has two for one moment");
+    assert!(common.iter().all(|(_, here, there)| here == there), "two nodes differ at one moment");
+}
+
+fn follower_of(market: &Arc<Market>) -> Follower {
+    Follower::new(Arc::clone(market), 1, 0, None)
+}
+
+/// The moment of one history, and its candles, as a reader gets them.
+fn read(api: &Api) -> Option<(String, String)> {
+    let route = Route::History { id: "a".into(), form: Form::default() };
+    let answer = api.answer(Verb::Get, &route, &HeaderMap::new());
+    let body = answer.into_body().collect().now_or_never()?.unwrap().to_bytes();
+    let text = String::from_utf8(body.to_vec()).unwrap();
+    let (head, candles) = text.split_once("\"candles\":")?;
+    let moment = head.split_once("\"asOf\":")?.1.split_once(',')?.0;
+    Some((moment.to_owned(), candles.to_owned()))
 }
