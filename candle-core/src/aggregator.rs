@@ -270,7 +270,7 @@ impl Aggregator {
     }
 
     /// Forgets when quotes arrived: after a replay, whose moments are not those of arrival.
-    pub fn forget_arrivals(&mut self) {
+    pub fn forget_arrivals(&self) {
         self.stripes.each().for_each(|(_, mut stripe)| stripe.forget_arrivals());
     }
 

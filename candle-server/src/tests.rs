@@ -105,8 +105,11 @@ async fn feeds_were_read_into_the_market_whose_place_another_one_had_taken() {
     let mut client = Client::connect(site.address).await;
     for description in ["second", "third"] {
         let market = site.turn_to(description);
-        let is_ready =
-            async { while !client.ask("/readyz", "}").await.contains("\"status\":\"ready\",\"feed\":\"live\"") {} };
+        let is_ready = async {
+            // Until the turn has come, the market before is as ready.
+            while !client.ask("/instruments/a", "]}").await.contains(description) {}
+            while !client.ask("/readyz", "}").await.contains("\"status\":\"ready\",\"feed\":\"live\"") {}
+        };
         timeout(GUARD, is_ready).await.unwrap();
         assert!(market.aggregator.outcomes().accepted() > 0);
     }

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use candle_core::{Aggregator, Timestamp};
 use parking_lot::RwLockWriteGuard;
 
-use super::message::{self, Body, Origin, Stage, SupplyOf, Writes};
+use super::message::{self, Body, ClockOf, Origin, Stage, SupplyOf, Writes};
 use super::overlap::Overlap;
 use super::views::Ledger;
 use crate::blob::{self, Blob, OfTicks, Replayed, Unreadable};
-use crate::market::Market;
+use crate::market::{Market, STALE_AFTER};
 
 /// A message's writes are marked by its place in the log and theirs in it, so that everyone gives the same write the
 /// same mark; a message of a megabyte holds far fewer than this.
@@ -161,6 +161,13 @@ impl Follower {
     /// Whether the log forgot all candles lately.
     pub(super) fn was_cleared_lately(&self) -> bool {
         self.cleared.is_some_and(|sequence| sequence >= self.position.saturating_sub(LATELY))
+    }
+
+    /// Whether the last message is of so long ago that what came with it is no live price, whenever it was folded.
+    pub(super) fn says_what_is_old(&self) -> bool {
+        let last = self.last.as_ref().filter(|last| last.writes.clock == ClockOf::Wall);
+        let age = last.map(|last| self.market.clock.wall().as_micros().saturating_sub(last.writes.now));
+        age.is_some_and(|age| u128::try_from(age).is_ok_and(|age| age > STALE_AFTER.as_micros()))
     }
 
     /// Takes note that nothing is behind what came, and that the log ends at `end`.

@@ -129,6 +129,9 @@ impl<W: Fn() -> Way, F: Fn() -> Feeds> Node<W, F> {
         }
         reader.is_shown = true;
         let market = reader.follower.market();
+        if reader.follower.says_what_is_old() {
+            market.aggregator.forget_arrivals();
+        }
         tracing::info!(instruments = market.aggregator.len(), took = ?market.clock.elapsed(), "caught up with the log");
         self.markets.send_replace(Some(Arc::clone(market)));
         if let Some(before) = self.shown.take() {

@@ -13,7 +13,7 @@ use crate::clock::{Clock, Source};
 use crate::feeds::Feeds;
 use crate::http::{Answer, Verb};
 use crate::journal::{Journal, Taken};
-use crate::nats::message::{ARRIVAL_NUMBERS, ClockOf};
+use crate::nats::message::ARRIVAL_NUMBERS;
 use crate::nats::{checkpoint, outbox};
 use crate::route::{Form, Route};
 
@@ -361,4 +361,21 @@ fn read(api: &Api) -> Option<(String, String)> {
     let (head, candles) = text.split_once("\"candles\":")?;
     let moment = head.split_once("\"asOf\":")?.1.split_once(',')?.0;
     Some((moment.to_owned(), candles.to_owned()))
+}
+
+#[test]
+fn what_a_dead_log_told_passed_for_live_where_a_node_started() {
+    let says_what_is_old = |clock, ago: i64| {
+        let mut node = follower(2, Aggregator::new(config()), 0);
+        let mut log = Log::new();
+        log.write_at(1, node.market.clock.wall().saturating_add(-ago * 1_000_000));
+        let writes = Writes { clock, ..writes_of(&log.messages[0]) };
+        let blob = blob::encode(&crate::journal::Batch::new(0), &[], log.market.aggregator.config().rules());
+        node.fold(1, &message::encode(Body::Writes(writes), &blob)).unwrap();
+        node.says_what_is_old()
+    };
+    let wall = [600, 20, 10, 0, -600].map(|ago| says_what_is_old(ClockOf::Wall, ago));
+    assert_eq!(wall, [true, true, false, false, false]);
+    // Its time is its own.
+    assert!(!says_what_is_old(ClockOf::Feed, 600));
 }
