@@ -149,10 +149,9 @@ impl Log {
             }
             std::future::ready(())
         });
-        // The client leaves out what an address says of this.
         options = match url.user_info() {
-            Some(UserInfo::Password { user, password }) => options.user_and_password(user, password),
-            Some(UserInfo::Token(token)) => options.token(token),
+            Some(UserInfo::Password { user, password }) => options.user_and_password(user.clone(), password.clone()),
+            Some(UserInfo::Token(token)) => options.token(token.clone()),
             None => options,
         };
         if let Some(path) = &access.credentials {
