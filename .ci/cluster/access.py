@@ -1,7 +1,10 @@
-"""One broker that lets in by TLS, user and password, and one that does by credentials: who may come in does, and who may
-not hears why in one line without a secret in it."""
+"""Brokers that let in by TLS, user and password, or by credentials: who may come in does, and who may not hears why in one
+line without a secret in it; and one that will not do."""
 import asyncio
+import json
 import os
+import socket
+import ssl
 import subprocess
 import urllib.error
 from unittest.mock import patch
@@ -77,6 +80,45 @@ async def refused(target, directory, name, names, *arguments):
     return lines[0]
 
 
+def told_of_another(listener, certificate, key, other):
+    """A broker that asks for TLS, tells of one at the port `other`, and is gone."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with listener, listener.accept()[0] as connection:
+        info = {"server_id": "A", "version": "2.15.1", "max_payload": 1 << 20, "tls_required": True, "connect_urls": [f"127.0.0.1:{other}"]}
+        connection.sendall(f"INFO {json.dumps(info)}\r\n".encode())
+        with context.wrap_socket(connection, server_side=True) as secured, secured.makefile("rb") as lines:
+            while lines.readline() != b"PING\r\n":
+                pass
+            secured.sendall(b"PONG\r\n")
+
+
+def first_words(listener):
+    """What a broker without TLS is told first."""
+    with listener, listener.accept()[0] as connection:
+        connection.settimeout(PATIENCE)
+        connection.sendall(b'INFO {"server_id": "B", "version": "2.15.1", "max_payload": 1048576}\r\n')
+        return connection.recv(4096)
+
+
+async def secured_everywhere(target, directory, *arguments):
+    """Where the address says TLS, a broker that another one tells of gets no user and password without it either."""
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    first, other = (listener.getsockname()[1] for listener in listeners)
+    for listener in listeners:
+        listener.settimeout(PATIENCE)
+    node = Process(f"{target}/candle-server", "--listen", "127.0.0.1:0", "--feed", f"tls://candle:{SECRET}@127.0.0.1:{first}/QUOTES", *arguments, log=directory / "told.log")
+    await node.start()
+    try:
+        telling = asyncio.to_thread(told_of_another, listeners[0], directory / "broker.pem", directory / "broker.key", other)
+        _, words = await asyncio.gather(telling, asyncio.to_thread(first_words, listeners[1]))
+    finally:
+        await node.end()
+    # The first byte of a handshake of TLS.
+    assert words[:1] == b"\x16", words
+    return "a broker without TLS, told of by one with it: gets no word"
+
+
 async def try_all(target, program, directory):
     """Every way in, and what was seen of it."""
     certificates(directory)
@@ -96,6 +138,7 @@ async def try_all(target, program, directory):
             ]
         return [
             *seen,
+            await secured_everywhere(target, directory, *authority),
             await works(target, directory, "credentials", plain, "--nats-credentials", credentials_file),
             await refused(target, directory, "a wrong password", "password", log(WRONG), *authority),
             await refused(target, directory, "an untrusted certificate", "--nats-ca", log(SECRET)),

@@ -137,6 +137,8 @@ impl Log {
     pub(super) async fn connect(url: &LogUrl, access: &Access) -> Result<Self, LogError> {
         let mut options = ConnectOptions::new()
             .name("candle-server")
+            // Servers tell of others without a scheme, and the client takes those for `nats://`.
+            .require_tls(url.is_secured())
             .ping_interval(PING_EVERY)
             .connection_timeout(ANSWER)
             .request_timeout(Some(ANSWER));

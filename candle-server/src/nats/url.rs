@@ -54,6 +54,11 @@ impl LogUrl {
         &self.servers
     }
 
+    /// Whether every server must be reached by TLS, also those that a server tells of.
+    pub(super) fn is_secured(&self) -> bool {
+        self.servers.iter().any(ServerAddr::tls_required)
+    }
+
     /// Who we are by the address: the same at all of its servers.
     pub(super) const fn user_info(&self) -> Option<&UserInfo> {
         self.user_info.as_ref()
