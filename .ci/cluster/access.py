@@ -125,7 +125,11 @@ async def try_all(target, program, directory):
     tls = f"""tls {{ cert_file: "{directory}/broker.pem", key_file: "{directory}/broker.key" }}
         authorization {{ users: [ {{ user: candle, password: "{SECRET}" }} ] }}"""
     let_in, credentials_file = credentials.make(directory)
-    (secured, port), (vouching, other) = await asyncio.gather(broker(program, directory, "tls", tls), broker(program, directory, "credentials", let_in))
+    (secured, port), (vouching, other), (short, third) = await asyncio.gather(
+        broker(program, directory, "tls", tls),
+        broker(program, directory, "credentials", let_in),
+        broker(program, directory, "short", "max_payload: 65536"),
+    )
     try:
         def log(password):
             return f"tls://candle:{password}@127.0.0.1:{port}/QUOTES"
@@ -145,6 +149,7 @@ async def try_all(target, program, directory):
             await refused(target, directory, "another authority", "--nats-ca", log(SECRET), "--nats-ca", directory / "stranger.pem"),
             await refused(target, directory, "a missing file", "--nats-ca", log(SECRET), "--nats-ca", directory / "nothing.pem"),
             await refused(target, directory, "no credentials", "--nats-credentials", plain),
+            await refused(target, directory, "short messages", "max_payload", f"nats://127.0.0.1:{third}/QUOTES"),
         ]
     finally:
-        await asyncio.gather(secured.end(), vouching.end())
+        await asyncio.gather(secured.end(), vouching.end(), short.end())

@@ -24,6 +24,10 @@ use super::url::{LogUrl, UserInfo};
 /// The oldest servers that are known to keep what is asked of them; older ones leave out silently what they do not know.
 const OLDEST_SERVER: (i64, i64) = (2, 12);
 
+/// The shortest `max_payload` of a server that will do: its default. A message of writes is cut at three quarters of it and
+/// may go beyond by a run, and snapshots of 200,000 instruments are almost as long.
+const SHORTEST_PAYLOAD: usize = 1 << 20;
+
 /// How long ticks stay: the window of 30 minutes, and one for whoever starts meanwhile.
 const MAX_AGE: Duration = Duration::from_mins(31);
 
@@ -185,6 +189,12 @@ impl Log {
             let version = client.server_info().version;
             return Err(LogError::Unfit(format!(
                 "the server at {url} has version {version}; {major}.{minor} or later is needed"
+            )));
+        }
+        let max_payload = client.max_payload();
+        if max_payload < SHORTEST_PAYLOAD {
+            return Err(LogError::Unfit(format!(
+                "the server at {url} has max_payload {max_payload}; {SHORTEST_PAYLOAD} or more is needed"
             )));
         }
         let mut context = jetstream::new(client.clone());
@@ -377,6 +387,9 @@ fn bound(most: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    use tokio::net::TcpListener;
+
     use super::*;
 
     #[test]
@@ -387,6 +400,33 @@ mod tests {
         let found = Config { num_replicas: 1, max_age: Duration::ZERO, ..wanted.clone() };
         let line = "the stream X has replicas 1 and not 3, max age 0ns and not 1860s";
         assert_eq!(differences(&wanted, &found), Err(line.to_owned()));
+    }
+
+    /// What becomes of a connection to a server that takes messages of so many bytes.
+    async fn connected_where_max_payload_is(max_payload: usize) -> Result<Log, LogError> {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("nats://{}/X", server.local_addr().unwrap()).parse().unwrap();
+        let serve = async {
+            let (socket, _) = server.accept().await.unwrap();
+            let mut socket = BufReader::new(socket);
+            let info = format!("INFO {{\"version\":\"2.15.1\",\"max_payload\":{max_payload}}}\r\n");
+            socket.write_all(info.as_bytes()).await.unwrap();
+            let mut line = String::new();
+            while !line.ends_with("PING\r\n") {
+                socket.read_line(&mut line).await.unwrap();
+            }
+            socket.write_all(b"PONG\r\n").await.unwrap();
+        };
+        let access = Access::default();
+        tokio::join!(Log::connect(&url, &access), serve).0
+    }
+
+    #[tokio::test]
+    async fn a_server_that_takes_only_short_messages_is_refused_in_one_clear_line() {
+        let refused = connected_where_max_payload_is(SHORTEST_PAYLOAD - 1).await;
+        let Err(LogError::Unfit(line)) = refused else { panic!("{refused:?}") };
+        assert!(line.ends_with("has max_payload 1048575; 1048576 or more is needed"), "{line}");
+        assert!(connected_where_max_payload_is(1_048_576).await.is_ok(), "the default");
     }
 
     #[test]
