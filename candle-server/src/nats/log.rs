@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_nats::jetstream::context::{GetStreamErrorKind, PublishErrorKind};
+use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{
     Config, DiscardPolicy, Info, LastRawMessageErrorKind, RetentionPolicy, StorageType,
@@ -281,12 +281,7 @@ impl Log {
                     let name = wanted.name.clone();
                     return self.context.create_stream(wanted).await.map(drop).map_err(|error| {
                         let line = format!("the stream {name} can't be made: {error}");
-                        // Without a leader, or enough servers by now, there may be one later.
-                        if line.contains("503") || line.contains("timed out") {
-                            LogError::Away(line)
-                        } else {
-                            LogError::Unfit(line)
-                        }
+                        if may_pass(&error.kind()) { LogError::Away(line) } else { LogError::Unfit(line) }
                     });
                 }
                 _ => return Err(away(error)),
@@ -332,6 +327,15 @@ impl Log {
             Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(None),
             Err(error) => Err(away(error)),
         }
+    }
+}
+
+/// Whether a stream that can't be made now may be made later: there may be a leader, or enough servers, by then.
+fn may_pass(why: &CreateStreamErrorKind) -> bool {
+    match why {
+        CreateStreamErrorKind::JetStream(error) => error.code() == 503,
+        CreateStreamErrorKind::TimedOut | CreateStreamErrorKind::JetStreamUnavailable => true,
+        _ => false,
     }
 }
 
@@ -436,6 +440,17 @@ mod tests {
         let found = Config { duplicate_window: Duration::from_mins(2), ..wanted.clone() };
         let line = "the stream X has duplicate window 120s and not 1860s";
         assert_eq!(differences(&wanted, &found), Err(line.to_owned()));
+    }
+
+    #[test]
+    fn whether_a_stream_may_be_made_later_is_told_by_the_code() {
+        let of = |code: u16, description: &str| {
+            let error = format!(r#"{{"code":{code},"err_code":10058,"description":"{description}"}}"#);
+            may_pass(&CreateStreamErrorKind::JetStream(serde_json::from_str(&error).unwrap()))
+        };
+        assert!(of(503, "JetStream system temporarily unavailable"));
+        assert!(!of(400, "stream name Q503 is in use, and the request timed out"));
+        assert!(may_pass(&CreateStreamErrorKind::TimedOut) && !may_pass(&CreateStreamErrorKind::InvalidStreamName));
     }
 
     #[test]
