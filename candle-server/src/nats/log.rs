@@ -247,15 +247,15 @@ impl Log {
         self.client.max_payload()
     }
 
-    /// The stream of writes and views, if there is one.
-    pub(super) async fn info(&self) -> Result<Option<Info>, LogError> {
-        match self.context.get_stream(self.name()).await {
+    /// What is known of a stream, if there is one of this name.
+    pub(super) async fn info(&self, name: &str) -> Result<Option<Info>, LogError> {
+        match self.context.get_stream(name).await {
             Ok(stream) => Ok(Some(stream.cached_info().clone())),
             Err(error) => match error.kind() {
                 GetStreamErrorKind::JetStream(error) if error.code() == 404 => Ok(None),
                 GetStreamErrorKind::JetStream(error) if error.code() == 503 => Err(away(error)),
                 GetStreamErrorKind::Request => Err(away(error)),
-                _ => Err(LogError::Unfit(format!("the stream {} can't be used: {error}", self.name))),
+                _ => Err(LogError::Unfit(format!("the stream {name} can't be used: {error}"))),
             },
         }
     }
