@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_nats::jetstream::context::{GetStreamErrorKind, PublishErrorKind};
+use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{
     Config, DiscardPolicy, Info, LastRawMessageErrorKind, RetentionPolicy, StorageType,
@@ -24,11 +24,20 @@ use super::url::{LogUrl, UserInfo};
 /// The oldest servers that are known to keep what is asked of them; older ones leave out silently what they do not know.
 const OLDEST_SERVER: (i64, i64) = (2, 12);
 
+/// The shortest `max_payload` of a server that will do: its default. A message of writes is cut at three quarters of it and
+/// may go beyond by a run, and snapshots of 200,000 instruments are almost as long.
+const SHORTEST_PAYLOAD: usize = 1 << 20;
+
 /// How long ticks stay: the window of 30 minutes, and one for whoever starts meanwhile.
 const MAX_AGE: Duration = Duration::from_mins(31);
 
-/// For how long the broker knows a message again by its id: far longer than anyone tries again without asking first.
-const DUPLICATE_WINDOW: Duration = Duration::from_mins(2);
+/// For how long the broker knows a message again by its id: while it keeps the message, which is the most it can be asked
+/// for. A node tells views again without asking first, however long it or its link stood still meanwhile. A broker that
+/// starts reads the messages of this time for their ids: 3.5 GB took it 1 s.
+const DUPLICATE_WINDOW: Duration = MAX_AGE;
+
+/// The same for snapshots: nobody sends one again for longer than a round.
+const SNAPSHOT_DUPLICATE_WINDOW: Duration = Duration::from_mins(2);
 
 /// The longest an answer may take: a broker that elects a leader gives none, and the next try finds the new one.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -137,6 +146,8 @@ impl Log {
     pub(super) async fn connect(url: &LogUrl, access: &Access) -> Result<Self, LogError> {
         let mut options = ConnectOptions::new()
             .name("candle-server")
+            // Servers tell of others without a scheme, and the client takes those for `nats://`.
+            .require_tls(url.is_secured())
             .ping_interval(PING_EVERY)
             .connection_timeout(ANSWER)
             .request_timeout(Some(ANSWER));
@@ -149,10 +160,9 @@ impl Log {
             }
             std::future::ready(())
         });
-        // The client leaves out what an address says of this.
         options = match url.user_info() {
-            Some(UserInfo::Password { user, password }) => options.user_and_password(user, password),
-            Some(UserInfo::Token(token)) => options.token(token),
+            Some(UserInfo::Password { user, password }) => options.user_and_password(user.clone(), password.clone()),
+            Some(UserInfo::Token(token)) => options.token(token.clone()),
             None => options,
         };
         if let Some(path) = &access.credentials {
@@ -179,6 +189,12 @@ impl Log {
             let version = client.server_info().version;
             return Err(LogError::Unfit(format!(
                 "the server at {url} has version {version}; {major}.{minor} or later is needed"
+            )));
+        }
+        let max_payload = client.max_payload();
+        if max_payload < SHORTEST_PAYLOAD {
+            return Err(LogError::Unfit(format!(
+                "the server at {url} has max_payload {max_payload}; {SHORTEST_PAYLOAD} or more is needed"
             )));
         }
         let mut context = jetstream::new(client.clone());
@@ -231,15 +247,15 @@ impl Log {
         self.client.max_payload()
     }
 
-    /// The stream of writes and views, if there is one.
-    pub(super) async fn info(&self) -> Result<Option<Info>, LogError> {
-        match self.context.get_stream(self.name()).await {
+    /// What is known of a stream, if there is one of this name.
+    pub(super) async fn info(&self, name: &str) -> Result<Option<Info>, LogError> {
+        match self.context.get_stream(name).await {
             Ok(stream) => Ok(Some(stream.cached_info().clone())),
             Err(error) => match error.kind() {
                 GetStreamErrorKind::JetStream(error) if error.code() == 404 => Ok(None),
                 GetStreamErrorKind::JetStream(error) if error.code() == 503 => Err(away(error)),
                 GetStreamErrorKind::Request => Err(away(error)),
-                _ => Err(LogError::Unfit(format!("the stream {} can't be used: {error}", self.name))),
+                _ => Err(LogError::Unfit(format!("the stream {name} can't be used: {error}"))),
             },
         }
     }
@@ -247,14 +263,10 @@ impl Log {
     /// Makes the streams, or looks whether those that are there will do.
     pub(super) async fn prepare(&self, keeping: &Keeping) -> Result<(), LogError> {
         let subjects = vec![self.writes_subject(), self.views_subject()];
-        let log = Config {
-            max_age: MAX_AGE,
-            max_bytes: keeping.max_bytes.try_into().unwrap_or(i64::MAX),
-            duplicate_window: DUPLICATE_WINDOW,
-            ..stream(self.name.clone(), subjects, keeping)
-        };
+        let log = of_the_log(self.name.clone(), subjects, keeping);
         let checkpoints = Config {
             max_messages_per_subject: 1,
+            duplicate_window: SNAPSHOT_DUPLICATE_WINDOW,
             ..stream(self.checkpoints(), vec![format!("{}.checkpoint.*", self.name)], keeping)
         };
         self.ensure(log).await?;
@@ -269,12 +281,7 @@ impl Log {
                     let name = wanted.name.clone();
                     return self.context.create_stream(wanted).await.map(drop).map_err(|error| {
                         let line = format!("the stream {name} can't be made: {error}");
-                        // Without a leader, or enough servers by now, there may be one later.
-                        if line.contains("503") || line.contains("timed out") {
-                            LogError::Away(line)
-                        } else {
-                            LogError::Unfit(line)
-                        }
+                        if may_pass(&error.kind()) { LogError::Away(line) } else { LogError::Unfit(line) }
                     });
                 }
                 _ => return Err(away(error)),
@@ -323,6 +330,15 @@ impl Log {
     }
 }
 
+/// Whether a stream that can't be made now may be made later: there may be a leader, or enough servers, by then.
+fn may_pass(why: &CreateStreamErrorKind) -> bool {
+    match why {
+        CreateStreamErrorKind::JetStream(error) => error.code() == 503,
+        CreateStreamErrorKind::TimedOut | CreateStreamErrorKind::JetStreamUnavailable => true,
+        _ => false,
+    }
+}
+
 fn stream(name: String, subjects: Vec<String>, keeping: &Keeping) -> Config {
     Config {
         name,
@@ -336,6 +352,16 @@ fn stream(name: String, subjects: Vec<String>, keeping: &Keeping) -> Config {
     }
 }
 
+/// The settings of a stream of writes and views.
+fn of_the_log(name: String, subjects: Vec<String>, keeping: &Keeping) -> Config {
+    Config {
+        max_age: MAX_AGE,
+        max_bytes: keeping.max_bytes.try_into().unwrap_or(i64::MAX),
+        duplicate_window: DUPLICATE_WINDOW,
+        ..stream(name, subjects, keeping)
+    }
+}
+
 /// What of a stream's settings is not as it must be, in one line.
 fn differences(wanted: &Config, found: &Config) -> Result<(), String> {
     let settings = [
@@ -345,6 +371,7 @@ fn differences(wanted: &Config, found: &Config) -> Result<(), String> {
         ("discard", format!("{:?}", wanted.discard), format!("{:?}", found.discard)),
         ("replicas", wanted.num_replicas.to_string(), found.num_replicas.to_string()),
         ("max age", format!("{:?}", wanted.max_age), format!("{:?}", found.max_age)),
+        ("duplicate window", format!("{:?}", wanted.duplicate_window), format!("{:?}", found.duplicate_window)),
         ("max bytes", bound(wanted.max_bytes), bound(found.max_bytes)),
         ("max messages", bound(wanted.max_messages), bound(found.max_messages)),
         ("max messages per subject", bound(wanted.max_messages_per_subject), bound(found.max_messages_per_subject)),
@@ -364,16 +391,66 @@ fn bound(most: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    use tokio::net::TcpListener;
+
     use super::*;
 
     #[test]
     fn a_stream_that_is_set_otherwise_is_one_clear_line() {
         let keeping = Keeping { replicas: 3, max_bytes: 1 };
-        let wanted = Config { max_age: MAX_AGE, ..stream("X".to_owned(), vec!["X.writes".to_owned()], &keeping) };
+        let wanted = of_the_log("X".to_owned(), vec!["X.writes".to_owned()], &keeping);
         assert_eq!(differences(&wanted, &Config { max_messages: -1, ..wanted.clone() }), Ok(()));
         let found = Config { num_replicas: 1, max_age: Duration::ZERO, ..wanted.clone() };
         let line = "the stream X has replicas 1 and not 3, max age 0ns and not 1860s";
         assert_eq!(differences(&wanted, &found), Err(line.to_owned()));
+    }
+
+    /// What becomes of a connection to a server that takes messages of so many bytes.
+    async fn connected_where_max_payload_is(max_payload: usize) -> Result<Log, LogError> {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("nats://{}/X", server.local_addr().unwrap()).parse().unwrap();
+        let serve = async {
+            let (socket, _) = server.accept().await.unwrap();
+            let mut socket = BufReader::new(socket);
+            let info = format!("INFO {{\"version\":\"2.15.1\",\"max_payload\":{max_payload}}}\r\n");
+            socket.write_all(info.as_bytes()).await.unwrap();
+            let mut line = String::new();
+            while !line.ends_with("PING\r\n") {
+                socket.read_line(&mut line).await.unwrap();
+            }
+            socket.write_all(b"PONG\r\n").await.unwrap();
+        };
+        let access = Access::default();
+        tokio::join!(Log::connect(&url, &access), serve).0
+    }
+
+    #[tokio::test]
+    async fn a_server_that_takes_only_short_messages_is_refused_in_one_clear_line() {
+        let refused = connected_where_max_payload_is(SHORTEST_PAYLOAD - 1).await;
+        let Err(LogError::Unfit(line)) = refused else { panic!("{refused:?}") };
+        assert!(line.ends_with("has max_payload 1048575; 1048576 or more is needed"), "{line}");
+        assert!(connected_where_max_payload_is(1_048_576).await.is_ok(), "the default");
+    }
+
+    #[test]
+    fn a_message_is_known_again_for_as_long_as_it_is_kept() {
+        let wanted = of_the_log("X".to_owned(), Vec::new(), &Keeping { replicas: 1, max_bytes: 1 });
+        assert_eq!(wanted.duplicate_window, wanted.max_age);
+        let found = Config { duplicate_window: Duration::from_mins(2), ..wanted.clone() };
+        let line = "the stream X has duplicate window 120s and not 1860s";
+        assert_eq!(differences(&wanted, &found), Err(line.to_owned()));
+    }
+
+    #[test]
+    fn whether_a_stream_may_be_made_later_is_told_by_the_code() {
+        let of = |code: u16, description: &str| {
+            let error = format!(r#"{{"code":{code},"err_code":10058,"description":"{description}"}}"#);
+            may_pass(&CreateStreamErrorKind::JetStream(serde_json::from_str(&error).unwrap()))
+        };
+        assert!(of(503, "JetStream system temporarily unavailable"));
+        assert!(!of(400, "stream name Q503 is in use, and the request timed out"));
+        assert!(may_pass(&CreateStreamErrorKind::TimedOut) && !may_pass(&CreateStreamErrorKind::InvalidStreamName));
     }
 
     #[test]

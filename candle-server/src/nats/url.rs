@@ -23,31 +23,45 @@ const MAX_NAME_BYTES: usize = 64;
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct LogUrl {
+    /// Without user info: the broker's client shows them in its log.
     servers: Vec<ServerAddr>,
+    user_info: Option<UserInfo>,
     name: String,
 }
 
 /// Who we are, as an address says: for the handshake and nothing else, and so it can't be shown.
+#[derive(Clone, PartialEq, Eq)]
 pub(super) enum UserInfo {
     Password { user: String, password: String },
     Token(String),
 }
 
+impl UserInfo {
+    /// What stands before the `@` of an address; `None` where nothing does.
+    fn of(text: &str) -> Option<Self> {
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        match text.split_once(':') {
+            _ if text.is_empty() => None,
+            Some((user, password)) => Some(Self::Password { user: decoded(user), password: decoded(password) }),
+            None => Some(Self::Token(decoded(text))),
+        }
+    }
+}
+
 impl LogUrl {
-    /// The cluster's servers, secrets included: to connect and nothing else.
+    /// The cluster's servers.
     pub(super) fn servers(&self) -> &[ServerAddr] {
         &self.servers
     }
 
+    /// Whether every server must be reached by TLS, also those that a server tells of.
+    pub(super) fn is_secured(&self) -> bool {
+        self.servers.iter().any(ServerAddr::tls_required)
+    }
+
     /// Who we are by the address: the same at all of its servers.
-    pub(super) fn user_info(&self) -> Option<UserInfo> {
-        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-        let server = self.servers.first()?;
-        let user = decoded(server.username()?);
-        Some(match server.password() {
-            Some(password) => UserInfo::Password { user, password: decoded(password) },
-            None => UserInfo::Token(user),
-        })
+    pub(super) const fn user_info(&self) -> Option<&UserInfo> {
+        self.user_info.as_ref()
     }
 
     /// The name of the log.
@@ -71,12 +85,13 @@ impl FromStr for LogUrl {
         }
         let (user, hosts) = authority.rsplit_once('@').map_or(("", authority), |(user, hosts)| (user, hosts));
         let server = |host: &str| {
-            let user = if user.is_empty() { String::new() } else { format!("{user}@") };
-            let server: ServerAddr = format!("{scheme}://{user}{host}").parse().map_err(|_| LogUrlError)?;
-            if host.is_empty() || server.host().is_empty() { Err(LogUrlError) } else { Ok(server) }
+            let server: ServerAddr = format!("{scheme}://{host}").parse().map_err(|_| LogUrlError)?;
+            // A query may be a secret, and the client would show it; servers of a log have none.
+            let is_server = !host.contains(['?', '#']) && !server.host().is_empty();
+            if is_server { Ok(server) } else { Err(LogUrlError) }
         };
         let servers = hosts.split(',').map(server).collect::<Result<_, _>>()?;
-        Ok(Self { servers, name: name.to_owned() })
+        Ok(Self { servers, user_info: UserInfo::of(user), name: name.to_owned() })
     }
 }
 
@@ -128,6 +143,7 @@ mod tests {
             "nats://a/X.Y",
             "http://a/X",
             "nats://a:x/X",
+            "nats://a?token=secret/X",
         ] {
             assert_eq!(wrong.parse::<LogUrl>(), Err(LogUrlError), "{wrong}");
         }
@@ -138,12 +154,15 @@ mod tests {
         let log: LogUrl = "tls://me:a%2Fsecret@a,b:1/X".parse().unwrap();
         let user_info = |log: &LogUrl| match log.user_info() {
             Some(UserInfo::Password { user, password }) => format!("{user}:{password}"),
-            Some(UserInfo::Token(token)) => token,
+            Some(UserInfo::Token(token)) => token.clone(),
             None => "nobody".to_owned(),
         };
         assert_eq!(user_info(&log), "me:a/secret");
         assert_eq!(user_info(&"nats://token@a/X".parse().unwrap()), "token");
         assert_eq!(user_info(&"nats://a/X".parse().unwrap()), "nobody");
         assert_eq!(format!("{log} {log:?}"), "tls://a:4222,b:1/X LogUrl(tls://a:4222,b:1/X)");
+        // The client shows these.
+        let without: LogUrl = "tls://a,b:1/X".parse().unwrap();
+        assert_eq!(log.servers(), without.servers());
     }
 }

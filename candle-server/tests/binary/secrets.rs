@@ -49,6 +49,21 @@ fn neither_help_nor_a_failing_connection_repeats_a_secret() {
     }
 }
 
+#[cfg(feature = "nats")]
+#[test]
+fn a_log_that_is_away_repeats_no_secret() {
+    for user_info in ["user:hunter2", "hunter2"] {
+        let log = format!("nats://{user_info}@127.0.0.1:1/X");
+        let mut waiting = command(&["--listen", "127.0.0.1:0", "--feed", "demo:", "--publish", &log]);
+        waiting.env("CANDLE_LOG", "trace");
+        let mut server = Server::start_command(waiting);
+        let mut said = server.stderr_until("connection attempt failed");
+        let (_, out, err) = server.end_by("TERM");
+        said += &(out + &err);
+        assert!(said.contains("127.0.0.1") && !said.contains(SECRET), "{said}");
+    }
+}
+
 #[test]
 fn a_refused_handshake_repeats_no_secret_though_the_feed_was_told() {
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
