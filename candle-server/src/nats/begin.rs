@@ -157,8 +157,11 @@ async fn attempt(log: &Log, way: &Way, feeds: impl Fn() -> Feeds, in_vain: &mut 
         in_vain.read = Some((state, covered));
         return Err(waiting(what));
     }
-    let empty = || Restored { aggregator: Aggregator::new(config), covered: 0, last: None };
+    let empty = || Restored { aggregator: Aggregator::new(config), covered: 0, reaches: 0, last: None };
     let restored = restored.unwrap_or_else(empty);
+    // Asked once more: the log has gone on meanwhile, and the checkpoint with it.
+    let info = log.info(log.name()).await?.ok_or_else(not_made)?;
+    tail::holds(log.name(), info.state.last_sequence, restored.reaches)?;
     let position = restored.covered.max(first.saturating_sub(1));
     let market = Market::new(restored.aggregator, Clock::new(Source::Feed)).with_feeds(feeds());
     let follower = Follower::new(Arc::new(market), way.node, position, restored.last);

@@ -64,6 +64,8 @@ pub(super) struct Restored {
     pub(super) aggregator: Aggregator,
     /// The place up to which every stripe holds everything.
     pub(super) covered: u64,
+    /// The place up to which at least one does.
+    pub(super) reaches: u64,
     pub(super) last: Option<Last>,
 }
 
@@ -104,10 +106,11 @@ pub(super) fn assemble(config: Config, created: i128, messages: &[Bytes]) -> Opt
     let parts: BTreeMap<_, _> = parts.map(|(head, part)| (part.stripe(), (head, part))).collect();
     let oldest = parts.values().min_by_key(|(head, _)| head.covered);
     let (covered, last) = oldest.map(|(head, _)| (head.covered, head.last.clone()))?;
+    let reaches = parts.values().map(|(head, _)| head.covered).max()?;
     let parts = parts.into_values().map(|(_, part)| part).collect();
     let last = last.map(|(sequence, writes)| Last { sequence, writes });
     let aggregator = Aggregator::restore(config, parts).ok()?;
-    Some(Restored { aggregator, covered, last })
+    Some(Restored { aggregator, covered, reaches, last })
 }
 
 fn decode(bytes: &[u8]) -> Option<(Head, StripeSnapshot)> {

@@ -137,6 +137,7 @@ async fn open(log: &Log, of: &Of, next: u64) -> Result<(Stream, u64, Option<u64>
     if stream.cached_info().created.unix_timestamp_nanos() != of.created {
         return Err(LogError::Unfit(format!("the stream {} was made anew", of.stream)));
     }
+    holds(&of.stream, *stored.end(), next - 1)?;
     let consumer = stream
         .create_consumer(Config {
             deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: next },
@@ -160,6 +161,21 @@ async fn open(log: &Log, of: &Of, next: u64) -> Result<(Stream, u64, Option<u64>
     Ok((messages, *stored.end(), end))
 }
 
+/// Looks whether a stream that ends at `last` has what was read of it before, up to `known`.
+///
+/// # Errors
+/// Where it ends earlier: its leader was elected just now and lags behind, or brokers lost what they had stored. Then what
+/// is written in its place would be another log.
+pub(super) fn holds(stream: &str, last: u64, known: u64) -> Result<(), LogError> {
+    if last >= known {
+        return Ok(());
+    }
+    Err(LogError::Away(format!(
+        "the stream {stream} ends at message {last} and had {known}: where that lasts its brokers lost what they had stored, \
+         and it has to be deleted, to be made anew"
+    )))
+}
+
 /// Where the stream ends, if a consumer from `next` on has none `pending`; its leader says which messages are `stored`.
 ///
 /// # Errors
@@ -177,6 +193,13 @@ fn end(stored: &RangeInclusive<u64>, next: u64, pending: u64) -> Result<Option<u
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_log_that_came_back_shorter_was_followed_as_if_nothing_had_happened() {
+        assert!(holds("X", 9, 9).is_ok() && holds("X", 9, 0).is_ok() && holds("X", 0, 0).is_ok());
+        let line = holds("X", 8, 9).unwrap_err().to_string();
+        assert!(line.contains("X ends at message 8 and had 9"), "{line}");
+    }
 
     #[test]
     fn the_end_of_a_broker_that_lags_behind_is_not_the_streams() {
