@@ -19,7 +19,7 @@ pub struct NatsSettings {
           value_parser = clap::value_parser!(u8).range(1..=5))]
     nats_replicas: u8,
 
-    /// The most bytes of the log, which keeps 31 minutes: about 30 bytes a quote, for each copy.
+    /// The most bytes of the log, which keeps 31 minutes: about 20 bytes a quote, for each copy.
     #[arg(long, value_name = "BYTES", env = "CANDLE_NATS_MAX_BYTES", default_value_t = 16 << 30,
           value_parser = clap::value_parser!(u64).range(1 << 20..))]
     nats_max_bytes: u64,
