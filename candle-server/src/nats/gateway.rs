@@ -8,6 +8,7 @@
 //! the last message it has folded: the broker stores it only if that still is the last, so one of any number succeeds,
 //! and whatever the gateway before still sends is refused from then on, whenever it arrives.
 
+mod holding;
 mod link;
 mod sending;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod simulation;
 mod supply;
 mod take_over;
 
+use holding::HOLD;
 pub(super) use take_over::Catalogue;
 
 use std::sync::Arc;
@@ -34,7 +36,7 @@ use super::message::{Stage, Writes};
 use super::outbox::{MAX_HELD_BYTES, MAX_PIECE_BYTES, Outbox};
 use super::tail::Event;
 use crate::feeds::Feeds;
-use crate::journal::{Journal, Taken};
+use crate::journal::Journal;
 use crate::market::Market;
 
 /// How often what was recorded is sent: no eye sees it, and twenty messages a second are few.
@@ -50,10 +52,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the gateway that writes must say that its feed is down before one whose feed is up takes the log from it: where
 /// a market goes silent, one of two notices a little before the other, and there is nothing to tell.
 const STARVED: Duration = Duration::from_secs(2);
-
-/// How much a standby holds of what came before the last that the log tells: what the gateways' clocks and ways may
-/// differ by, and what that gateway's feed lacked before it was known to be down.
-const HOLD: Duration = Duration::from_secs(30);
 
 /// How long to wait before a log that was lost is begun anew, by when there may be a checkpoint behind the loss.
 const RETRY: Duration = Duration::from_secs(1);
@@ -188,7 +186,7 @@ impl Gateway {
             tokio::select! {
                 _ = &mut *stop => return Ok(None),
                 begun = &mut beginning => break begun.map_err(|error| error.to_string())?,
-                _ = cuts.tick() => self.hold(),
+                _ = cuts.tick() => self.hold(None),
             }
         };
         tracing::info!(log = %self.way.url, "the log is there");
@@ -207,10 +205,7 @@ impl Gateway {
                 _ = &mut *stop => return Ok(()),
                 delivery = link.role.delivery() => self.delivered(link, delivery),
                 event = link.events.recv() => link.folded(event, self.now())?,
-                _ = cuts.tick() => {
-                    self.hold();
-                    self.turn(link)?;
-                }
+                _ = cuts.tick() => self.turn(link)?,
             }
         }
     }
@@ -219,36 +214,10 @@ impl Gateway {
         self.market.clock.elapsed()
     }
 
-    /// Takes over what the feed side has recorded since the last time.
-    fn hold(&mut self) {
-        let now = self.now();
-        match self.journal.take() {
-            Taken::Batch(batch) => {
-                if batch.clears() {
-                    // What was lost before is forgotten with the rest.
-                    self.whole_since = None;
-                }
-                self.outbox.push(&batch, now);
-            }
-            Taken::Broken => {
-                self.journal.resume();
-                self.whole_since = Some(self.market.clock.now());
-                self.lacks_listings = true;
-                tracing::error!("quotes came faster than they could be held; some are lost");
-            }
-        }
-        let given = self.outbox.make_room(self.market.aggregator.config().rules());
-        self.whole_since = self.whole_since.max(given.dropped_until);
-        if given.folded > 0 || given.dropped > 0 {
-            let (folded, dropped) = (given.folded, given.dropped);
-            tracing::warn!(folded, dropped, "the log takes nothing: quotes are folded into their minutes' prices");
-        }
-        self.up_since = self.market.feeds.are_up().then(|| self.up_since.unwrap_or(now));
-    }
-
-    /// Does what is due.
+    /// Takes over what was recorded, and does what is due.
     fn turn(&mut self, link: &mut Link) -> Result<(), Halt> {
         let now = self.now();
+        self.hold(self.surely_told(link));
         if link.is_outdone(now) {
             return Err(Halt::Lost(Lost::Gone("another gateway has mended the log".to_owned())));
         }
@@ -285,21 +254,6 @@ impl Gateway {
             }
         }
         Ok(())
-    }
-
-    /// Up to when, since the server's start, the log has what came: what came later the gateway that writes may not have
-    /// told. Nothing where no gateway has told anything.
-    fn told_until(&self, link: &Link) -> Option<Duration> {
-        let told = link.follower.last()?.writes.now()?;
-        let at = self.market.clock.reading();
-        let behind = at.now.as_micros().saturating_sub(told.as_micros());
-        Some(at.elapsed.saturating_sub(Duration::from_micros(behind.try_into().unwrap_or(0))))
-    }
-
-    /// Whether the feed has been up for long enough to be preferred to one that is down: so long that two which come and
-    /// go don't take the log from each other all the time.
-    fn is_fed(&self, now: Duration) -> bool {
-        self.up_since.is_some_and(|since| now.saturating_sub(since) >= PATIENCE)
     }
 
     /// Takes note of what became of what was under way.
@@ -346,7 +300,7 @@ impl Gateway {
 
     /// Sends what is left, and lets the next gateway know that it need not wait.
     async fn say_good_bye(&mut self, link: &mut Link) {
-        self.hold();
+        self.hold(self.surely_told(link));
         while let Role::Active(active) = &mut link.role {
             if active.flight.is_none() {
                 let stage = if self.outbox.is_empty() { Stage::Closing } else { Stage::Going };

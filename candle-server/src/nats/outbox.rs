@@ -126,6 +126,16 @@ impl Outbox {
         }
     }
 
+    /// Forgets the oldest of what came before `told`, and someone else has sent, while more is held than may be; up to
+    /// which time on the candles' clock that was, if any.
+    pub(super) fn forget_excess(&mut self, told: Duration) -> Option<Timestamp> {
+        let mut until = None;
+        while self.bytes > self.most && self.pieces.front().is_some_and(|piece| piece.until < told) {
+            until = until.max(self.pop().and_then(|(batch, _)| batch.now()));
+        }
+        until
+    }
+
     /// How many bytes are held.
     pub(super) const fn bytes(&self) -> usize {
         self.bytes

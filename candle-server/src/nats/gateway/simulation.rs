@@ -120,7 +120,6 @@ impl Actor {
             let delivery = self.link.role.delivery().await;
             self.gateway.delivered(&mut self.link, delivery);
         }
-        self.gateway.hold();
         self.gateway.turn(&mut self.link)
     }
 }

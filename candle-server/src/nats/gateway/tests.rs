@@ -76,7 +76,7 @@ async fn what_came_before_a_gateway_reached_its_log_is_not_forgotten() {
     let mut gateway = actor(&log, 1_700_000_000).await;
     for second in 0..100 {
         gateway.quote("a", tick(at(1_700_000_000 + second), 1 + second.unsigned_abs()));
-        gateway.gateway.hold();
+        gateway.gateway.hold(None);
         sleep(Duration::from_secs(1)).await;
     }
     for _ in 0..10 {
@@ -103,7 +103,7 @@ async fn what_came_while_a_gateway_looked_for_a_log_that_others_had_left_is_not_
     (0..20_000).for_each(|_| world.quote("a"));
     for _ in 0..100 {
         world.quote("a");
-        world.actors[0].gateway.hold();
+        world.actors[0].gateway.hold(None);
         sleep(Duration::from_secs(1)).await;
     }
     world.pass_for(Duration::from_secs(10)).await;
@@ -345,4 +345,23 @@ async fn a_market_that_goes_silent_moves_the_log_from_nobody() {
     }
     world.pass_for(PATIENCE * 3).await;
     assert_eq!((world.writer(), said(&world.log).epoch), (Some(writer), 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_standby_folds_nothing_that_the_log_has() {
+    let mut world = World::new().await;
+    quoted(&mut world, 10).await;
+    let writer = world.writer().unwrap();
+    world.actors[1 - writer].gateway.outbox = Outbox::new(1 << 20);
+    let mut held = Vec::new();
+    for _ in 0..600 {
+        (0..100).for_each(|_| world.quote("a"));
+        world.pass().await;
+        held.push(world.actors[1 - writer].gateway.outbox.bytes());
+    }
+    let full = held.iter().position(|held| *held > 7 << 17).unwrap();
+    assert!(held[full..].iter().all(|held| *held > 1 << 18), "what is folded is far less: {held:?}");
+    world.actors.remove(writer);
+    quoted(&mut world, 10).await;
+    world.assert_none_lost_or_doubled("by one that has no room for all that it would hold");
 }

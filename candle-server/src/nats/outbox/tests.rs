@@ -265,3 +265,32 @@ fn a_listing_that_is_over_for_long_is_not_held_however_little_comes() {
     assert!(held.iter().all(|since| *since >= Duration::from_secs(35)), "{held:?}");
     assert!(held.len() >= 30);
 }
+
+#[test]
+fn what_is_sent_goes_first_and_only_for_want_of_room() {
+    let mut outbox = Outbox::new(MOST);
+    let fill = |outbox: &mut Outbox, seconds: std::ops::Range<u64>| {
+        for second in seconds {
+            let now = at(i64::try_from(second).unwrap());
+            for _ in 0..1000 {
+                let one = [("a", tick(0, 1.0))];
+                let terms = JudgedBy { now, ..TERMS };
+                outbox.with_back(Duration::from_secs(second), |piece| piece.push_ticks(&one, terms));
+            }
+        }
+    };
+    fill(&mut outbox, 0..10);
+    assert_eq!(outbox.forget_excess(Duration::from_secs(8)), None, "there is room");
+    fill(&mut outbox, 10..60);
+    let before = outbox.bytes();
+    assert!(before > MOST);
+    let until = outbox.forget_excess(Duration::from_secs(50)).unwrap();
+    assert!(outbox.bytes() <= MOST && outbox.bytes() > MOST / 2, "{} of {before}", outbox.bytes());
+    assert!(outbox.front().and_then(Batch::now) > Some(until));
+    assert_eq!(outbox.make_room(&Rules::DEFAULT), Given::default());
+    // Of what nobody has sent nothing goes.
+    fill(&mut outbox, 60..120);
+    outbox.forget_excess(Duration::from_mins(1));
+    assert!(outbox.front().and_then(Batch::now) >= Some(at(55)));
+    assert!(outbox.make_room(&Rules::DEFAULT).folded > 0);
+}
