@@ -7,6 +7,7 @@ use candle_core::{Prices, Rules, Tick, Timestamp};
 
 use super::follower::Follower;
 use super::message::ARRIVAL_NUMBERS;
+use super::overlap::Numbers;
 use crate::feed::intake::starts_over;
 use crate::journal::{Batch, JudgedBy, Write};
 
@@ -161,8 +162,10 @@ impl Outbox {
             .flat_map(|piece| piece.batch.ticks_in_order().iter().map(|(id, tick)| (piece.batch.text(*id), tick)));
         let overlap = follower.overlap().map(|overlap| (overlap, overlap.times(ticks)));
         let aggregator = follower.aggregator();
-        let is_new =
-            |id: &str, tick: &Tick| overlap.is_none_or(|(overlap, times)| overlap.is_new(aggregator, id, tick, times));
+        let is_new = |id: &str, tick: &Tick, began_again| {
+            overlap.is_none_or(|(overlap, times)| overlap.is_new(aggregator, id, tick, times, began_again))
+        };
+        let mut numbers = Numbers::default();
         // The times of a feed that started over don't compare with those before.
         let mut has_started_over = false;
         for (place, piece, write) in held.placed() {
@@ -170,7 +173,12 @@ impl Outbox {
                 Write::Ticks { ticks, terms } => {
                     let ticks = ticks.iter().map(|(id, tick)| (piece.batch.text(*id), *tick));
                     let ticks = ticks.filter(|(id, _)| !ended.is_over(id, place));
-                    let new: Vec<_> = ticks.filter(|(id, tick)| has_started_over || is_new(id, tick)).collect();
+                    let new: Vec<_> = ticks
+                        .filter(|(id, tick)| {
+                            let began_again = numbers.note(id, tick, terms.now);
+                            has_started_over || is_new(id, tick, began_again)
+                        })
+                        .collect();
                     if !new.is_empty() {
                         self.with_back(piece.until, |batch| batch.push_ticks(&new, terms));
                     }

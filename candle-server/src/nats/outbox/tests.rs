@@ -294,3 +294,20 @@ fn what_is_sent_goes_first_and_only_for_want_of_room() {
     assert!(outbox.front().and_then(Batch::now) >= Some(at(55)));
     assert!(outbox.make_room(&Rules::DEFAULT).folded > 0);
 }
+
+#[test]
+fn what_came_since_the_feeds_numbers_began_again_is_sent() {
+    let numbered = |second, number| tick(second, 1.0).with_seq(number);
+    let batch = |ticks: &[Tick]| {
+        let mut batch = Batch::new(0);
+        for tick in ticks {
+            batch.push_ticks(&[("a", *tick)], JudgedBy { now: tick.time, ..TERMS });
+        }
+        batch
+    };
+    let feed = [numbered(99, 998), numbered(100, 999), numbered(105, 1), numbered(106, 2), numbered(107, 3)];
+    for end in 1..5 {
+        let (told, _) = sent(&batch(&feed), 107, &followed(&[batch(&feed[..end])], 107));
+        assert_eq!(told.len(), 5 - end, "of a log that has {end}");
+    }
+}
