@@ -23,7 +23,12 @@ async fn quoted(world: &mut World, seconds: u64) {
 
 /// What the last message of a gateway says.
 fn said(log: &Memory) -> Writes {
-    let (_, bytes) = log.next(log.end()).unwrap();
+    written(log, log.end())
+}
+
+/// What the message of a gateway at this place says.
+fn written(log: &Memory, place: u64) -> Writes {
+    let (_, bytes) = log.next(place).unwrap();
     let Ok((Body::Writes(writes), _)) = message::decode(&bytes) else { panic!("no gateway wrote this") };
     writes
 }
@@ -364,4 +369,29 @@ async fn a_standby_folds_nothing_that_the_log_has() {
     world.actors.remove(writer);
     quoted(&mut world, 10).await;
     world.assert_none_lost_or_doubled("by one that has no room for all that it would hold");
+}
+
+/// The times that the log's messages tell, in their order.
+fn told(log: &Memory) -> Vec<i64> {
+    (1..=log.end()).map(|place| written(log, place).now).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_two_messages_tell_the_same_time() {
+    let mut world = World::new().await;
+    quoted(&mut world, 3).await;
+    world.actors.iter().for_each(|actor| actor.way.freeze());
+    // Of one moment, and more than two messages take.
+    (0..80_000).for_each(|_| world.quote("a"));
+    world.pass().await;
+    world.actors.iter().for_each(|actor| actor.way.thaw());
+    quoted(&mut world, 3).await;
+    // The one that goes on has a clock that is behind.
+    world.actors.clear();
+    let behind = world.now().saturating_add(-3_000_000);
+    world.actors.push(Actor::new(&world.log, 9, behind).await);
+    world.pass_for(PATIENCE * 3).await;
+    assert!(world.actors[0].is_writing());
+    let told = told(&world.log);
+    assert!(told.iter().zip(&told[1..]).all(|(before, after)| *after >= before + 2), "{told:?}");
 }
