@@ -8,6 +8,8 @@
 //! the last message it has folded: the broker stores it only if that still is the last, so one of any number succeeds,
 //! and whatever the gateway before still sends is refused from then on, whenever it arrives.
 
+#[cfg(test)]
+mod handing_over;
 mod holding;
 mod link;
 mod sending;
@@ -71,6 +73,8 @@ pub(super) struct Gateway {
     next_batch: u64,
     /// Since when the feed has been up without a break.
     up_since: Option<Duration>,
+    /// Since when quotes have come on its present connection, as many as they should.
+    quoted_since: Option<Duration>,
     /// Since when, on the candles' clock, nothing of what it brought was lost on the way here; none where nothing ever was.
     whole_since: Option<Timestamp>,
     /// Whether listings may have been lost there that the log has not been told since.
@@ -147,6 +151,7 @@ impl Gateway {
             outbox,
             next_batch: 1,
             up_since: None,
+            quoted_since: None,
             whole_since: None,
             lacks_listings: false,
         }

@@ -44,7 +44,9 @@ impl Gateway {
             let what = "the log lacks more than can be held: quotes are folded into their minutes' prices";
             tracing::warn!(folded, dropped, "{what}");
         }
-        self.up_since = self.market.feeds.are_up().then(|| self.up_since.unwrap_or(now));
+        let feeds = &self.market.feeds;
+        self.up_since = feeds.are_up().then(|| self.up_since.unwrap_or(now));
+        self.quoted_since = feeds.state(now).is_healthy().then(|| self.quoted_since.unwrap_or(now));
     }
 
     /// Up to when, since the server's start, the log has what came: what came later the gateway that writes may not have
@@ -64,9 +66,10 @@ impl Gateway {
         Some(told.saturating_sub(APART))
     }
 
-    /// Whether the feed has been up for long enough to be preferred to one that is down: so long that two which come and
-    /// go don't take the log from each other all the time.
+    /// Whether the feed has brought quotes for long enough to be preferred to one that is down: so long that two which come
+    /// and go don't take the log from each other all the time. A connection that brings nothing is up until it turns out to
+    /// be silent, and is not to be preferred to anything.
     pub(super) fn is_fed(&self, now: Duration) -> bool {
-        self.up_since.is_some_and(|since| now.saturating_sub(since) >= PATIENCE)
+        self.quoted_since.is_some_and(|since| now.saturating_sub(since) >= PATIENCE)
     }
 }

@@ -14,7 +14,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 /// Lets seconds pass in which one quote comes each second.
-async fn quoted(world: &mut World, seconds: u64) {
+pub(super) async fn quoted(world: &mut World, seconds: u64) {
     for _ in 0..seconds {
         world.quote("a");
         world.pass_for(Duration::from_secs(1)).await;
@@ -22,7 +22,7 @@ async fn quoted(world: &mut World, seconds: u64) {
 }
 
 /// What the last message of a gateway says.
-fn said(log: &Memory) -> Writes {
+pub(super) fn said(log: &Memory) -> Writes {
     written(log, log.end())
 }
 
@@ -39,30 +39,6 @@ fn covered(world: &World, minutes: i64) -> Vec<Coverage> {
     let now = node.market().clock.now();
     let window = node.market().feeds.coverage(now);
     (0..minutes).rev().map(|back| window.of(now.minute().saturating_add(-back))).collect()
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_gateway_whose_feed_is_dead_gives_the_log_to_one_whose_feed_lives() {
-    let mut world = World::new().await;
-    quoted(&mut world, 10).await;
-    let writer = world.writer().unwrap();
-    world.actors[writer].lose_feed();
-    quoted(&mut world, 4).await;
-    assert_eq!(world.writer(), Some(1 - writer));
-    assert_eq!(said(&world.log).supply, crate::nats::message::SupplyOf::Up);
-    assert_eq!(said(&world.log).epoch, 2, "it is given once, and not to and fro");
-    world.assert_none_lost_or_doubled("by the time it is noticed");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_gateway_whose_feed_is_dead_keeps_the_log_where_the_other_one_has_none_either() {
-    let mut world = World::new().await;
-    quoted(&mut world, 10).await;
-    let writer = world.writer().unwrap();
-    world.actors.iter_mut().for_each(Actor::lose_feed);
-    world.pass_for(Duration::from_mins(1)).await;
-    assert_eq!(world.writer(), Some(writer));
-    assert_eq!(said(&world.log).epoch, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -192,17 +168,6 @@ async fn a_stale_gateway_writes_nothing_however_late_it_arrives() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_good_bye_nobody_waits() {
-    let mut world = World::new().await;
-    quoted(&mut world, 10).await;
-    let mut leaving = world.actors.remove(world.writer().unwrap());
-    leaving.gateway.say_good_bye(&mut leaving.link).await;
-    assert_eq!(said(&world.log).stage, Stage::Closing);
-    world.pass_for(CUT * 4).await;
-    assert!(world.actors[0].is_writing());
-}
-
-#[tokio::test(start_paused = true)]
 async fn nobody_writes_before_it_has_read_what_is_there() {
     let mut world = World::new().await;
     quoted(&mut world, 10).await;
@@ -286,21 +251,6 @@ async fn what_waits_behind_what_was_just_stored_is_still_at_risk() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_gateway_that_stops_alone_tells_all_that_it_holds_before_it_closes() {
-    let mut world = World::new().await;
-    quoted(&mut world, 10).await;
-    let writer = world.writer().unwrap();
-    world.actors.remove(1 - writer);
-    for _ in 0..80_000 {
-        world.quote("a");
-    }
-    let actor = &mut world.actors[0];
-    timeout(GOOD_BYE, actor.gateway.say_good_bye(&mut actor.link)).await.unwrap();
-    assert_eq!(said(&world.log).stage, Stage::Closing);
-    world.assert_none_lost_or_doubled("by the last message");
-}
-
-#[tokio::test(start_paused = true)]
 async fn an_opening_does_not_say_that_its_gateway_has_no_feed() {
     let log = Memory::default();
     let mut first = Actor::new(&log, 1, at(0)).await;
@@ -339,20 +289,6 @@ async fn only_one_has_what_was_refused(seconds: u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_market_that_goes_silent_moves_the_log_from_nobody() {
-    let mut world = World::new().await;
-    quoted(&mut world, 10).await;
-    let writer = world.writer().unwrap();
-    for place in [writer, 1 - writer] {
-        world.actors[place].lose_feed();
-        // One notices a little before the other.
-        world.pass_for(STARVED / 2).await;
-    }
-    world.pass_for(PATIENCE * 3).await;
-    assert_eq!((world.writer(), said(&world.log).epoch), (Some(writer), 1));
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_standby_folds_nothing_that_the_log_has() {
     let mut world = World::new().await;
     quoted(&mut world, 10).await;
@@ -371,11 +307,6 @@ async fn a_standby_folds_nothing_that_the_log_has() {
     world.assert_none_lost_or_doubled("by one that has no room for all that it would hold");
 }
 
-/// The times that the log's messages tell, in their order.
-fn told(log: &Memory) -> Vec<i64> {
-    (1..=log.end()).map(|place| written(log, place).now).collect()
-}
-
 #[tokio::test(start_paused = true)]
 async fn no_two_messages_tell_the_same_time() {
     let mut world = World::new().await;
@@ -392,6 +323,6 @@ async fn no_two_messages_tell_the_same_time() {
     world.actors.push(Actor::new(&world.log, 9, behind).await);
     world.pass_for(PATIENCE * 3).await;
     assert!(world.actors[0].is_writing());
-    let told = told(&world.log);
+    let told: Vec<_> = (1..=world.log.end()).map(|place| written(&world.log, place).now).collect();
     assert!(told.iter().zip(&told[1..]).all(|(before, after)| *after >= before + 2), "{told:?}");
 }

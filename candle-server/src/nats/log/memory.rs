@@ -1,6 +1,6 @@
 //! A log in memory that keeps the broker's promises, and the ways to it on which answers get lost: for tests.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -22,6 +22,8 @@ struct Kept {
     purged: usize,
     ids: HashMap<String, u64>,
     snapshots: u64,
+    /// The subjects of those.
+    stripes: HashSet<String>,
 }
 
 #[derive(Debug)]
@@ -107,6 +109,11 @@ impl Memory {
         self.kept.lock().snapshots
     }
 
+    /// Of how many stripes there is one.
+    pub(in crate::nats) fn stripes(&self) -> usize {
+        self.kept.lock().stripes.len()
+    }
+
     /// The place of the last message, whether it is there still or not.
     pub(in crate::nats) fn end(&self) -> u64 {
         self.kept.lock().messages.len() as u64
@@ -128,6 +135,7 @@ impl Memory {
             }
             let mut kept = self.kept.lock();
             kept.snapshots += 1;
+            kept.stripes.insert(subject);
             return Sent::Stored(kept.snapshots);
         }
         let message = Message { subject, id: id.to_owned(), expected, bytes };
