@@ -141,9 +141,12 @@ async fn send(log: Log, created: i128, snapshots: Receiver<Snapshot>) {
     let snapshots = unfold(snapshots, async |mut snapshots| Some((snapshots.recv().await?, snapshots)));
     let send = async |Snapshot { stripe, bytes, taken }| {
         let (subject, id) = (log.checkpoint_subject(stripe), format!("c.{created}.{stripe}.{}", fastrand::u64(..)));
-        // A process that was stopped for long must not put what it had then in the place of what others wrote meanwhile.
+        // A process that was stopped for long must not put what it had then in the place of what others wrote meanwhile;
+        // neither must its client, which without a connection would keep it.
         while taken.elapsed() < ROUND {
-            if matches!(log.send(subject.clone(), &id, None, bytes.clone()).await, Sent::Stored(_)) {
+            if log.is_connected()
+                && matches!(log.send(subject.clone(), &id, None, bytes.clone()).await, Sent::Stored(_))
+            {
                 return;
             }
             sleep(RETRY).await;
@@ -250,7 +253,7 @@ mod tests {
     use super::*;
     use crate::clock::{Clock, Source};
     use crate::market::Market;
-    use crate::nats::log::memory::Memory;
+    use crate::nats::log::memory::{Memory, NOTICED};
 
     fn empty() -> Follower {
         let market = Market::new(Aggregator::new(config(Config::default(), 1)), Clock::new(Source::Feed));
@@ -292,6 +295,7 @@ mod tests {
     async fn a_gateway_that_writes_no_longer_writes_no_snapshot() {
         let broker = Memory::default();
         broker.freeze();
+        sleep(NOTICED).await;
         let writer = queued(broker.clone()).await;
         sleep(Duration::from_secs(5)).await;
         drop(writer);
@@ -304,6 +308,7 @@ mod tests {
     async fn a_snapshot_that_is_older_than_a_round_is_not_written() {
         let broker = Memory::default();
         broker.freeze();
+        sleep(NOTICED).await;
         let _writer = queued(broker.clone()).await;
         sleep(ROUND + RETRY).await;
         broker.thaw();
