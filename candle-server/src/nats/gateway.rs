@@ -8,6 +8,7 @@
 //! the last message it has folded: the broker stores it only if that still is the last, so one of any number succeeds,
 //! and whatever the gateway before still sends is refused from then on, whenever it arrives.
 
+mod good_bye;
 #[cfg(test)]
 mod handing_over;
 mod holding;
@@ -27,14 +28,14 @@ use std::time::Duration;
 use candle_core::{CoverageRing, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
 use super::begin::{Found, Way, begin};
 use super::checkpoint::Writer;
 use super::delivery::Delivery;
 use super::follower::{Follower, Halt, Last, Lost};
 use super::log::Log;
-use super::message::{Stage, Writes};
+use super::message::Writes;
 use super::outbox::{MAX_HELD_BYTES, MAX_PIECE_BYTES, Outbox};
 use super::tail::Event;
 use crate::feeds::Feeds;
@@ -57,9 +58,6 @@ const STARVED: Duration = Duration::from_secs(2);
 
 /// How long to wait before a log that was lost is begun anew, by when there may be a checkpoint behind the loss.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// The longest that a good-bye may take.
-const GOOD_BYE: Duration = Duration::from_secs(3);
 
 /// A gateway in its own task.
 pub(super) struct Gateway {
@@ -160,18 +158,13 @@ impl Gateway {
     /// Runs until `stop` says so or is gone.
     ///
     /// # Errors
-    /// Where the log will not do.
+    /// Where the log will not do, or did not take what came last.
     pub(super) async fn run(mut self, mut stop: oneshot::Receiver<()>) -> Result<(), String> {
         let mut cuts = interval(CUT);
         cuts.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while let Some(mut link) = self.begin(&mut cuts, &mut stop).await? {
             match self.go_on(&mut link, &mut cuts, &mut stop).await {
-                Ok(()) => {
-                    if timeout(GOOD_BYE, self.say_good_bye(&mut link)).await.is_err() {
-                        tracing::warn!("the log did not take the last quotes in time");
-                    }
-                    break;
-                }
+                Ok(()) => return self.end(&mut link).await,
                 Err(Halt::Lost(lost)) => {
                     tracing::warn!(log = %self.way.url, "{lost}: this gateway begins anew");
                     sleep(RETRY).await;
@@ -300,25 +293,6 @@ impl Gateway {
                 tracing::warn!(log = %self.way.url, "nothing is left of what this gateway wrote: it opens the log again");
             }
             (Role::Standby, _) => {}
-        }
-    }
-
-    /// Sends what is left, and lets the next gateway know that it need not wait.
-    async fn say_good_bye(&mut self, link: &mut Link) {
-        self.hold(self.surely_told(link));
-        while let Role::Active(active) = &mut link.role {
-            if active.flight.is_none() {
-                let stage = if self.outbox.is_empty() { Stage::Closing } else { Stage::Going };
-                let flight = self.next(&link.log, active, stage);
-                active.flight = Some(flight);
-            }
-            let delivery = link.role.delivery().await;
-            self.delivered(link, delivery);
-            if let Role::Active(active) = &link.role
-                && active.last.writes.stage == Stage::Closing
-            {
-                return;
-            }
         }
     }
 }

@@ -142,6 +142,11 @@ impl Outbox {
         self.bytes
     }
 
+    /// How many ticks are held.
+    pub(super) fn ticks(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.batch.ticks_in_order().len()).sum()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.pieces.is_empty()
     }

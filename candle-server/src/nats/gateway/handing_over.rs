@@ -1,8 +1,12 @@
 //! Who gets the log from whom, and what is left behind.
 
+use tokio::time::timeout;
+
+use super::good_bye::GOOD_BYE;
 use super::simulation::{Actor, World};
 use super::tests::{quoted, said};
 use super::*;
+use crate::nats::message::Stage;
 
 #[tokio::test(start_paused = true)]
 async fn a_gateway_whose_feed_is_dead_gives_the_log_to_one_whose_feed_lives() {
@@ -83,4 +87,42 @@ async fn a_gateway_whose_feed_is_dead_keeps_the_log_where_the_others_connection_
     quoted(&mut world, PATIENCE.as_secs()).await;
     assert_eq!((world.writer(), said(&world.log).epoch), (Some(1 - writer), 2));
     world.assert_none_lost_or_doubled("by the one that has a feed");
+}
+
+/// How an actor ends; how many quotes it says were not written.
+async fn ended(actor: &mut Actor) -> Option<String> {
+    let ended = actor.gateway.end(&mut actor.link).await.err()?;
+    Some(ended.replace("the log did not take the last ", "").replace(" quotes in time", ""))
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_writes_says_how_many_quotes_the_log_did_not_take_and_who_stands_by_has_nothing_to_lose() {
+    let mut world = World::new().await;
+    quoted(&mut world, 10).await;
+    let writer = world.writer().unwrap();
+    world.actors.iter().for_each(|actor| actor.way.freeze());
+    quoted(&mut world, 3).await;
+    assert_eq!(ended(&mut world.actors[1 - writer]).await, None);
+    assert_eq!(ended(&mut world.actors[writer]).await.as_deref(), Some("3"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_about_to_write_does_so_before_it_ends_or_says_what_is_lost() {
+    let mut world = World::new().await;
+    quoted(&mut world, 10).await;
+    world.actors.remove(world.writer().unwrap());
+    quoted(&mut world, 4).await;
+    let way = world.actors[0].way.clone();
+    way.freeze();
+    quoted(&mut world, 3).await;
+    let actor = &mut world.actors[0];
+    assert!(matches!(actor.link.role, Role::Opening(_)));
+    assert_eq!(ended(actor).await.as_deref(), Some("7"));
+    let thawed = async {
+        sleep(GOOD_BYE / 2).await;
+        way.thaw();
+    };
+    assert_eq!(tokio::join!(ended(actor), thawed).0, None);
+    assert_eq!(said(&world.log).stage, Stage::Closing);
+    world.assert_none_lost_or_doubled("by one that was about to write");
 }

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 
 use candle_core::{Aggregator, Config, Gaps, Terms, Tick, Unlisted};
 
+use tokio::time::timeout;
+
+use super::good_bye::GOOD_BYE;
 use super::*;
 use crate::clock::{Clock, Source};
 use crate::feed::health::StaleAfter;

@@ -3,7 +3,7 @@ use candle_core::{Coverage, Gaps, Tick};
 use super::simulation::{Actor, World, follower, tick};
 use super::*;
 use crate::nats::log::memory::Memory;
-use crate::nats::message::{self, Body};
+use crate::nats::message::{self, Body, Stage};
 
 async fn actor(log: &Memory, second: i64) -> Actor {
     Actor::new(log, 1, at(second)).await
