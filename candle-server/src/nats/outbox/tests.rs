@@ -1,6 +1,7 @@
 use candle_core::{Aggregator, Gaps, Unlisted};
 
 use super::*;
+use crate::journal::JudgedBy;
 
 const TERMS: JudgedBy = JudgedBy { now: Timestamp::EPOCH, unlisted: Unlisted::List };
 
@@ -310,4 +311,38 @@ fn what_came_since_the_feeds_numbers_began_again_is_sent() {
         let (told, _) = sent(&batch(&feed), 107, &followed(&[batch(&feed[..end])], 107));
         assert_eq!(told.len(), 5 - end, "of a log that has {end}");
     }
+}
+
+#[test]
+fn a_catalogue_that_is_announced_again_and_again_is_held_once_and_ends_no_fold() {
+    let mut outbox = Outbox::new(MOST);
+    let ids: Vec<String> = (0..3000).map(|id| format!("{id:05}")).collect();
+    let mut folded_ticks = 0;
+    for second in 0..100 {
+        let now = Duration::from_secs(second);
+        for id in &ids {
+            outbox.with_back(now, |piece| piece.push(Write::List { id, description: Some("the same as before") }));
+            outbox.with_back(now, |piece| piece.push_ticks(&[(id, tick(0, 1.0))], TERMS));
+        }
+        folded_ticks += outbox.make_room(&Rules::DEFAULT).folded;
+        assert!(outbox.bytes() <= MOST);
+    }
+    assert!(folded_ticks > 100_000, "{folded_ticks}");
+    let described = |id| folded(&outbox).history(id).and_then(|history| history.description.clone());
+    assert_eq!(described("00007").as_deref(), Some("the same as before"));
+    // What changes anything stays.
+    let changes = [
+        Write::List { id: "00007", description: Some("another") },
+        Write::Delist { id: "00008" },
+        Write::Delist { id: "00009" },
+        Write::List { id: "00009", description: Some("the same as before") },
+    ];
+    changes.into_iter().for_each(|write| outbox.with_back(Duration::from_secs(100), |piece| piece.push(write)));
+    outbox.most = outbox.bytes() - 1;
+    outbox.make_room(&Rules::DEFAULT);
+    let aggregator = folded(&outbox);
+    let description = |id| aggregator.history(id).map(|history| history.description.clone());
+    assert_eq!(description("00007").flatten().as_deref(), Some("another"));
+    assert!(description("00008").is_none());
+    assert_eq!(description("00009").flatten().as_deref(), Some("the same as before"));
 }
