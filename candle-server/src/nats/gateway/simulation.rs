@@ -299,7 +299,8 @@ async fn trouble(world: &mut World, random: &mut fastrand::Rng) -> &'static str 
         }
         7 => {
             world.actors[writer].lose_feed();
-            world.live(seconds(random, 1..30), random).await;
+            // Shorter than that, the log stays where it is, and what came meanwhile is told as not covered.
+            world.live(STARVED + seconds(random, 1..30), random).await;
             let actor = &mut world.actors[writer];
             actor.is_fed = true;
             actor.market.feeds.opened(0, Vec::new(), actor.market.clock.reading());
