@@ -23,7 +23,10 @@ const VERSION: u32 = 1;
 
 /// How many stripes the aggregator behind a log has: so many that the snapshot of one fits a message of a megabyte with
 /// 200,000 instruments listed, 400 to a stripe and 2.1 KB each.
-pub(super) const STRIPES: usize = 512;
+pub(super) const STRIPES: usize = COUNT as usize;
+
+/// The same, as stripes are counted.
+const COUNT: u32 = 512;
 
 /// How long until every stripe has a new snapshot, at most: longer means more to replay, shorter more to write. Where the
 /// log grows faster than by one checkpoint in this time, a round is as long as it takes for that: so whoever starts reads
@@ -141,9 +144,12 @@ async fn send(log: Log, created: i128, snapshots: Receiver<Snapshot>) {
     let snapshots = unfold(snapshots, async |mut snapshots| Some((snapshots.recv().await?, snapshots)));
     let send = async |Snapshot { stripe, bytes, taken }| {
         let (subject, id) = (log.checkpoint_subject(stripe), format!("c.{created}.{stripe}.{}", fastrand::u64(..)));
-        // A process that was stopped for long must not put what it had then in the place of what others wrote meanwhile.
+        // A process that was stopped for long must not put what it had then in the place of what others wrote meanwhile;
+        // neither must its client, which without a connection would keep it.
         while taken.elapsed() < ROUND {
-            if matches!(log.send(subject.clone(), &id, None, bytes.clone()).await, Sent::Stored(_)) {
+            if log.is_connected()
+                && matches!(log.send(subject.clone(), &id, None, bytes.clone()).await, Sent::Stored(_))
+            {
                 return;
             }
             sleep(RETRY).await;
@@ -168,6 +174,9 @@ pub(super) struct Writer {
     sending: JoinHandle<()>,
     created: i128,
     max_bytes: usize,
+    /// The stripe with which each round begins, drawn by chance: where the log goes from one to the other before any of them
+    /// comes round, every stripe is still written.
+    first: u32,
     /// Stripes written so far in this round.
     written: u32,
     /// When it began, and how long it is to take.
@@ -187,20 +196,29 @@ impl Writer {
             FirstRound::InTurn => (WAITING, ROUND),
         };
         let (sender, receiver) = channel(waiting);
-        let max_bytes = log.max_message_bytes();
-        let sending = tokio::spawn(send(log.clone(), created, receiver));
-        Self { sender, sending, created, max_bytes, written: 0, began: now, length, bytes: 0, read, has_warned: false }
+        Self {
+            sender,
+            sending: tokio::spawn(send(log.clone(), created, receiver)),
+            created,
+            max_bytes: log.max_message_bytes(),
+            first: fastrand::u32(..COUNT),
+            written: 0,
+            began: now,
+            length,
+            bytes: 0,
+            read,
+            has_warned: false,
+        }
     }
 
     /// Writes what is due at `now` of what `follower` has folded, `read` bytes of the log. Where the broker is slow, rounds
     /// take longer.
     pub(super) fn turn(&mut self, follower: &Follower, now: Duration, read: u64) {
-        let stripes = u32::try_from(STRIPES).unwrap_or(u32::MAX);
         let passed = now.saturating_sub(self.began).as_secs_f64();
         let share = if self.length.is_zero() { 1.0 } else { (passed / self.length.as_secs_f64()).min(1.0) };
-        while f64::from(self.written) < f64::from(stripes) * share {
+        while f64::from(self.written) < f64::from(COUNT) * share {
             let Ok(permit) = self.sender.try_reserve() else { return };
-            let Some(part) = follower.aggregator().part(self.written) else { return };
+            let Some(part) = follower.aggregator().part((self.first + self.written) % COUNT) else { return };
             let bytes = encode(follower, self.created, &part);
             self.written += 1;
             self.bytes += bytes.len() as u64;
@@ -211,7 +229,7 @@ impl Writer {
                 tracing::error!(bytes, most, "a checkpoint is longer than the broker's max_payload: raise it");
             }
         }
-        if self.written == stripes {
+        if self.written == COUNT {
             self.length = next_round(now.saturating_sub(self.began), self.bytes, read.saturating_sub(self.read));
             (self.written, self.began, self.bytes, self.read) = (0, now, 0, read);
         }
@@ -238,12 +256,16 @@ mod tests {
     use super::*;
     use crate::clock::{Clock, Source};
     use crate::market::Market;
-    use crate::nats::log::memory::Memory;
+    use crate::nats::log::memory::{Memory, NOTICED};
+
+    fn empty() -> Follower {
+        let market = Market::new(Aggregator::new(config(Config::default(), 1)), Clock::new(Source::Feed));
+        Follower::new(Arc::new(market), 1, 0, None)
+    }
 
     /// A writer whose first round is queued, and the broker to which it goes.
     async fn queued(way: Memory) -> Writer {
-        let market = Market::new(Aggregator::new(config(Config::default(), 1)), Clock::new(Source::Feed));
-        let follower = Follower::new(Arc::new(market), 1, 0, None);
+        let follower = empty();
         let mut writer = Writer::new(&Log::in_memory(way).await, 1, FirstRound::AtOnce, Duration::ZERO, 0);
         writer.turn(&follower, Duration::ZERO, 0);
         writer
@@ -258,9 +280,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn gateways_that_write_for_less_than_a_round_write_every_stripe_between_them() {
+        fastrand::seed(7);
+        let (broker, follower) = (Memory::default(), empty());
+        for _ in 0..20 {
+            let mut writer =
+                Writer::new(&Log::in_memory(broker.clone()).await, 1, FirstRound::InTurn, Duration::ZERO, 0);
+            for second in 0..=ROUND.as_secs() / 2 {
+                writer.turn(&follower, Duration::from_secs(second), 0);
+                sleep(Duration::from_secs(1)).await;
+            }
+        }
+        assert_eq!(broker.stripes(), STRIPES);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_gateway_that_writes_no_longer_writes_no_snapshot() {
         let broker = Memory::default();
         broker.freeze();
+        sleep(NOTICED).await;
         let writer = queued(broker.clone()).await;
         sleep(Duration::from_secs(5)).await;
         drop(writer);
@@ -273,6 +311,7 @@ mod tests {
     async fn a_snapshot_that_is_older_than_a_round_is_not_written() {
         let broker = Memory::default();
         broker.freeze();
+        sleep(NOTICED).await;
         let _writer = queued(broker.clone()).await;
         sleep(ROUND + RETRY).await;
         broker.thaw();

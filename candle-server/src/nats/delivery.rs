@@ -37,16 +37,21 @@ pub(super) async fn deliver(log: Log, message: Message) -> Delivery {
     let Origin { node, batch } = message.origin;
     let id = format!("w.{node}.{batch}");
     loop {
-        match log.send(log.writes_subject(), &id, Some(message.expected), message.bytes.clone()).await {
-            Sent::Stored(sequence) => return Delivery::Stored(sequence),
-            Sent::Refused => {
-                if let Some(delivery) = look(&log, &message).await {
-                    return delivery;
-                }
-            }
-            Sent::Unknown => {}
+        if log.is_connected()
+            && let Some(delivery) = attempt(&log, &id, &message).await
+        {
+            return delivery;
         }
         sleep(RETRY).await;
+    }
+}
+
+/// Sends a message once; `None` where it is not known what became of it.
+async fn attempt(log: &Log, id: &str, message: &Message) -> Option<Delivery> {
+    match log.send(log.writes_subject(), id, Some(message.expected), message.bytes.clone()).await {
+        Sent::Stored(sequence) => Some(Delivery::Stored(sequence)),
+        Sent::Refused => look(log, message).await,
+        Sent::Unknown => None,
     }
 }
 
@@ -68,7 +73,7 @@ mod tests {
     use candle_core::{CoverageRing, Timestamp};
 
     use super::*;
-    use crate::nats::log::memory::Memory;
+    use crate::nats::log::memory::{Memory, NOTICED};
     use crate::nats::message::{ARRIVAL_NUMBERS, ClockOf, Stage, SupplyOf, Writes};
 
     /// A message of a gateway, to stand behind the one at `expected`.
@@ -109,6 +114,18 @@ mod tests {
             assert_eq!(hindered(&memory, way).await, Delivery::Stored(1));
             assert_eq!(memory.end(), 1);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_connection_nothing_is_left_to_the_client() {
+        let memory = Memory::default();
+        memory.freeze();
+        sleep(NOTICED).await;
+        let sending = tokio::spawn(deliver(Log::in_memory(memory.clone()).await, message(1, 0)));
+        sleep(Duration::from_mins(1)).await;
+        memory.thaw();
+        assert_eq!(memory.end(), 0, "nothing waited for the connection");
+        assert_eq!(sending.await.unwrap(), Delivery::Stored(1));
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,6 +8,10 @@
 //! the last message it has folded: the broker stores it only if that still is the last, so one of any number succeeds,
 //! and whatever the gateway before still sends is refused from then on, whenever it arrives.
 
+mod good_bye;
+#[cfg(test)]
+mod handing_over;
+mod holding;
 mod link;
 mod sending;
 #[cfg(test)]
@@ -15,6 +19,7 @@ mod simulation;
 mod supply;
 mod take_over;
 
+use holding::HOLD;
 pub(super) use take_over::Catalogue;
 
 use std::sync::Arc;
@@ -23,18 +28,18 @@ use std::time::Duration;
 use candle_core::{CoverageRing, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
 use super::begin::{Found, Way, begin};
 use super::checkpoint::Writer;
 use super::delivery::Delivery;
 use super::follower::{Follower, Halt, Last, Lost};
 use super::log::Log;
-use super::message::{Stage, Writes};
+use super::message::Writes;
 use super::outbox::{MAX_HELD_BYTES, MAX_PIECE_BYTES, Outbox};
 use super::tail::Event;
 use crate::feeds::Feeds;
-use crate::journal::{Journal, Taken};
+use crate::journal::Journal;
 use crate::market::Market;
 
 /// How often what was recorded is sent: no eye sees it, and twenty messages a second are few.
@@ -51,15 +56,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// a market goes silent, one of two notices a little before the other, and there is nothing to tell.
 const STARVED: Duration = Duration::from_secs(2);
 
-/// How much a standby holds of what came before the last that the log tells: what the gateways' clocks and ways may
-/// differ by, and what that gateway's feed lacked before it was known to be down.
-const HOLD: Duration = Duration::from_secs(30);
-
 /// How long to wait before a log that was lost is begun anew, by when there may be a checkpoint behind the loss.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// The longest that a good-bye may take.
-const GOOD_BYE: Duration = Duration::from_secs(3);
 
 /// A gateway in its own task.
 pub(super) struct Gateway {
@@ -73,6 +71,8 @@ pub(super) struct Gateway {
     next_batch: u64,
     /// Since when the feed has been up without a break.
     up_since: Option<Duration>,
+    /// Since when quotes have come on its present connection, as many as they should.
+    quoted_since: Option<Duration>,
     /// Since when, on the candles' clock, nothing of what it brought was lost on the way here; none where nothing ever was.
     whole_since: Option<Timestamp>,
     /// Whether listings may have been lost there that the log has not been told since.
@@ -149,6 +149,7 @@ impl Gateway {
             outbox,
             next_batch: 1,
             up_since: None,
+            quoted_since: None,
             whole_since: None,
             lacks_listings: false,
         }
@@ -157,18 +158,13 @@ impl Gateway {
     /// Runs until `stop` says so or is gone.
     ///
     /// # Errors
-    /// Where the log will not do.
+    /// Where the log will not do, or did not take what came last.
     pub(super) async fn run(mut self, mut stop: oneshot::Receiver<()>) -> Result<(), String> {
         let mut cuts = interval(CUT);
         cuts.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while let Some(mut link) = self.begin(&mut cuts, &mut stop).await? {
             match self.go_on(&mut link, &mut cuts, &mut stop).await {
-                Ok(()) => {
-                    if timeout(GOOD_BYE, self.say_good_bye(&mut link)).await.is_err() {
-                        tracing::warn!("the log did not take the last quotes in time");
-                    }
-                    break;
-                }
+                Ok(()) => return self.end(&mut link).await,
                 Err(Halt::Lost(lost)) => {
                     tracing::warn!(log = %self.way.url, "{lost}: this gateway begins anew");
                     sleep(RETRY).await;
@@ -188,7 +184,7 @@ impl Gateway {
             tokio::select! {
                 _ = &mut *stop => return Ok(None),
                 begun = &mut beginning => break begun.map_err(|error| error.to_string())?,
-                _ = cuts.tick() => self.hold(),
+                _ = cuts.tick() => self.hold(None),
             }
         };
         tracing::info!(log = %self.way.url, "the log is there");
@@ -207,10 +203,7 @@ impl Gateway {
                 _ = &mut *stop => return Ok(()),
                 delivery = link.role.delivery() => self.delivered(link, delivery),
                 event = link.events.recv() => link.folded(event, self.now())?,
-                _ = cuts.tick() => {
-                    self.hold();
-                    self.turn(link)?;
-                }
+                _ = cuts.tick() => self.turn(link)?,
             }
         }
     }
@@ -219,36 +212,10 @@ impl Gateway {
         self.market.clock.elapsed()
     }
 
-    /// Takes over what the feed side has recorded since the last time.
-    fn hold(&mut self) {
-        let now = self.now();
-        match self.journal.take() {
-            Taken::Batch(batch) => {
-                if batch.clears() {
-                    // What was lost before is forgotten with the rest.
-                    self.whole_since = None;
-                }
-                self.outbox.push(&batch, now);
-            }
-            Taken::Broken => {
-                self.journal.resume();
-                self.whole_since = Some(self.market.clock.now());
-                self.lacks_listings = true;
-                tracing::error!("quotes came faster than they could be held; some are lost");
-            }
-        }
-        let given = self.outbox.make_room(self.market.aggregator.config().rules());
-        self.whole_since = self.whole_since.max(given.dropped_until);
-        if given.folded > 0 || given.dropped > 0 {
-            let (folded, dropped) = (given.folded, given.dropped);
-            tracing::warn!(folded, dropped, "the log takes nothing: quotes are folded into their minutes' prices");
-        }
-        self.up_since = self.market.feeds.are_up().then(|| self.up_since.unwrap_or(now));
-    }
-
-    /// Does what is due.
+    /// Takes over what was recorded, and does what is due.
     fn turn(&mut self, link: &mut Link) -> Result<(), Halt> {
         let now = self.now();
+        self.hold(self.surely_told(link));
         if link.is_outdone(now) {
             return Err(Halt::Lost(Lost::Gone("another gateway has mended the log".to_owned())));
         }
@@ -285,21 +252,6 @@ impl Gateway {
             }
         }
         Ok(())
-    }
-
-    /// Up to when, since the server's start, the log has what came: what came later the gateway that writes may not have
-    /// told. Nothing where no gateway has told anything.
-    fn told_until(&self, link: &Link) -> Option<Duration> {
-        let told = link.follower.last()?.writes.now()?;
-        let at = self.market.clock.reading();
-        let behind = at.now.as_micros().saturating_sub(told.as_micros());
-        Some(at.elapsed.saturating_sub(Duration::from_micros(behind.try_into().unwrap_or(0))))
-    }
-
-    /// Whether the feed has been up for long enough to be preferred to one that is down: so long that two which come and
-    /// go don't take the log from each other all the time.
-    fn is_fed(&self, now: Duration) -> bool {
-        self.up_since.is_some_and(|since| now.saturating_sub(since) >= PATIENCE)
     }
 
     /// Takes note of what became of what was under way.
@@ -341,25 +293,6 @@ impl Gateway {
                 tracing::warn!(log = %self.way.url, "nothing is left of what this gateway wrote: it opens the log again");
             }
             (Role::Standby, _) => {}
-        }
-    }
-
-    /// Sends what is left, and lets the next gateway know that it need not wait.
-    async fn say_good_bye(&mut self, link: &mut Link) {
-        self.hold();
-        while let Role::Active(active) = &mut link.role {
-            if active.flight.is_none() {
-                let stage = if self.outbox.is_empty() { Stage::Closing } else { Stage::Going };
-                let flight = self.next(&link.log, active, stage);
-                active.flight = Some(flight);
-            }
-            let delivery = link.role.delivery().await;
-            self.delivered(link, delivery);
-            if let Role::Active(active) = &link.role
-                && active.last.writes.stage == Stage::Closing
-            {
-                return;
-            }
         }
     }
 }

@@ -328,6 +328,15 @@ impl Log {
             Err(error) => Err(away(error)),
         }
     }
+
+    /// Whether there is a connection: without one the client keeps what is said, and says it all once there is one.
+    pub(super) fn is_connected(&self) -> bool {
+        #[cfg(test)]
+        if let Some(memory) = &self.memory {
+            return memory.is_connected();
+        }
+        self.client.connection_state() == async_nats::connection::State::Connected
+    }
 }
 
 /// Whether a stream that can't be made now may be made later: there may be a leader, or enough servers, by then.

@@ -1,14 +1,19 @@
 //! What a gateway has recorded and the log does not have yet, bounded in bytes.
 
+mod fold;
+
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use candle_core::{Prices, Rules, Tick, Timestamp};
+use candle_core::{Rules, Tick, Timestamp};
+
+use fold::{Fold, Listings};
 
 use super::follower::Follower;
 use super::message::ARRIVAL_NUMBERS;
+use super::overlap::Numbers;
 use crate::feed::intake::starts_over;
-use crate::journal::{Batch, JudgedBy, Write};
+use crate::journal::{Batch, Write};
 
 /// The most that is held, in bytes: two million ticks of short ids, 20 s of the full load, while a broker that lost its
 /// leader stands still for 4 to 7.
@@ -24,9 +29,6 @@ const SPAN: Duration = Duration::from_secs(5);
 
 /// The most ticks of a run in one go: so that a piece ends near its bound.
 const RUN: usize = 512;
-
-/// The most that a price, a size or a time may be for the core to take it; what it refuses need not be folded.
-const MAX_SIZE: f64 = 1e15;
 
 /// Writes that wait, in their order, in pieces that fit a message each.
 #[derive(Debug)]
@@ -126,9 +128,24 @@ impl Outbox {
         }
     }
 
+    /// Forgets the oldest of what came before `told`, and someone else has sent, while more is held than may be; up to
+    /// which time on the candles' clock that was, if any.
+    pub(super) fn forget_excess(&mut self, told: Duration) -> Option<Timestamp> {
+        let mut until = None;
+        while self.bytes > self.most && self.pieces.front().is_some_and(|piece| piece.until < told) {
+            until = until.max(self.pop().and_then(|(batch, _)| batch.now()));
+        }
+        until
+    }
+
     /// How many bytes are held.
     pub(super) const fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// How many ticks are held.
+    pub(super) fn ticks(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.batch.ticks_in_order().len()).sum()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -151,8 +168,10 @@ impl Outbox {
             .flat_map(|piece| piece.batch.ticks_in_order().iter().map(|(id, tick)| (piece.batch.text(*id), tick)));
         let overlap = follower.overlap().map(|overlap| (overlap, overlap.times(ticks)));
         let aggregator = follower.aggregator();
-        let is_new =
-            |id: &str, tick: &Tick| overlap.is_none_or(|(overlap, times)| overlap.is_new(aggregator, id, tick, times));
+        let is_new = |id: &str, tick: &Tick, began_again| {
+            overlap.is_none_or(|(overlap, times)| overlap.is_new(aggregator, id, tick, times, began_again))
+        };
+        let mut numbers = Numbers::default();
         // The times of a feed that started over don't compare with those before.
         let mut has_started_over = false;
         for (place, piece, write) in held.placed() {
@@ -160,7 +179,12 @@ impl Outbox {
                 Write::Ticks { ticks, terms } => {
                     let ticks = ticks.iter().map(|(id, tick)| (piece.batch.text(*id), *tick));
                     let ticks = ticks.filter(|(id, _)| !ended.is_over(id, place));
-                    let new: Vec<_> = ticks.filter(|(id, tick)| has_started_over || is_new(id, tick)).collect();
+                    let new: Vec<_> = ticks
+                        .filter(|(id, tick)| {
+                            let began_again = numbers.note(id, tick, terms.now);
+                            has_started_over || is_new(id, tick, began_again)
+                        })
+                        .collect();
                     if !new.is_empty() {
                         self.with_back(piece.until, |batch| batch.push_ticks(&new, terms));
                     }
@@ -186,7 +210,8 @@ impl Outbox {
     }
 
     /// Makes room where more is held than may be: all but what is under way is folded into the
-    /// prices of its minutes; and where that is not enough, the oldest ticks are dropped. Listings are never dropped.
+    /// prices of its minutes; and where that is not enough, the oldest ticks are dropped. Of listings only those go that
+    /// repeat the one before, as a feed's do with each of its connections.
     pub(super) fn make_room(&mut self, rules: &Rules) -> Given {
         let mut given = Given::default();
         if self.bytes <= self.most {
@@ -196,7 +221,7 @@ impl Outbox {
         let rest = std::mem::take(&mut self.pieces);
         self.bytes = 0;
         let until = rest.back().map_or(Duration::ZERO, |piece| piece.until);
-        let mut fold = Fold::new(*rules);
+        let (mut fold, mut listings) = (Fold::new(*rules), Listings::default());
         for piece in rest {
             for write in piece.batch.writes() {
                 if let Write::Ticks { ticks, terms } = write {
@@ -204,7 +229,7 @@ impl Outbox {
                         given.folded += fold.finish(self, until);
                     }
                     ticks.iter().for_each(|(id, tick)| fold.add(piece.batch.text(*id), tick, terms));
-                } else {
+                } else if listings.are_changed_by(write) {
                     given.folded += fold.finish(self, until);
                     self.with_back(until, |batch| batch.push(write));
                 }
@@ -293,74 +318,6 @@ pub(super) fn numbered(batch: &Batch, next: &mut u64) -> Batch {
         numbered.push_ticks(&ticks, terms);
     }
     numbered
-}
-
-/// Ticks of any number, as the few that make the same open, high, low and close.
-struct Fold {
-    rules: Rules,
-    minutes: HashMap<(Box<str>, i64), Extremes>,
-    terms: Option<JudgedBy>,
-    ticks: usize,
-}
-
-struct Extremes {
-    first: Tick,
-    high: Tick,
-    low: Tick,
-    last: Tick,
-}
-
-impl Fold {
-    fn new(rules: Rules) -> Self {
-        Self { rules, minutes: HashMap::new(), terms: None, ticks: 0 }
-    }
-
-    /// Adds a tick, unless the core would refuse it whatever `now`: by a later `now` it would judge otherwise.
-    fn add(&mut self, id: &str, tick: &Tick, terms: JudgedBy) {
-        self.terms = Some(terms);
-        self.ticks += 1;
-        let latest: Timestamp = terms.now.saturating_add(self.rules.max_ahead_micros());
-        let is_price = tick.price.is_finite() && (tick.price > 0.0 || self.rules.prices() == Prices::Any);
-        if !is_price || !(0.0..=MAX_SIZE).contains(&tick.size) || tick.time > latest {
-            return;
-        }
-        let key = |tick: &Tick| (tick.time, tick.seq);
-        let extremes = self.minutes.entry((id.into(), tick.time.minute().number()));
-        let extremes = extremes.or_insert(Extremes { first: *tick, high: *tick, low: *tick, last: *tick });
-        if key(tick) < key(&extremes.first) {
-            extremes.first = *tick;
-        }
-        if key(tick) >= key(&extremes.last) {
-            extremes.last = *tick;
-        }
-        if tick.price > extremes.high.price {
-            extremes.high = *tick;
-        }
-        if tick.price < extremes.low.price {
-            extremes.low = *tick;
-        }
-    }
-
-    /// Puts what was folded into `outbox`; how many ticks became fewer.
-    fn finish(&mut self, outbox: &mut Outbox, until: Duration) -> usize {
-        let Some(terms) = self.terms.take() else { return 0 };
-        let mut kept: Vec<(Box<str>, Tick)> = Vec::with_capacity(4 * self.minutes.len());
-        for ((id, _), extremes) in self.minutes.drain() {
-            let mut ticks = vec![extremes.first];
-            for tick in [extremes.high, extremes.low, extremes.last] {
-                if !ticks.contains(&tick) {
-                    ticks.push(tick);
-                }
-            }
-            kept.extend(ticks.into_iter().map(|tick| (id.clone(), tick)));
-        }
-        kept.sort_by(|(a_id, a), (b_id, b)| (a.time, a.seq, a_id).cmp(&(b.time, b.seq, b_id)));
-        for run in kept.chunks(RUN) {
-            let run: Vec<(&str, Tick)> = run.iter().map(|(id, tick)| (&**id, *tick)).collect();
-            outbox.with_back(until, |batch| batch.push_ticks(&run, terms));
-        }
-        std::mem::take(&mut self.ticks).saturating_sub(kept.len())
-    }
 }
 
 #[cfg(test)]

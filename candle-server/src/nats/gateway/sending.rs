@@ -13,6 +13,10 @@ use crate::nats::log::Log;
 use crate::nats::message::{self, ARRIVAL_NUMBERS, Body, Origin, Stage, SupplyOf, Writes};
 use crate::nats::outbox;
 
+/// By how much, in microseconds, a message's time is later than the one's before, at least, on a wall clock: equal times
+/// must mean equal places in the log, and a message of many quotes is folded in parts, a microsecond each.
+const LEAST_STEP_MICROS: i64 = 64;
+
 impl Gateway {
     /// The opening of the next epoch, under way to stand behind the message at `expected`.
     pub(super) fn open(&mut self, link: &Link, expected: u64) -> Flight {
@@ -40,10 +44,11 @@ impl Gateway {
         Origin { node: self.way.node, batch }
     }
 
-    /// `now`, or what the log has said before if that is later and the clock is one that never goes back.
+    /// `now`, or a little after what the log has said before if that is later. Not so on a feed's own clock, which says
+    /// what the feed says.
     fn later_of(&self, now: Timestamp, before: Option<&Writes>) -> Timestamp {
         let before = before.and_then(Writes::now).filter(|_| self.market.clock.source() == Source::Wall);
-        before.map_or(now, |before| before.max(now))
+        before.map_or(now, |before| now.max(before.saturating_add(LEAST_STEP_MICROS)))
     }
 
     /// A message with the outbox's first piece, if there is one, under way.

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 
 use candle_core::{Aggregator, Config, Gaps, Terms, Tick, Unlisted};
 
+use tokio::time::timeout;
+
+use super::good_bye::GOOD_BYE;
 use super::*;
 use crate::clock::{Clock, Source};
 use crate::feed::health::StaleAfter;
@@ -120,7 +123,6 @@ impl Actor {
             let delivery = self.link.role.delivery().await;
             self.gateway.delivered(&mut self.link, delivery);
         }
-        self.gateway.hold();
         self.gateway.turn(&mut self.link)
     }
 }
@@ -297,7 +299,8 @@ async fn trouble(world: &mut World, random: &mut fastrand::Rng) -> &'static str 
         }
         7 => {
             world.actors[writer].lose_feed();
-            world.live(seconds(random, 1..30), random).await;
+            // Shorter than that, the log stays where it is, and what came meanwhile is told as not covered.
+            world.live(STARVED + seconds(random, 1..30), random).await;
             let actor = &mut world.actors[writer];
             actor.is_fed = true;
             actor.market.feeds.opened(0, Vec::new(), actor.market.clock.reading());

@@ -7,11 +7,13 @@ use std::time::Duration;
 use candle_core::{Aggregator, CoverageRing, Timestamp};
 
 use super::{Active, Gateway, HOLD, Link, Opening, Writer, supply};
+use crate::clock::Source;
 use crate::feed::partner::REPLAY_LIMIT;
 use crate::journal::Write;
 use crate::nats::begin::Found;
 use crate::nats::checkpoint::FirstRound;
 use crate::nats::follower::{Follower, Last};
+use crate::nats::message::Writes;
 use crate::nats::outbox::{MAX_HELD_BYTES, Outbox};
 
 /// How long a feed must have been up, and this gateway the one that writes, before what the feed does not list is
@@ -21,6 +23,16 @@ const SETTLED: Duration = REPLAY_LIMIT.saturating_add(Duration::from_secs(2));
 /// The same as a span of time on the candles' clock.
 #[expect(clippy::cast_possible_truncation, reason = "half a minute")]
 const HOLD_MICROS: i64 = HOLD.as_micros() as i64;
+
+/// How far the log's time may be ahead of this machine's clock before that is worth a line, in microseconds: clocks that
+/// are kept differ by far less, and a take-over waits for seconds.
+const FAR_AHEAD_MICROS: i64 = 60_000_000;
+
+/// By how many seconds a log that tells `told` is ahead of a clock that shows `now`, if that is far.
+const fn far_ahead(told: Timestamp, now: Timestamp) -> Option<i64> {
+    let ahead = told.as_micros().saturating_sub(now.as_micros());
+    if ahead > FAR_AHEAD_MICROS { Some(ahead / 1_000_000) } else { None }
+}
 
 /// What a feed that does not list an instrument means by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +75,7 @@ impl Gateway {
         let (new, epoch) = (self.outbox.bytes(), last.writes.epoch);
         let first_round = if link.checkpoint == Found::Whole { FirstRound::InTurn } else { FirstRound::AtOnce };
         tracing::info!(log = %self.way.url, epoch, held, new, "this gateway writes the log");
+        self.warn_of_clocks(opening);
         Active {
             coverage: self.coverage(opening),
             last,
@@ -71,6 +84,21 @@ impl Gateway {
             writer: Writer::new(&link.log, link.created, first_round, now, link.read),
             opened: sequence,
             reconcile_at: (self.catalogue == Catalogue::Whole).then_some(now + SETTLED),
+        }
+    }
+
+    /// Says so where the log's time is far ahead of this machine's clock: it stands still until that has caught up, as it
+    /// never goes back. Which of two clocks is wrong can't be known here; going back would cost everyone the candles of
+    /// the last half hour, and if it is this one, for nothing.
+    fn warn_of_clocks(&self, opening: &Opening) {
+        let told = opening.before.as_ref().and_then(Writes::now);
+        let is_wall = self.market.clock.source() == Source::Wall;
+        if let Some(seconds) = told.filter(|_| is_wall).and_then(|told| far_ahead(told, self.market.clock.now())) {
+            tracing::warn!(
+                log = %self.way.url,
+                "the log's time is {seconds} s ahead of this machine's clock, and stands still for so long: either this \
+                 clock is wrong or that of the gateway before was"
+            );
         }
     }
 
@@ -128,5 +156,17 @@ impl Gateway {
         if !gone.is_empty() {
             tracing::info!(gone = gone.len(), "delisted what the feed does not list");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_far_ahead_by_more_than_a_minute() {
+        let at = |second| Timestamp::from_seconds(second).unwrap();
+        let far = |told| far_ahead(at(told), at(1000));
+        assert_eq!([far(0), far(1000), far(1060), far(1061), far(4600)], [None, None, None, Some(61), Some(3600)]);
     }
 }

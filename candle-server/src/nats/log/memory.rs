@@ -1,12 +1,16 @@
 //! A log in memory that keeps the broker's promises, and the ways to it on which answers get lost: for tests.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio::time::{Duration, Instant};
 
 use super::Sent;
+
+/// After how long a connection on which no answer comes is known to be lost.
+pub(in crate::nats) const NOTICED: Duration = Duration::from_secs(4);
 
 /// One way to a log that others reach by ways of their own.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +26,8 @@ struct Kept {
     purged: usize,
     ids: HashMap<String, u64>,
     snapshots: u64,
+    /// The subjects of those.
+    stripes: HashSet<String>,
 }
 
 #[derive(Debug)]
@@ -42,7 +48,7 @@ enum Way {
     /// It is refused, as while an earlier try is under way between the brokers.
     Busy,
     /// It arrives when this thaws, long after anyone waits for an answer.
-    Frozen(Vec<Message>),
+    Frozen { since: Instant, late: Vec<Message> },
 }
 
 impl Kept {
@@ -58,8 +64,15 @@ impl Kept {
         if message.expected.is_some_and(|expected| expected != self.last_of(&message.subject)) {
             return Sent::Refused;
         }
-        self.messages.push((message.subject, message.bytes));
-        let sequence = self.messages.len() as u64;
+        let sequence = if message.subject.contains(".checkpoint.") {
+            // Another stream, which nobody reads here.
+            self.snapshots += 1;
+            self.stripes.insert(message.subject);
+            self.snapshots
+        } else {
+            self.messages.push((message.subject, message.bytes));
+            self.messages.len() as u64
+        };
         self.ids.insert(message.id, sequence);
         Sent::Stored(sequence)
     }
@@ -80,16 +93,21 @@ impl Memory {
     }
 
     pub(in crate::nats) fn freeze(&self) {
-        *self.way.lock() = Way::Frozen(Vec::new());
+        *self.way.lock() = Way::Frozen { since: Instant::now(), late: Vec::new() };
     }
 
     pub(in crate::nats) fn is_frozen(&self) -> bool {
-        matches!(*self.way.lock(), Way::Frozen(_))
+        matches!(*self.way.lock(), Way::Frozen { .. })
+    }
+
+    /// As [`super::Log::is_connected`].
+    pub(in crate::nats) fn is_connected(&self) -> bool {
+        !matches!(*self.way.lock(), Way::Frozen { since, .. } if since.elapsed() >= NOTICED)
     }
 
     /// Opens the way; what was said on it arrives now.
     pub(in crate::nats) fn thaw(&self) {
-        if let Way::Frozen(late) = std::mem::take(&mut *self.way.lock()) {
+        if let Way::Frozen { late, .. } = std::mem::take(&mut *self.way.lock()) {
             for message in late {
                 self.kept.lock().store(message);
             }
@@ -107,6 +125,11 @@ impl Memory {
         self.kept.lock().snapshots
     }
 
+    /// Of how many stripes there is one.
+    pub(in crate::nats) fn stripes(&self) -> usize {
+        self.kept.lock().stripes.len()
+    }
+
     /// The place of the last message, whether it is there still or not.
     pub(in crate::nats) fn end(&self) -> u64 {
         self.kept.lock().messages.len() as u64
@@ -121,15 +144,6 @@ impl Memory {
 
     /// As [`super::Log::send`].
     pub(in crate::nats) fn send(&self, subject: String, id: &str, expected: Option<u64>, bytes: Bytes) -> Sent {
-        if subject.contains(".checkpoint.") {
-            // Another stream, which nobody reads here.
-            if !matches!(*self.way.lock(), Way::Open) {
-                return Sent::Unknown;
-            }
-            let mut kept = self.kept.lock();
-            kept.snapshots += 1;
-            return Sent::Stored(kept.snapshots);
-        }
         let message = Message { subject, id: id.to_owned(), expected, bytes };
         match &mut *self.way.lock() {
             Way::Open => self.kept.lock().store(message),
@@ -138,7 +152,7 @@ impl Memory {
                 Sent::Unknown
             }
             Way::Busy => Sent::Refused,
-            Way::Frozen(late) => {
+            Way::Frozen { late, .. } => {
                 late.push(message);
                 Sent::Unknown
             }

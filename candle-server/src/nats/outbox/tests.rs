@@ -1,6 +1,7 @@
 use candle_core::{Aggregator, Gaps, Unlisted};
 
 use super::*;
+use crate::journal::JudgedBy;
 
 const TERMS: JudgedBy = JudgedBy { now: Timestamp::EPOCH, unlisted: Unlisted::List };
 
@@ -264,4 +265,84 @@ fn a_listing_that_is_over_for_long_is_not_held_however_little_comes() {
     let held: Vec<_> = outbox.placed().map(|(_, piece, _)| piece.since).collect();
     assert!(held.iter().all(|since| *since >= Duration::from_secs(35)), "{held:?}");
     assert!(held.len() >= 30);
+}
+
+#[test]
+fn what_is_sent_goes_first_and_only_for_want_of_room() {
+    let mut outbox = Outbox::new(MOST);
+    let fill = |outbox: &mut Outbox, seconds: std::ops::Range<u64>| {
+        for second in seconds {
+            let now = at(i64::try_from(second).unwrap());
+            for _ in 0..1000 {
+                let one = [("a", tick(0, 1.0))];
+                let terms = JudgedBy { now, ..TERMS };
+                outbox.with_back(Duration::from_secs(second), |piece| piece.push_ticks(&one, terms));
+            }
+        }
+    };
+    fill(&mut outbox, 0..10);
+    assert_eq!(outbox.forget_excess(Duration::from_secs(8)), None, "there is room");
+    fill(&mut outbox, 10..60);
+    let before = outbox.bytes();
+    assert!(before > MOST);
+    let until = outbox.forget_excess(Duration::from_secs(50)).unwrap();
+    assert!(outbox.bytes() <= MOST && outbox.bytes() > MOST / 2, "{} of {before}", outbox.bytes());
+    assert!(outbox.front().and_then(Batch::now) > Some(until));
+    assert_eq!(outbox.make_room(&Rules::DEFAULT), Given::default());
+    // Of what nobody has sent nothing goes.
+    fill(&mut outbox, 60..120);
+    outbox.forget_excess(Duration::from_mins(1));
+    assert!(outbox.front().and_then(Batch::now) >= Some(at(55)));
+    assert!(outbox.make_room(&Rules::DEFAULT).folded > 0);
+}
+
+#[test]
+fn what_came_since_the_feeds_numbers_began_again_is_sent() {
+    let numbered = |second, number| tick(second, 1.0).with_seq(number);
+    let batch = |ticks: &[Tick]| {
+        let mut batch = Batch::new(0);
+        for tick in ticks {
+            batch.push_ticks(&[("a", *tick)], JudgedBy { now: tick.time, ..TERMS });
+        }
+        batch
+    };
+    let feed = [numbered(99, 998), numbered(100, 999), numbered(105, 1), numbered(106, 2), numbered(107, 3)];
+    for end in 1..5 {
+        let (told, _) = sent(&batch(&feed), 107, &followed(&[batch(&feed[..end])], 107));
+        assert_eq!(told.len(), 5 - end, "of a log that has {end}");
+    }
+}
+
+#[test]
+fn a_catalogue_that_is_announced_again_and_again_is_held_once_and_ends_no_fold() {
+    let mut outbox = Outbox::new(MOST);
+    let ids: Vec<String> = (0..3000).map(|id| format!("{id:05}")).collect();
+    let mut folded_ticks = 0;
+    for second in 0..100 {
+        let now = Duration::from_secs(second);
+        for id in &ids {
+            outbox.with_back(now, |piece| piece.push(Write::List { id, description: Some("the same as before") }));
+            outbox.with_back(now, |piece| piece.push_ticks(&[(id, tick(0, 1.0))], TERMS));
+        }
+        folded_ticks += outbox.make_room(&Rules::DEFAULT).folded;
+        assert!(outbox.bytes() <= MOST);
+    }
+    assert!(folded_ticks > 100_000, "{folded_ticks}");
+    let described = |id| folded(&outbox).history(id).and_then(|history| history.description.clone());
+    assert_eq!(described("00007").as_deref(), Some("the same as before"));
+    // What changes anything stays.
+    let changes = [
+        Write::List { id: "00007", description: Some("another") },
+        Write::Delist { id: "00008" },
+        Write::Delist { id: "00009" },
+        Write::List { id: "00009", description: Some("the same as before") },
+    ];
+    changes.into_iter().for_each(|write| outbox.with_back(Duration::from_secs(100), |piece| piece.push(write)));
+    outbox.most = outbox.bytes() - 1;
+    outbox.make_room(&Rules::DEFAULT);
+    let aggregator = folded(&outbox);
+    let description = |id| aggregator.history(id).map(|history| history.description.clone());
+    assert_eq!(description("00007").flatten().as_deref(), Some("another"));
+    assert!(description("00008").is_none());
+    assert_eq!(description("00009").flatten().as_deref(), Some("the same as before"));
 }
