@@ -8,6 +8,7 @@ import struct
 import time
 
 INSTRUMENTS, TOGETHER, EVERY = 200, 200, 0.01
+RATE = TOGETHER / EVERY
 
 
 class Upstream:
@@ -17,6 +18,7 @@ class Upstream:
         self.tells = tells
         self.random, self.seq, self.prefix = random.Random(seed), 0, ""
         self.connections, self.minutes = set(), collections.defaultdict(dict)
+        self.ran_before, self.runs_since = 0.0, None
         self.prices = [100.0] * INSTRUMENTS
 
     async def start(self):
@@ -76,11 +78,18 @@ class Upstream:
     def run(self):
         if self.task and not self.task.done():
             return
+        self.runs_since = time.monotonic()
         self.task = asyncio.ensure_future(self.flow())
 
     async def pause(self):
+        self.ran_before, self.runs_since = self.ran, None
         self.task.cancel()
         await asyncio.gather(self.task, return_exceptions=True)
+
+    @property
+    def ran(self):
+        """For how many seconds it has sent quotes so far."""
+        return self.ran_before + (0.0 if self.runs_since is None else time.monotonic() - self.runs_since)
 
     def note(self, name, micros, price):
         """Folds a quote into what is expected. Quotes are sent in the order of their times and numbers."""
