@@ -3,6 +3,7 @@ import asyncio
 import collections
 import json
 import re
+import threading
 import time
 import urllib.error
 from http.client import HTTPConnection, HTTPException
@@ -28,7 +29,7 @@ class Site:
     def __init__(self, target, directory, cluster, upstream):
         self.target, self.directory, self.cluster, self.upstream = target, directory, cluster, upstream
         self.nodes, self.gateways, self.links, self.feeds = {}, {}, {}, {}
-        self.views = collections.Counter()
+        self.views, self.counting = collections.Counter(), threading.Lock()
         self.errors, self.resting, self.none_killed = [], set(), True
         self.watches = []
 
@@ -116,11 +117,30 @@ class Site:
     def history(self, name, id):
         """One history, which counts a view."""
         body = http(self.nodes[name].port, f"/instruments/{id}")
-        self.views[id] += 1
+        with self.counting:
+            self.views[id] += 1
         return body
 
     async def views_alike(self):
         """Waits until every node tells the same views: those that were counted, but for what a killed node had not told."""
+        if self.none_killed:
+            agreed = await self.until_views_are_alike()
+        else:
+            # What a killed node had not told is not known here; and nodes of which each has as many untold are alike too.
+            await self.until_views_are_alike(3 * TOLD_EVERY)
+            # So each now gets a view of an instrument that nobody else gets: a node tells views in the order in which they
+            # came, and when the others have that one they have all before it.
+            for name, id in zip(self.nodes, reversed(list(self.upstream.minutes))):
+                await asyncio.to_thread(self.history, name, id)
+            agreed = await self.until_views_are_alike()
+        assert all(count <= self.views[id] for id, count in agreed.items()), (agreed, self.views)
+        tops = [json.loads(await asyncio.to_thread(http, node.port, "/instruments/popular")) for node in self.nodes.values()]
+        assert len({tuple(one["id"] for one in top) for top in tops}) == 1, "the most viewed differ"
+        self.views, self.none_killed = collections.Counter(agreed), True
+
+    async def until_views_are_alike(self, lasting=0.0):
+        """Waits until every node has told the same views for so many seconds, and where none was killed those that were
+        counted; gives them."""
         views, alike_since = [], time.monotonic()
         async def told():
             nonlocal alike_since
@@ -131,17 +151,13 @@ class Site:
             views[:] = now
             if self.none_killed:
                 return now[0] if all(one == self.views for one in now) else None
-            # What a killed node had not told is not known here; and nodes of which each has as many untold are alike too.
-            return now[0] if time.monotonic() - alike_since > 3 * TOLD_EVERY else None
+            are_alike = all(one == now[0] for one in now)
+            return now[0] if are_alike and time.monotonic() - alike_since >= lasting else None
         try:
-            agreed = await until("views of all nodes", told, PATIENCE / 4)
+            return await until("views of all nodes", told, PATIENCE / 4)
         except AssertionError:
             each = {id: [self.views[id], *(one.get(id) for one in views)] for id in self.views}
             raise AssertionError(f"views (counted here, told by each node): { {id: all for id, all in each.items() if len(set(all)) > 1} }") from None
-        assert all(count <= self.views[id] for id, count in agreed.items()), (agreed, self.views)
-        tops = [json.loads(await asyncio.to_thread(http, node.port, "/instruments/popular")) for node in self.nodes.values()]
-        assert len({tuple(one["id"] for one in top) for top in tops}) == 1, "the most viewed differ"
-        self.views, self.none_killed = collections.Counter(agreed), True
 
     async def alike(self):
         names = list(self.nodes)
