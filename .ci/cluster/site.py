@@ -18,6 +18,9 @@ SMALL = ("--nats-max-bytes", str(512 << 20))
 # How often a node tells the views that it counted, in seconds.
 TOLD_EVERY = 1.0
 
+# How long a connection to the feed must last to be one, in seconds.
+LASTING = 0.5
+
 # How often each node is read by a connection that is kept, and by one that is new, in seconds: some requests then fall
 # into whatever moment a node has in which it would not answer.
 READ_EVERY = 0.01
@@ -70,8 +73,14 @@ class Site:
         return max(self.gateways, key=began)
 
     async def both_at_feed(self):
+        """Waits until each gateway has a connection to the feed that lasts: one that dies is open for a moment too."""
+        seen, since = set(), time.monotonic()
         def are_there():
-            return len([one for one in self.upstream.connections if not one.is_closing()]) == len(self.gateways)
+            nonlocal seen, since
+            now = {one for one in self.upstream.connections if not one.is_closing()}
+            if now != seen:
+                seen, since = now, time.monotonic()
+            return len(now) == len(self.gateways) and time.monotonic() - since >= LASTING
         await until("the gateways at the feed", are_there)
 
     async def read(self, name, path):
@@ -112,6 +121,8 @@ class Site:
         assert not self.errors, self.errors
         for name in [*self.nodes, *self.gateways]:
             assert "ERROR candle_server" not in self.text(name), self.text(name)[-2000:]
+        # A feed that tells nothing for long is left and come back to.
+        await self.both_at_feed()
         self.upstream.run()
 
     def history(self, name, id):
