@@ -18,6 +18,9 @@ SMALL = ("--nats-max-bytes", str(512 << 20))
 # How often a node tells the views that it counted, in seconds.
 TOLD_EVERY = 1.0
 
+# What a gateway says when it has come to the log.
+THERE = "the log is there"
+
 # How long a connection to the feed must last to be one, in seconds.
 LASTING = 0.5
 
@@ -49,7 +52,10 @@ class Site:
         if name not in self.feeds:
             self.feeds[name] = await Link([self.upstream.port]).start()
         feed = f"ws://127.0.0.1:{self.feeds[name].ports[0]}/"
+        # It serves before it has come to the log, and only then does it stand by.
+        known = self.text(name).count(THERE)
         self.gateways[name] = await self.server(name, "--feed", feed, "--publish", await self.link(name), *SMALL)
+        await until(f"{name} at the log", lambda: self.text(name).count(THERE) > known)
 
     async def node(self, name):
         node = self.nodes[name] = await self.server(name, "--feed", await self.link(name))
@@ -64,7 +70,8 @@ class Site:
         await asyncio.gather(*(process.end() for process in processes), return_exceptions=True)
 
     def text(self, name):
-        return (self.directory / f"{name}.log").read_text()
+        log = self.directory / f"{name}.log"
+        return log.read_text() if log.exists() else ""
 
     def writer(self):
         """The gateway that writes: the one that was the last to begin."""
