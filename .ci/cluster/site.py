@@ -105,6 +105,17 @@ class Site:
             await until(f"{name} goes on", lambda name=name: shows(name))
         return time.monotonic() - began
 
+    async def stand_still(self, names):
+        """Waits until all of these nodes have been at one and the same place of the log for a second."""
+        seen, since = [], time.monotonic()
+        async def do():
+            nonlocal seen, since
+            now = [(await self.read(name, "/feed"))["asOf"] for name in names]
+            if now != seen or len(set(now)) > 1:
+                seen, since = now, time.monotonic()
+            return time.monotonic() - since >= 1.0
+        await until("nodes stand still", do)
+
     async def same(self):
         """Pauses the feed, and waits until every node has exactly what was sent, byte for byte alike."""
         await self.upstream.pause()
