@@ -73,6 +73,10 @@ class Site:
         log = self.directory / f"{name}.log"
         return log.read_text() if log.exists() else ""
 
+    def beginnings(self):
+        """How often each node has said that it begins anew."""
+        return {name: self.text(name).count("begins anew") for name in self.nodes}
+
     def writer(self):
         """The gateway that writes: the one that was the last to begin."""
         def began(name):
