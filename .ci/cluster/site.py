@@ -102,9 +102,13 @@ class Site:
         began, wanted = time.monotonic(), time.time()
         async def shows(name):
             try:
-                return json.loads(await asyncio.to_thread(self.history, name, self.upstream.first))["lastQuoteTimestamp"] >= wanted
-            except urllib.error.HTTPError:
+                history = json.loads(await asyncio.to_thread(self.history, name, self.upstream.first))
+            except urllib.error.HTTPError as error:
+                # One that is not listed yet. To whatever else is no answer a node that is there has no right.
+                if error.code != 404:
+                    raise
                 return False
+            return (history["lastQuoteTimestamp"] or 0) >= wanted
         for name in names or list(self.nodes):
             await until(f"{name} goes on", lambda name=name: shows(name))
         return time.monotonic() - began
