@@ -24,9 +24,9 @@ THERE = "the log is there"
 # How long a connection to the feed must last to be one, in seconds.
 LASTING = 0.5
 
-# How often each node is read by a connection that is kept, and by one that is new, in seconds: some requests then fall
-# into whatever moment a node has in which it would not answer.
-READ_EVERY = 0.01
+# How often each node is read by a connection that is kept, and by one that is new, in seconds; and how often where nodes
+# turn to another market: some requests then fall into whatever moment they have in which they would not answer.
+READ_EVERY, READ_AT_TURNS_EVERY = 0.05, 0.01
 
 
 class Site:
@@ -37,7 +37,7 @@ class Site:
         self.nodes, self.gateways, self.links, self.feeds = {}, {}, {}, {}
         self.views, self.counting = collections.Counter(), threading.Lock()
         self.errors, self.resting, self.none_killed = [], set(), True
-        self.watches = []
+        self.watches, self.read_every = [], READ_EVERY
 
     async def link(self, name):
         """The address of the log for one of the servers, by a link of its own."""
@@ -229,4 +229,4 @@ class Site:
                 connection.close()
                 if self.nodes.get(name) is node and name not in self.resting:
                     self.errors.append(f"{name}, a connection that is {'kept' if kept else 'new'}: {error!r}")
-            await asyncio.sleep(READ_EVERY)
+            await asyncio.sleep(self.read_every)
