@@ -37,7 +37,7 @@ class Site:
         self.nodes, self.gateways, self.links, self.feeds = {}, {}, {}, {}
         self.views, self.counting = collections.Counter(), threading.Lock()
         self.errors, self.resting, self.none_killed = [], set(), True
-        self.watches, self.read_every = [], READ_EVERY
+        self.watches, self.read_every, self.reads = [], READ_EVERY, collections.Counter()
 
     async def link(self, name):
         """The address of the log for one of the servers, by a link of its own."""
@@ -59,8 +59,15 @@ class Site:
 
     async def node(self, name):
         node = self.nodes[name] = await self.server(name, "--feed", await self.link(name))
-        self.watches = [one for one in self.watches if not one.done()]
+        self.hold_watches()
         self.watches += [asyncio.ensure_future(self.watch(name, node, kept)) for kept in (True, False)]
+
+    def hold_watches(self):
+        """Forgets who has ended as the node did, and fails with whatever else ended one."""
+        for one in self.watches:
+            if one.done():
+                one.result()
+        self.watches = [one for one in self.watches if not one.done()]
 
     async def end(self):
         """Ends every server, and with it whoever reads it."""
@@ -145,6 +152,10 @@ class Site:
         await self.alike()
         await self.views_alike()
         assert not self.errors, self.errors
+        self.hold_watches()
+        unread = [(name, kept) for name, node in self.nodes.items() for kept in (True, False) if not self.reads[node, kept]]
+        assert not unread, f"not read since the last time (name, by a connection that is kept): {unread}"
+        self.reads.clear()
         for name in [*self.nodes, *self.gateways]:
             assert "ERROR candle_server" not in self.text(name), self.text(name)[-2000:]
         # A feed that tells nothing for long is left and come back to.
@@ -225,6 +236,7 @@ class Site:
         while self.nodes.get(name) is node:
             try:
                 await asyncio.to_thread(ask)
+                self.reads[node, kept] += 1
             except (OSError, ValueError, HTTPException) as error:
                 connection.close()
                 if self.nodes.get(name) is node and name not in self.resting:
