@@ -35,7 +35,7 @@ class Site:
     def __init__(self, target, directory, cluster, upstream):
         self.target, self.directory, self.cluster, self.upstream = target, directory, cluster, upstream
         self.nodes, self.gateways, self.links, self.feeds = {}, {}, {}, {}
-        self.views, self.counting = collections.Counter(), threading.Lock()
+        self.views, self.agreed, self.counting = collections.Counter(), {}, threading.Lock()
         self.errors, self.resting, self.none_killed = [], set(), True
         self.watches, self.read_every, self.reads = [], READ_EVERY, collections.Counter()
 
@@ -182,6 +182,10 @@ class Site:
                 await asyncio.to_thread(self.history, name, id)
             agreed = await self.until_views_are_alike()
         assert all(count <= self.views[id] for id, count in agreed.items()), (agreed, self.views)
+        # What every node had told then is known to all that are left.
+        gone = {id: (count, agreed.get(id)) for id, count in self.agreed.items() if agreed.get(id, 0) < count}
+        assert not gone, f"views that all nodes had told are gone (then, now): {gone}"
+        self.agreed = agreed
         tops = [json.loads(await asyncio.to_thread(http, node.port, "/instruments/popular")) for node in self.nodes.values()]
         assert len({tuple(one["id"] for one in top) for top in tops}) == 1, "the most viewed differ"
         self.views, self.none_killed = collections.Counter(agreed), True
