@@ -2,6 +2,7 @@
 import asyncio
 import collections
 import json
+import random
 import re
 import threading
 import time
@@ -21,6 +22,9 @@ TOLD_EVERY = 1.0
 # What a gateway says when it has come to the log.
 THERE = "the log is there"
 
+# How many instruments are compared byte for byte each time.
+COMPARED = 10
+
 # How long a connection to the feed must last to be one, in seconds.
 LASTING = 0.5
 
@@ -32,8 +36,9 @@ READ_EVERY, READ_AT_TURNS_EVERY = 0.05, 0.01
 class Site:
     """Gateways and read nodes before one cluster and one feed."""
 
-    def __init__(self, target, directory, cluster, upstream):
+    def __init__(self, target, directory, cluster, upstream, seed=0):
         self.target, self.directory, self.cluster, self.upstream = target, directory, cluster, upstream
+        self.random = random.Random(seed)
         self.nodes, self.gateways, self.links, self.feeds = {}, {}, {}, {}
         self.views, self.agreed, self.counting = collections.Counter(), {}, threading.Lock()
         self.errors, self.resting, self.none_killed = [], set(), True
@@ -212,8 +217,9 @@ class Site:
             raise AssertionError(f"views (counted here, told by each node): { {id: all for id, all in each.items() if len(set(all)) > 1} }") from None
 
     async def alike(self):
+        """Waits for a moment of each of some instruments at which all nodes were read, and holds their candles alike."""
         names = list(self.nodes)
-        for place in list(self.upstream.minutes)[:3]:
+        for place in self.random.sample(list(self.upstream.minutes), COMPARED):
             seen = collections.defaultdict(dict)
             async def look():
                 bodies = await asyncio.gather(*(asyncio.to_thread(self.history, name, place) for name in names))
