@@ -63,9 +63,14 @@ async def server(target, directory, name, *arguments):
     """A candle-server that is ready, at its `port`; its log is a file of its name."""
     log = directory / f"{name}.log"
     process = await Process(f"{target}/candle-server", "--listen", "127.0.0.1:0", *arguments, log=log).start(wants_line=True)
-    line = (await asyncio.wait_for(process.process.stdout.readline(), PATIENCE)).decode()
-    assert line, f"{name} ended: {log.read_text()[-2000:]}"
-    process.port = int(line.rsplit(":", 1)[1])
+    try:
+        line = (await asyncio.wait_for(process.process.stdout.readline(), PATIENCE)).decode()
+        assert line, f"{name} ended: {log.read_text()[-2000:]}"
+        process.port = int(line.rsplit(":", 1)[1])
+    except BaseException:
+        # Nobody else knows of it.
+        await process.end()
+        raise
     return process
 
 
