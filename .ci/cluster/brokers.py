@@ -2,6 +2,7 @@
 import asyncio
 import json
 import socket
+from http.client import HTTPException
 
 from .processes import Process, free_ports, get, until
 
@@ -41,7 +42,7 @@ class Cluster:
         try:
             meta = (await get(self.monitors[0], "/jsz"))["meta_cluster"]
             return meta.get("leader") and meta["cluster_size"] == 3
-        except (OSError, KeyError):
+        except (OSError, KeyError, ValueError, HTTPException):
             return False
 
     async def leader_of(self, stream):
@@ -52,7 +53,7 @@ class Cluster:
                     for detail in account.get("stream_detail", []):
                         if detail["name"] == stream and detail.get("cluster", {}).get("leader"):
                             return next(one for one in self.brokers if one.name == detail["cluster"]["leader"])
-            except (OSError, KeyError):
+            except (OSError, KeyError, ValueError, HTTPException):
                 continue
         return None
 
