@@ -170,9 +170,25 @@ class Site:
     def history(self, name, id):
         """One history, which counts a view."""
         body = http(self.nodes[name].port, f"/instruments/{id}")
-        with self.counting:
-            self.views[id] += 1
+        self.count(id)
         return body
+
+    def count(self, id, views=1):
+        with self.counting:
+            self.views[id] += views
+
+    def moments(self, name, id, seconds, seen):
+        """Reads one history for so long as fast as the node answers, and notes what was seen, by `asOf`: one text or several.
+        Each is a view."""
+        began, connection = time.monotonic(), HTTPConnection("127.0.0.1", self.nodes[name].port, timeout=10)
+        while time.monotonic() - began < seconds:
+            connection.request("GET", f"/instruments/{id}")
+            with connection.getresponse() as response:
+                body = response.read()
+            assert response.status == 200, (name, body)
+            self.count(id)
+            seen[json.loads(body)["asOf"]].add(body[body.index(b'"candles":'):])
+        connection.close()
 
     async def views_alike(self):
         """Waits until every node tells the same views: those that were counted, but for what a killed node had not told."""
