@@ -1,8 +1,10 @@
 """Programs that are started, asked over HTTP, waited for, and killed at the end."""
 import asyncio
+import contextlib
 import json
 import os
 import pathlib
+import random
 import signal
 import socket
 import time
@@ -11,16 +13,28 @@ import urllib.request
 # A machine that builds something else besides must not fail this.
 PATIENCE = 120.0
 
+# Programs that one knows by their port have lower ones, most of them.
+FIRST_PORT = 20_000
+
 # No proxy stands between two programs of one machine.
 LOCAL = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+    """Ports at which nobody listens, of those that the system gives to nobody who asks for any: whoever is killed and
+    comes back finds its own free."""
+    lowest, highest = (int(word) for word in pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    others = [*range(FIRST_PORT, lowest), *range(highest + 1, 1 << 16)]
+    random.shuffle(others)
+    sockets = []
+    with contextlib.ExitStack() as taken:
+        # Where the system gives all of them, it is to choose.
+        for port in [*others, *[0] * count]:
+            with contextlib.suppress(OSError):
+                sockets.append(taken.enter_context(socket.create_server(("127.0.0.1", port))))
+            if len(sockets) == count:
+                return [one.getsockname()[1] for one in sockets]
+    raise OSError(f"not {count} ports are free")
 
 
 async def until(what, is_so, patience=PATIENCE):
@@ -49,9 +63,14 @@ async def server(target, directory, name, *arguments):
     """A candle-server that is ready, at its `port`; its log is a file of its name."""
     log = directory / f"{name}.log"
     process = await Process(f"{target}/candle-server", "--listen", "127.0.0.1:0", *arguments, log=log).start(wants_line=True)
-    line = (await asyncio.wait_for(process.process.stdout.readline(), PATIENCE)).decode()
-    assert line, f"{name} ended: {log.read_text()[-2000:]}"
-    process.port = int(line.rsplit(":", 1)[1])
+    try:
+        line = (await asyncio.wait_for(process.process.stdout.readline(), PATIENCE)).decode()
+        assert line, f"{name} ended: {log.read_text()[-2000:]}"
+        process.port = int(line.rsplit(":", 1)[1])
+    except BaseException:
+        # Nobody else knows of it.
+        await process.end()
+        raise
     return process
 
 

@@ -8,6 +8,7 @@ import struct
 import time
 
 INSTRUMENTS, TOGETHER, EVERY = 200, 200, 0.01
+RATE = TOGETHER / EVERY
 
 
 class Upstream:
@@ -15,8 +16,9 @@ class Upstream:
 
     def __init__(self, seed, tells=("timestamp", "seq")):
         self.tells = tells
-        self.random, self.seq, self.prefix = random.Random(seed), 0, ""
+        self.random, self.seq, self.micros, self.prefix = random.Random(seed), 0, 0, ""
         self.connections, self.minutes = set(), collections.defaultdict(dict)
+        self.ran_before, self.runs_since = 0.0, None
         self.prices = [100.0] * INSTRUMENTS
 
     async def start(self):
@@ -54,7 +56,8 @@ class Upstream:
             place = self.random.randrange(INSTRUMENTS)
             self.seq += 1
             self.prices[place] = max(1.0, self.prices[place] + self.random.choice((-0.25, 0.0, 0.25)))
-            micros = time.time_ns() // 1000
+            # The machine's clock may be set back, and then quotes would be out of order.
+            micros = self.micros = max(self.micros, time.time_ns() // 1000)
             self.note(f"{self.prefix}{place}", micros, self.prices[place])
             told = {"timestamp": f"{micros // 10**6}.{micros % 10**6:06}", "seq": self.seq}
             quotes.append(f'{{"id":"{self.prefix}{place}","price":{self.prices[place]}' + "".join(f',"{field}":{told[field]}' for field in self.tells) + "}")
@@ -76,11 +79,18 @@ class Upstream:
     def run(self):
         if self.task and not self.task.done():
             return
+        self.runs_since = time.monotonic()
         self.task = asyncio.ensure_future(self.flow())
 
     async def pause(self):
+        self.ran_before, self.runs_since = self.ran, None
         self.task.cancel()
         await asyncio.gather(self.task, return_exceptions=True)
+
+    @property
+    def ran(self):
+        """For how many seconds it has sent quotes so far."""
+        return self.ran_before + (0.0 if self.runs_since is None else time.monotonic() - self.runs_since)
 
     def note(self, name, micros, price):
         """Folds a quote into what is expected. Quotes are sent in the order of their times and numbers."""

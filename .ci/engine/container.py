@@ -82,6 +82,7 @@ class Container:
         with open(self.log, "ab") as log:
             self.process = await asyncio.create_subprocess_exec(*namespaces(self.told, self.name), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.first = await until(f"{self.name} starts", lambda: self.ended() or child_of(self.process.pid))
+        assert not self.ended(), f"{self.name} ended at once, with {self.process.returncode}: {self.text()[-2000:]}"
         return self
 
     def ended(self):

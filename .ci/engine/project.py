@@ -1,5 +1,6 @@
 """A project: all services of one compose file, run together, asked and ended."""
 import time
+from http.client import HTTPException
 
 from cluster.processes import LOCAL, until
 
@@ -61,7 +62,7 @@ class Project:
                 assert not container.ended(), f"{container.name} ended by itself, with {container.process.returncode}"
             try:
                 return await is_so()
-            except (OSError, ValueError, LookupError):
+            except (OSError, ValueError, LookupError, HTTPException):
                 return None
 
         return await until(what, is_so_now), time.monotonic() - began
