@@ -88,8 +88,8 @@ def told_of_another(listener, certificate, key, other):
         info = {"server_id": "A", "version": "2.15.1", "max_payload": 1 << 20, "tls_required": True, "connect_urls": [f"127.0.0.1:{other}"]}
         connection.sendall(f"INFO {json.dumps(info)}\r\n".encode())
         with context.wrap_socket(connection, server_side=True) as secured, secured.makefile("rb") as lines:
-            while lines.readline() != b"PING\r\n":
-                pass
+            while (line := lines.readline()) != b"PING\r\n":
+                assert line, "the server has gone"
             secured.sendall(b"PONG\r\n")
 
 

@@ -197,9 +197,6 @@ async fn serve_shown(
 ) -> io::Result<()> {
     let counts = Arc::new(Counts::default());
     let answers = |market: &Arc<Market>| {
-        if settings.start == StartChoice::Auto {
-            market.start();
-        }
         let api = Api::new(Arc::clone(market));
         Answers {
             api: api.with_readiness(settings.readiness()).with_streams(settings.max_streams),
@@ -207,11 +204,19 @@ async fn serve_shown(
         }
     };
     let mut others = shown.clone();
-    let (turn, answering) = watch::channel(answers(&others.borrow_and_update()));
+    let mut market = Arc::clone(&others.borrow_and_update());
+    if settings.start == StartChoice::Auto {
+        market.start();
+    }
+    let (turn, answering) = watch::channel(answers(&market));
     let turning = async {
         while others.changed().await.is_ok() {
-            let next = answers(&others.borrow_and_update());
-            turn.send_replace(next);
+            let next = Arc::clone(&others.borrow_and_update());
+            if market.is_started() {
+                next.start();
+            }
+            turn.send_replace(answers(&next));
+            market = next;
         }
         std::future::pending().await
     };

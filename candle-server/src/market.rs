@@ -137,6 +137,11 @@ impl Market {
         let _ = self.started.set(());
     }
 
+    /// Whether [`start`](Self::start) was called.
+    pub fn is_started(&self) -> bool {
+        self.started.initialized()
+    }
+
     /// Waits until [`start`](Self::start) was called.
     pub async fn started(&self) {
         self.started.wait().await;

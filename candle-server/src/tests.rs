@@ -101,8 +101,11 @@ async fn readers_lost_their_connections_where_another_market_took_the_place_of_t
 
 #[tokio::test]
 async fn feeds_were_read_into_the_market_whose_place_another_one_had_taken() {
-    let site = Site::start(&["--feed", "demo:?instruments=1&rate=6000/min", "--ready-requires-feed"]).await;
+    let flags = ["--feed", "demo:?instruments=1&rate=6000/min", "--ready-requires-feed", "--start", "manual"];
+    let site = Site::start(&flags).await;
     let mut client = Client::connect(site.address).await;
+    // What was started once goes on.
+    client.ask("/", "started...\"").await;
     for description in ["second", "third"] {
         let market = site.turn_to(description);
         let is_ready = async {

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 pub(super) mod memory;
+mod streams;
 
 use std::fmt;
 use std::io;
@@ -12,12 +13,13 @@ use std::time::Duration;
 
 use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::stream::{
-    Config, DiscardPolicy, Info, LastRawMessageErrorKind, RetentionPolicy, StorageType,
-};
+use async_nats::jetstream::stream::{Config, Info, LastRawMessageErrorKind};
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, Event};
 use bytes::Bytes;
+
+pub use streams::Keeping;
+use streams::{differences, of_checkpoints, of_the_log};
 
 use super::url::{LogUrl, UserInfo};
 
@@ -28,17 +30,6 @@ const OLDEST_SERVER: (i64, i64) = (2, 12);
 /// may go beyond by a run, and snapshots of 200,000 instruments are almost as long.
 const SHORTEST_PAYLOAD: usize = 1 << 20;
 
-/// How long ticks stay: the window of 30 minutes, and one for whoever starts meanwhile.
-const MAX_AGE: Duration = Duration::from_mins(31);
-
-/// For how long the broker knows a message again by its id: while it keeps the message, which is the most it can be asked
-/// for. A node tells views again without asking first, however long it or its link stood still meanwhile. A broker that
-/// starts reads the messages of this time for their ids: 3.5 GB took it 1 s.
-const DUPLICATE_WINDOW: Duration = MAX_AGE;
-
-/// The same for snapshots: nobody sends one again for longer than a round.
-const SNAPSHOT_DUPLICATE_WINDOW: Duration = Duration::from_mins(2);
-
 /// The longest an answer may take: a broker that elects a leader gives none, and the next try finds the new one.
 const ANSWER: Duration = Duration::from_secs(2);
 
@@ -47,15 +38,6 @@ const PING_EVERY: Duration = Duration::from_secs(2);
 
 /// The broker's error for an expected last sequence that is none, where it does not tell the right one.
 const NOT_LAST: u64 = 10164;
-
-/// How the streams are made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Keeping {
-    /// Copies of each stream.
-    pub replicas: usize,
-    /// The most bytes of ticks.
-    pub max_bytes: u64,
-}
 
 /// How to be let in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -264,11 +246,8 @@ impl Log {
     pub(super) async fn prepare(&self, keeping: &Keeping) -> Result<(), LogError> {
         let subjects = vec![self.writes_subject(), self.views_subject()];
         let log = of_the_log(self.name.clone(), subjects, keeping);
-        let checkpoints = Config {
-            max_messages_per_subject: 1,
-            duplicate_window: SNAPSHOT_DUPLICATE_WINDOW,
-            ..stream(self.checkpoints(), vec![format!("{}.checkpoint.*", self.name)], keeping)
-        };
+        let subjects = vec![format!("{}.checkpoint.*", self.name)];
+        let checkpoints = of_checkpoints(self.checkpoints(), subjects, keeping);
         self.ensure(log).await?;
         self.ensure(checkpoints).await
     }
@@ -348,129 +327,5 @@ fn may_pass(why: &CreateStreamErrorKind) -> bool {
     }
 }
 
-fn stream(name: String, subjects: Vec<String>, keeping: &Keeping) -> Config {
-    Config {
-        name,
-        subjects,
-        storage: StorageType::File,
-        num_replicas: keeping.replicas,
-        discard: DiscardPolicy::Old,
-        retention: RetentionPolicy::Limits,
-        allow_direct: true,
-        ..Config::default()
-    }
-}
-
-/// The settings of a stream of writes and views.
-fn of_the_log(name: String, subjects: Vec<String>, keeping: &Keeping) -> Config {
-    Config {
-        max_age: MAX_AGE,
-        max_bytes: keeping.max_bytes.try_into().unwrap_or(i64::MAX),
-        duplicate_window: DUPLICATE_WINDOW,
-        ..stream(name, subjects, keeping)
-    }
-}
-
-/// What of a stream's settings is not as it must be, in one line.
-fn differences(wanted: &Config, found: &Config) -> Result<(), String> {
-    let settings = [
-        ("subjects", format!("{:?}", wanted.subjects), format!("{:?}", found.subjects)),
-        ("storage", format!("{:?}", wanted.storage), format!("{:?}", found.storage)),
-        ("retention", format!("{:?}", wanted.retention), format!("{:?}", found.retention)),
-        ("discard", format!("{:?}", wanted.discard), format!("{:?}", found.discard)),
-        ("replicas", wanted.num_replicas.to_string(), found.num_replicas.to_string()),
-        ("max age", format!("{:?}", wanted.max_age), format!("{:?}", found.max_age)),
-        ("duplicate window", format!("{:?}", wanted.duplicate_window), format!("{:?}", found.duplicate_window)),
-        ("max bytes", bound(wanted.max_bytes), bound(found.max_bytes)),
-        ("max messages", bound(wanted.max_messages), bound(found.max_messages)),
-        ("max messages per subject", bound(wanted.max_messages_per_subject), bound(found.max_messages_per_subject)),
-    ];
-    let different: Vec<String> = settings
-        .into_iter()
-        .filter(|(_, wanted, found)| wanted != found)
-        .map(|(name, wanted, found)| format!("{name} {found} and not {wanted}"))
-        .collect();
-    if different.is_empty() { Ok(()) } else { Err(format!("the stream {} has {}", found.name, different.join(", "))) }
-}
-
-/// A bound as the broker tells it: none is 0, or -1.
-fn bound(most: i64) -> String {
-    if most <= 0 { "without bound".to_owned() } else { most.to_string() }
-}
-
 #[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-    use tokio::net::TcpListener;
-
-    use super::*;
-
-    #[test]
-    fn a_stream_that_is_set_otherwise_is_one_clear_line() {
-        let keeping = Keeping { replicas: 3, max_bytes: 1 };
-        let wanted = of_the_log("X".to_owned(), vec!["X.writes".to_owned()], &keeping);
-        assert_eq!(differences(&wanted, &Config { max_messages: -1, ..wanted.clone() }), Ok(()));
-        let found = Config { num_replicas: 1, max_age: Duration::ZERO, ..wanted.clone() };
-        let line = "the stream X has replicas 1 and not 3, max age 0ns and not 1860s";
-        assert_eq!(differences(&wanted, &found), Err(line.to_owned()));
-    }
-
-    /// What becomes of a connection to a server that takes messages of so many bytes.
-    async fn connected_where_max_payload_is(max_payload: usize) -> Result<Log, LogError> {
-        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("nats://{}/X", server.local_addr().unwrap()).parse().unwrap();
-        let serve = async {
-            let (socket, _) = server.accept().await.unwrap();
-            let mut socket = BufReader::new(socket);
-            let info = format!("INFO {{\"version\":\"2.15.1\",\"max_payload\":{max_payload}}}\r\n");
-            socket.write_all(info.as_bytes()).await.unwrap();
-            let mut line = String::new();
-            while !line.ends_with("PING\r\n") {
-                socket.read_line(&mut line).await.unwrap();
-            }
-            socket.write_all(b"PONG\r\n").await.unwrap();
-        };
-        let access = Access::default();
-        tokio::join!(Log::connect(&url, &access), serve).0
-    }
-
-    #[tokio::test]
-    async fn a_server_that_takes_only_short_messages_is_refused_in_one_clear_line() {
-        let refused = connected_where_max_payload_is(SHORTEST_PAYLOAD - 1).await;
-        let Err(LogError::Unfit(line)) = refused else { panic!("{refused:?}") };
-        assert!(line.ends_with("has max_payload 1048575; 1048576 or more is needed"), "{line}");
-        assert!(connected_where_max_payload_is(1_048_576).await.is_ok(), "the default");
-    }
-
-    #[test]
-    fn a_message_is_known_again_for_as_long_as_it_is_kept() {
-        let wanted = of_the_log("X".to_owned(), Vec::new(), &Keeping { replicas: 1, max_bytes: 1 });
-        assert_eq!(wanted.duplicate_window, wanted.max_age);
-        let found = Config { duplicate_window: Duration::from_mins(2), ..wanted.clone() };
-        let line = "the stream X has duplicate window 120s and not 1860s";
-        assert_eq!(differences(&wanted, &found), Err(line.to_owned()));
-    }
-
-    #[test]
-    fn whether_a_stream_may_be_made_later_is_told_by_the_code() {
-        let of = |code: u16, description: &str| {
-            let error = format!(r#"{{"code":{code},"err_code":10058,"description":"{description}"}}"#);
-            may_pass(&CreateStreamErrorKind::JetStream(serde_json::from_str(&error).unwrap()))
-        };
-        assert!(of(503, "JetStream system temporarily unavailable"));
-        assert!(!of(400, "stream name Q503 is in use, and the request timed out"));
-        assert!(may_pass(&CreateStreamErrorKind::TimedOut) && !may_pass(&CreateStreamErrorKind::InvalidStreamName));
-    }
-
-    #[test]
-    fn why_a_connection_does_not_come_back_is_said_after_that_it_is_lost() {
-        let said = Said::default();
-        let refused = || Event::ClientError(async_nats::ClientError::Other("refused".to_owned()));
-        let events = [Event::Connected, Event::Disconnected, refused(), refused(), Event::Connected, Event::Connected];
-        let lines: Vec<_> = events.iter().filter_map(|event| said.next(event)).map(|(_, line)| line).collect();
-        let lost = "the connection to the broker is lost";
-        assert_eq!(lines.len(), 3, "{lines:?}");
-        assert_eq!((lines[0].as_str(), lines[2].as_str()), (lost, "there is a connection to the broker again"));
-        assert!(lines[1].contains("refused"), "{lines:?}");
-    }
-}
+mod tests;

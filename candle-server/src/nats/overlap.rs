@@ -94,18 +94,29 @@ impl Newest {
 /// Since when, by instrument, the feed's numbers are those that they are, among the ticks that a standby holds.
 #[derive(Debug, Default)]
 pub(super) struct Numbers<'h> {
-    newest: HashMap<&'h str, Newest>,
+    held: HashMap<&'h str, Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    newest: Newest,
+    /// The lowest of the present numbers.
+    lowest: u64,
 }
 
 impl<'h> Numbers<'h> {
     /// Notes the next tick, judged at `now`; the time at which its numbers began again, if they did since the first one.
     pub(super) fn note(&mut self, id: &'h str, tick: &Tick, now: Timestamp) -> Option<Timestamp> {
-        if own_seq(tick).is_none() || is_ahead(tick, now) {
-            return None;
+        let seq = own_seq(tick).filter(|_| !is_ahead(tick, now))?;
+        let held = self.held.entry(id).or_insert_with(|| Held { newest: Newest::of(tick), lowest: seq });
+        let before = held.newest.before.map(|before| before.until);
+        // What a feed repeats where it connects has numbers that were there, and begins nothing.
+        if seq < held.lowest || held.newest.highest.is_none_or(|(highest, _)| seq > highest) {
+            held.newest.note(tick);
         }
-        let newest = self.newest.entry(id).or_insert_with(|| Newest::of(tick));
-        newest.note(tick);
-        newest.before.map(|before| before.until)
+        let began_again = held.newest.before.map(|before| before.until);
+        held.lowest = if began_again == before { held.lowest.min(seq) } else { seq };
+        began_again
     }
 }
 
@@ -161,9 +172,13 @@ impl Overlap {
             let in_checkpoint = aggregator.history(id).and_then(|history| history.last_time());
             return in_checkpoint.is_none_or(|newest| tick.time > newest);
         };
+        // Where the log has seen it too, its numbers are the same.
+        let is_unseen = |began: Timestamp| {
+            newest.before.is_none_or(|before| began > before.until.saturating_add(BEGIN_AGAIN_MICROS))
+        };
         match (own_seq(tick), newest.highest_at(tick.time)) {
             // A log that ends before has none of them.
-            (Some(_), Some(_)) if began_again.is_some_and(|began| newest.time < began) => true,
+            (Some(_), Some(_)) if began_again.is_some_and(|began| newest.time < began && is_unseen(began)) => true,
             (Some(seq), Some(stored)) => seq > stored,
             _ => match times {
                 Times::OfFeed => tick.time > newest.time,
@@ -255,6 +270,24 @@ mod tests {
         let again = [(22, 115), (22, 116)];
         let held: Vec<_> = stored[10..20].iter().chain(&again).chain(&stored[22..]).copied().collect();
         assert_eq!(lacking(&stored, &held), []);
+        // The log ends before it.
+        assert_eq!(lacking(&stored[..20], &held[..12]), []);
+    }
+
+    #[test]
+    fn a_beginning_that_both_saw_at_other_times_makes_nothing_new() {
+        let at = |millis: i64, seq| Tick::new(Timestamp::from_micros(millis * 1000).unwrap(), 1.0).with_seq(seq);
+        for later in [5, -5, 300] {
+            let (aggregator, mut overlap) = stored(at(9_000, 10));
+            overlap.note(&aggregator, "a", &at(15_000, 1), at(15_000, 1).time);
+            let mut numbers = Numbers::default();
+            let held = [at(9_000 + later, 10), at(15_000 + later, 1), at(15_500 + later, 2)];
+            let new = held.map(|tick| {
+                let began_again = numbers.note("a", &tick, tick.time);
+                overlap.is_new(&aggregator, "a", &tick, Times::OfArrival, began_again)
+            });
+            assert_eq!(new, [false, false, true], "{later} ms later");
+        }
     }
 
     #[test]

@@ -244,7 +244,10 @@ impl Reader {
 async fn tell(log: Log, node: u64, mut batches: mpsc::Receiver<(u64, Bytes)>) {
     while let Some((batch, bytes)) = batches.recv().await {
         let id = format!("v.{node}.{batch}");
-        while !matches!(log.send(log.views_subject(), &id, None, bytes.clone()).await, Sent::Stored(_)) {
+        // Without a connection its client would keep each try, and send all of them once there is one.
+        while !(log.is_connected()
+            && matches!(log.send(log.views_subject(), &id, None, bytes.clone()).await, Sent::Stored(_)))
+        {
             sleep(RETRY).await;
         }
     }
