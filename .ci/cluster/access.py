@@ -23,12 +23,14 @@ def openssl(directory, *arguments):
 
 
 def certificates(directory):
-    """An authority, a certificate of the broker's by it, and another authority that knows of neither."""
+    """An authority, a broker's certificate and a server's by it, and another authority that knows of neither."""
     for name in ("authority", "stranger"):
         openssl(directory, "req", "-x509", "-newkey", "ed25519", "-nodes", "-days", "2", "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.pem")
     openssl(directory, "req", "-newkey", "ed25519", "-nodes", "-subj", "/CN=broker", "-keyout", "broker.key", "-out", "broker.csr")
     (directory / "names").write_text("subjectAltName = IP:127.0.0.1\n")
     openssl(directory, "x509", "-req", "-in", "broker.csr", "-CA", "authority.pem", "-CAkey", "authority.key", "-CAcreateserial", "-days", "2", "-extfile", "names", "-out", "broker.pem")
+    openssl(directory, "req", "-newkey", "ed25519", "-nodes", "-subj", "/CN=server", "-keyout", "server.key", "-out", "server.csr")
+    openssl(directory, "x509", "-req", "-in", "server.csr", "-CA", "authority.pem", "-CAkey", "authority.key", "-days", "2", "-extfile", "names", "-out", "server.pem")
 
 
 async def broker(program, directory, name, settings):
@@ -125,16 +127,20 @@ async def try_all(target, program, directory):
     tls = f"""tls {{ cert_file: "{directory}/broker.pem", key_file: "{directory}/broker.key" }}
         authorization {{ users: [ {{ user: candle, password: "{SECRET}" }} ] }}"""
     let_in, credentials_file = credentials.make(directory)
-    (secured, port), (vouching, other), (short, third) = await asyncio.gather(
+    asking = f"""tls {{ cert_file: "{directory}/broker.pem", key_file: "{directory}/broker.key", ca_file: "{directory}/authority.pem", verify: true }}"""
+    (secured, port), (vouching, other), (short, third), (wary, fourth) = await asyncio.gather(
         broker(program, directory, "tls", tls),
         broker(program, directory, "credentials", let_in),
         broker(program, directory, "short", "max_payload: 65536"),
+        broker(program, directory, "asking", asking),
     )
     try:
         def log(password):
             return f"tls://candle:{password}@127.0.0.1:{port}/QUOTES"
         authority = ["--nats-ca", directory / "authority.pem"]
         plain = f"nats://127.0.0.1:{other}/QUOTES"
+        asked = f"tls://127.0.0.1:{fourth}/QUOTES"
+        identity = ["--nats-certificate", directory / "server.pem", "--nats-key", directory / "server.key"]
         with patch.dict(os.environ, ALL_SAID):
             seen = [
                 await works(target, directory, "TLS and password, all said", log(SECRET), *authority),
@@ -148,8 +154,12 @@ async def try_all(target, program, directory):
             await refused(target, directory, "an untrusted certificate", "--nats-ca", log(SECRET)),
             await refused(target, directory, "another authority", "--nats-ca", log(SECRET), "--nats-ca", directory / "stranger.pem"),
             await refused(target, directory, "a missing file", "--nats-ca", log(SECRET), "--nats-ca", directory / "nothing.pem"),
+            await works(target, directory, "a certificate of its own", asked, *authority, *identity),
+            await refused(target, directory, "no certificate of its own", "--nats-certificate", asked, *authority),
+            await refused(target, directory, "a certificate without a key", "--nats-key", asked, *authority, *identity[:2]),
+            await refused(target, directory, "a missing key", "--nats-key", asked, *authority, *identity[:3], directory / "nothing.key"),
             await refused(target, directory, "no credentials", "--nats-credentials", plain),
             await refused(target, directory, "short messages", "max_payload", f"nats://127.0.0.1:{third}/QUOTES"),
         ]
     finally:
-        await asyncio.gather(secured.end(), vouching.end(), short.end())
+        await asyncio.gather(secured.end(), vouching.end(), short.end(), wary.end())

@@ -167,6 +167,10 @@ fn one_line(error: &clap::Error) -> String {
         let argument = error.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
         return format!("invalid value for '{argument}': the address of a feed belongs behind --feed");
     }
+    if error.kind() == ErrorKind::MissingRequiredArgument {
+        let missing = error.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
+        return format!("what was given needs besides: {missing}");
+    }
     if error.kind() == ErrorKind::MissingSubcommand {
         let wanted = error.get(ContextKind::ValidSubcommand).map(ToString::to_string).unwrap_or_default();
         return format!("say what to do, one of: {wanted}");

@@ -26,7 +26,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{oneshot, watch};
 
 use begin::{Role, Way};
-pub use log::{Access, Keeping};
+pub use log::{Access, Identity, Keeping};
 pub use url::{LogUrl, LogUrlError};
 
 use crate::Listeners;

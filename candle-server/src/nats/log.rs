@@ -46,6 +46,17 @@ pub struct Access {
     pub credentials: Option<PathBuf>,
     /// Certificates of authorities to trust besides the system's.
     pub authorities: Option<PathBuf>,
+    /// What to show to a broker that asks who comes.
+    pub identity: Option<Identity>,
+}
+
+/// Files by which a server is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Its certificate.
+    pub certificate: PathBuf,
+    /// The certificate's key.
+    pub key: PathBuf,
 }
 
 /// Why the log can't be used.
@@ -154,15 +165,18 @@ impl Log {
         if let Some(path) = &access.authorities {
             options = options.add_root_certificates(path.clone());
         }
+        if let Some(Identity { certificate, key }) = &access.identity {
+            options = options.add_client_certificate(certificate.clone(), key.clone());
+        }
         let client = options.connect(url.servers()).await.map_err(|error| match error.kind() {
             ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => LogError::Unfit(format!(
                 "{url} does not let us in: look at user and password in the address, or at --nats-credentials"
             )),
-            ConnectErrorKind::Tls => {
-                LogError::Unfit(format!("TLS to {url} can't be set up, look at --nats-ca: {error}"))
-            }
+            ConnectErrorKind::Tls => LogError::Unfit(format!(
+                "TLS to {url} can't be set up, look at --nats-ca, --nats-certificate and --nats-key: {error}"
+            )),
             _ if is_of_tls(&error) => LogError::Unfit(format!(
-                "{url} is not who it should be: {error}; --nats-ca names the authority that vouches for it"
+                "TLS with {url} fails: {error}; --nats-ca names who vouches for it, --nats-certificate what vouches for us"
             )),
             _ => away(error),
         })?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::nats::{Access, Keeping, LogUrl};
+use crate::nats::{Access, Identity, Keeping, LogUrl};
 
 /// Whether and how a log is written or read.
 #[derive(Args, Clone, Debug)]
@@ -31,6 +31,14 @@ pub struct NatsSettings {
     /// Certificates of authorities to trust besides the system's, for `tls://`.
     #[arg(long, value_name = "PATH", env = "CANDLE_NATS_CA")]
     nats_ca: Option<PathBuf>,
+
+    /// This server's certificate, where the cluster asks for one; together with `--nats-key`.
+    #[arg(long, value_name = "PATH", env = "CANDLE_NATS_CERTIFICATE", requires = "nats_key")]
+    nats_certificate: Option<PathBuf>,
+
+    /// The key of that certificate.
+    #[arg(long, value_name = "PATH", env = "CANDLE_NATS_KEY", requires = "nats_certificate")]
+    nats_key: Option<PathBuf>,
 }
 
 impl NatsSettings {
@@ -41,7 +49,12 @@ impl NatsSettings {
 
     /// How to be let in.
     pub fn access(&self) -> Access {
-        Access { credentials: self.nats_credentials.clone(), authorities: self.nats_ca.clone() }
+        let identity = self.nats_certificate.clone().zip(self.nats_key.clone());
+        Access {
+            credentials: self.nats_credentials.clone(),
+            authorities: self.nats_ca.clone(),
+            identity: identity.map(|(certificate, key)| Identity { certificate, key }),
+        }
     }
 }
 

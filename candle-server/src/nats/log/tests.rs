@@ -3,14 +3,14 @@ use tokio::net::TcpListener;
 
 use super::*;
 
-/// What becomes of a connection to a server that takes messages of so many bytes.
-async fn connected_where_max_payload_is(max_payload: usize) -> Result<Log, LogError> {
+/// What becomes of a connection to a server of this version that takes messages of so many bytes.
+async fn connected(version: &str, max_payload: usize) -> Result<Log, LogError> {
     let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("nats://{}/X", server.local_addr().unwrap()).parse().unwrap();
     let serve = async {
         let (socket, _) = server.accept().await.unwrap();
         let mut socket = BufReader::new(socket);
-        let info = format!("INFO {{\"version\":\"2.15.1\",\"max_payload\":{max_payload}}}\r\n");
+        let info = format!("INFO {{\"version\":\"{version}\",\"max_payload\":{max_payload}}}\r\n");
         socket.write_all(info.as_bytes()).await.unwrap();
         let mut line = String::new();
         while !line.ends_with("PING\r\n") {
@@ -24,10 +24,22 @@ async fn connected_where_max_payload_is(max_payload: usize) -> Result<Log, LogEr
 
 #[tokio::test]
 async fn a_server_that_takes_only_short_messages_is_refused_in_one_clear_line() {
-    let refused = connected_where_max_payload_is(SHORTEST_PAYLOAD - 1).await;
+    let refused = connected("2.15.1", SHORTEST_PAYLOAD - 1).await;
     let Err(LogError::Unfit(line)) = refused else { panic!("{refused:?}") };
     assert!(line.ends_with("has max_payload 1048575; 1048576 or more is needed"), "{line}");
-    assert!(connected_where_max_payload_is(1_048_576).await.is_ok(), "the default");
+    assert!(connected("2.15.1", 1_048_576).await.is_ok(), "the default");
+}
+
+#[tokio::test]
+async fn an_old_server_is_refused_in_one_clear_line() {
+    for old in ["2.9.10", "2.11.14"] {
+        let refused = connected(old, SHORTEST_PAYLOAD).await;
+        let Err(LogError::Unfit(line)) = refused else { panic!("{refused:?}") };
+        assert!(line.ends_with(&format!("has version {old}; 2.12 or later is needed")), "{line}");
+    }
+    for new in ["2.12.0", "2.15.1", "3.0.0"] {
+        assert!(connected(new, SHORTEST_PAYLOAD).await.is_ok(), "{new}");
+    }
 }
 
 #[test]
