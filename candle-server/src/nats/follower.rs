@@ -22,7 +22,7 @@ pub(super) const MARKS_OF_A_MESSAGE: u64 = 1 << 20;
 /// from each of fifty nodes. Much longer, and what ended twice would pass for what ended once.
 const LATELY: u64 = 2500;
 
-/// The writes that are folded at least before readers get their turn: 0.2 ms.
+/// The writes that are folded at least before readers get their turn: they take about as long as a few reads.
 const PART: u64 = 512;
 
 /// The mark of the first write of the message at `sequence`, which counts up from 1.
