@@ -6,11 +6,11 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use candle_core::{Aggregator, Terms, Tick, Timestamp, Unlisted};
+use candle_core::{Aggregator, RecordContext, Tick, Timestamp, Unlisted};
 use candle_server::api::Api;
-use candle_server::clock::{Clock, Source};
+use candle_server::clock::{Clock, ClockMode};
+use candle_server::engine::Engine;
 use candle_server::http::{Answer, Verb, json};
-use candle_server::market::Market;
 use candle_server::route::{Form, Route};
 use hyper::HeaderMap;
 use hyper::header::{ACCEPT_ENCODING, HeaderValue};
@@ -21,20 +21,21 @@ const INSTRUMENTS: usize = 50_000;
 const READS: usize = 20_000;
 const ROUNDS: usize = 15;
 
-fn market() -> Arc<Market> {
-    let market = Market::new(Aggregator::default(), Clock::new(Source::Feed));
+fn engine() -> Arc<Engine> {
+    let engine = Engine::new(Aggregator::default(), Clock::new(ClockMode::Feed));
     let start = Timestamp::from_seconds(1_742_944_020).unwrap_or(Timestamp::EPOCH);
-    market.clock.restart_at(start);
+    engine.clock.restart_at(start);
     for minute in 0..30 {
         let now = start.saturating_add(minute * 60_000_000);
         for id in 0..INSTRUMENTS {
             let price = 100.0 + (id as f64 * 7.0 + minute as f64 * 13.0) % 89.0 / 8.0;
-            let terms = Terms { unlisted: Unlisted::List, arrival: market.clock.arrival(), ..Terms::from(now) };
-            let _ = market.aggregator.record(&id.to_string(), &Tick::new(now, price), terms);
+            let context =
+                RecordContext { unlisted: Unlisted::List, arrival: engine.clock.arrival(), ..RecordContext::from(now) };
+            let _ = engine.aggregator.record(&id.to_string(), &Tick::new(now, price), context);
         }
-        market.clock.advance_to(now);
+        engine.clock.advance_to(now);
     }
-    Arc::new(market)
+    Arc::new(engine)
 }
 
 /// Ids as 50,000 instruments are asked for by Zipf's law, the most asked scattered over all.
@@ -57,8 +58,8 @@ fn zipf() -> Vec<String> {
 }
 
 fn main() {
-    let market = market();
-    let api = Api::new(Arc::clone(&market));
+    let engine = engine();
+    let api = Api::new(Arc::clone(&engine));
     let (none, mut gzip) = (HeaderMap::new(), HeaderMap::new());
     gzip.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
     let route = |id: &str| Route::History { id: id.to_owned().into(), form: Form::default() };
@@ -78,7 +79,7 @@ fn main() {
             };
             let fresh;
             let api = if name == "first of the minute" {
-                fresh = Api::new(Arc::clone(&market));
+                fresh = Api::new(Arc::clone(&engine));
                 &fresh
             } else {
                 &api

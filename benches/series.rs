@@ -14,8 +14,9 @@ fn series(c: &mut Criterion) {
     group.bench_function("candle-core", |b| {
         b.iter_custom(|passes| {
             feed.time(passes, |feed| {
-                let judge = Rules::default().at(Feed::now(&feed.quotes));
-                let accepted = feed.quotes.iter().filter(|(_, tick)| ours.record(tick, &judge).is_accepted()).count();
+                let validator = Rules::default().at(Feed::now(&feed.quotes));
+                let accepted =
+                    feed.quotes.iter().filter(|(_, tick)| ours.record(tick, &validator).is_accepted()).count();
                 black_box(accepted);
             })
         });

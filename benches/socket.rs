@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use candle_core::Aggregator;
-use candle_server::clock::{Clock, Source};
+use candle_server::clock::{Clock, ClockMode};
+use candle_server::engine::Engine;
 use candle_server::feed;
-use candle_server::market::Market;
 use tokio_tungstenite::tungstenite;
 
 use benches::common::median;
@@ -59,10 +59,10 @@ fn processor_time(thread: &str) -> f64 {
 fn measure(bytes: &[u8]) -> (f64, f64) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("ws://{}/", listener.local_addr().expect("bound")).parse().expect("a feed");
-    let market = Arc::new(Market::new(Aggregator::default(), Clock::new(Source::Wall)));
-    market.start();
+    let engine = Arc::new(Engine::new(Aggregator::default(), Clock::new(ClockMode::Wall)));
+    engine.start();
     let (told, thread) = std::sync::mpsc::channel();
-    let reader = Arc::clone(&market);
+    let reader = Arc::clone(&engine);
     std::thread::scope(|scope| {
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
         scope.spawn(move || {
@@ -89,9 +89,9 @@ fn measure(bytes: &[u8]) -> (f64, f64) {
         };
         // Lists the instruments.
         send(TIME / 4);
-        let before = (market.aggregator.outcomes().accepted(), processor_time(&thread), Instant::now());
+        let before = (engine.aggregator.outcomes().accepted(), processor_time(&thread), Instant::now());
         send(TIME);
-        let quotes = (market.aggregator.outcomes().accepted() - before.0) as f64 / 1e6;
+        let quotes = (engine.aggregator.outcomes().accepted() - before.0) as f64 / 1e6;
         let by_clock = quotes / before.2.elapsed().as_secs_f64();
         let by_processor = quotes / (processor_time(&thread) - before.1);
         drop(end);

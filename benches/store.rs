@@ -9,10 +9,10 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use candle_core::{Aggregator, Config, Terms, Tick, Timestamp, Unlisted};
-use candle_server::clock::{Clock, Source};
-use candle_server::journal::Standing;
-use candle_server::market::Market;
+use candle_core::{Aggregator, Config, RecordContext, Tick, Timestamp, Unlisted};
+use candle_server::clock::{Clock, ClockMode};
+use candle_server::engine::Engine;
+use candle_server::journal::Durability;
 use candle_server::store::{self, DEFAULT_INTERVAL, Keeping, Options};
 
 const INSTRUMENTS: usize = 50_000;
@@ -65,18 +65,18 @@ fn ids(instruments: usize) -> Vec<String> {
     (0..instruments).map(|number| format!("INSTR{number:07}")).collect()
 }
 
-fn plain() -> (Arc<Market>, Option<Keeping>) {
-    (Arc::new(Market::new(Aggregator::new(Config::default()), Clock::new(Source::Feed))), None)
+fn plain() -> (Arc<Engine>, Option<Keeping>) {
+    (Arc::new(Engine::new(Aggregator::new(Config::default()), Clock::new(ClockMode::Feed))), None)
 }
 
-fn kept(path: &Path) -> (Arc<Market>, Option<Keeping>) {
+fn kept(path: &Path) -> (Arc<Engine>, Option<Keeping>) {
     let options = Options { path: path.to_owned(), interval: DEFAULT_INTERVAL };
     let (store, recovered) = store::open(options, Config::default()).expect("a store");
-    let market =
-        Market::new(recovered.aggregator, Clock::new(Source::Feed)).with_journal(Arc::clone(&recovered.journal));
-    let market = Arc::new(market);
-    let keeping = store.keep(Arc::clone(&market), recovered.journal).expect("a thread");
-    (market, Some(keeping))
+    let engine =
+        Engine::new(recovered.aggregator, Clock::new(ClockMode::Feed)).with_journal(Arc::clone(&recovered.journal));
+    let engine = Arc::new(engine);
+    let keeping = store.keep(Arc::clone(&engine), recovered.journal).expect("a thread");
+    (engine, Some(keeping))
 }
 
 /// An endless stream over all instruments, `apart` microseconds between two ticks.
@@ -87,7 +87,7 @@ struct Stream<'i> {
 }
 
 impl<'i> Stream<'i> {
-    fn batch(&mut self) -> (Vec<(&'i str, Tick)>, Terms) {
+    fn batch(&mut self) -> (Vec<(&'i str, Tick)>, RecordContext) {
         let mut batch = Vec::with_capacity(TOGETHER);
         let mut now = Timestamp::EPOCH;
         for _ in 0..TOGETHER {
@@ -98,7 +98,7 @@ impl<'i> Stream<'i> {
             batch.push((self.ids[mixed as usize % self.ids.len()].as_str(), tick));
             self.number += 1;
         }
-        (batch, Terms { unlisted: Unlisted::List, ..Terms::from(now) })
+        (batch, RecordContext { unlisted: Unlisted::List, ..RecordContext::from(now) })
     }
 }
 
@@ -118,14 +118,14 @@ fn in_process() {
     let mut times = [Vec::new(), Vec::new()];
     let mut behind = 0;
     for _ in 0..PAIRS {
-        for (side, (market, _)) in sides.iter().enumerate() {
+        for (side, (engine, _)) in sides.iter().enumerate() {
             let batches: Vec<_> = (0..BATCHES).map(|_| streams[side].batch()).collect();
             let began = Instant::now();
-            for (batch, terms) in &batches {
-                std::hint::black_box(market.record_batch(batch, *terms));
+            for (batch, context) in &batches {
+                std::hint::black_box(engine.record_batch(batch, *context));
             }
             times[side].push(began.elapsed().as_secs_f64());
-            behind += usize::from(market.standing() == Some(Standing::Behind));
+            behind += usize::from(engine.standing() == Some(Durability::Behind));
         }
     }
     let [bare, stored] = times.map(|times| (BATCHES * TOGETHER) as f64 / median(times));
@@ -138,7 +138,7 @@ fn in_process() {
     stop(sides);
 }
 
-fn stop(sides: [(Arc<Market>, Option<Keeping>); 2]) {
+fn stop(sides: [(Arc<Engine>, Option<Keeping>); 2]) {
     for keeping in sides.into_iter().filter_map(|(_, keeping)| keeping) {
         keeping.stop().expect("a keeper that ends");
     }
@@ -156,13 +156,13 @@ fn paced() {
     let mut rates = [Vec::new(), Vec::new()];
     let mut busy = [0.0, 0.0];
     for _ in 0..PAIRS {
-        for (side, (market, _)) in sides.iter().enumerate() {
+        for (side, (engine, _)) in sides.iter().enumerate() {
             let began = Instant::now();
             let mut sent = 0;
             while began.elapsed() < ROUND {
-                let (batch, terms) = streams[side].batch();
+                let (batch, context) = streams[side].batch();
                 let start = Instant::now();
-                std::hint::black_box(market.record_batch(&batch, terms));
+                std::hint::black_box(engine.record_batch(&batch, context));
                 busy[side] += start.elapsed().as_secs_f64();
                 sent += TOGETHER;
                 let due = Duration::from_secs_f64(sent as f64 / RATE);
@@ -210,26 +210,26 @@ fn recovery(instruments: usize) {
 fn fill_until_killed(path: &Path, instruments: usize) {
     let ids = ids(instruments);
     // Every candle of every instrument, put into the store by its first snapshot.
-    let (market, keeping) = kept(path);
+    let (engine, keeping) = kept(path);
     for minute in 0..30 {
         for quarter in 0..4 {
             let now = Timestamp::from_seconds(BEGIN_SECONDS + minute * 60 + quarter * 15).expect("a time of ours");
-            let terms = Terms { unlisted: Unlisted::List, ..Terms::from(now) };
+            let context = RecordContext { unlisted: Unlisted::List, ..RecordContext::from(now) };
             for chunk in ids.chunks(TOGETHER) {
                 let batch: Vec<_> =
                     chunk.iter().map(|id| (id.as_str(), Tick::new(now, 100.0 + quarter as f64))).collect();
-                std::hint::black_box(market.record_batch(&batch, terms));
+                std::hint::black_box(engine.record_batch(&batch, context));
             }
         }
     }
     keeping.expect("a keeper").stop().expect("a keeper that ends");
-    drop(market);
-    let (market, _keeping) = kept(path);
+    drop(engine);
+    let (engine, _keeping) = kept(path);
     let mut stream = Stream { ids: &ids, number: 180_000_000, apart: 10 };
     // A minute at two quotes a second for each, but not in a minute's time.
     for _ in 0..instruments * 120 / TOGETHER {
-        let (batch, terms) = stream.batch();
-        std::hint::black_box(market.record_batch(&batch, terms));
+        let (batch, context) = stream.batch();
+        std::hint::black_box(engine.record_batch(&batch, context));
         std::thread::sleep(Duration::from_micros(1500));
     }
     std::thread::sleep(Duration::from_millis(500));

@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use candle_core::{Aggregator, Terms, Tick, Unlisted};
+use candle_core::{Aggregator, RecordContext, Tick, Unlisted};
 use candle_server::api::Api;
-use candle_server::clock::{Clock, Source};
+use candle_server::clock::{Clock, ClockMode};
+use candle_server::engine::Engine;
 use candle_server::http::{Limits, Server};
-use candle_server::market::Market;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const STREAMS: usize = 10_000;
@@ -54,36 +54,37 @@ struct Told {
 
 /// The server's process: answers each line on its standard input with a line of what it measured.
 fn serve(streams: usize) {
-    let market = Arc::new(Market::new(Aggregator::default(), Clock::new(Source::Wall)));
+    let engine = Arc::new(Engine::new(Aggregator::default(), Clock::new(ClockMode::Wall)));
     let ids: Vec<String> = (0..INSTRUMENTS).map(|number| number.to_string()).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
     println!("{}", listener.local_addr().unwrap());
     let limits = Limits { connections: streams + 100, ..Limits::default() };
-    let server = Arc::new(Server::new(Api::new(Arc::clone(&market)).with_streams(streams), limits));
+    let server = Arc::new(Server::new(Api::new(Arc::clone(&engine)).with_streams(streams), limits));
     runtime.spawn(server.serve(listener, std::future::pending()));
     let (ask, asked) = std::sync::mpsc::channel::<()>();
-    std::thread::spawn(move || ingest(&market, &ids, &asked));
+    std::thread::spawn(move || ingest(&engine, &ids, &asked));
     for _ in std::io::stdin().lines() {
         ask.send(()).unwrap();
     }
 }
 
 /// Records quotes at their pace, each batch when it is due.
-fn ingest(market: &Market, ids: &[String], asked: &std::sync::mpsc::Receiver<()>) {
+fn ingest(engine: &Engine, ids: &[String], asked: &std::sync::mpsc::Receiver<()>) {
     let mut late: Vec<u64> = Vec::new();
     let mut due = Instant::now();
     for number in 0_usize.. {
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
-        let now = market.clock.now();
+        let now = engine.clock.now();
         let batch: Vec<(&str, Tick)> = (0..BATCH)
             .map(|place| {
                 let step = number * BATCH + place;
                 (ids[step % ids.len()].as_str(), Tick::new(now, 100.0 + (step % 997) as f64).with_seq(step as u64))
             })
             .collect();
-        let terms = Terms { arrival: market.clock.arrival(), unlisted: Unlisted::List, ..Terms::from(now) };
-        let _ = market.aggregator.record_batch(&batch, terms);
+        let context =
+            RecordContext { arrival: engine.clock.arrival(), unlisted: Unlisted::List, ..RecordContext::from(now) };
+        let _ = engine.aggregator.record_batch(&batch, context);
         late.push(u64::try_from(due.elapsed().as_micros()).unwrap());
         due += PACE;
         if asked.try_recv().is_ok() {

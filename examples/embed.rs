@@ -31,7 +31,7 @@ fn main() -> Result<(), ListError> {
         }
         let mut reads = 0_u64;
         while running.load(Ordering::Acquire) > 0 {
-            let history = aggregator.view("7").expect("nothing here delists");
+            let history = aggregator.history_counting_view("7").expect("nothing here delists");
             let window: Vec<_> = history.candles(now, Gaps::Filled).collect();
             assert!(window.iter().all(|candle| candle.low <= candle.close && candle.close <= candle.high));
             reads += 1;

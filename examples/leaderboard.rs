@@ -13,9 +13,9 @@ fn main() -> io::Result<()> {
     for line in io::stdin().lock().lines() {
         let id = line?;
         // Only what is listed is counted, so that strangers cannot fill the memory: at most `max_instruments` ids are.
-        if aggregator.hit(&id).is_none() {
+        if aggregator.count_view(&id).is_none() {
             match aggregator.list(&id, None) {
-                Ok(_) => drop(aggregator.hit(&id)),
+                Ok(_) => drop(aggregator.count_view(&id)),
                 Err(ListError::BadId(_) | ListError::Full { .. } | _) => skipped += 1,
             }
         }

@@ -4,7 +4,7 @@
 
 use std::error::Error;
 
-use candle_core::{Aggregator, Config, Gaps, Terms, Tick, Timestamp, Unlisted};
+use candle_core::{Aggregator, Config, Gaps, RecordContext, Tick, Timestamp, Unlisted};
 
 const TRADES: &str = include_str!("data/trades-2025-03-25.ndjson");
 
@@ -29,14 +29,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let trades = TRADES.lines().map(serde_json::from_str).collect::<Result<Vec<Trade>, _>>()?;
     let ticks: Vec<_> = trades.iter().filter_map(|trade| Some((trade.id.as_str(), trade.tick()?))).collect();
     let now = ticks.iter().map(|(_, tick)| tick.time).max().ok_or("there are no trades")?;
-    let terms = Terms { unlisted: Unlisted::List, ..Terms::from(now) };
+    let context = RecordContext { unlisted: Unlisted::List, ..RecordContext::from(now) };
 
     // As two servers would that share a feed: every other trade each, spread over stripes in ways of their own.
     let [whole, left, right] = [1, 2, 3].map(|seed| Aggregator::new(Config::default().with_seed(seed)));
     for (number, (id, tick)) in ticks.iter().enumerate() {
         let half = if number % 2 == 0 { &left } else { &right };
         for aggregator in [half, &whole] {
-            assert!(aggregator.record(id, tick, terms).is_accepted());
+            assert!(aggregator.record(id, tick, context).is_accepted());
         }
     }
     for part in right.snapshot() {

@@ -18,7 +18,7 @@ fn main() -> Result<(), ListError> {
         println!("{id} {price}: {}", aggregator.record(id, &tick, now));
     }
 
-    let history = aggregator.view("BTC").expect("it is listed");
+    let history = aggregator.history_counting_view("BTC").expect("it is listed");
     println!("\n{} was viewed {} time", history.description.as_deref().unwrap_or("?"), history.views);
     for candle in history.candles(now, Gaps::Filled) {
         let (open, high, low, close) = (candle.open, candle.high, candle.low, candle.close);

@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 
-use candle_core::{Aggregator, Gaps, Terms, Tick, Timestamp, Unlisted};
+use candle_core::{Aggregator, Gaps, RecordContext, Tick, Timestamp, Unlisted};
 use candle_server::message::{Message, decode};
 
 fn main() -> io::Result<()> {
@@ -23,8 +23,8 @@ fn main() -> io::Result<()> {
                 let tick = Tick::new(quote.time.unwrap_or(now), quote.price).with_size(quote.size);
                 let tick = tick.with_seq(quote.seq.unwrap_or_default());
                 now = now.max(tick.time);
-                let terms = Terms { unlisted: Unlisted::List, ..Terms::from(now) };
-                let outcome = aggregator.record(&quote.id, &tick, terms);
+                let context = RecordContext { unlisted: Unlisted::List, ..RecordContext::from(now) };
+                let outcome = aggregator.record(&quote.id, &tick, context);
                 if !outcome.is_accepted() {
                     eprintln!("{}: {outcome}", quote.id);
                 }

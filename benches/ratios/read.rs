@@ -19,8 +19,8 @@ pub(crate) fn read() {
         pairs.round(|name| {
             Pairs::clock(some.len(), || match name {
                 "history" => one_by_one(some, |id, _| drop(black_box(ours.history(id)))),
-                "view" => one_by_one(some, |id, _| drop(black_box(ours.view(id)))),
-                "hit" => one_by_one(some, |id, _| _ = black_box(ours.hit(id))),
+                "view" => one_by_one(some, |id, _| drop(black_box(ours.history_counting_view(id)))),
+                "hit" => one_by_one(some, |id, _| _ = black_box(ours.count_view(id))),
                 _ => one_by_one(some, |id, _| _ = black_box(ours.resolve(id))),
             })
         });
@@ -68,7 +68,7 @@ fn under_writers(feed: &mut Feed, ours: &Aggregator) {
                         let (id, _) = asked.next().expect("a cycle has no end");
                         if name == "read" {
                             let asked = Instant::now();
-                            black_box(ours.view(id));
+                            black_box(ours.history_counting_view(id));
                             latencies.push(asked.elapsed().as_secs_f64() * 1e9);
                         }
                     }
@@ -88,7 +88,7 @@ pub(crate) fn top() {
     let feeds = [Feed::new(50_000, Skew::Zipf, 8), Feed::new(1_000_000, Skew::Zipf, 8)];
     let ours = feeds.each_ref().map(|feed| aggregator(feed, Config::DEFAULT_STRIPES));
     for (ours, feed) in ours.iter().zip(&feeds) {
-        one_by_one(&feed.quotes, |id, _| _ = black_box(ours.hit(id)));
+        one_by_one(&feed.quotes, |id, _| _ = black_box(ours.count_view(id)));
     }
     let mut pairs = Pairs::new(&["50k", "1M"]);
     let mut found = Vec::with_capacity(10);

@@ -18,9 +18,9 @@ pub(crate) fn series() {
         pairs.round(|name| {
             Pairs::clock(PASS, || match name {
                 "ours" => {
-                    let judge = Rules::default().at(Feed::now(&feed.quotes));
+                    let validator = Rules::default().at(Feed::now(&feed.quotes));
                     for (_, tick) in &feed.quotes {
-                        let _ = ours.record(tick, &judge);
+                        let _ = ours.record(tick, &validator);
                     }
                 }
                 "ohlc" => feed.quotes.iter().for_each(|(_, tick)| ohlc.record(tick)),

@@ -8,7 +8,7 @@ mod record;
 mod views;
 
 pub use read::MAX_TOP;
-pub use views::Views;
+pub use views::ViewTotal;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -156,7 +156,7 @@ impl Aggregator {
 
     /// The stripe of a hash.
     #[inline]
-    fn stripe_of(&self, hash: u64) -> usize {
+    fn stripe_index(&self, hash: u64) -> usize {
         self.stripes.number(hash >> STRIPE_SHIFT)
     }
 
@@ -164,7 +164,7 @@ impl Aggregator {
     #[inline]
     fn lock_id(&self, id: &str) -> (MutexGuard<'_, Stripe>, Option<u32>) {
         let hash = self.hash(id);
-        let stripe = self.stripes.lock(self.stripe_of(hash));
+        let stripe = self.stripes.lock(self.stripe_index(hash));
         let slot = stripe.find(hash, id.as_bytes());
         (stripe, slot)
     }
@@ -175,19 +175,19 @@ impl Aggregator {
     /// # Errors
     /// [`ListError`], where the id is none or no room is left.
     pub fn list(&self, id: &str, description: Option<&str>) -> Result<Handle, ListError> {
-        self.list_marked(id, description, 0)
+        self.list_logged(id, description, 0)
     }
 
-    /// [`list`](Self::list), for a caller that keeps a log in which this has the position `mark` (see
-    /// [`Terms::mark`](crate::Terms::mark)).
+    /// [`list`](Self::list), for a caller that keeps a log in which this has the position `lsn` (see
+    /// [`RecordContext::lsn`](crate::RecordContext::lsn)).
     ///
     /// # Errors
     /// As [`list`](Self::list).
-    pub fn list_marked(&self, id: &str, description: Option<&str>, mark: u64) -> Result<Handle, ListError> {
+    pub fn list_logged(&self, id: &str, description: Option<&str>, lsn: u64) -> Result<Handle, ListError> {
         let description = description.map(cut_description);
         let (mut stripe, handle) = self.list_in(&mut self.catalogue.lock(), id)?;
         stripe.describe(handle.slot, description);
-        stripe.advance_mark(mark);
+        stripe.advance_lsn(lsn);
         Ok(handle)
     }
 
@@ -219,20 +219,20 @@ impl Aggregator {
 
     #[expect(clippy::cast_possible_truncation, reason = "there are at most 2^16 stripes")]
     fn stripe_number(&self, hash: u64) -> u16 {
-        self.stripe_of(hash) as u16
+        self.stripe_index(hash) as u16
     }
 
     /// Removes an instrument at once, with its candles and views; whether it was listed. If the id is listed again,
     /// that is another instrument.
     pub fn delist(&self, id: &str) -> bool {
-        self.delist_marked(id, 0)
+        self.delist_logged(id, 0)
     }
 
-    /// [`delist`](Self::delist), for a caller that keeps a log in which this has the position `mark`.
-    pub fn delist_marked(&self, id: &str, mark: u64) -> bool {
+    /// [`delist`](Self::delist), for a caller that keeps a log in which this has the position `lsn`.
+    pub fn delist_logged(&self, id: &str, lsn: u64) -> bool {
         let mut catalogue = self.catalogue.lock();
         let (mut stripe, listed) = self.lock_id(id);
-        stripe.advance_mark(mark);
+        stripe.advance_lsn(lsn);
         let Some(slot) = listed else { return false };
         catalogue.remove(stripe.id(slot));
         stripe.delist(self.hash(id), slot);
@@ -258,13 +258,13 @@ impl Aggregator {
     /// Forgets the candles of every instrument; listing, views and counts of outcomes stay. For a feed that runs on its
     /// own time and starts again earlier. Stripe by stripe: a reader may meet one that is not cleared yet.
     ///
-    /// `mark` is its position in the caller's log (see [`Terms::mark`](crate::Terms::mark)), 0 where there is none.
+    /// `lsn` is its position in the caller's log (see [`RecordContext::lsn`](crate::RecordContext::lsn)), 0 where there is none.
     /// Stripes that hold later writes are left alone, so that replaying it over a snapshot is exact.
-    pub fn clear_candles(&self, mark: u64) {
+    pub fn clear_candles(&self, lsn: u64) {
         for (_, mut stripe) in self.stripes.each() {
-            if stripe.mark() <= mark {
+            if stripe.lsn() <= lsn {
                 stripe.clear_candles();
-                stripe.advance_mark(mark);
+                stripe.advance_lsn(lsn);
             }
         }
     }
@@ -315,7 +315,7 @@ mod tests {
         let stripes = &aggregator.stripes;
         let rank = |views, id: &str| Rank { views, id: InstrumentId::new(id).unwrap() };
         stripes.set_floor(u64::MAX);
-        (0..5).for_each(|_| assert!(aggregator.hit("b").is_some()));
+        (0..5).for_each(|_| assert!(aggregator.count_view("b").is_some()));
 
         // As many views as the floor has: the id decides.
         assert_eq!(stripes.promote(rising, Some(&rank(5, "a"))), Promotion::Refused);

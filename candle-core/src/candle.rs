@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 
 use crate::key::Key;
-use crate::tick::Admitted;
+use crate::tick::ValidTick;
 use crate::time::{Minute, Timestamp};
 
 /// One instrument's ticks of one minute, folded: one cache line, never empty.
@@ -92,7 +92,7 @@ impl Candle {
     pub const MAX_COUNT: u32 = (1 << COUNT_BITS) - 1;
 
     /// The candle of one tick.
-    pub(crate) const fn opened(tick: &Admitted) -> Self {
+    pub(crate) const fn opened(tick: &ValidTick) -> Self {
         let price = tick.price.get();
         Self {
             open: price,
@@ -108,7 +108,7 @@ impl Candle {
 
     /// Folds one more tick of the same minute in.
     #[inline]
-    pub(crate) fn update(&mut self, tick: &Admitted) {
+    pub(crate) fn update(&mut self, tick: &ValidTick) {
         debug_assert_eq!(tick.minute, self.minute());
         let price = tick.price.get();
         // Selections on purpose: a branch that waits for a candle far away is a guess that costs dearly where it is wrong.
@@ -280,8 +280,8 @@ mod tests {
     use super::*;
     use crate::price::{Price, Prices, Size};
 
-    fn tick(offset: u32, seq: u64, price: f64) -> Admitted {
-        Admitted {
+    fn tick(offset: u32, seq: u64, price: f64) -> ValidTick {
+        ValidTick {
             minute: Minute::EPOCH,
             key: Key::new(offset, seq),
             price: Price::new(price, Prices::Any).unwrap(),
@@ -289,7 +289,7 @@ mod tests {
         }
     }
 
-    fn folded(ticks: &[Admitted]) -> Candle {
+    fn folded(ticks: &[ValidTick]) -> Candle {
         let mut candle = Candle::opened(&ticks[0]);
         ticks[1..].iter().for_each(|tick| candle.update(tick));
         candle
@@ -318,7 +318,7 @@ mod tests {
     #[test]
     fn the_stamp_keeps_minute_count_and_revision_apart() {
         for minute in [Minute::MIN, Minute::EPOCH.saturating_add(-1), Minute::EPOCH, Minute::MAX] {
-            let mut candle = Candle::opened(&Admitted { minute, ..tick(0, 0, 1.0) });
+            let mut candle = Candle::opened(&ValidTick { minute, ..tick(0, 0, 1.0) });
             candle.stamp.count_more(u64::MAX);
             assert_eq!((candle.minute(), candle.count(), candle.is_revised()), (minute, Candle::MAX_COUNT, false));
             candle.revise();
@@ -330,7 +330,7 @@ mod tests {
 
     #[test]
     fn candles_of_different_minutes_do_not_merge() {
-        let other = Candle::opened(&Admitted { minute: Minute::MAX, ..tick(0, 0, 1.0) });
+        let other = Candle::opened(&ValidTick { minute: Minute::MAX, ..tick(0, 0, 1.0) });
         assert_eq!(folded(&[tick(0, 0, 1.0)]).merged(&other), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Of which minutes the feed brought all there was: what tells a quiet market from an outage.
+//! Of which minutes the feed brought all there was: what tells a quiet engine from an outage.
 
 use crate::time::{MICROS_PER_MINUTE, Minute, Timestamp, WINDOW_MINUTES};
 

@@ -17,7 +17,7 @@ use crate::window::{Gaps, WindowCandle};
 /// let aggregator = Aggregator::default();
 /// aggregator.list("BTC", Some("Bitcoin"))?;
 /// let _ = aggregator.record("BTC", &Tick::new(now, 9.5), now);
-/// let history = aggregator.view("BTC").unwrap();
+/// let history = aggregator.history_counting_view("BTC").unwrap();
 /// assert_eq!((history.views, history.description.as_deref()), (1, Some("Bitcoin")));
 /// assert_eq!(history.candles(now, Gaps::Filled).map(|candle| candle.close).collect::<Vec<_>>(), [9.5]);
 /// # Ok::<(), candle_core::ListError>(())

@@ -13,7 +13,7 @@
 //!     let tick = Tick::new(start.saturating_add(second * 1_000_000), price);
 //!     assert!(aggregator.record("BTC", &tick, now).is_accepted()); // in any order, from any thread
 //! }
-//! let history = aggregator.view("BTC").unwrap(); // one instant of it, and a view counted
+//! let history = aggregator.history_counting_view("BTC").unwrap(); // one instant of it, and a view counted
 //! let closes: Vec<f64> = history.candles(now, Gaps::Filled).map(|candle| candle.close).collect();
 //! assert_eq!(closes, [11.0, 12.0]);
 //!
@@ -79,7 +79,7 @@
 //!   a buffer with room (unless over fifty of the leaders were delisted, when all counters are read again).
 //! - **Parts join.** [`Candle::merged`], [`Ring::merge`] and [`Aggregator::merge`] make of parts that each saw some of the
 //!   ticks what one would hold that saw all. [`Aggregator::snapshot`] takes parts out while writers run, and
-//!   [`Terms::mark`] makes the replay of what came after exact.
+//!   [`RecordContext::lsn`] makes the replay of what came after exact.
 //!
 //! # Limits
 //!
@@ -122,7 +122,6 @@ mod candle;
 mod catalogue;
 mod config;
 mod coverage;
-mod edition;
 mod hash;
 mod history;
 mod instrument;
@@ -130,30 +129,31 @@ mod key;
 mod outcome;
 mod popularity;
 mod price;
+mod record_context;
 mod ring;
 mod snapshot;
 mod stripe;
-mod terms;
 mod tick;
 mod time;
 mod top_k;
+mod version;
 mod window;
 
-pub use aggregator::{Aggregator, MAX_TOP, Views};
+pub use aggregator::{Aggregator, MAX_TOP, ViewTotal};
 pub use arrival::Arrival;
 pub use candle::Candle;
 pub use catalogue::{ListError, MAX_DESCRIPTION_BYTES, Summary};
 pub use config::Config;
 pub use coverage::{Coverage, CoverageRing, CoverageWindow};
-pub use edition::{Edition, Latest, Update};
 pub use history::History;
 pub use instrument::{BadId, Handle, InstrumentId};
 pub use outcome::{Outcome, Outcomes};
 pub use popularity::Popular;
 pub use price::{Price, Prices, Size};
+pub use record_context::{RecordContext, Unlisted};
 pub use ring::{RING_MINUTES, Ring};
 pub use snapshot::{SnapshotError, StripeSnapshot};
-pub use terms::{Terms, Unlisted};
-pub use tick::{Judge, Rules, Tick};
+pub use tick::{Rules, Tick, Validator};
 pub use time::{Minute, OutOfRange, Timestamp, WINDOW_MINUTES};
+pub use version::{Latest, Update, Version};
 pub use window::{Gaps, State, WindowCandle};

@@ -14,7 +14,7 @@ use crate::top_k::{Leave, Rank, TopK};
 /// for id in ["9", "10", "11"] {
 ///     aggregator.list(id, None)?;
 /// }
-/// aggregator.hit("9");
+/// aggregator.count_view("9");
 /// let mut top = Vec::new();
 /// aggregator.top(2, &mut top);
 /// assert_eq!(top.iter().map(|popular| popular.id.as_str()).collect::<Vec<_>>(), ["9", "10"]);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::candle::Candle;
 use crate::outcome::Outcome;
-use crate::tick::{Admitted, Judge, Rules, Tick};
+use crate::tick::{Rules, Tick, ValidTick, Validator};
 use crate::time::{Minute, Timestamp, WINDOW_MINUTES};
 use crate::window::{Gaps, WindowCandle};
 
@@ -96,7 +96,7 @@ impl Past {
     }
 
     /// Puts `tick` into its minute, which is before that of the newest candle.
-    fn amend(&mut self, tick: &Admitted) -> (&mut Candle, Outcome) {
+    fn amend(&mut self, tick: &ValidTick) -> (&mut Candle, Outcome) {
         match &mut self.closed[slot(tick.minute.number())] {
             Some(candle) => {
                 candle.update(tick);
@@ -124,13 +124,13 @@ pub(crate) fn record<'p>(
     newest: &mut Option<Candle>,
     past: impl FnOnce() -> &'p mut Past,
     tick: &Tick,
-    judge: &Judge,
+    validator: &Validator,
 ) -> Outcome {
-    let tick = match judge.judge(tick) {
+    let tick = match validator.validate(tick) {
         Ok(admitted) => admitted,
         Err(refused) => return refused,
     };
-    let is_over = tick.minute < judge.minute();
+    let is_over = tick.minute < validator.minute();
     let (candle, outcome) = match newest {
         Some(candle) if candle.minute() == tick.minute => {
             candle.update(&tick);
@@ -174,18 +174,18 @@ impl Ring {
 
     /// Records one tick and says what became of it. O(1) however late the tick is, and nothing is allocated.
     #[inline]
-    pub fn record(&mut self, tick: &Tick, judge: &Judge) -> Outcome {
-        if record_in_order(&mut self.newest, tick, &judge.rules, judge.now) {
+    pub fn record(&mut self, tick: &Tick, validator: &Validator) -> Outcome {
+        if record_in_order(&mut self.newest, tick, &validator.rules, validator.now) {
             return Outcome::Updated;
         }
-        self.record_elsewhere(tick, judge)
+        self.record_elsewhere(tick, validator)
     }
 
     /// The rest of [`record`](Self::record): a new minute, a late tick, a price of zero or less, a refused one.
     #[cold]
     #[inline(never)]
-    fn record_elsewhere(&mut self, tick: &Tick, judge: &Judge) -> Outcome {
-        record(&mut self.newest, || &mut self.past, tick, judge)
+    fn record_elsewhere(&mut self, tick: &Tick, validator: &Validator) -> Outcome {
+        record(&mut self.newest, || &mut self.past, tick, validator)
     }
 
     /// The newest candle, whatever its age.

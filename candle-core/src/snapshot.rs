@@ -11,7 +11,7 @@ use crate::outcome::Outcomes;
 use crate::ring::Ring;
 
 /// One stripe of an aggregator at one instant: its instruments with candles, forming ones included, descriptions and
-/// views, its counts of outcomes, and the highest mark of any write it had seen.
+/// views, its counts of outcomes, and the highest lsn of any write it had seen.
 ///
 /// With the feature `serde` it has a compact stored form (`encode`, `decode`), and serialises in any format that serde
 /// knows; the version of the form is in both.
@@ -45,7 +45,7 @@ pub struct StripeSnapshot {
     pub(crate) stripes: u32,
     /// Which of them this is.
     pub(crate) stripe: u32,
-    pub(crate) mark: u64,
+    pub(crate) lsn: u64,
     pub(crate) outcomes: Outcomes,
     /// In the order of ids, each once.
     pub(crate) listed: Vec<Listed>,
@@ -71,9 +71,9 @@ impl StripeSnapshot {
         self.stripe
     }
 
-    /// The highest [`mark`](crate::Terms::mark) of any write that it holds: replay what came after.
-    pub const fn mark(&self) -> u64 {
-        self.mark
+    /// The highest [`lsn`](crate::RecordContext::lsn) of any write that it holds: replay what came after.
+    pub const fn lsn(&self) -> u64 {
+        self.lsn
     }
 
     /// How many ticks had each outcome.

@@ -6,16 +6,16 @@ use hashbrown::HashTable;
 
 use crate::arrival::Arrival;
 use crate::candle::Candle;
-use crate::edition::{Edition, Latest, Update};
 use crate::hash::IdHash;
 use crate::history::History;
 use crate::instrument::InstrumentId;
 use crate::outcome::{Outcome, Outcomes};
+use crate::record_context::RecordContext;
 use crate::ring::{self, Past, Ring};
-use crate::terms::Terms;
-use crate::tick::{Judge, Rules, Tick};
+use crate::tick::{Rules, Tick, Validator};
 use crate::time::Timestamp;
 use crate::top_k::Rank;
+use crate::version::{Latest, Update, Version};
 
 /// Instruments by slot.
 ///
@@ -26,8 +26,8 @@ use crate::top_k::Rank;
 #[repr(C)]
 pub(crate) struct Stripe {
     slots: Vec<Slot>,
-    /// The highest mark of any write so far.
-    mark: u64,
+    /// The highest lsn of any write so far.
+    lsn: u64,
     outcomes: Outcomes,
     /// How many changes there were, but for ticks in order and views, so that no two of them have one number.
     changes: u64,
@@ -50,8 +50,8 @@ struct Slot {
     generation: u32,
     last_arrival: Option<Arrival>,
     views: u64,
-    /// Which change of the stripe this slot last saw; see [`Edition`].
-    version: u64,
+    /// Which change of the stripe this slot last saw; see [`Version`].
+    revision: u64,
     past: Box<Past>,
     is_leader: bool,
     /// Whether it was viewed since the counts were last taken.
@@ -139,7 +139,7 @@ impl Stripe {
             generation: 0,
             last_arrival: None,
             views: 0,
-            version: 0,
+            revision: 0,
             past: Box::default(),
             is_leader: false,
             is_viewed: false,
@@ -167,7 +167,7 @@ impl Stripe {
     pub(crate) fn clear_candles(&mut self) {
         for slot in &mut self.slots {
             self.changes += 1;
-            slot.version = self.changes;
+            slot.revision = self.changes;
             slot.clear();
         }
     }
@@ -176,37 +176,37 @@ impl Stripe {
         self.slots.iter_mut().for_each(|slot| slot.last_arrival = None);
     }
 
-    /// Makes every [`Edition`] of the slot so far an old one.
+    /// Makes every [`Version`] of the slot so far an old one.
     fn change(&mut self, slot: u32) {
         self.changes += 1;
-        self.slots[slot as usize].version = self.changes;
+        self.slots[slot as usize].revision = self.changes;
     }
 
     /// Records a tick of this slot's instrument.
     #[inline]
-    pub(crate) fn record(&mut self, slot: u32, tick: &Tick, rules: &Rules, terms: &Terms) -> Outcome {
-        let outcome = self.fold(slot, tick, rules, terms);
-        self.note(outcome, terms.mark)
+    pub(crate) fn record(&mut self, slot: u32, tick: &Tick, rules: &Rules, context: &RecordContext) -> Outcome {
+        let outcome = self.fold(slot, tick, rules, context);
+        self.note(outcome, context.lsn)
     }
 
     /// Counts a tick under its outcome.
     #[inline]
-    pub(crate) fn note(&mut self, outcome: Outcome, mark: u64) -> Outcome {
+    pub(crate) fn note(&mut self, outcome: Outcome, lsn: u64) -> Outcome {
         self.count(outcome, 1);
-        self.advance_mark(mark);
+        self.advance_lsn(lsn);
         outcome
     }
 
     /// Puts a tick into this slot's candles, and leaves to the caller, who may have many, to count it and to advance the
-    /// mark.
+    /// lsn.
     #[inline]
-    pub(crate) fn fold(&mut self, slot: u32, tick: &Tick, rules: &Rules, terms: &Terms) -> Outcome {
+    pub(crate) fn fold(&mut self, slot: u32, tick: &Tick, rules: &Rules, context: &RecordContext) -> Outcome {
         let slot = &mut self.slots[slot as usize];
-        if ring::record_in_order(&mut slot.newest, tick, rules, terms.now) {
-            slot.last_arrival = Some(terms.arrival);
+        if ring::record_in_order(&mut slot.newest, tick, rules, context.now) {
+            slot.last_arrival = Some(context.arrival);
             return Outcome::Updated;
         }
-        slot.record_elsewhere(tick, &rules.at(terms.now), terms.arrival, &mut self.changes)
+        slot.record_elsewhere(tick, &rules.at(context.now), context.arrival, &mut self.changes)
     }
 
     /// Counts so many ticks under their outcome.
@@ -222,15 +222,15 @@ impl Stripe {
     }
 
     #[inline]
-    pub(crate) fn advance_mark(&mut self, mark: u64) {
+    pub(crate) fn advance_lsn(&mut self, lsn: u64) {
         // A branch on purpose: without a log there is nothing to write.
-        if mark > self.mark {
-            self.mark = mark;
+        if lsn > self.lsn {
+            self.lsn = lsn;
         }
     }
 
-    pub(crate) fn mark(&self) -> u64 {
-        self.mark
+    pub(crate) fn lsn(&self) -> u64 {
+        self.lsn
     }
 
     pub(crate) fn outcomes(&self) -> &Outcomes {
@@ -243,7 +243,7 @@ impl Stripe {
 
     /// Counts a view.
     #[inline]
-    pub(crate) fn view(&mut self, slot: u32) -> Viewed {
+    pub(crate) fn count_view(&mut self, slot: u32) -> Viewed {
         let slot = &mut self.slots[slot as usize];
         // Saturating, because a snapshot from outside may hold any count.
         slot.views = slot.views.saturating_add(1);
@@ -258,7 +258,7 @@ impl Stripe {
     }
 
     /// Calls `each` with the slots that were viewed since the last call.
-    pub(crate) fn take_new_views(&mut self, mut each: impl FnMut(&Self, u32)) {
+    pub(crate) fn drain_view_totals(&mut self, mut each: impl FnMut(&Self, u32)) {
         if !std::mem::take(&mut self.has_new_views) {
             return;
         }
@@ -346,13 +346,13 @@ impl Stripe {
 
     /// All of an instrument, or only the latest of it where the reader knows the rest.
     #[inline]
-    pub(crate) fn update(&self, slot: u32, now: Timestamp, known: Option<&Edition>) -> Update {
+    pub(crate) fn update(&self, slot: u32, now: Timestamp, known: Option<&Version>) -> Update {
         let place = &self.slots[slot as usize];
-        let edition = Edition::new(place.version, place.newest.as_ref(), now);
-        if known == Some(&edition) {
-            return Update::Same(Latest::new(place.views, place.last_arrival, place.newest));
+        let version = Version::new(place.revision, place.newest.as_ref(), now);
+        if known == Some(&version) {
+            return Update::Unchanged(Latest::new(place.views, place.last_arrival, place.newest));
         }
-        Update::Changed(Box::new(self.history(slot)), edition)
+        Update::Changed(Box::new(self.history(slot)), version)
     }
 }
 
@@ -361,16 +361,16 @@ impl Slot {
     /// more than a change of the forming candle is noted in `changes`.
     #[cold]
     #[inline(never)]
-    fn record_elsewhere(&mut self, tick: &Tick, judge: &Judge, arrival: Arrival, changes: &mut u64) -> Outcome {
+    fn record_elsewhere(&mut self, tick: &Tick, validator: &Validator, arrival: Arrival, changes: &mut u64) -> Outcome {
         let outcome = ring::record(
             &mut self.newest,
             || {
                 *changes += 1;
-                self.version = *changes;
+                self.revision = *changes;
                 &mut *self.past
             },
             tick,
-            judge,
+            validator,
         );
         if outcome.is_accepted() {
             self.last_arrival = Some(arrival);

@@ -107,12 +107,12 @@ impl Rules {
     }
 
     /// The tick in the form that a candle takes, if it is of `minute` and at `now` that is not over; `None` where that
-    /// takes [a closer look](Judge::judge).
+    /// takes [a closer look](Validator::validator).
     ///
     /// Nearly every tick is of the minute that its instrument's newest candle covers. To see that takes no division,
     /// and a price above zero no rule.
     #[inline]
-    pub(crate) fn admit_to(&self, minute: Minute, now: Timestamp, tick: &Tick) -> Option<Admitted> {
+    pub(crate) fn admit_to(&self, minute: Minute, now: Timestamp, tick: &Tick) -> Option<ValidTick> {
         let start = minute.start();
         if now.micros_since(start) >= MICROS_PER_MINUTE
             || !tick.time.is_in(minute)
@@ -121,7 +121,7 @@ impl Rules {
             return None;
         }
         let (price, size) = (Price::positive(tick.price)?, Size::plain(tick.size)?);
-        Some(Admitted { minute, key: Key::new(tick.time.offset_in(minute), tick.seq), price, size })
+        Some(ValidTick { minute, key: Key::new(tick.time.offset_in(minute), tick.seq), price, size })
     }
 
     #[inline]
@@ -131,8 +131,8 @@ impl Rules {
 
     /// These rules as they stand at `now`.
     #[inline]
-    pub const fn at(&self, now: Timestamp) -> Judge {
-        Judge { rules: *self, now }
+    pub const fn at(&self, now: Timestamp) -> Validator {
+        Validator { rules: *self, now }
     }
 }
 
@@ -148,18 +148,18 @@ impl Default for Rules {
 /// use candle_core::{Outcome, Ring, Rules, Tick, Timestamp};
 ///
 /// let now = Timestamp::from_seconds(600).unwrap();
-/// let judge = Rules::default().at(now);
+/// let validator = Rules::default().at(now);
 /// let mut ring = Ring::default();
-/// assert_eq!(ring.record(&Tick::new(now, f64::NAN), &judge), Outcome::BadPrice);
-/// assert_eq!(ring.record(&Tick::new(now, 1.0), &judge), Outcome::Opened);
+/// assert_eq!(ring.record(&Tick::new(now, f64::NAN), &validator), Outcome::BadPrice);
+/// assert_eq!(ring.record(&Tick::new(now, 1.0), &validator), Outcome::Opened);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Judge {
+pub struct Validator {
     pub(crate) rules: Rules,
     pub(crate) now: Timestamp,
 }
 
-impl Judge {
+impl Validator {
     /// The minute of `now`; every earlier one is over.
     #[inline]
     pub(crate) const fn minute(&self) -> Minute {
@@ -173,16 +173,16 @@ impl Judge {
     /// use candle_core::{Outcome, Rules, Tick, Timestamp};
     ///
     /// let now = Timestamp::from_seconds(600).unwrap();
-    /// let judge = Rules::default().at(now);
-    /// assert_eq!(judge.refusal(&Tick::new(now, 1.0)), None);
-    /// assert_eq!(judge.refusal(&Tick::new(now, 0.0)), Some(Outcome::BadPrice));
+    /// let validator = Rules::default().at(now);
+    /// assert_eq!(validator.refusal(&Tick::new(now, 1.0)), None);
+    /// assert_eq!(validator.refusal(&Tick::new(now, 0.0)), Some(Outcome::BadPrice));
     /// ```
     pub fn refusal(&self, tick: &Tick) -> Option<Outcome> {
-        self.judge(tick).err()
+        self.validate(tick).err()
     }
 
     /// The tick in the form that a candle takes, or the first reason to refuse it.
-    pub(crate) fn judge(&self, tick: &Tick) -> Result<Admitted, Outcome> {
+    pub(crate) fn validate(&self, tick: &Tick) -> Result<ValidTick, Outcome> {
         let price = Price::new(tick.price, self.rules.prices).ok_or(Outcome::BadPrice)?;
         let size = Size::new(tick.size).ok_or(Outcome::BadSize)?;
         if self.rules.is_too_far_ahead(tick.time, self.now) {
@@ -192,22 +192,22 @@ impl Judge {
         if minute < self.minute().saturating_add(1 - WINDOW_MINUTES) {
             return Err(Outcome::TooOld);
         }
-        Ok(Admitted { minute, key: Key::new(tick.time.offset_in(minute), tick.seq), price, size })
+        Ok(ValidTick { minute, key: Key::new(tick.time.offset_in(minute), tick.seq), price, size })
     }
 
     /// Why a tick is refused whose instrument is unknown: what is wrong with its values comes first, its time last.
     #[cold]
     pub(crate) fn refuse_unlisted(&self, tick: &Tick) -> Outcome {
-        match self.judge(tick) {
+        match self.validate(tick) {
             Err(refused @ (Outcome::BadPrice | Outcome::BadSize)) => refused,
             _ => Outcome::UnknownInstrument,
         }
     }
 }
 
-/// A tick that its judge let through.
+/// A tick that its validator let through.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Admitted {
+pub(crate) struct ValidTick {
     pub(crate) minute: Minute,
     pub(crate) key: Key,
     pub(crate) price: Price,
@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     fn judged(tick: Tick, now: Timestamp) -> Result<Minute, Outcome> {
-        Rules::default().at(now).judge(&tick).map(|admitted| admitted.minute)
+        Rules::default().at(now).validate(&tick).map(|admitted| admitted.minute)
     }
 
     #[test]
@@ -242,10 +242,10 @@ mod tests {
                 edges(minute.start()).into_iter().chain(edges(minute.end())).chain(edges(now.saturating_add(5_000_000)))
             {
                 let tick = Tick::new(time, 1.0).with_seq(7);
-                let judged = Rules::default().at(now).judge(&tick).ok();
+                let judged = Rules::default().at(now).validate(&tick).ok();
                 let expected = judged.filter(|admitted| admitted.minute == minute && minute >= now.minute());
                 let admitted = Rules::default().admit_to(minute, now, &tick);
-                let told = |admitted: Option<Admitted>| admitted.map(|a| (a.minute, a.key, a.price, a.size));
+                let told = |admitted: Option<ValidTick>| admitted.map(|a| (a.minute, a.key, a.price, a.size));
                 assert_eq!(told(admitted), told(expected), "{now:?} {time:?}");
             }
         }

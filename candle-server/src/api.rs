@@ -11,9 +11,9 @@ use hyper::{HeaderMap, Response};
 use parking_lot::Mutex;
 
 use crate::document::Document;
+use crate::engine::Engine;
 use crate::http::{self, Answer, Body, Representation, Verb};
 use crate::json::{self, Moment};
-use crate::market::Market;
 #[cfg(feature = "page")]
 use crate::page;
 use crate::problem::Problem;
@@ -33,10 +33,10 @@ const POPULAR_REUSE: Duration = Duration::from_millis(100);
 /// What `GET /` has always answered.
 const STARTED: &str = "\"Aggregator thread is started...\"";
 
-/// The answers, out of one market.
+/// The answers, out of one engine.
 #[derive(Debug)]
 pub struct Api {
-    market: Arc<Market>,
+    engine: Arc<Engine>,
     streams: Streams,
     renderings: Renderings,
     popular: Mutex<Option<Kept>>,
@@ -81,15 +81,15 @@ impl Answer for Api {
 }
 
 impl Api {
-    /// The answers out of `market`.
-    pub fn new(market: Arc<Market>) -> Self {
-        Self::with_room(market, KEPT)
+    /// The answers out of `engine`.
+    pub fn new(engine: Arc<Engine>) -> Self {
+        Self::with_room(engine, KEPT)
     }
 
     /// The same answers with at most so many streams open at a time.
     #[must_use]
     pub fn with_streams(self, most: usize) -> Self {
-        Self { streams: Streams::new(Arc::clone(&self.market), most), ..self }
+        Self { streams: Streams::new(Arc::clone(&self.engine), most), ..self }
     }
 
     /// The same answers, but for when they say that the server is ready.
@@ -99,21 +99,21 @@ impl Api {
     }
 
     /// The same, keeping the text of at most so many histories.
-    fn with_room(market: Arc<Market>, kept: usize) -> Self {
-        let streams = Streams::new(Arc::clone(&market), streams::MOST);
+    fn with_room(engine: Arc<Engine>, kept: usize) -> Self {
+        let streams = Streams::new(Arc::clone(&engine), streams::MOST);
         let renderings = Renderings::new(kept);
-        Self { market, streams, renderings, popular: Mutex::default(), readiness: Readiness::Alone }
+        Self { engine, streams, renderings, popular: Mutex::default(), readiness: Readiness::Alone }
     }
 
     fn start(&self, verb: Verb) -> Response<Body> {
         if verb == Verb::Get {
-            self.market.start();
+            self.engine.start();
         }
         http::json(STARTED)
     }
 
     fn history(&self, verb: Verb, id: &str, form: Form, headers: &HeaderMap) -> Response<Body> {
-        match self.market.at_one_moment(|now| self.write(id, form, verb, now)) {
+        match self.engine.at_one_moment(|now| self.write(id, form, verb, now)) {
             Some((document, _)) => Representation::from(document).respond(headers),
             None => http::problem(Problem::UnknownInstrument, &format!("No instrument `{id}` is listed.")),
         }
@@ -122,24 +122,24 @@ impl Api {
     /// One history as seen from `now`, with its views as shown, or `None` where it is not listed. Only a [`Verb::Get`]
     /// counts a view.
     fn write(&self, id: &str, form: Form, verb: Verb, now: Timestamp) -> Option<(Document, u64)> {
-        let coverage = self.market.feeds.coverage(now);
+        let coverage = self.engine.feeds.coverage(now);
         let kept = self.renderings.get(id, form).filter(|kept| kept.coverage() == coverage);
-        let known = kept.as_deref().map(Rendering::edition);
+        let known = kept.as_deref().map(Rendering::version);
         let update = match verb {
-            Verb::Get => self.market.aggregator.view_since(id, now, known),
-            Verb::Head => self.market.aggregator.history_since(id, now, known),
+            Verb::Get => self.engine.aggregator.history_if_changed_counting_view(id, now, known),
+            Verb::Head => self.engine.aggregator.history_if_changed(id, now, known),
         };
         let (rendering, latest) = match (update?, kept) {
-            (Update::Same(latest), Some(kept)) => (kept, latest),
-            (Update::Changed(history, edition), _) => {
-                let rendering = Arc::new(Rendering::new(id, &history, edition, form, now, coverage));
+            (Update::Unchanged(latest), Some(kept)) => (kept, latest),
+            (Update::Changed(history, version), _) => {
+                let rendering = Arc::new(Rendering::new(id, &history, version, form, now, coverage));
                 self.renderings.keep(id, &rendering);
                 (rendering, Latest::from(&*history))
             }
             // Nothing is the same as what nobody knows.
-            (Update::Same(_), None) => return None,
+            (Update::Unchanged(_), None) => return None,
         };
-        let status = self.market.status(&latest, rendering.usual_gap());
+        let status = self.engine.status(&latest, rendering.usual_gap());
         Some((rendering.document(&latest, Moment { now, status, coverage }), latest.views))
     }
 
@@ -163,7 +163,7 @@ impl Api {
     }
 
     fn popular(&self, headers: &HeaderMap) -> Response<Body> {
-        let elapsed = self.market.clock.elapsed();
+        let elapsed = self.engine.clock.elapsed();
         let kept = self.fresh_popular(elapsed);
         let representation = kept.unwrap_or_else(|| {
             let representation = Representation::from(self.write_popular()).reusable();
@@ -196,7 +196,7 @@ impl Api {
 
     fn write_popular(&self) -> Document {
         let mut top: Vec<Popular> = Vec::with_capacity(POPULAR + STAND_BY);
-        self.market.aggregator.top(POPULAR + STAND_BY, &mut top);
+        self.engine.aggregator.top(POPULAR + STAND_BY, &mut top);
         self.write_first(&top)
     }
 
@@ -209,7 +209,7 @@ impl Api {
             });
             histories.take(POPULAR).collect::<Vec<_>>()
         };
-        let mut histories = self.market.at_one_moment(write);
+        let mut histories = self.engine.at_one_moment(write);
         // Views went on being counted meanwhile: the order is that of the counts shown.
         histories.sort_by(|(a, a_id, _), (b, b_id, _)| b.cmp(a).then_with(|| a_id.cmp(b_id)));
         let mut document = Document::default();
@@ -220,7 +220,7 @@ impl Api {
     fn listing(&self, page: &Page<'_>, headers: &HeaderMap) -> Response<Body> {
         let limit = usize::from(page.limit);
         // One more than asked for tells whether there is a next page.
-        let mut found = self.market.aggregator.page(page.after.as_deref(), &page.prefix, limit + 1);
+        let mut found = self.engine.aggregator.page(page.after.as_deref(), &page.prefix, limit + 1);
         let more = found.len() > limit;
         found.truncate(limit);
         let next = found.last().filter(|_| more).map(|summary| summary.id.clone());
@@ -243,20 +243,20 @@ impl Api {
     /// Whether to send requests here. A feed that is gone is gone for every replica: it takes none of them out unless
     /// that is asked for.
     fn ready(&self) -> Response<Body> {
-        if self.market.is_stopping() {
+        if self.engine.is_stopping() {
             return http::problem(Problem::NotReady, "The server is stopping.");
         }
-        let feed = self.market.feeds.state(self.market.clock.elapsed());
+        let feed = self.engine.feeds.state(self.engine.clock.elapsed());
         if self.readiness == Readiness::WithFeed && !feed.is_healthy() {
             return http::problem(Problem::NotReady, &format!("The feed is {}.", feed.name()));
         }
-        let store = self.market.standing();
+        let store = self.engine.standing();
         let store = store.map_or(String::new(), |store| format!(",\"store\":\"{}\"", store.name()));
         http::json(format!("{{\"status\":\"ready\",\"feed\":\"{}\"{store}}}", feed.name()))
     }
 
     fn feed(&self) -> Response<Body> {
-        let report = self.market.feeds.report(self.market.clock.reading());
+        let report = self.engine.feeds.report(self.engine.clock.reading());
         // Plain fields always serialise.
         http::json(serde_json::to_vec(&report).unwrap_or_default())
     }

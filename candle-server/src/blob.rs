@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use candle_core::{Aggregator, Arrival, Outcomes, Prices, Rules, Terms, Tick, Timestamp, Unlisted, Views};
+use candle_core::{Aggregator, Arrival, Outcomes, Prices, RecordContext, Rules, Tick, Timestamp, Unlisted, ViewTotal};
 use serde::{Deserialize, Serialize};
 
 use crate::journal::{Batch, Entry};
@@ -16,7 +16,7 @@ const VERSION: u32 = 1;
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Blob<'b> {
     version: u32,
-    first_mark: u64,
+    first_lsn: u64,
     rules: StoredRules,
     #[serde(borrow)]
     ids: Vec<&'b str>,
@@ -53,16 +53,16 @@ struct StoredTick {
 struct StoredViews {
     id: u32,
     views: u64,
-    mark: u64,
+    lsn: u64,
 }
 
-/// Views of one instrument; the mark is that of its stripe when they were counted.
+/// ViewTotal of one instrument; the lsn is that of its stripe when they were counted.
 #[cfg(feature = "nats")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Viewed<'b> {
     pub(crate) id: &'b str,
     pub(crate) views: u64,
-    pub(crate) mark: u64,
+    pub(crate) lsn: u64,
 }
 
 /// What tells which ticks an instrument has.
@@ -94,7 +94,7 @@ impl<'b> Ids<'b> {
 }
 
 /// The bytes of `batch`, whose ticks were judged by `rules`, and of the views that were counted meanwhile.
-pub(crate) fn encode(batch: &Batch, views: &[Views], rules: &Rules) -> Vec<u8> {
+pub(crate) fn encode(batch: &Batch, views: &[ViewTotal], rules: &Rules) -> Vec<u8> {
     let mut ids = Ids::default();
     let mut ticks = batch.ticks_in_order().iter();
     let (mut time, mut seq) = (0_i64, 0_u64);
@@ -124,14 +124,11 @@ pub(crate) fn encode(batch: &Batch, views: &[Views], rules: &Rules) -> Vec<u8> {
             }
         });
     }
-    let views = views.iter().map(|taken| StoredViews {
-        id: ids.number(taken.id.as_str()),
-        views: taken.views,
-        mark: taken.mark,
-    });
+    let views =
+        views.iter().map(|taken| StoredViews { id: ids.number(taken.id.as_str()), views: taken.views, lsn: taken.lsn });
     let views = views.collect();
     let rules = StoredRules { any_price: rules.prices() == Prices::Any, max_ahead_micros: rules.max_ahead_micros() };
-    let blob = Blob { version: VERSION, first_mark: batch.first_mark(), rules, ids: ids.ids, entries, views };
+    let blob = Blob { version: VERSION, first_lsn: batch.first_lsn(), rules, ids: ids.ids, entries, views };
     postcard::to_allocvec(&blob).expect("plain data in a growing vector")
 }
 
@@ -162,7 +159,7 @@ impl fmt::Display for Unreadable {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Replayed {
     /// The position after the last write.
-    pub(crate) next_mark: u64,
+    pub(crate) next_lsn: u64,
     /// What became of the ticks, but for those that a stripe had seen already.
     pub(crate) outcomes: Outcomes,
 }
@@ -179,8 +176,8 @@ impl<'b> Blob<'b> {
 
     /// The position of the first write in the log of whoever wrote it.
     #[cfg(feature = "store")]
-    pub(crate) const fn first_mark(&self) -> u64 {
-        self.first_mark
+    pub(crate) const fn first_lsn(&self) -> u64 {
+        self.first_lsn
     }
 
     /// The rules by which its ticks were judged.
@@ -255,12 +252,12 @@ impl<'b> Blob<'b> {
     #[cfg(feature = "nats")]
     pub(crate) fn views(&self) -> impl Iterator<Item = Viewed<'b>> {
         self.views.iter().filter_map(|stored| {
-            Some(Viewed { id: self.ids.get(stored.id as usize)?, views: stored.views, mark: stored.mark })
+            Some(Viewed { id: self.ids.get(stored.id as usize)?, views: stored.views, lsn: stored.lsn })
         })
     }
 
-    /// Does again what the stripes of `aggregator` had not seen of it when their snapshots were taken; `marks` are those of
-    /// the snapshots, by stripe. Its first write is at `first_mark`, and its ticks arrive at `arrival`.
+    /// Does again what the stripes of `aggregator` had not seen of it when their snapshots were taken; `lsns` are those of
+    /// the snapshots, by stripe. Its first write is at `first_lsn`, and its ticks arrive at `arrival`.
     ///
     /// The aggregator has the rules of the batch, and room without limit: whether an instrument was listed when there was
     /// no room for all is in the batch already, and is not decided again.
@@ -269,13 +266,13 @@ impl<'b> Blob<'b> {
     pub(crate) fn replay(
         &self,
         aggregator: &Aggregator,
-        marks: &[u64],
-        first_mark: u64,
+        lsns: &[u64],
+        first_lsn: u64,
         arrival: Arrival,
         mut between: impl FnMut(u64),
     ) -> Result<Replayed, Unreadable> {
-        let replay = Replay::new(aggregator, marks, self, first_mark, arrival);
-        replay.run(self, |mark| between(mark - first_mark)).ok_or(Unreadable::Damaged)
+        let replay = Replay::new(aggregator, lsns, self, first_lsn, arrival);
+        replay.run(self, |lsn| between(lsn - first_lsn)).ok_or(Unreadable::Damaged)
     }
 }
 
@@ -283,18 +280,18 @@ impl<'b> Blob<'b> {
 struct Replay<'a> {
     aggregator: &'a Aggregator,
     arrival: Arrival,
-    /// By the number of an id: the highest mark that is in the snapshot of its stripe.
+    /// By the number of an id: the highest lsn that is in the snapshot of its stripe.
     seen: Vec<u64>,
-    mark: u64,
+    lsn: u64,
     outcomes: Outcomes,
     time: i64,
     seq: u64,
 }
 
 impl<'a> Replay<'a> {
-    fn new(aggregator: &'a Aggregator, marks: &[u64], blob: &Blob<'_>, mark: u64, arrival: Arrival) -> Self {
-        let seen = blob.ids.iter().map(|id| marks[aggregator.part_of(id) as usize]).collect();
-        Self { aggregator, arrival, seen, mark, outcomes: Outcomes::default(), time: 0, seq: 0 }
+    fn new(aggregator: &'a Aggregator, lsns: &[u64], blob: &Blob<'_>, lsn: u64, arrival: Arrival) -> Self {
+        let seen = blob.ids.iter().map(|id| lsns[aggregator.stripe_of(id) as usize]).collect();
+        Self { aggregator, arrival, seen, lsn, outcomes: Outcomes::default(), time: 0, seq: 0 }
     }
 
     /// `None` where a number has no id, or a time is none.
@@ -305,41 +302,41 @@ impl<'a> Replay<'a> {
                 StoredEntry::List { id, description } => {
                     let name = blob.ids.get(*id as usize)?;
                     if self.is_new(*id)? {
-                        self.aggregator.list_marked(name, *description, self.mark).ok()?;
+                        self.aggregator.list_logged(name, *description, self.lsn).ok()?;
                     }
                 }
                 StoredEntry::Delist { id } => {
                     let name = blob.ids.get(*id as usize)?;
                     if self.is_new(*id)? {
-                        self.aggregator.delist_marked(name, self.mark);
+                        self.aggregator.delist_logged(name, self.lsn);
                     }
                     // Counted before, of an instrument that is gone.
-                    if views.get(id).is_some_and(|views| views.mark < self.mark) {
+                    if views.get(id).is_some_and(|views| views.lsn < self.lsn) {
                         views.remove(id);
                     }
                 }
-                StoredEntry::Clear => self.aggregator.clear_candles(self.mark),
+                StoredEntry::Clear => self.aggregator.clear_candles(self.lsn),
                 StoredEntry::Ticks { now, lists, ticks } => {
                     self.ticks(blob, Timestamp::from_micros(*now)?, *lists, ticks)?;
-                    reached(self.mark);
+                    reached(self.lsn);
                     continue;
                 }
             }
-            self.mark = self.mark.checked_add(1)?;
-            reached(self.mark);
+            self.lsn = self.lsn.checked_add(1)?;
+            reached(self.lsn);
         }
         for (id, views) in views {
             let name = blob.ids.get(id as usize)?;
-            if views.mark >= *self.seen.get(id as usize)? {
+            if views.lsn >= *self.seen.get(id as usize)? {
                 self.aggregator.raise_views(name, views.views);
             }
         }
-        Some(Replayed { next_mark: self.mark, outcomes: self.outcomes })
+        Some(Replayed { next_lsn: self.lsn, outcomes: self.outcomes })
     }
 
     /// Whether the stripe of an id has not seen the write at hand.
     fn is_new(&self, id: u32) -> Option<bool> {
-        Some(self.mark > *self.seen.get(id as usize)?)
+        Some(self.lsn > *self.seen.get(id as usize)?)
     }
 
     fn ticks(&mut self, blob: &Blob<'_>, now: Timestamp, lists: bool, ticks: &[StoredTick]) -> Option<()> {
@@ -352,14 +349,14 @@ impl<'a> Replay<'a> {
                 let id = blob.ids.get(stored.id as usize)?;
                 run.push((id, tick.with_size(stored.size.unwrap_or(0.0)).with_seq(self.seq)));
             }
-            self.mark = self.mark.checked_add(1)?;
+            self.lsn = self.lsn.checked_add(1)?;
         }
         // The run's last positions: where some are left out these are later than their own, but no later than the run, of
         // which nobody sees a part.
-        let mark = self.mark - run.len() as u64;
+        let lsn = self.lsn - run.len() as u64;
         let unlisted = if lists { Unlisted::List } else { Unlisted::Reject };
-        let terms = Terms { mark, unlisted, arrival: self.arrival, ..Terms::from(now) };
-        self.outcomes.merge(&self.aggregator.record_batch(&run, terms));
+        let context = RecordContext { lsn, unlisted, arrival: self.arrival, ..RecordContext::from(now) };
+        self.outcomes.merge(&self.aggregator.record_batch(&run, context));
         Some(())
     }
 }

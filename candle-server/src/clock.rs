@@ -7,7 +7,7 @@ use candle_core::{Arrival, Timestamp};
 
 /// Whose time candles run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum ClockMode {
     /// The machine's wall clock: for live feeds.
     Wall,
     /// The feed's own: `now` is the newest tick time of the connection. For replays and simulations.
@@ -30,9 +30,9 @@ const STEP_BACK_MICROS: i64 = 1_000_000;
 ///
 /// ```
 /// use candle_core::Timestamp;
-/// use candle_server::clock::{Clock, Source};
+/// use candle_server::clock::{Clock, ClockMode};
 ///
-/// let clock = Clock::new(Source::Feed);
+/// let clock = Clock::new(ClockMode::Feed);
 /// clock.restart_at(Timestamp::EPOCH);
 /// clock.advance_to(Timestamp::from_seconds(60).unwrap());
 /// clock.advance_to(Timestamp::from_seconds(30).unwrap());
@@ -40,7 +40,7 @@ const STEP_BACK_MICROS: i64 = 1_000_000;
 /// ```
 #[derive(Debug)]
 pub struct Clock {
-    source: Source,
+    mode: ClockMode,
     started: Instant,
     /// How many times as fast as the machine's it runs.
     speed: u32,
@@ -55,9 +55,9 @@ pub struct Clock {
 
 impl Clock {
     /// A clock that starts now.
-    pub fn new(source: Source) -> Self {
+    pub fn new(mode: ClockMode) -> Self {
         Self {
-            source,
+            mode,
             started: Instant::now(),
             speed: 1,
             newest: AtomicI64::new(wall().as_micros()),
@@ -71,13 +71,13 @@ impl Clock {
     #[cfg(test)]
     pub(crate) fn driven_from(start: Timestamp) -> Self {
         let newest = AtomicI64::new(start.as_micros());
-        Self { newest, driven_from: Some((start, tokio::time::Instant::now())), ..Self::new(Source::Wall) }
+        Self { newest, driven_from: Some((start, tokio::time::Instant::now())), ..Self::new(ClockMode::Wall) }
     }
 
     /// A clock that started this long ago.
     #[cfg(test)]
-    pub(crate) fn started_ago(source: Source, ago: Duration) -> Self {
-        Self { started: Instant::now().checked_sub(ago).unwrap(), ..Self::new(source) }
+    pub(crate) fn started_ago(mode: ClockMode, ago: Duration) -> Self {
+        Self { started: Instant::now().checked_sub(ago).unwrap(), ..Self::new(mode) }
     }
 
     /// The same, so many times as fast as the machine's: for whoever can't wait half an hour to see what one is like.
@@ -87,15 +87,15 @@ impl Clock {
     }
 
     /// Whose time this is.
-    pub const fn source(&self) -> Source {
-        self.source
+    pub const fn mode(&self) -> ClockMode {
+        self.mode
     }
 
     /// The time on the candles' clock. A wall clock that steps back is held until it catches up.
     pub fn now(&self) -> Timestamp {
-        match self.source {
-            Source::Feed => self.newest(),
-            Source::Wall => self.hold(self.wall()),
+        match self.mode {
+            ClockMode::Feed => self.newest(),
+            ClockMode::Wall => self.hold(self.wall()),
         }
     }
 
@@ -156,9 +156,9 @@ impl Clock {
     /// Both clocks, at one moment.
     pub fn reading(&self) -> Reading {
         let passed = self.passed();
-        let now = match self.source {
-            Source::Feed => self.newest(),
-            Source::Wall => self.hold(self.wall_after(passed)),
+        let now = match self.mode {
+            ClockMode::Feed => self.newest(),
+            ClockMode::Wall => self.hold(self.wall_after(passed)),
         };
         Reading { elapsed: passed.saturating_mul(self.speed), now }
     }
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_wall_clock_that_steps_back_is_held_until_it_catches_up() {
-        let clock = Clock::new(Source::Wall);
+        let clock = Clock::new(ClockMode::Wall);
         clock.restart_at(at(100));
         assert_eq!([clock.hold(at(100)), clock.hold(at(40)), clock.hold(at(99))], [at(100); 3]);
         assert!(clock.held.load(Ordering::Relaxed));
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_feeds_clock_stands_still_without_ticks() {
-        let clock = Clock::new(Source::Feed);
+        let clock = Clock::new(ClockMode::Feed);
         clock.restart_at(at(5));
         assert_eq!([clock.now(), clock.now()], [at(5), at(5)]);
     }

@@ -33,7 +33,7 @@ impl Shown {
     }
 }
 
-/// The answers out of one market.
+/// The answers out of one engine.
 #[derive(Debug)]
 pub struct Answers {
     /// What is in it.
@@ -45,7 +45,7 @@ pub struct Answers {
 /// What one listener answers.
 #[derive(Clone, Debug)]
 pub struct Face {
-    /// The answers; where another market takes the place of the one before, the next request has those out of that one.
+    /// The answers; where another engine takes the place of the one before, the next request has those out of that one.
     pub answers: watch::Receiver<Answers>,
     /// Which of them can be asked for here.
     pub shown: Shown,

@@ -1,9 +1,9 @@
-//! The feed side: where quotes come from, and their way into the market.
+//! The feed side: where quotes come from, and their way into the engine.
 
 pub mod backoff;
 mod deletions;
 pub mod demo;
-pub mod flow;
+pub mod failover;
 mod grumble;
 pub mod health;
 mod high_water;
@@ -12,13 +12,13 @@ pub mod lines;
 pub mod pace;
 pub mod partner;
 mod probe;
+pub mod rate;
 mod run;
 #[cfg(test)]
 mod simulation;
 mod source;
 pub mod url;
 mod waiting;
-pub mod watch;
 pub mod websocket;
 
 pub use run::run;

@@ -14,10 +14,10 @@ use prometheus_client::metrics::histogram::Histogram;
 pub use report::{FeedReport, GapReport, Report};
 use report::{seconds, timestamp};
 
-use crate::clock::{Reading, Source};
-use crate::feed::health::{Health, Loss, StaleAfter, State};
-use crate::feed::watch::{Supply, Turns, Verdict, Watch};
-use crate::feed::websocket::Pulse;
+use crate::clock::{ClockMode, Reading};
+use crate::feed::failover::{Action, Failover, FailoverConfig, Supply};
+use crate::feed::health::{Health, Loss, SilenceTimeout, State};
+use crate::feed::websocket::LastHeard;
 
 /// The bounds of the lags that are told apart, in seconds: from what a good network does to what is no price any more.
 const LAG_BOUNDS: [f64; 10] = [0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 2.0, 5.0, 30.0, 300.0];
@@ -37,7 +37,7 @@ pub struct Feeds {
     told: Told,
 }
 
-/// Who tells whether the market is supplied.
+/// Who tells whether the engine is supplied.
 #[derive(Debug)]
 enum Told {
     /// The watch over the feeds.
@@ -49,26 +49,30 @@ enum Told {
 
 #[derive(Debug)]
 struct Watched {
-    watch: Watch,
-    /// What each feed's present or last connection heard, a pulse for each socket.
-    pulses: Box<[Vec<Arc<Pulse>>]>,
+    watch: Failover,
+    /// What each feed's present or last connection heard, a last_heard for each socket.
+    last_heard: Box<[Vec<Arc<LastHeard>>]>,
 }
 
 impl Feeds {
-    /// Feeds of these names, in the order of preference, each silent by its own measure; candles run on `source`. Of names
+    /// Feeds of these names, in the order of preference, each silent by its own measure; candles run on `mode`. Of names
     /// that are equal, as addresses are that differ in what is secret, the later ones get their place besides: `#2`.
     ///
     /// # Panics
     /// Where there is no feed.
-    pub fn new(feeds: impl IntoIterator<Item = (String, StaleAfter)>, source: Source, turns: Turns) -> Self {
+    pub fn new(
+        feeds: impl IntoIterator<Item = (String, SilenceTimeout)>,
+        mode: ClockMode,
+        turns: FailoverConfig,
+    ) -> Self {
         let (names, measures): (Vec<_>, Vec<_>) = feeds.into_iter().unzip();
-        let pulses = names.iter().map(|_| Vec::new()).collect();
+        let last_heard = names.iter().map(|_| Vec::new()).collect();
         let own = |(place, name): (usize, &String)| {
             if names[..place].contains(name) { format!("{name}#{}", place + 1) } else { name.clone() }
         };
         Self {
             names: names.iter().enumerate().map(own).collect(),
-            watch: Mutex::new(Watched { watch: Watch::new(measures, source, turns), pulses }),
+            watch: Mutex::new(Watched { watch: Failover::new(measures, mode, turns), last_heard }),
             coverage: RwLock::default(),
             lags: Histogram::new(LAG_BOUNDS),
             repeated: AtomicU64::new(0),
@@ -76,10 +80,10 @@ impl Feeds {
         }
     }
 
-    /// One feed that nothing can be wrong with, on `source`: for a market that is filled by hand.
-    pub fn unwatched(source: Source) -> Self {
-        let turns = Turns { fail_over_after: Duration::MAX, fail_back_after: Duration::MAX };
-        Self::new([("none:".to_owned(), StaleAfter::Never)], source, turns)
+    /// One feed that nothing can be wrong with, on `mode`: for a engine that is filled by hand.
+    pub fn unwatched(mode: ClockMode) -> Self {
+        let turns = FailoverConfig { fail_over_after: Duration::MAX, fail_back_after: Duration::MAX };
+        Self::new([("none:".to_owned(), SilenceTimeout::Never)], mode, turns)
     }
 
     /// The same feeds, which are a log: what it says of coverage stands.
@@ -94,7 +98,7 @@ impl Feeds {
         !matches!(self.told, Told::ByWatch)
     }
 
-    /// The log says that this is covered, and whether the market is supplied.
+    /// The log says that this is covered, and whether the engine is supplied.
     #[cfg(feature = "nats")]
     pub fn log_tells(&self, coverage: CoverageRing, is_supplied: bool) {
         *self.coverage.write() = coverage;
@@ -103,7 +107,7 @@ impl Feeds {
         }
     }
 
-    /// Nothing is heard of the log: whether the market is supplied is not known.
+    /// Nothing is heard of the log: whether the engine is supplied is not known.
     #[cfg(feature = "nats")]
     pub fn log_is_silent(&self) {
         if let Told::ByLog(supplied) = &self.told {
@@ -136,10 +140,10 @@ impl Feeds {
         self.tell(|watched| watched.watch.connecting(place, at));
     }
 
-    /// The feed at `place` is connected, by sockets with these pulses.
-    pub fn opened(&self, place: usize, pulses: Vec<Arc<Pulse>>, at: Reading) {
+    /// The feed at `place` is connected, by sockets with these last_heard.
+    pub fn opened(&self, place: usize, last_heard: Vec<Arc<LastHeard>>, at: Reading) {
         self.tell(|watched| {
-            watched.pulses[place] = pulses;
+            watched.last_heard[place] = last_heard;
             watched.watch.opened(place, at)
         });
     }
@@ -196,13 +200,13 @@ impl Feeds {
     }
 
     /// What should be done about the active feed, if anything.
-    pub fn verdict(&self, at: Reading) -> Option<Verdict> {
+    pub fn verdict(&self, at: Reading) -> Option<Action> {
         self.tell(|watched| watched.watch.settle(at));
         self.watch().watch.verdict(at.elapsed)
     }
 
     /// When feeds take turns.
-    pub fn turns(&self) -> Turns {
+    pub fn turns(&self) -> FailoverConfig {
         self.watch().watch.turns()
     }
 
@@ -238,7 +242,7 @@ impl Feeds {
         Self { coverage: RwLock::new(known), ..self }
     }
 
-    /// Whether the market is supplied, as far as is known.
+    /// Whether the engine is supplied, as far as is known.
     pub fn are_up(&self) -> bool {
         match &self.told {
             Told::ByWatch => self.coverage.read().is_up(),
@@ -258,11 +262,11 @@ impl Feeds {
             last_quote_age: standing.quote_age.map(seconds),
             lag: standing.lag.map(seconds),
             quotes_per_second: (standing.quotes_per_second * 1e3).round() / 1e3,
-            stale_after: standing.patience.map(seconds),
+            stale_after: standing.silence_timeout.map(seconds),
             connects: standing.connects,
             losses: standing.losses,
         };
-        let gap = |gap: &crate::feed::watch::Gap| GapReport {
+        let gap = |gap: &crate::feed::failover::Gap| GapReport {
             from: timestamp(gap.from),
             to: gap.to.map(timestamp),
             reason: gap.reason,
@@ -288,11 +292,11 @@ impl Feeds {
             url: self.names[place].clone(),
             is_active: place == watch.active(),
             state: health.state(elapsed),
-            message_age: watched.pulses[place].iter().map(|pulse| pulse.age()).max(),
+            message_age: watched.last_heard[place].iter().map(|last_heard| last_heard.age()).max(),
             quote_age: health.quote_age(elapsed),
             lag: health.lag(),
             quotes_per_second: health.quotes_per_second(),
-            patience: health.patience(),
+            silence_timeout: health.silence_timeout(),
             connects: health.connects(),
             losses: health.losses().clone(),
         };
@@ -326,7 +330,7 @@ pub struct Standing {
     pub quote_age: Option<Duration>,
     pub lag: Option<Duration>,
     pub quotes_per_second: f64,
-    pub patience: Option<Duration>,
+    pub silence_timeout: Option<Duration>,
     pub connects: u64,
     pub losses: BTreeMap<&'static str, u64>,
 }
@@ -342,9 +346,9 @@ mod tests {
 
     #[test]
     fn what_was_told_to_be_silent_is_not_covered_for_whoever_reads_on() {
-        let turns = Turns { fail_over_after: Duration::MAX, fail_back_after: Duration::MAX };
-        let patience = StaleAfter::Fixed(Duration::from_secs(2));
-        let feeds = Feeds::new([("ws://h/".to_owned(), patience)], Source::Wall, turns);
+        let turns = FailoverConfig { fail_over_after: Duration::MAX, fail_back_after: Duration::MAX };
+        let silence_timeout = SilenceTimeout::Fixed(Duration::from_secs(2));
+        let feeds = Feeds::new([("ws://h/".to_owned(), silence_timeout)], ClockMode::Wall, turns);
         let at = |seconds: i64| Reading {
             elapsed: Duration::from_secs(seconds.unsigned_abs()),
             now: Timestamp::from_seconds(seconds).unwrap(),
@@ -358,9 +362,9 @@ mod tests {
 
     #[test]
     fn feeds_that_differ_in_their_secrets_alone_have_names_of_their_own() {
-        let turns = Turns { fail_over_after: Duration::MAX, fail_back_after: Duration::MAX };
-        let feeds = ["ws://h/", "ws://g/", "ws://h/"].map(|name| (name.to_owned(), StaleAfter::OwnRate));
-        let feeds = Feeds::new(feeds, Source::Wall, turns);
+        let turns = FailoverConfig { fail_over_after: Duration::MAX, fail_back_after: Duration::MAX };
+        let feeds = ["ws://h/", "ws://g/", "ws://h/"].map(|name| (name.to_owned(), SilenceTimeout::OwnRate));
+        let feeds = Feeds::new(feeds, ClockMode::Wall, turns);
         assert_eq!([0, 1, 2].map(|place| feeds.name(place)), ["ws://h/", "ws://g/", "ws://h/#3"]);
         assert_eq!([0, 1, 2].map(|place| feeds.place_of(feeds.name(place))), [0, 1, 2].map(Some));
     }

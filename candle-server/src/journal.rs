@@ -1,4 +1,4 @@
-//! The one way to write into a market that is to survive: each write is applied and logged under one lock.
+//! The one way to write into a engine that is to survive: each write is applied and logged under one lock.
 //!
 //! The log is handed over in memory: whoever keeps it takes a [`Batch`] from time to time. The hand-over is bounded. Where
 //! the keeper is too slow the log breaks off, writing goes on, and the keeper mends the log by keeping everything anew.
@@ -10,7 +10,7 @@ mod writes;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
-use candle_core::{Aggregator, Handle, ListError, Outcome, Outcomes, Terms, Tick, Unlisted};
+use candle_core::{Aggregator, Handle, ListError, Outcome, Outcomes, RecordContext, Tick, Unlisted};
 use parking_lot::{Mutex, MutexGuard};
 
 pub use batch::{Batch, Entry, Span};
@@ -25,7 +25,7 @@ pub const BEHIND_AFTER: Duration = Duration::from_secs(1);
 
 /// How well the log is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum Durability {
     /// What a kill would lose is within the promise.
     Kept,
     /// The disk is slow: a kill would lose more than the promise says.
@@ -34,7 +34,7 @@ pub enum Standing {
     Failed,
 }
 
-impl Standing {
+impl Durability {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Kept, Self::Behind, Self::Failed];
 
@@ -61,7 +61,7 @@ pub struct Journal {
 #[derive(Debug)]
 struct Pending {
     /// The position of the next write.
-    mark: u64,
+    lsn: u64,
     /// What waits for the keeper; `None` while the log is broken off.
     batch: Option<Batch>,
     feed: Option<String>,
@@ -77,11 +77,11 @@ pub enum Taken {
 }
 
 impl Journal {
-    /// An empty log whose first write has the position `mark`, at least 1.
-    pub fn new(mark: u64, feed: Option<String>) -> Self {
-        let mark = mark.max(1);
+    /// An empty log whose first write has the position `lsn`, at least 1.
+    pub fn new(lsn: u64, feed: Option<String>) -> Self {
+        let lsn = lsn.max(1);
         Self {
-            pending: Mutex::new(Pending { mark, batch: Some(Batch::new(mark)), feed }),
+            pending: Mutex::new(Pending { lsn, batch: Some(Batch::new(lsn)), feed }),
             standing: AtomicU8::new(0),
             kept_until: AtomicU64::new(0),
             kept_bytes: AtomicU64::new(0),
@@ -89,8 +89,8 @@ impl Journal {
     }
 
     /// The position of the next write.
-    pub fn mark(&self) -> u64 {
-        self.lock().mark
+    pub fn lsn(&self) -> u64 {
+        self.lock().lsn
     }
 
     fn lock(&self) -> MutexGuard<'_, Pending> {
@@ -103,7 +103,7 @@ impl Journal {
     /// As that one's; then there is nothing to log.
     pub fn list(&self, aggregator: &Aggregator, id: &str, description: Option<&str>) -> Result<Handle, ListError> {
         let mut pending = self.lock();
-        let handle = aggregator.list_marked(id, description, pending.mark)?;
+        let handle = aggregator.list_logged(id, description, pending.lsn)?;
         pending.log(1, |batch| batch.list(id, description));
         Ok(handle)
     }
@@ -111,8 +111,8 @@ impl Journal {
     /// [`Aggregator::delist`], logged.
     pub fn delist(&self, aggregator: &Aggregator, id: &str) -> bool {
         let mut pending = self.lock();
-        let was_listed = aggregator.delist_marked(id, pending.mark);
-        // An unknown id too: its stripe has seen the mark, which must not be given out again.
+        let was_listed = aggregator.delist_logged(id, pending.lsn);
+        // An unknown id too: its stripe has seen the lsn, which must not be given out again.
         pending.log(1, |batch| batch.delist(id));
         was_listed
     }
@@ -120,22 +120,22 @@ impl Journal {
     /// [`Aggregator::clear_candles`], logged.
     pub fn clear_candles(&self, aggregator: &Aggregator) {
         let mut pending = self.lock();
-        aggregator.clear_candles(pending.mark);
+        aggregator.clear_candles(pending.lsn);
         pending.log(1, Batch::clear);
     }
 
-    /// [`Aggregator::record_batch`], logged with the terms under which the ticks were judged.
-    pub fn record_batch(&self, aggregator: &Aggregator, ticks: &[(&str, Tick)], terms: Terms) -> Outcomes {
+    /// [`Aggregator::record_batch`], logged with the context under which the ticks were judged.
+    pub fn record_batch(&self, aggregator: &Aggregator, ticks: &[(&str, Tick)], context: RecordContext) -> Outcomes {
         let mut pending = self.lock();
-        let outcomes = aggregator.record_batch(ticks, Terms { mark: pending.mark, ..terms });
+        let outcomes = aggregator.record_batch(ticks, RecordContext { lsn: pending.lsn, ..context });
         if outcomes.of(Outcome::Full) == 0 {
-            pending.log(ticks.len(), |batch| batch.ticks(ticks, terms.now, terms.unlisted));
+            pending.log(ticks.len(), |batch| batch.ticks(ticks, context.now, context.unlisted));
         } else {
             // There may be room when the log is replayed; who found none must not be listed then.
             for tick in ticks {
                 let is_listed = aggregator.resolve(tick.0).is_some();
-                let unlisted = if is_listed { terms.unlisted } else { Unlisted::Reject };
-                pending.log(1, |batch| batch.ticks(std::slice::from_ref(tick), terms.now, unlisted));
+                let unlisted = if is_listed { context.unlisted } else { Unlisted::Reject };
+                pending.log(1, |batch| batch.ticks(std::slice::from_ref(tick), context.now, unlisted));
             }
         }
         outcomes
@@ -155,9 +155,9 @@ impl Journal {
     /// one taken before.
     pub fn take(&self) -> Taken {
         let mut pending = self.lock();
-        let mark = pending.mark;
+        let lsn = pending.lsn;
         match &mut pending.batch {
-            Some(batch) => Taken::Batch(std::mem::replace(batch, Batch::new(mark))),
+            Some(batch) => Taken::Batch(std::mem::replace(batch, Batch::new(lsn))),
             None => Taken::Broken,
         }
     }
@@ -170,7 +170,7 @@ impl Journal {
     /// Starts gathering again. What was written before this call is in the aggregator and nowhere else.
     pub fn resume(&self) {
         let mut pending = self.lock();
-        pending.batch = Some(Batch::new(pending.mark));
+        pending.batch = Some(Batch::new(pending.lsn));
     }
 
     /// Notes that everything written before `elapsed` is safe, with `bytes` more than before.
@@ -196,13 +196,13 @@ impl Journal {
     }
 
     /// How well the log is kept, at `elapsed` since the server's start.
-    pub fn standing(&self, elapsed: Duration) -> Standing {
+    pub fn standing(&self, elapsed: Duration) -> Durability {
         if self.standing.load(Ordering::Relaxed) != 0 {
-            Standing::Failed
+            Durability::Failed
         } else if self.at_risk(elapsed) > BEHIND_AFTER {
-            Standing::Behind
+            Durability::Behind
         } else {
-            Standing::Kept
+            Durability::Kept
         }
     }
 }
@@ -210,7 +210,7 @@ impl Journal {
 impl Pending {
     /// Logs a write of as many positions, unless the log is broken off, or breaks off now for want of room.
     fn log(&mut self, positions: usize, write: impl FnOnce(&mut Batch)) {
-        self.mark += positions as u64;
+        self.lsn += positions as u64;
         if let Some(batch) = &mut self.batch {
             write(batch);
             if batch.bytes() > MAX_PENDING_BYTES {

@@ -2,7 +2,7 @@
 //!
 //! A tick comes down: [`feed`] reads a socket, [`message`] decodes it, the intake gives it its time and number, and
 //! [`candle_core::Aggregator`] folds it into its candle. A request comes up: [`http`] reads it, [`route`] says what it
-//! asks for, [`api`] copies that out of the [`market::Market`], and [`json`] and [`rendering`] write it down. Ingestion has a thread and a
+//! asks for, [`api`] copies that out of the [`engine::Engine`], and [`json`] and [`rendering`] write it down. Ingestion has a thread and a
 //! runtime of its own, so that no reader can delay a quote.
 #![forbid(unsafe_code)]
 
@@ -11,6 +11,7 @@ pub mod api;
 mod blob;
 pub mod clock;
 pub mod document;
+pub mod engine;
 pub mod face;
 pub mod feed;
 pub mod feeds;
@@ -19,7 +20,6 @@ pub mod http;
 pub mod journal;
 pub mod json;
 pub mod lightweight;
-pub mod market;
 #[cfg(any(feature = "nats", feature = "store"))]
 mod meanwhile;
 pub mod message;
@@ -49,10 +49,10 @@ use tokio::sync::{oneshot, watch};
 
 use crate::api::Api;
 use crate::clock::Clock;
+use crate::engine::Engine;
 use crate::face::{Answers, Face, Shown};
 use crate::feed::url::FeedUrl;
 use crate::http::{Counts, Server, serve_on};
-use crate::market::Market;
 use crate::metrics::Metrics;
 use crate::settings::{HttpSettings, Settings, StartChoice};
 
@@ -84,17 +84,17 @@ pub async fn serve(
     open(&listeners, &settings).await?.serve(listeners, settings, shutdown).await
 }
 
-/// A market that is ready to be served, and what keeps it.
+/// A engine that is ready to be served, and what keeps it.
 #[derive(Debug)]
 pub struct Opened {
-    market: Arc<Market>,
+    engine: Arc<Engine>,
     #[cfg(feature = "store")]
     keeping: Option<store::Keeping>,
     #[cfg(feature = "nats")]
     linked: Option<nats::Linked>,
 }
 
-/// Makes the market of `settings`: an empty one, or what an earlier process kept. While that is read, whoever connects to
+/// Makes the engine of `settings`: an empty one, or what an earlier process kept. While that is read, whoever connects to
 /// `listeners` hears that the server is recovering.
 ///
 /// # Errors
@@ -106,31 +106,31 @@ pub struct Opened {
 pub async fn open(listeners: &Listeners, settings: &Settings) -> io::Result<Opened> {
     #[cfg(feature = "nats")]
     if let [feed::url::FeedUrl::Log(url)] = settings.feeds.as_slice() {
-        let (market, linked) = nats::read(listeners, settings, url).await?;
-        return Ok(Opened { linked: Some(linked), ..Opened::of(market) });
+        let (engine, linked) = nats::read(listeners, settings, url).await?;
+        return Ok(Opened { linked: Some(linked), ..Opened::of(engine) });
     }
     #[cfg(feature = "nats")]
     if let Some(url) = &settings.nats.publish {
         let journal = Arc::new(nats::journal());
-        let market = Arc::new(market(settings).with_journal(Arc::clone(&journal)));
-        let linked = nats::write(Arc::clone(&market), journal, settings, url)?;
-        return Ok(Opened { linked: Some(linked), ..Opened::of(market) });
+        let engine = Arc::new(engine(settings).with_journal(Arc::clone(&journal)));
+        let linked = nats::write(Arc::clone(&engine), journal, settings, url)?;
+        return Ok(Opened { linked: Some(linked), ..Opened::of(engine) });
     }
     #[cfg(feature = "store")]
     if let Some(options) = settings.store.options() {
-        let (market, keeping) = recovery::recover(listeners, settings, options).await?;
-        return Ok(Opened { keeping: Some(keeping), ..Opened::of(market) });
+        let (engine, keeping) = recovery::recover(listeners, settings, options).await?;
+        return Ok(Opened { keeping: Some(keeping), ..Opened::of(engine) });
     }
     #[cfg(not(any(feature = "nats", feature = "store")))]
     let _ = listeners;
-    Ok(Opened::of(Arc::new(market(settings))))
+    Ok(Opened::of(Arc::new(engine(settings))))
 }
 
 impl Opened {
-    /// A market that nothing keeps.
-    fn of(market: Arc<Market>) -> Self {
+    /// A engine that nothing keeps.
+    fn of(engine: Arc<Engine>) -> Self {
         Self {
-            market,
+            engine,
             #[cfg(feature = "store")]
             keeping: None,
             #[cfg(feature = "nats")]
@@ -138,9 +138,9 @@ impl Opened {
         }
     }
 
-    /// The market, to see what becomes of each tick.
-    pub const fn market(&self) -> &Arc<Market> {
-        &self.market
+    /// The engine, to see what becomes of each tick.
+    pub const fn engine(&self) -> &Arc<Engine> {
+        &self.engine
     }
 
     /// Reads the feeds and serves `listeners` until `shutdown`; then finishes the requests in flight, keeps what came last,
@@ -156,9 +156,9 @@ impl Opened {
     ) -> io::Result<()> {
         #[cfg(feature = "nats")]
         if let Some(linked) = self.linked {
-            return nats::serve(self.market, linked, listeners, settings, shutdown).await;
+            return nats::serve(self.engine, linked, listeners, settings, shutdown).await;
         }
-        let served = serve_market(self.market, listeners, settings, shutdown).await;
+        let served = serve_engine(self.engine, listeners, settings, shutdown).await;
         #[cfg(feature = "store")]
         if let Some(keeping) = self.keeping {
             tokio::task::spawn_blocking(move || keeping.stop()).await??;
@@ -167,56 +167,56 @@ impl Opened {
     }
 }
 
-/// The empty market that `settings` ask for.
-pub fn market(settings: &Settings) -> Market {
-    let market = Market::new(Aggregator::new(settings.core()), Clock::new(settings.clock_source()));
-    market.with_feeds(settings.watched())
+/// The empty engine that `settings` ask for.
+pub fn engine(settings: &Settings) -> Engine {
+    let engine = Engine::new(Aggregator::new(settings.core()), Clock::new(settings.clock_mode()));
+    engine.with_feeds(settings.watched())
 }
 
-/// The same out of a `market` that the caller holds as well, to see what became of each tick, or to list and record
-/// beside the feeds. It is one that [`market()`] made of the same settings.
+/// The same out of a `engine` that the caller holds as well, to see what became of each tick, or to list and record
+/// beside the feeds. It is one that [`engine()`] made of the same settings.
 ///
 /// # Errors
 /// Where no thread can be started.
-pub async fn serve_market(
-    market: Arc<Market>,
+pub async fn serve_engine(
+    engine: Arc<Engine>,
     listeners: impl Into<Listeners>,
     settings: Settings,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let (_never_another, shown) = watch::channel(market);
+    let (_never_another, shown) = watch::channel(engine);
     serve_shown(shown, listeners.into(), settings, shutdown).await
 }
 
-/// The same out of whichever market is `shown`, and from the feeds into that one.
+/// The same out of whichever engine is `shown`, and from the feeds into that one.
 async fn serve_shown(
-    shown: watch::Receiver<Arc<Market>>,
+    shown: watch::Receiver<Arc<Engine>>,
     listeners: Listeners,
     settings: Settings,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let counts = Arc::new(Counts::default());
-    let answers = |market: &Arc<Market>| {
-        let api = Api::new(Arc::clone(market));
+    let answers = |engine: &Arc<Engine>| {
+        let api = Api::new(Arc::clone(engine));
         Answers {
             api: api.with_readiness(settings.readiness()).with_streams(settings.max_streams),
-            metrics: Metrics::new(Arc::clone(market), Arc::clone(&counts)),
+            metrics: Metrics::new(Arc::clone(engine), Arc::clone(&counts)),
         }
     };
     let mut others = shown.clone();
-    let mut market = Arc::clone(&others.borrow_and_update());
+    let mut engine = Arc::clone(&others.borrow_and_update());
     if settings.start == StartChoice::Auto {
-        market.start();
+        engine.start();
     }
-    let (turn, answering) = watch::channel(answers(&market));
+    let (turn, answering) = watch::channel(answers(&engine));
     let turning = async {
         while others.changed().await.is_ok() {
             let next = Arc::clone(&others.borrow_and_update());
-            if market.is_started() {
+            if engine.is_started() {
                 next.start();
             }
             turn.send_replace(answers(&next));
-            market = next;
+            engine = next;
         }
         std::future::pending().await
     };
@@ -276,7 +276,7 @@ async fn broken(end: oneshot::Receiver<()>) {
 
 /// Runs the feeds on a thread of their own, with a runtime of their own, until they end or `stopped` says so.
 fn spawn_ingestion(
-    shown: watch::Receiver<Arc<Market>>,
+    shown: watch::Receiver<Arc<Engine>>,
     settings: Settings,
     stopped: oneshot::Receiver<()>,
     ended: oneshot::Sender<()>,
@@ -297,12 +297,12 @@ fn spawn_ingestion(
     std::thread::Builder::new().name("ingestion".into()).spawn(ingest)
 }
 
-/// Reads the feeds into whichever market is `shown`, until they end.
-async fn ingest(mut shown: watch::Receiver<Arc<Market>>, feeds: &[FeedUrl]) {
+/// Reads the feeds into whichever engine is `shown`, until they end.
+async fn ingest(mut shown: watch::Receiver<Arc<Engine>>, feeds: &[FeedUrl]) {
     loop {
-        let market = Arc::clone(&shown.borrow_and_update());
+        let engine = Arc::clone(&shown.borrow_and_update());
         tokio::select! {
-            () = feed::run(market, feeds) => return,
+            () = feed::run(engine, feeds) => return,
             Ok(()) = shown.changed() => {}
         }
     }

@@ -14,9 +14,9 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
+use crate::engine::Engine;
 use crate::http::Counts;
-use crate::journal::Standing;
-use crate::market::Market;
+use crate::journal::Durability;
 
 /// The media type of [`Metrics::text`].
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -28,14 +28,14 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Those of `market` and of what reads it over HTTP.
-    pub fn new(market: Arc<Market>, counts: Arc<Counts>) -> Self {
+    /// Those of `engine` and of what reads it over HTTP.
+    pub fn new(engine: Arc<Engine>, counts: Arc<Counts>) -> Self {
         let mut registry = Registry::with_prefix("candle");
         counts.register(&mut registry);
-        let lags = market.feeds.lags().clone();
+        let lags = engine.feeds.lags().clone();
         registry.register("feed_lags_seconds", "How old the freshest quotes of each run were on arrival", lags);
-        registry.register_collector(Box::new(feeds::FeedReadings(Arc::clone(&market))));
-        registry.register_collector(Box::new(Readings { market, counts }));
+        registry.register_collector(Box::new(feeds::FeedReadings(Arc::clone(&engine))));
+        registry.register_collector(Box::new(Readings { engine, counts }));
         Self { registry }
     }
 
@@ -51,32 +51,32 @@ impl Metrics {
 /// What is read where it lies, when it is asked for.
 #[derive(Debug)]
 struct Readings {
-    market: Arc<Market>,
+    engine: Arc<Engine>,
     counts: Arc<Counts>,
 }
 
 impl Readings {
-    /// How well the market is kept, where it is to survive.
+    /// How well the engine is kept, where it is to survive.
     fn store(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let (Some(at_risk), Some(standing)) = (self.market.at_risk(), self.market.standing()) else { return Ok(()) };
+        let (Some(at_risk), Some(standing)) = (self.engine.at_risk(), self.engine.standing()) else { return Ok(()) };
         let help = "Seconds of writes that a kill would lose now";
         let gauge = encoder.encode_descriptor("store_at_risk_seconds", help, None, MetricType::Gauge)?;
         ConstGauge::new(at_risk.as_secs_f64()).encode(gauge)?;
         let help = "Whether what is written is kept: 1 for the state it is in";
         let mut states = encoder.encode_descriptor("store_state", help, None, MetricType::Gauge)?;
-        for state in Standing::ALL {
+        for state in Durability::ALL {
             let is_in_it = ConstGauge::new(i64::from(state == standing));
             is_in_it.encode(states.encode_family(&[("state", state.name())])?)?;
         }
         let help = "Bytes handed to the disk";
         let bytes = encoder.encode_descriptor("store_bytes", help, None, MetricType::Counter)?;
-        ConstCounter::new(self.market.kept_bytes()).encode(bytes)
+        ConstCounter::new(self.engine.kept_bytes()).encode(bytes)
     }
 }
 
 impl Collector for Readings {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let aggregator = &self.market.aggregator;
+        let aggregator = &self.engine.aggregator;
         let outcomes = aggregator.outcomes();
         let ticks = encoder.encode_descriptor("ticks", "Ticks by what became of them", None, MetricType::Counter);
         let mut ticks = ticks?;
@@ -85,7 +85,7 @@ impl Collector for Readings {
             ConstCounter::new(outcomes.of(outcome)).encode(ticks.encode_family(&labels)?)?;
         }
         for (name, help, count) in [
-            ("unreadable", "Messages that could not be read", self.market.unreadable()),
+            ("unreadable", "Messages that could not be read", self.engine.unreadable()),
             ("views", "Histories got by readers", self.counts.views()),
         ] {
             ConstCounter::new(count).encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
@@ -95,7 +95,7 @@ impl Collector for Readings {
         ConstGauge::new(listed).encode(instruments)?;
         let help = "Instruments listed, by how fresh they are";
         let mut statuses = encoder.encode_descriptor("instrument_status", help, None, MetricType::Gauge)?;
-        for (status, instruments) in self.market.statuses() {
+        for (status, instruments) in self.engine.statuses() {
             ConstGauge::new(instruments).encode(statuses.encode_family(&[("status", status.name())])?)?;
         }
         self.store(&mut encoder)

@@ -30,9 +30,9 @@ pub use log::{Access, Identity, Keeping};
 pub use url::{LogUrl, LogUrlError};
 
 use crate::Listeners;
+use crate::engine::Engine;
 use crate::feed::url::FeedUrl;
 use crate::journal::Journal;
-use crate::market::Market;
 use crate::meanwhile;
 use crate::settings::Settings;
 
@@ -42,13 +42,13 @@ pub struct Linked {
     stop: oneshot::Sender<()>,
     broken: oneshot::Receiver<()>,
     /// What was read last; no one writes here where nothing is read.
-    markets: watch::Receiver<Option<Arc<Market>>>,
+    engines: watch::Receiver<Option<Arc<Engine>>>,
     thread: JoinHandle<Result<(), String>>,
 }
 
 impl Linked {
     fn spawn<F>(
-        markets: watch::Receiver<Option<Arc<Market>>>,
+        engines: watch::Receiver<Option<Arc<Engine>>>,
         run: impl FnOnce(oneshot::Receiver<()>) -> F + Send + 'static,
     ) -> io::Result<Self>
     where
@@ -65,16 +65,16 @@ impl Linked {
             result
         };
         let thread = std::thread::Builder::new().name("log".into()).spawn(work)?;
-        Ok(Self { stop, broken, markets, thread })
+        Ok(Self { stop, broken, engines, thread })
     }
 
-    /// Waits for another market than the last one that was read, as its log had to be begun anew; `None` where the way
+    /// Waits for another engine than the last one that was read, as its log had to be begun anew; `None` where the way
     /// has ended by itself, which it does only where it can't go on.
-    async fn next_market(&mut self) -> Option<Arc<Market>> {
+    async fn next_engine(&mut self) -> Option<Arc<Engine>> {
         // Nobody writes here where nothing is read, or where it has ended.
-        while self.markets.changed().await.is_ok() {
-            if let Some(market) = self.markets.borrow_and_update().clone() {
-                return Some(market);
+        while self.engines.changed().await.is_ok() {
+            if let Some(engine) = self.engines.borrow_and_update().clone() {
+                return Some(engine);
             }
         }
         // Gone without a word only where it panicked: that is no less broken.
@@ -98,7 +98,7 @@ fn way(settings: &Settings, url: &LogUrl, role: Role) -> Way {
     Way { url: url.clone(), access: settings.nats.access(), role, core: settings.core(), node: fastrand::u64(..) }
 }
 
-/// The market that the log at `url` makes, once it is caught up; whoever connects to `listeners` meanwhile hears that it
+/// The engine that the log at `url` makes, once it is caught up; whoever connects to `listeners` meanwhile hears that it
 /// is not.
 ///
 /// # Errors
@@ -107,35 +107,35 @@ pub(crate) async fn read(
     listeners: &Listeners,
     settings: &Settings,
     url: &LogUrl,
-) -> io::Result<(Arc<Market>, Linked)> {
+) -> io::Result<(Arc<Engine>, Linked)> {
     let mut meanwhile = meanwhile::answer(listeners, "The server is catching up with the log.")?;
     let (settings, url) = (settings.clone(), url.clone());
     let feeds = settings.clone();
     let way = move || way(&settings, &url, Role::Reader);
     let feeds = move || feeds.watched().told_by_log();
-    let (shown, markets) = watch::channel(None);
+    let (shown, engines) = watch::channel(None);
     let mut linked =
-        Linked::spawn(markets, move |stop| async move { reader::Node::new(way, feeds, shown, stop).run().await })?;
-    let market = linked.next_market().await;
+        Linked::spawn(engines, move |stop| async move { reader::Node::new(way, feeds, shown, stop).run().await })?;
+    let engine = linked.next_engine().await;
     meanwhile.shutdown().await;
-    if let Some(market) = market {
-        return Ok((market, linked));
+    if let Some(engine) = engine {
+        return Ok((engine, linked));
     }
     let ended = tokio::task::spawn_blocking(move || linked.stop()).await?;
     Err(ended.err().unwrap_or_else(|| io::Error::other("the log ended before it was read")))
 }
 
-/// The journal of a market that is to be written to a log: numbers of arrival are known by their size there.
+/// The journal of a engine that is to be written to a log: numbers of arrival are known by their size there.
 pub(crate) fn journal() -> Journal {
     Journal::new(message::ARRIVAL_NUMBERS, None)
 }
 
-/// Writes what `journal` gathers of `market` to the log at `url`, while no other gateway does.
+/// Writes what `journal` gathers of `engine` to the log at `url`, while no other gateway does.
 ///
 /// # Errors
 /// Where no thread can be started.
 pub(crate) fn write(
-    market: Arc<Market>,
+    engine: Arc<Engine>,
     journal: Arc<Journal>,
     settings: &Settings,
     url: &LogUrl,
@@ -145,25 +145,25 @@ pub(crate) fn write(
     let catalogue =
         if settings.feeds.iter().all(announces) { gateway::Catalogue::Whole } else { gateway::Catalogue::None };
     let (_, nothing) = watch::channel(None);
-    Linked::spawn(nothing, move |stop| gateway::Gateway::new(market, journal, way, catalogue).run(stop))
+    Linked::spawn(nothing, move |stop| gateway::Gateway::new(engine, journal, way, catalogue).run(stop))
 }
 
-/// Serves `listeners` out of `market`, and out of the next one wherever the log had to be begun anew, until `shutdown` or
+/// Serves `listeners` out of `engine`, and out of the next one wherever the log had to be begun anew, until `shutdown` or
 /// until the way to the log has ended. At such a turn connections stay; streams end, and are opened again by their clients.
 ///
 /// # Errors
-/// As [`crate::serve_market`]'s and [`Linked::stop`]'s.
+/// As [`crate::serve_engine`]'s and [`Linked::stop`]'s.
 pub(crate) async fn serve(
-    market: Arc<Market>,
+    engine: Arc<Engine>,
     mut linked: Linked,
     listeners: Listeners,
     settings: Settings,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let (turn, shown) = watch::channel(market);
+    let (turn, shown) = watch::channel(engine);
     let shutdown = async {
         let turning = async {
-            while let Some(next) = linked.next_market().await {
+            while let Some(next) = linked.next_engine().await {
                 turn.send_replace(next);
             }
         };

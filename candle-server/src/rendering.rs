@@ -2,7 +2,7 @@
 //!
 //! Of 30 candles 29 are over and change only where a late tick amends one. Their text is written once a minute for each
 //! instrument that is asked for; a read copies it and writes the forming candle, the views and the moment. The core's
-//! [`Edition`] proves under the instrument's lock that the text still stands.
+//! [`Version`] proves under the instrument's lock that the text still stands.
 
 mod cache;
 
@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
-use candle_core::{CoverageWindow, Edition, Gaps, History, Latest, Timestamp, WindowCandle};
+use candle_core::{CoverageWindow, Gaps, History, Latest, Timestamp, Version, WindowCandle};
 
 use crate::document::{Digest, Document};
 use crate::json::{self, Moment};
@@ -24,11 +24,11 @@ const CANDLE_BYTES: usize = 240;
 /// About the bytes of a history besides its candles that are over: id, description, one candle, views, moment, brackets.
 const FRESH_BYTES: usize = 2 * CANDLE_BYTES + 200;
 
-/// The text of one history as long as its [`Edition`] stands.
+/// The text of one history as long as its [`Version`] stands.
 #[derive(Debug)]
 pub struct Rendering {
     form: Form,
-    edition: Edition,
+    version: Version,
     coverage: CoverageWindow,
     /// Of the candles that are over.
     usual_gap: Option<Duration>,
@@ -37,7 +37,7 @@ pub struct Rendering {
     views: u64,
     /// The id as it is asked for, what comes before the views (nothing in the chart library's format, which has no room
     /// for them), the candles that are over with commas between them, and the forming one with its comma where it is part
-    /// of the edition; one after another, so that they come near together.
+    /// of the version; one after another, so that they come near together.
     text: Bytes,
     /// Where in it the beginning of an answer lies, behind the id.
     opening: Range<usize>,
@@ -48,11 +48,11 @@ pub struct Rendering {
 }
 
 impl Rendering {
-    /// Writes what stays of `history` as seen from `now`, while it is in `edition` there and the feed's coverage is this.
+    /// Writes what stays of `history` as seen from `now`, while it is in `version` there and the feed's coverage is this.
     pub fn new(
         id: &str,
         history: &History,
-        edition: Edition,
+        version: Version,
         form: Form,
         now: Timestamp,
         coverage: CoverageWindow,
@@ -77,7 +77,7 @@ impl Rendering {
         }
         Self {
             form,
-            edition,
+            version,
             coverage,
             usual_gap: history.ring.usual_gap(now),
             minute: minute.number(),
@@ -134,8 +134,8 @@ impl Rendering {
     }
 
     /// What it stands for.
-    pub const fn edition(&self) -> &Edition {
-        &self.edition
+    pub const fn version(&self) -> &Version {
+        &self.version
     }
 }
 

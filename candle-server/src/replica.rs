@@ -7,11 +7,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use candle_core::{CoverageWindow, Edition, Gaps, History, Latest, Minute, State, Timestamp, Update, WindowCandle};
+use candle_core::{CoverageWindow, Gaps, History, Latest, Minute, State, Timestamp, Update, Version, WindowCandle};
 
+use crate::engine::{Engine, Status};
 use crate::json::{self, Moment};
 use crate::lightweight;
-use crate::market::{Market, Status};
 use crate::rendering::Rendering;
 use crate::route::{Form, Format};
 use crate::sse;
@@ -36,7 +36,7 @@ enum Views {
 #[derive(Debug)]
 struct Told {
     /// While it stands, nothing but the forming candle and the facts around the candles can differ.
-    edition: Edition,
+    version: Version,
     /// The same of the feed's coverage.
     coverage: CoverageWindow,
     usual_gap: Option<Duration>,
@@ -66,18 +66,18 @@ impl Replica {
     /// The first is a `snapshot`, which counts as a view. After it come the candles that differ, oldest first: `revised`
     /// where the client had the minute's end already, `final` where it has it now, `candle` for the forming one;
     /// `status` where only the facts around the candles are new; `delisted`; and a `snapshot` again where the past is not what it was.
-    pub fn catch_up(&mut self, out: &mut Vec<u8>, market: &Market, now: Timestamp) {
-        let coverage = market.feeds.coverage(now);
-        match self.read(market, now, coverage) {
-            Some(Update::Same(latest)) => {
+    pub fn catch_up(&mut self, out: &mut Vec<u8>, engine: &Engine, now: Timestamp) {
+        let coverage = engine.feeds.coverage(now);
+        match self.read(engine, now, coverage) {
+            Some(Update::Unchanged(latest)) => {
                 let usual_gap = self.told.as_ref().and_then(|told| told.usual_gap);
-                let moment = Moment { now, status: market.status(&latest, usual_gap), coverage };
+                let moment = Moment { now, status: engine.status(&latest, usual_gap), coverage };
                 self.catch_up_forming(out, &latest, moment);
             }
-            Some(Update::Changed(history, edition)) => {
+            Some(Update::Changed(history, version)) => {
                 let usual_gap = history.ring.usual_gap(now);
-                let moment = Moment { now, status: market.status(&Latest::from(&*history), usual_gap), coverage };
-                self.catch_up_all(out, &history, edition, moment);
+                let moment = Moment { now, status: engine.status(&Latest::from(&*history), usual_gap), coverage };
+                self.catch_up_all(out, &history, version, moment);
             }
             None => {
                 if self.told.take().is_some() {
@@ -101,10 +101,10 @@ impl Replica {
         }
     }
 
-    fn catch_up_all(&mut self, out: &mut Vec<u8>, history: &History, edition: Edition, moment: Moment) {
+    fn catch_up_all(&mut self, out: &mut Vec<u8>, history: &History, version: Version, moment: Moment) {
         let (latest, now) = (Latest::from(history), moment.now);
         let truth = Told {
-            edition,
+            version,
             coverage: moment.coverage,
             usual_gap: history.ring.usual_gap(now),
             description: history.description.clone(),
@@ -114,14 +114,14 @@ impl Replica {
         };
         match self.told.replace(truth).zip(self.told.as_ref()) {
             Some((told, truth)) if truth.continues(&told) => self.changes(out, &told, truth, &latest, moment),
-            _ => self.snapshot(out, history, edition, moment),
+            _ => self.snapshot(out, history, version, moment),
         }
     }
 
     /// Appends the end of every minute that was over only after `last`, for a client that was away since.
-    pub fn catch_up_since(&mut self, out: &mut Vec<u8>, market: &Market, now: Timestamp, last: Timestamp) {
-        self.catch_up(out, market, now);
-        let (Some(told), Some(history)) = (&self.told, market.aggregator.history(&self.id)) else { return };
+    pub fn catch_up_since(&mut self, out: &mut Vec<u8>, engine: &Engine, now: Timestamp, last: Timestamp) {
+        self.catch_up(out, engine, now);
+        let (Some(told), Some(history)) = (&self.told, engine.aggregator.history(&self.id)) else { return };
         let latest = Latest::from(&history);
         let moment = Moment { now, status: told.facts.status, coverage: told.coverage };
         let missed = told.candles.iter().filter(|candle| candle.minute >= last.minute());
@@ -144,15 +144,15 @@ impl Replica {
         self.told.is_some()
     }
 
-    fn read(&mut self, market: &Market, now: Timestamp, coverage: CoverageWindow) -> Option<Update> {
-        let known = self.told.as_ref().filter(|told| told.coverage == coverage).map(|told| &told.edition);
+    fn read(&mut self, engine: &Engine, now: Timestamp, coverage: CoverageWindow) -> Option<Update> {
+        let known = self.told.as_ref().filter(|told| told.coverage == coverage).map(|told| &told.version);
         match self.views {
             Views::Due => {
-                let update = market.aggregator.view_since(&self.id, now, known)?;
+                let update = engine.aggregator.history_if_changed_counting_view(&self.id, now, known)?;
                 self.views = Views::Counted;
                 Some(update)
             }
-            Views::Counted => market.aggregator.history_since(&self.id, now, known),
+            Views::Counted => engine.aggregator.history_if_changed(&self.id, now, known),
         }
     }
 
@@ -164,8 +164,8 @@ impl Replica {
         }
     }
 
-    fn snapshot(&self, out: &mut Vec<u8>, history: &History, edition: Edition, moment: Moment) {
-        let rendering = Rendering::new(&self.id, history, edition, self.form, moment.now, moment.coverage);
+    fn snapshot(&self, out: &mut Vec<u8>, history: &History, version: Version, moment: Moment) {
+        let rendering = Rendering::new(&self.id, history, version, self.form, moment.now, moment.coverage);
         let body = rendering.document(&Latest::from(history), moment).into_body();
         sse::event(out, "snapshot", moment.now, |out| out.extend_from_slice(&body));
     }

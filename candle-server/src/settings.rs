@@ -24,11 +24,11 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
 use crate::api::Readiness;
-use crate::clock::Source;
-use crate::feed::health::StaleAfter;
+use crate::clock::ClockMode;
+use crate::feed::failover::FailoverConfig;
+use crate::feed::health::SilenceTimeout;
 use crate::feed::lines;
 use crate::feed::url::FeedUrl;
-use crate::feed::watch::Turns;
 use crate::feeds::Feeds;
 use crate::streams;
 
@@ -199,16 +199,16 @@ impl Settings {
     }
 
     /// The clock that candles run on.
-    pub fn clock_source(&self) -> Source {
+    pub fn clock_mode(&self) -> ClockMode {
         match self.clock {
-            ClockChoice::Wall => Source::Wall,
-            ClockChoice::Feed => Source::Feed,
+            ClockChoice::Wall => ClockMode::Wall,
+            ClockChoice::Feed => ClockMode::Feed,
             ClockChoice::Auto => match self.feeds[0] {
-                FeedUrl::Demo(_) | FeedUrl::Stdin | FeedUrl::File { .. } => Source::Feed,
-                FeedUrl::WebSocket(_) | FeedUrl::Partner { .. } => Source::Wall,
+                FeedUrl::Demo(_) | FeedUrl::Stdin | FeedUrl::File { .. } => ClockMode::Feed,
+                FeedUrl::WebSocket(_) | FeedUrl::Partner { .. } => ClockMode::Wall,
                 // What the log says.
                 #[cfg(feature = "nats")]
-                FeedUrl::Log(_) => Source::Feed,
+                FeedUrl::Log(_) => ClockMode::Feed,
             },
         }
     }
@@ -217,13 +217,13 @@ impl Settings {
     pub fn watched(&self) -> Feeds {
         let stale_after = |feed: &FeedUrl| match (feed, self.stale_after) {
             // A pipe may be played at will, as files are, or be live: only who sets it up knows.
-            (FeedUrl::Demo(_) | FeedUrl::File { .. }, _) | (FeedUrl::Stdin, None) => StaleAfter::Never,
-            (_, Some(fixed)) => StaleAfter::Fixed(fixed),
-            (_, None) => StaleAfter::OwnRate,
+            (FeedUrl::Demo(_) | FeedUrl::File { .. }, _) | (FeedUrl::Stdin, None) => SilenceTimeout::Never,
+            (_, Some(fixed)) => SilenceTimeout::Fixed(fixed),
+            (_, None) => SilenceTimeout::OwnRate,
         };
         let feeds = self.feeds.iter().map(|feed| (feed.to_string(), stale_after(feed)));
-        let turns = Turns { fail_over_after: self.fail_over_after, fail_back_after: self.fail_back_after };
-        Feeds::new(feeds, self.clock_source(), turns)
+        let turns = FailoverConfig { fail_over_after: self.fail_over_after, fail_back_after: self.fail_back_after };
+        Feeds::new(feeds, self.clock_mode(), turns)
     }
 
     /// What the server needs in order to be ready.
@@ -283,13 +283,13 @@ mod tests {
 
     #[test]
     fn a_pipe_is_silent_when_it_is_told_so_and_a_file_never_is() {
-        let patience = |words: &[&str]| {
+        let silence_timeout = |words: &[&str]| {
             let settings = Settings::from_args([&["candle-server"], words].concat()).unwrap();
-            settings.watched().standings(Duration::ZERO)[0].patience
+            settings.watched().standings(Duration::ZERO)[0].silence_timeout
         };
-        assert_eq!(patience(&["--feed", "stdin:"]), None);
-        assert_eq!(patience(&["--feed", "stdin:", "--stale-after", "3s"]), Some(Duration::from_secs(3)));
-        assert_eq!(patience(&["--feed", "file:Cargo.toml", "--stale-after", "3s"]), None);
-        assert!(patience(&["--feed", "ws://h/"]).is_some());
+        assert_eq!(silence_timeout(&["--feed", "stdin:"]), None);
+        assert_eq!(silence_timeout(&["--feed", "stdin:", "--stale-after", "3s"]), Some(Duration::from_secs(3)));
+        assert_eq!(silence_timeout(&["--feed", "file:Cargo.toml", "--stale-after", "3s"]), None);
+        assert!(silence_timeout(&["--feed", "ws://h/"]).is_some());
     }
 }

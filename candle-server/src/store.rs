@@ -4,7 +4,7 @@
 //! interval, and within a minute replaces it by snapshots of all stripes. The file has three calls, `append` with
 //! `checkpoint` in one transaction, and `recover`: another log can take its place.
 //!
-//! What a snapshot covers and what is replayed on top of it never overlap: each write has a mark, each stripe
+//! What a snapshot covers and what is replayed on top of it never overlap: each write has a lsn, each stripe
 //! remembers the highest it saw, and a snapshot of it carries that one.
 
 mod command;
@@ -28,8 +28,8 @@ use candle_core::{Aggregator, Config, CoverageRing, Timestamp};
 pub use command::{Report, check, export};
 pub use error::{Fault, StoreError};
 
+use crate::engine::Engine;
 use crate::journal::Journal;
-use crate::market::Market;
 use file::{File, Place};
 use keeper::Keeper;
 
@@ -40,7 +40,7 @@ pub const DEFAULT_INTERVAL: Duration = Duration::from_millis(100);
 /// How long it waits at least where the disk is to be spared.
 pub const SPARING_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Where and how to keep a market.
+/// Where and how to keep a engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// The file.
@@ -84,20 +84,20 @@ pub fn open(options: Options, config: Config) -> Result<(Store, Recovered), Stor
     let file = Place::of(&options.path).open().map_err(failed)?;
     let content = file.recover(config).map_err(failed)?;
     file.go_live().map_err(failed)?;
-    let journal = Arc::new(Journal::new(content.next_mark, content.feed));
+    let journal = Arc::new(Journal::new(content.next_lsn, content.feed));
     let recovered = Recovered { aggregator: content.aggregator, now: content.now, coverage: content.coverage, journal };
     Ok((Store { options, file, covered: content.covered, last_batch: content.last_batch }, recovered))
 }
 
 impl Store {
-    /// Keeps what is written into `market` from now on, on a thread of its own.
+    /// Keeps what is written into `engine` from now on, on a thread of its own.
     ///
     /// # Errors
     /// Where no thread can be started.
-    pub fn keep(self, market: Arc<Market>, journal: Arc<Journal>) -> io::Result<Keeping> {
+    pub fn keep(self, engine: Arc<Engine>, journal: Arc<Journal>) -> io::Result<Keeping> {
         let place = Place::of(&self.options.path);
         let state = (self.covered, self.last_batch);
-        let keeper = Keeper::new(market, journal, place, self.file, state, self.options.interval);
+        let keeper = Keeper::new(engine, journal, place, self.file, state, self.options.interval);
         let (stop, stopped) = channel();
         let thread = std::thread::Builder::new().name("store".into()).spawn(move || keeper.run(&stopped))?;
         Ok(Keeping { stop, thread })

@@ -11,13 +11,13 @@ use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 
+use crate::engine::Engine;
 use crate::feed::health::State;
-use crate::market::Market;
 use crate::replica::Replica;
 use crate::route::Form;
 use crate::sse;
 
-/// Time between two looks at the market, and so between two events of one candle: four a second is as fast as an eye
+/// Time between two looks at the engine, and so between two events of one candle: four a second is as fast as an eye
 /// reads numbers.
 pub const PACE: Duration = Duration::from_millis(250);
 /// Silence after which a comment is sent: proxies commonly cut what is silent for 60 s, some for 30 s.
@@ -29,10 +29,10 @@ const FEED_PACE: Duration = Duration::from_secs(1);
 /// How long clients are asked to wait before they connect again (ms).
 const RETRY: u32 = 2000;
 
-/// The streams out of one market; they end where this is dropped, as when another market takes its place.
+/// The streams out of one engine; they end where this is dropped, as when another engine takes its place.
 #[derive(Debug)]
 pub struct Streams {
-    market: Arc<Market>,
+    engine: Arc<Engine>,
     seats: Arc<Semaphore>,
     most: usize,
     /// Nothing is ever sent: whoever holds the other end sees when this one is gone.
@@ -52,10 +52,10 @@ pub enum NotOpened {
 }
 
 impl Streams {
-    /// The streams out of `market`, at most `most` at a time.
-    pub fn new(market: Arc<Market>, most: usize) -> Self {
+    /// The streams out of `engine`, at most `most` at a time.
+    pub fn new(engine: Arc<Engine>, most: usize) -> Self {
         let most = most.min(Semaphore::MAX_PERMITS);
-        Self { market, seats: Arc::new(Semaphore::new(most)), most, here: watch::Sender::new(()) }
+        Self { engine, seats: Arc::new(Semaphore::new(most)), most, here: watch::Sender::new(()) }
     }
 
     /// How many are open.
@@ -76,7 +76,7 @@ impl Streams {
         form: Form,
         last: Option<Timestamp>,
     ) -> Result<impl Stream<Item = Bytes> + Send + use<>, NotOpened> {
-        if ids.iter().all(|id| self.market.aggregator.resolve(id).is_none()) {
+        if ids.iter().all(|id| self.engine.aggregator.resolve(id).is_none()) {
             return Err(NotOpened::Unlisted);
         }
         let seat = Arc::clone(&self.seats).try_acquire_owned();
@@ -84,7 +84,7 @@ impl Streams {
         let replicas = ids.iter().map(|id| Replica::new(id, form)).collect();
         let now = Instant::now();
         let client =
-            Client { market: Arc::clone(&self.market), replicas, feed: None, looked: None, sent: now, _seat: seat };
+            Client { engine: Arc::clone(&self.engine), replicas, feed: None, looked: None, sent: now, _seat: seat };
         let mut here = self.here.subscribe();
         let gone = async move { here.changed().await.is_err() };
         Ok(stream::unfold(client, move |client| client.next(last)).take_until(gone))
@@ -105,11 +105,11 @@ impl std::error::Error for NotOpened {}
 /// One client of a stream.
 #[derive(Debug)]
 struct Client {
-    market: Arc<Market>,
+    engine: Arc<Engine>,
     replicas: Box<[Replica]>,
     /// How the feed was doing when the client was told last, and when that was looked at; `None` before the first time.
     feed: Option<(State, Instant)>,
-    /// When it looked at the market last; `None` before the first time.
+    /// When it looked at the engine last; `None` before the first time.
     looked: Option<Instant>,
     /// When something was sent last.
     sent: Instant,
@@ -125,8 +125,8 @@ impl Client {
                 None => self.begin(&mut out, last),
                 Some(looked) => {
                     sleep_until(looked + PACE).await;
-                    self.market.at_one_moment(|now| {
-                        self.replicas.iter_mut().for_each(|replica| replica.catch_up(&mut out, &self.market, now));
+                    self.engine.at_one_moment(|now| {
+                        self.replicas.iter_mut().for_each(|replica| replica.catch_up(&mut out, &self.engine, now));
                     });
                 }
             }
@@ -145,9 +145,9 @@ impl Client {
         if self.feed.is_some_and(|(_, looked)| looked.elapsed() < FEED_PACE) {
             return;
         }
-        let state = self.market.feeds.state(self.market.clock.elapsed());
+        let state = self.engine.feeds.state(self.engine.clock.elapsed());
         if self.feed.is_none_or(|(told, _)| told != state) {
-            sse::event(out, "feed", self.market.clock.now(), |out| {
+            sse::event(out, "feed", self.engine.clock.now(), |out| {
                 out.extend_from_slice(format!("{{\"state\":\"{}\"}}", state.name()).as_bytes());
             });
         }
@@ -156,11 +156,11 @@ impl Client {
 
     fn begin(&mut self, out: &mut Vec<u8>, last: Option<Timestamp>) {
         sse::retry(out, RETRY);
-        self.market.at_one_moment(|now| {
+        self.engine.at_one_moment(|now| {
             for replica in &mut self.replicas {
                 match last {
-                    Some(last) => replica.catch_up_since(out, &self.market, now, last),
-                    None => replica.catch_up(out, &self.market, now),
+                    Some(last) => replica.catch_up_since(out, &self.engine, now, last),
+                    None => replica.catch_up(out, &self.engine, now),
                 }
                 if !replica.is_listed() {
                     replica.delisted(out, now);
@@ -175,18 +175,18 @@ mod tests {
     use candle_core::{Aggregator, Tick};
 
     use super::*;
-    use crate::clock::{Clock, Source};
+    use crate::clock::{Clock, ClockMode};
 
     fn streams(most: usize) -> Streams {
-        let market = Market::new(Aggregator::default(), Clock::new(Source::Feed));
-        market.aggregator.list("a", None).unwrap();
-        market.aggregator.list("b", None).unwrap();
-        Streams::new(Arc::new(market), most)
+        let engine = Engine::new(Aggregator::default(), Clock::new(ClockMode::Feed));
+        engine.aggregator.list("a", None).unwrap();
+        engine.aggregator.list("b", None).unwrap();
+        Streams::new(Arc::new(engine), most)
     }
 
     fn tick(streams: &Streams, id: &str, price: f64) {
-        let now = streams.market.clock.now();
-        assert!(streams.market.aggregator.record(id, &Tick::new(now, price), now).is_accepted());
+        let now = streams.engine.clock.now();
+        assert!(streams.engine.aggregator.record(id, &Tick::new(now, price), now).is_accepted());
     }
 
     fn open(streams: &Streams, ids: &[&str]) -> Result<std::pin::Pin<Box<dyn Stream<Item = Bytes>>>, NotOpened> {
@@ -225,7 +225,7 @@ mod tests {
         let mut stream = open(&streams, &["a"]).unwrap();
         next(&mut stream).await;
         for second in 0..3600 {
-            streams.market.clock.advance_to(streams.market.clock.now().saturating_add(1_000_000));
+            streams.engine.clock.advance_to(streams.engine.clock.now().saturating_add(1_000_000));
             tick(&streams, "a", f64::from(second + 1));
         }
         tokio::time::advance(Duration::from_hours(1)).await;

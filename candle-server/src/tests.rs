@@ -1,4 +1,4 @@
-//! A market that takes the place of another one, over real sockets.
+//! A engine that takes the place of another one, over real sockets.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -36,10 +36,10 @@ impl Client {
     }
 }
 
-/// A server out of one market after another, each with an instrument of the same id.
+/// A server out of one engine after another, each with an instrument of the same id.
 struct Site {
     settings: Settings,
-    turn: watch::Sender<Arc<Market>>,
+    turn: watch::Sender<Arc<Engine>>,
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<io::Result<()>>,
@@ -48,7 +48,7 @@ struct Site {
 impl Site {
     async fn start(flags: &[&str]) -> Self {
         let settings = Settings::from_args([&["candle-server"], flags].concat()).unwrap();
-        let (turn, shown) = watch::channel(Self::market(&settings, "before"));
+        let (turn, shown) = watch::channel(Self::engine(&settings, "before"));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -59,16 +59,16 @@ impl Site {
         Self { settings, turn, address, stop, serving }
     }
 
-    fn market(settings: &Settings, description: &str) -> Arc<Market> {
-        let market = market(settings);
-        market.aggregator.list("a", Some(description)).unwrap();
-        Arc::new(market)
+    fn engine(settings: &Settings, description: &str) -> Arc<Engine> {
+        let engine = engine(settings);
+        engine.aggregator.list("a", Some(description)).unwrap();
+        Arc::new(engine)
     }
 
-    fn turn_to(&self, description: &str) -> Arc<Market> {
-        let market = Self::market(&self.settings, description);
-        self.turn.send_replace(Arc::clone(&market));
-        market
+    fn turn_to(&self, description: &str) -> Arc<Engine> {
+        let engine = Self::engine(&self.settings, description);
+        self.turn.send_replace(Arc::clone(&engine));
+        engine
     }
 
     async fn stop(self) {
@@ -107,14 +107,14 @@ async fn feeds_were_read_into_the_market_whose_place_another_one_had_taken() {
     // What was started once goes on.
     client.ask("/", "started...\"").await;
     for description in ["second", "third"] {
-        let market = site.turn_to(description);
+        let engine = site.turn_to(description);
         let is_ready = async {
-            // Until the turn has come, the market before is as ready.
+            // Until the turn has come, the engine before is as ready.
             while !client.ask("/instruments/a", "]}").await.contains(description) {}
             while !client.ask("/readyz", "}").await.contains("\"status\":\"ready\",\"feed\":\"live\"") {}
         };
         timeout(GUARD, is_ready).await.unwrap();
-        assert!(market.aggregator.outcomes().accepted() > 0);
+        assert!(engine.aggregator.outcomes().accepted() > 0);
     }
     site.stop().await;
 }

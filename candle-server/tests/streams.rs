@@ -1,4 +1,4 @@
-//! Streams of events over real sockets, out of a market that the test writes itself.
+//! Streams of events over real sockets, out of a engine that the test writes itself.
 #![allow(clippy::unwrap_used, reason = "helpers outside the test functions panic like the tests themselves")]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Aggregator, Tick};
 use candle_server::api::Api;
-use candle_server::clock::{Clock, Source};
+use candle_server::clock::{Clock, ClockMode};
+use candle_server::engine::Engine;
 use candle_server::http::{Limits, Server};
-use candle_server::market::Market;
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 const GUARD: Duration = Duration::from_secs(30);
 
 struct Site {
-    market: Arc<Market>,
+    engine: Arc<Engine>,
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     ended: tokio::task::JoinHandle<()>,
@@ -29,9 +29,9 @@ struct Site {
 impl Site {
     /// Lists `BTC/USD`, which has one quote.
     fn start(most_streams: usize) -> Self {
-        let market = Arc::new(Market::new(Aggregator::default(), Clock::new(Source::Feed)));
-        market.aggregator.list("BTC/USD", Some("</script>\n")).unwrap();
-        let server = Arc::new(Server::new(Api::new(Arc::clone(&market)).with_streams(most_streams), Limits::default()));
+        let engine = Arc::new(Engine::new(Aggregator::default(), Clock::new(ClockMode::Feed)));
+        engine.aggregator.list("BTC/USD", Some("</script>\n")).unwrap();
+        let server = Arc::new(Server::new(Api::new(Arc::clone(&engine)).with_streams(most_streams), Limits::default()));
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
@@ -39,18 +39,18 @@ impl Site {
         let ended = runtime.spawn(server.serve(listener, async {
             let _ = stopped.await;
         }));
-        let site = Self { market, address, stop: Some(stop), ended, runtime };
+        let site = Self { engine, address, stop: Some(stop), ended, runtime };
         site.tick(42.5);
         site
     }
 
     fn tick(&self, price: f64) {
-        let now = self.market.clock.now();
-        assert!(self.market.aggregator.record("BTC/USD", &Tick::new(now, price), now).is_accepted());
+        let now = self.engine.clock.now();
+        assert!(self.engine.aggregator.record("BTC/USD", &Tick::new(now, price), now).is_accepted());
     }
 
     fn views(&self) -> u64 {
-        self.market.aggregator.history("BTC/USD").unwrap().views
+        self.engine.aggregator.history("BTC/USD").unwrap().views
     }
 
     fn ask(&self, request: &str) -> Reply {

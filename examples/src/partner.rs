@@ -47,7 +47,7 @@ pub enum Socket {
 /// ```
 #[derive(Debug)]
 pub struct Partner {
-    market: Arc<Market>,
+    engine: Arc<Engine>,
     server: Server,
 }
 
@@ -58,12 +58,12 @@ impl Partner {
     ///
     /// The address can't be bound.
     pub async fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
-        let market = Arc::new(Market::default());
+        let engine = Arc::new(Engine::default());
         let route = {
-            let market = Arc::clone(&market);
-            move |path: &str| market.route(path)
+            let engine = Arc::clone(&engine);
+            move |path: &str| engine.route(path)
         };
-        Ok(Self { market, server: Server::bind(addr, route).await? })
+        Ok(Self { engine, server: Server::bind(addr, route).await? })
     }
 
     /// The address that it listens on.
@@ -78,7 +78,7 @@ impl Partner {
 
     /// Delists an instrument; of one that isn't listed the DELETE is sent all the same.
     pub fn delete(&self, isin: &str) {
-        let description = self.market.catalogue().get(isin).cloned().unwrap_or_default();
+        let description = self.engine.catalogue().get(isin).cloned().unwrap_or_default();
         self.say(&Message::Delete { isin: isin.to_owned(), description });
     }
 
@@ -89,22 +89,22 @@ impl Partner {
 
     /// Sends a message on the socket it belongs to.
     pub fn say(&self, message: &Message) {
-        self.market.say(message);
+        self.engine.say(message);
     }
 
     /// Sends any frame: a `&str` goes out as text, a `Vec<u8>` as binary.
     pub fn send_raw(&self, socket: Socket, frame: impl Into<Frame>) {
-        self.market.channel(socket).send(frame.into());
+        self.engine.channel(socket).send(frame.into());
     }
 
     /// Drops the present connections to `socket` without a closing handshake, after what was sent before.
     pub fn cut(&self, socket: Socket) {
-        self.market.channel(socket).cut();
+        self.engine.channel(socket).cut();
     }
 
     /// Waits until `socket` has exactly `count` clients.
     pub async fn wait_for_clients(&self, socket: Socket, count: usize) {
-        self.market.channel(socket).wait_for_clients(count).await;
+        self.engine.channel(socket).wait_for_clients(count).await;
     }
 
     /// Lives `life` in real time, which has no end.
@@ -124,7 +124,7 @@ impl Partner {
 
 /// What the partner's connections share.
 #[derive(Debug, Default)]
-struct Market {
+struct Engine {
     /// The description of each live instrument, by ISIN. A change is sent, and a client subscribed, under this lock,
     /// so that a client has each change either in its replay or after it.
     catalogue: Mutex<BTreeMap<String, String>>,
@@ -132,7 +132,7 @@ struct Market {
     quotes: Channel,
 }
 
-impl Market {
+impl Engine {
     fn route(&self, path: &str) -> Option<Subscription> {
         match path {
             "/instruments" => {

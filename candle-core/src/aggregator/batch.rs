@@ -6,8 +6,8 @@ use super::{Aggregator, STRIPE_SHIFT};
 use crate::config::Config;
 use crate::instrument::Handle;
 use crate::outcome::{Outcome, Outcomes};
+use crate::record_context::{RecordContext, Unlisted};
 use crate::stripe::Stripe;
-use crate::terms::{Terms, Unlisted};
 use crate::tick::Tick;
 
 /// Ticks that are sorted and recorded together: larger blocks share each lock among more ticks, smaller ones stay in
@@ -40,7 +40,7 @@ trait Name: Copy {
     fn find(self, hash: u64, guess: u32, stripe: &Stripe) -> Option<u32>;
 
     /// Records a tick on its own.
-    fn record(self, aggregator: &Aggregator, tick: &Tick, terms: Terms) -> Outcome;
+    fn record(self, aggregator: &Aggregator, tick: &Tick, context: RecordContext) -> Outcome;
 }
 
 impl Name for &str {
@@ -61,8 +61,8 @@ impl Name for &str {
     }
 
     #[inline]
-    fn record(self, aggregator: &Aggregator, tick: &Tick, terms: Terms) -> Outcome {
-        aggregator.record(self, tick, terms)
+    fn record(self, aggregator: &Aggregator, tick: &Tick, context: RecordContext) -> Outcome {
+        aggregator.record(self, tick, context)
     }
 }
 
@@ -83,8 +83,8 @@ impl Name for Handle {
     }
 
     #[inline]
-    fn record(self, aggregator: &Aggregator, tick: &Tick, terms: Terms) -> Outcome {
-        aggregator.record_at(self, tick, terms)
+    fn record(self, aggregator: &Aggregator, tick: &Tick, context: RecordContext) -> Outcome {
+        aggregator.record_at(self, tick, context)
     }
 }
 
@@ -93,7 +93,7 @@ impl Aggregator {
     /// by one in this order; the cost is a fraction of it, because the memory of many instruments is awaited at once
     /// and not in turn. Nothing is allocated, unless a tick lists its instrument.
     ///
-    /// All are recorded under the same terms. Where `now` follows the ticks themselves, cut batches where its minute
+    /// All are recorded under the same context. Where `now` follows the ticks themselves, cut batches where its minute
     /// turns: within one minute it makes no difference to a candle which of its moments is `now`.
     ///
     /// ```
@@ -107,8 +107,8 @@ impl Aggregator {
     /// assert_eq!((outcomes.accepted(), outcomes.rejected()), (2, 1));
     /// # Ok::<(), candle_core::ListError>(())
     /// ```
-    pub fn record_batch(&self, batch: &[(&str, Tick)], terms: impl Into<Terms>) -> Outcomes {
-        self.record_named(batch, terms.into())
+    pub fn record_batch(&self, batch: &[(&str, Tick)], context: impl Into<RecordContext>) -> Outcomes {
+        self.record_named(batch, context.into())
     }
 
     /// [`record_batch`](Self::record_batch), of the instruments that handles name: for a caller that has resolved its
@@ -125,16 +125,16 @@ impl Aggregator {
     /// assert_eq!((outcomes.of(Outcome::Opened), outcomes.of(Outcome::UnknownInstrument)), (1, 1));
     /// # Ok::<(), candle_core::ListError>(())
     /// ```
-    pub fn record_batch_at(&self, batch: &[(Handle, Tick)], terms: impl Into<Terms>) -> Outcomes {
-        self.record_named(batch, Terms { unlisted: Unlisted::Reject, ..terms.into() })
+    pub fn record_batch_at(&self, batch: &[(Handle, Tick)], context: impl Into<RecordContext>) -> Outcomes {
+        self.record_named(batch, RecordContext { unlisted: Unlisted::Reject, ..context.into() })
     }
 
-    fn record_named<N: Name>(&self, batch: &[(N, Tick)], terms: Terms) -> Outcomes {
+    fn record_named<N: Name>(&self, batch: &[(N, Tick)], context: RecordContext) -> Outcomes {
         let mut outcomes = Outcomes::default();
         if batch.len() < 2 * self.config.stripes() {
             // Hardly a second tick for any stripe: to sort them costs more than it saves.
             for (place, (name, tick)) in batch.iter().enumerate() {
-                outcomes.count(name.record(self, tick, terms.further(place)));
+                outcomes.count(name.record(self, tick, context.further(place)));
             }
             return outcomes;
         }
@@ -146,12 +146,18 @@ impl Aggregator {
             waiting: [false; BLOCK],
         };
         for (number, block) in batch.chunks(BLOCK).enumerate() {
-            self.record_block(block, &mut scratch, terms.further(number * BLOCK), &mut outcomes);
+            self.record_block(block, &mut scratch, context.further(number * BLOCK), &mut outcomes);
         }
         outcomes
     }
 
-    fn record_block<N: Name>(&self, block: &[(N, Tick)], scratch: &mut Scratch, terms: Terms, outcomes: &mut Outcomes) {
+    fn record_block<N: Name>(
+        &self,
+        block: &[(N, Tick)],
+        scratch: &mut Scratch,
+        context: RecordContext,
+        outcomes: &mut Outcomes,
+    ) {
         self.sort(block, scratch);
         let mut start = 0;
         let mut waiting = false;
@@ -161,7 +167,7 @@ impl Aggregator {
             if share.is_empty() {
                 continue;
             }
-            let recorded = share.start + self.record_share(stripe, block, scratch, share.clone(), terms, outcomes);
+            let recorded = share.start + self.record_share(stripe, block, scratch, share.clone(), context, outcomes);
             for position in &scratch.order[recorded..share.end] {
                 scratch.waiting[usize::from(*position)] = true;
                 waiting = true;
@@ -171,7 +177,7 @@ impl Aggregator {
             // In the order of the batch, so that the same ones are listed where there is not room for all.
             for (place, ((name, tick), waits)) in block.iter().zip(&mut scratch.waiting).enumerate() {
                 if std::mem::take(waits) {
-                    outcomes.count(name.record(self, tick, terms.further(place)));
+                    outcomes.count(name.record(self, tick, context.further(place)));
                 }
             }
         }
@@ -184,7 +190,7 @@ impl Aggregator {
         ends.fill(0);
         for ((name, _), hash) in block.iter().zip(&mut scratch.hashes) {
             *hash = name.hash(self);
-            ends[self.stripe_of(*hash)] += 1;
+            ends[self.stripe_index(*hash)] += 1;
         }
         let mut sum = 0;
         for end in &mut *ends {
@@ -192,7 +198,7 @@ impl Aggregator {
             (*end, sum) = (sum, sum + *end);
         }
         for (position, hash) in (0..).zip(&scratch.hashes[..block.len()]) {
-            let end = &mut ends[self.stripe_of(*hash)];
+            let end = &mut ends[self.stripe_index(*hash)];
             scratch.order[usize::from(*end)] = position;
             *end += 1;
         }
@@ -206,7 +212,7 @@ impl Aggregator {
         block: &[(N, Tick)],
         scratch: &mut Scratch,
         share: Range<usize>,
-        terms: Terms,
+        context: RecordContext,
         outcomes: &mut Outcomes,
     ) -> usize {
         let rules = self.config.rules();
@@ -225,9 +231,9 @@ impl Aggregator {
             let position = usize::from(*position);
             let (name, tick) = &block[position];
             let outcome = match name.find(scratch.hashes[position], *guess, &locked) {
-                Some(slot) => locked.fold(slot, tick, rules, &terms),
-                None => match (terms.unlisted, rules.at(terms.now).judge(tick)) {
-                    (Unlisted::Reject, _) => rules.at(terms.now).refuse_unlisted(tick),
+                Some(slot) => locked.fold(slot, tick, rules, &context),
+                None => match (context.unlisted, rules.at(context.now).validate(tick)) {
+                    (Unlisted::Reject, _) => rules.at(context.now).refuse_unlisted(tick),
                     (Unlisted::List, Err(refused)) => refused,
                     (Unlisted::List, Ok(_)) => break,
                 },
@@ -243,8 +249,8 @@ impl Aggregator {
         locked.count(Outcome::Updated, updated);
         outcomes.add(Outcome::Updated, updated);
         if let Some(last) = order[..recorded].last() {
-            // Nobody sees the mark before the lock is gone, so all have that of the last.
-            locked.advance_mark(terms.further(usize::from(*last)).mark);
+            // Nobody sees the lsn before the lock is gone, so all have that of the last.
+            locked.advance_lsn(context.further(usize::from(*last)).lsn);
         }
         recorded
     }

@@ -12,15 +12,15 @@ impl Aggregator {
     /// Every stripe in turn, each at one instant under its lock, while writers go on in the others.
     ///
     /// Each part holds what its stripe held, forming candles and views included, and the highest
-    /// [`mark`](crate::Terms::mark) of any write in it. Replaying into a restored aggregator every write of a higher mark
-    /// than [`mark_of`](Self::mark_of) its instrument is therefore exact, although the parts are of different instants.
+    /// [`lsn`](crate::RecordContext::lsn) of any write in it. Replaying into a restored aggregator every write of a higher lsn
+    /// than [`lsn_of`](Self::lsn_of) its instrument is therefore exact, although the parts are of different instants.
     pub fn snapshot(&self) -> impl Iterator<Item = StripeSnapshot> {
         (0..).zip(0..self.config.stripes()).map(|(number, stripe)| self.snapshot_of(number, stripe))
     }
 
     /// One stripe of [`snapshot`](Self::snapshot), for a caller that takes them at its own pace; `None` where there is no
     /// such stripe.
-    pub fn part(&self, stripe: u32) -> Option<StripeSnapshot> {
+    pub fn stripe_snapshot(&self, stripe: u32) -> Option<StripeSnapshot> {
         let place = usize::try_from(stripe).ok().filter(|place| *place < self.config.stripes())?;
         Some(self.snapshot_of(stripe, place))
     }
@@ -45,7 +45,7 @@ impl Aggregator {
             #[expect(clippy::cast_possible_truncation, reason = "there are at most 1024 stripes")]
             stripes: self.config.stripes() as u32,
             stripe: number,
-            mark: stripe.mark(),
+            lsn: stripe.lsn(),
             outcomes: *stripe.outcomes(),
             listed: listed.collect(),
         }
@@ -88,7 +88,7 @@ impl Aggregator {
     /// Fills one stripe of a new aggregator.
     fn take_in(&self, part: &StripeSnapshot) -> Result<(), SnapshotError> {
         for listed in &part.listed {
-            if self.stripe_of(self.hash(listed.id.as_str())) != part.stripe as usize {
+            if self.stripe_index(self.hash(listed.id.as_str())) != part.stripe as usize {
                 return Err(SnapshotError::Damaged { what: "an instrument is in another's stripe" });
             }
             if self.resolve(listed.id.as_str()).is_some() {
@@ -98,14 +98,14 @@ impl Aggregator {
         }
         let mut stripe = self.stripes.lock(part.stripe as usize);
         *stripe.outcomes_mut() = part.outcomes;
-        stripe.advance_mark(part.mark);
+        stripe.advance_lsn(part.lsn);
         Ok(())
     }
 
     /// Joins what another aggregator held in one stripe, that part being the later one where keys of ticks are exactly
     /// equal. Merging every part of another makes this one hold what it would hold had it seen the ticks of both:
     /// candles are joined, counts, volumes, views and outcomes add up, and every instrument that either lists is listed.
-    /// Where both describe an instrument, this one's description stays. Marks are not merged: they are positions in
+    /// Where both describe an instrument, this one's description stays. LSNs are not merged: they are positions in
     /// another log.
     ///
     /// # Errors
@@ -145,14 +145,14 @@ impl Aggregator {
         Ok(())
     }
 
-    /// The highest [`mark`](crate::Terms::mark) of any write to the stripe of `id`, listed or not.
-    pub fn mark_of(&self, id: &str) -> u64 {
-        self.lock_id(id).0.mark()
+    /// The highest [`lsn`](crate::RecordContext::lsn) of any write to the stripe of `id`, listed or not.
+    pub fn lsn_of(&self, id: &str) -> u64 {
+        self.lock_id(id).0.lsn()
     }
 
-    /// Which [`part`](Self::part) an instrument belongs to, listed or not.
+    /// Which [`stripe_snapshot`](Self::stripe_snapshot) an instrument belongs to, listed or not.
     #[expect(clippy::cast_possible_truncation, reason = "there are at most 1024 stripes")]
-    pub fn part_of(&self, id: &str) -> u32 {
-        self.stripe_of(self.hash(id)) as u32
+    pub fn stripe_of(&self, id: &str) -> u32 {
+        self.stripe_index(self.hash(id)) as u32
     }
 }

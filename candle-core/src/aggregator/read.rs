@@ -7,7 +7,6 @@ use super::Aggregator;
 use crate::arrival::Arrival;
 use crate::candle::Candle;
 use crate::catalogue::Summary;
-use crate::edition::{Edition, Latest, Update};
 use crate::history::History;
 use crate::instrument::{Handle, InstrumentId};
 use crate::outcome::Outcomes;
@@ -15,6 +14,7 @@ use crate::popularity::Popular;
 use crate::stripe::{Stripe, Viewed};
 use crate::time::Timestamp;
 use crate::top_k::LEADERS;
+use crate::version::{Latest, Update, Version};
 
 /// The largest `k` that [`Aggregator::top`] answers exactly.
 pub const MAX_TOP: usize = LEADERS;
@@ -27,41 +27,46 @@ impl Aggregator {
     }
 
     /// Counts a view, and returns the instrument with this view counted, or `None` if it is not listed.
-    pub fn view(&self, id: &str) -> Option<History> {
-        self.count_view(id, 0, Stripe::history)
+    pub fn history_counting_view(&self, id: &str) -> Option<History> {
+        self.count_view_and_read(id, 0, Stripe::history)
     }
 
     /// [`history`](Self::history), for a reader who sees it from `now` and has kept what was `known` then: where nothing
     /// else changed, only the [`Latest`](crate::Latest) is copied out.
-    pub fn history_since(&self, id: &str, now: Timestamp, known: Option<&Edition>) -> Option<Update> {
+    pub fn history_if_changed(&self, id: &str, now: Timestamp, known: Option<&Version>) -> Option<Update> {
         let (stripe, slot) = self.lock_id(id);
         slot.map(|slot| stripe.update(slot, now, known))
     }
 
-    /// [`view`](Self::view), for a reader who sees it from `now` and has kept what was `known` then: where nothing else
+    /// [`history_counting_view`](Self::history_counting_view), for a reader who sees it from `now` and has kept what was `known` then: where nothing else
     /// changed, only the [`Latest`](crate::Latest) is copied out.
-    pub fn view_since(&self, id: &str, now: Timestamp, known: Option<&Edition>) -> Option<Update> {
-        self.count_view(id, 0, |stripe, slot| stripe.update(slot, now, known))
+    pub fn history_if_changed_counting_view(
+        &self,
+        id: &str,
+        now: Timestamp,
+        known: Option<&Version>,
+    ) -> Option<Update> {
+        self.count_view_and_read(id, 0, |stripe, slot| stripe.update(slot, now, known))
     }
 
     /// Counts a view and returns how many there are now, or `None` if the instrument is not listed.
-    pub fn hit(&self, id: &str) -> Option<u64> {
-        self.hit_marked(id, 0)
+    pub fn count_view(&self, id: &str) -> Option<u64> {
+        self.count_view_logged(id, 0)
     }
 
-    /// [`hit`](Self::hit), for a caller that keeps a log of views too, in which this one has the position `mark` (see
-    /// [`Terms::mark`](crate::Terms::mark)).
-    pub fn hit_marked(&self, id: &str, mark: u64) -> Option<u64> {
-        self.count_view(id, mark, Stripe::views)
+    /// [`count_view`](Self::count_view), for a caller that keeps a log of views too, in which this one has the position `lsn` (see
+    /// [`RecordContext::lsn`](crate::RecordContext::lsn)).
+    pub fn count_view_logged(&self, id: &str, lsn: u64) -> Option<u64> {
+        self.count_view_and_read(id, lsn, Stripe::views)
     }
 
     /// Counts a view, and reads under the same lock.
     #[inline]
-    fn count_view<T>(&self, id: &str, mark: u64, read: impl FnOnce(&Stripe, u32) -> T) -> Option<T> {
+    fn count_view_and_read<T>(&self, id: &str, lsn: u64, read: impl FnOnce(&Stripe, u32) -> T) -> Option<T> {
         let (mut stripe, slot) = self.lock_id(id);
-        stripe.advance_mark(mark);
+        stripe.advance_lsn(lsn);
         let slot = slot?;
-        let viewed = stripe.view(slot);
+        let viewed = stripe.count_view(slot);
         let read = read(&stripe, slot);
         if viewed == Viewed::CrossedFloor {
             let handle = self.handle(id, &stripe, slot);
@@ -75,7 +80,7 @@ impl Aggregator {
     /// listed. `k` is cut to [`MAX_TOP`].
     ///
     /// Exact when no view is being counted at the same time. While views are counted, the order is that of the counts
-    /// returned, and views whose [`hit`](Self::hit) or [`view`](Self::view) had not returned when this began may be
+    /// returned, and views whose [`count_view`](Self::count_view) or [`history_counting_view`](Self::history_counting_view) had not returned when this began may be
     /// missing from them. Nothing is allocated where `top` has room for `k`, unless so many of the most viewed were delisted that all
     /// counters must be read again.
     pub fn top(&self, k: usize, top: &mut Vec<Popular>) {

@@ -70,15 +70,15 @@ fn check_sum(bytes: &[u8]) -> [u8; SUM_BYTES] {
 }
 
 /// Always [`VERSION`]: the first field, so that another form is recognised before anything else of it is read.
-struct Version;
+struct FormatVersion;
 
-impl Serialize for Version {
+impl Serialize for FormatVersion {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u32(VERSION)
     }
 }
 
-impl<'de> Deserialize<'de> for Version {
+impl<'de> Deserialize<'de> for FormatVersion {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match u32::deserialize(deserializer)? {
             VERSION => Ok(Self),
@@ -89,11 +89,12 @@ impl<'de> Deserialize<'de> for Version {
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct Part {
-    version: Version,
+    version: FormatVersion,
     seed: u64,
     stripes: u32,
     stripe: u32,
-    mark: u64,
+    #[serde(rename = "mark")]
+    lsn: u64,
     outcomes: Outcomes,
     listed: Vec<Instrument>,
 }
@@ -115,11 +116,11 @@ impl From<StripeSnapshot> for Part {
             candles: listed.ring.stored().map(CandleParts::from).collect(),
         };
         Self {
-            version: Version,
+            version: FormatVersion,
             seed: part.seed,
             stripes: part.stripes,
             stripe: part.stripe,
-            mark: part.mark,
+            lsn: part.lsn,
             outcomes: part.outcomes,
             listed: part.listed.into_iter().map(instrument).collect(),
         }
@@ -142,7 +143,7 @@ impl TryFrom<Part> for StripeSnapshot {
             seed: part.seed,
             stripes: part.stripes,
             stripe: part.stripe,
-            mark: part.mark,
+            lsn: part.lsn,
             outcomes: part.outcomes,
             listed,
         })

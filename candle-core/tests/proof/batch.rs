@@ -1,6 +1,8 @@
 //! A batch is its ticks one by one, only faster.
 
-use candle_core::{Aggregator, Config, Handle, Outcome, Outcomes, StripeSnapshot, Terms, Tick, Timestamp, Unlisted};
+use candle_core::{
+    Aggregator, Config, Handle, Outcome, Outcomes, RecordContext, StripeSnapshot, Tick, Timestamp, Unlisted,
+};
 use proptest::prelude::*;
 
 use crate::inputs::{Steps, at, steps};
@@ -21,11 +23,11 @@ fn aggregator(stripes: usize, max_instruments: usize) -> Aggregator {
     aggregator
 }
 
-fn one_by_one(aggregator: &Aggregator, batch: &[(&str, Tick)], terms: Terms) -> Outcomes {
+fn one_by_one(aggregator: &Aggregator, batch: &[(&str, Tick)], context: RecordContext) -> Outcomes {
     let mut outcomes = Outcomes::default();
     for (place, (id, tick)) in (0..).zip(batch) {
-        let mark = if terms.mark == 0 { 0 } else { terms.mark + place };
-        outcomes.count(aggregator.record(id, tick, Terms { mark, ..terms }));
+        let lsn = if context.lsn == 0 { 0 } else { context.lsn + place };
+        outcomes.count(aggregator.record(id, tick, RecordContext { lsn, ..context }));
     }
     outcomes
 }
@@ -38,22 +40,22 @@ proptest! {
     #[test]
     fn a_batch_is_its_ticks_one_by_one(
         Steps { steps, .. } in steps(1..90), picks in prop::collection::vec(0..IDS.len(), 90),
-        stripes in prop::sample::select(vec![1_usize, 2, 64]), max in 1..9_usize, unlisted in unlisted(), mark in 0..2_u64,
+        stripes in prop::sample::select(vec![1_usize, 2, 64]), max in 1..9_usize, unlisted in unlisted(), lsn in 0..2_u64,
     ) {
-        let terms = Terms { unlisted, mark, ..Terms::from(steps[0].now) };
+        let context = RecordContext { unlisted, lsn, ..RecordContext::from(steps[0].now) };
         let batch: Vec<_> = steps.iter().zip(&picks).map(|(step, pick)| (IDS[*pick], step.tick)).collect();
         let (batched, single) = (aggregator(stripes, max), aggregator(stripes, max));
-        prop_assert_eq!(batched.record_batch(&batch, terms), one_by_one(&single, &batch, terms));
+        prop_assert_eq!(batched.record_batch(&batch, context), one_by_one(&single, &batch, context));
         prop_assert_eq!(parts(&batched), parts(&single));
 
         let mut book = Book::new(Limits::USUAL, max);
         book.list("9", Some("listed before"));
         for (id, tick) in &batch {
-            let _ = book.record(id, tick, terms.now, unlisted);
+            let _ = book.record(id, tick, context.now, unlisted);
         }
         // The oracle's sequence numbers start at 0; those of the wrap are compared above.
         if batch.iter().all(|(_, tick)| tick.seq < 1 << 37) {
-            book.assert_is(&batched, terms.now);
+            book.assert_is(&batched, context.now);
         }
     }
 }
@@ -65,11 +67,11 @@ fn batches_longer_than_a_block_are_their_ticks_one_by_one() {
     for len in [7, 8, 2047, 2048, 2049, 5000] {
         let batch: Vec<_> = (0..len).map(|place| (ids[place * 31 % ids.len()].as_str(), tick(place))).collect();
         for (unlisted, max) in [(Unlisted::List, 700), (Unlisted::List, 300), (Unlisted::Reject, 700)] {
-            let terms = Terms { unlisted, mark: 1, ..Terms::from(Timestamp::EPOCH) };
+            let context = RecordContext { unlisted, lsn: 1, ..RecordContext::from(Timestamp::EPOCH) };
             let (batched, single) = (aggregator(16, max), aggregator(16, max));
-            assert_eq!(batched.record_batch(&batch, terms), one_by_one(&single, &batch, terms));
+            assert_eq!(batched.record_batch(&batch, context), one_by_one(&single, &batch, context));
             // A second time, when most are listed.
-            assert_eq!(batched.record_batch(&batch, terms), one_by_one(&single, &batch, terms));
+            assert_eq!(batched.record_batch(&batch, context), one_by_one(&single, &batch, context));
             assert_eq!(parts(&batched), parts(&single));
             assert_eq!(batched.outcomes().received(), 2 * len as u64);
         }
@@ -95,12 +97,12 @@ fn a_batch_by_handles_is_its_ticks_one_by_one() {
                 .map(|place| (handles[place * 31 % ids.len()], Tick::new(at(0), price(place)).with_seq(place as u64)))
                 .collect();
             // Handles never list.
-            let terms = Terms { unlisted: Unlisted::List, mark: 1, ..Terms::from(Timestamp::EPOCH) };
+            let context = RecordContext { unlisted: Unlisted::List, lsn: 1, ..RecordContext::from(Timestamp::EPOCH) };
             let mut outcomes = Outcomes::default();
             for (place, (handle, tick)) in (1..).zip(&batch) {
-                outcomes.count(single.record_at(*handle, tick, Terms { mark: place, ..terms }));
+                outcomes.count(single.record_at(*handle, tick, RecordContext { lsn: place, ..context }));
             }
-            assert_eq!(batched.record_batch_at(&batch, terms), outcomes);
+            assert_eq!(batched.record_batch_at(&batch, context), outcomes);
             assert_eq!(parts(&batched), parts(&single));
         }
     }

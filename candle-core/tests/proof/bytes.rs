@@ -87,7 +87,7 @@ pub(crate) fn assert_working(aggregator: &Aggregator) {
     for now in [Timestamp::MIN, Timestamp::EPOCH, Timestamp::MAX] {
         for line in aggregator.page(None, "", 1000) {
             let id = line.id.as_str();
-            let history = aggregator.view(id).unwrap();
+            let history = aggregator.history_counting_view(id).unwrap();
             assert!(history.candles(now, Gaps::Filled).count() <= 30);
             assert!(
                 history.ring.stored().all(|candle| candle.low() <= candle.open() && candle.close() <= candle.high())

@@ -1,7 +1,7 @@
 //! Whatever is listed, delisted, recorded, viewed and forgotten in whatever order, the aggregator holds what the obvious
 //! program holds.
 
-use candle_core::{Aggregator, Config, Terms, Timestamp, Unlisted};
+use candle_core::{Aggregator, Config, RecordContext, Timestamp, Unlisted};
 use proptest::prelude::*;
 
 use crate::inputs::{Step, Steps, limits, steps};
@@ -45,16 +45,16 @@ fn apply(act: Act, id: &str, step: &Step, aggregator: &mut Aggregator, book: &mu
         }
         Act::Delist => assert_eq!(aggregator.delist(id), book.delist(id)),
         Act::Record(unlisted) => {
-            let terms = Terms { unlisted, ..Terms::from(*now) };
-            assert_eq!(aggregator.record(id, tick, terms), book.record(id, tick, *now, unlisted));
+            let context = RecordContext { unlisted, ..RecordContext::from(*now) };
+            assert_eq!(aggregator.record(id, tick, context), book.record(id, tick, *now, unlisted));
         }
         Act::RecordAt => {
             if let Some(handle) = aggregator.resolve(id) {
                 assert_eq!(aggregator.record_at(handle, tick, *now), book.record(id, tick, *now, Unlisted::Reject));
             }
         }
-        Act::Hit => assert_eq!(aggregator.hit(id), book.hit(id)),
-        Act::View => assert_eq!(aggregator.view(id).map(|history| history.views), book.hit(id)),
+        Act::Hit => assert_eq!(aggregator.count_view(id), book.count_view(id)),
+        Act::View => assert_eq!(aggregator.history_counting_view(id).map(|history| history.views), book.count_view(id)),
         Act::ClearCandles => {
             aggregator.clear_candles(0);
             book.clear_candles();

@@ -12,7 +12,6 @@
 mod batch;
 mod bytes;
 mod catalogue;
-mod edition;
 mod fuzzed;
 mod inputs;
 mod memory;
@@ -25,3 +24,4 @@ mod snapshot;
 #[cfg(feature = "serde")]
 mod stored;
 mod stress;
+mod version;

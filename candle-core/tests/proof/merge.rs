@@ -142,11 +142,11 @@ proptest! {
         let parts = [0, 1, 2].map(|part| aggregator(seeds[part]));
         for (step, (owner, id, viewed)) in steps.iter().zip(owners) {
             for one in [&whole, &parts[owner]] {
-                let terms = candle_core::Terms { unlisted: candle_core::Unlisted::List, ..step.now.into() };
-                let _ = one.record(IDS[id], &step.tick, terms);
-                if viewed && one.hit(IDS[id]).is_none() {
+                let context = candle_core::RecordContext { unlisted: candle_core::Unlisted::List, ..step.now.into() };
+                let _ = one.record(IDS[id], &step.tick, context);
+                if viewed && one.count_view(IDS[id]).is_none() {
                     one.list(IDS[id], Some("viewed")).unwrap();
-                    one.hit(IDS[id]).unwrap();
+                    one.count_view(IDS[id]).unwrap();
                 }
             }
         }
@@ -176,7 +176,7 @@ fn what_does_not_fit_is_not_joined_at_all() {
     full.list("a", None).unwrap();
     let other = Aggregator::new(Config::default().with_stripes(1));
     ["a", "b", "c"].into_iter().for_each(|id| assert!(other.list(id, None).is_ok()));
-    other.hit("a");
+    other.count_view("a");
     let before: Vec<_> = full.snapshot().collect();
     let part = other.snapshot().next().unwrap();
     assert_eq!(full.merge(&part), Err(SnapshotError::Full { max_instruments: 2 }));

@@ -1,6 +1,6 @@
 //! Nothing is allocated for a tick, a view, or a read of the top into a caller's buffer.
 
-use candle_core::{Aggregator, Config, Gaps, MAX_TOP, Outcome, Ring, Terms, Tick, Timestamp, Unlisted};
+use candle_core::{Aggregator, Config, Gaps, MAX_TOP, Outcome, RecordContext, Ring, Tick, Timestamp, Unlisted};
 
 use crate::inputs::at;
 use crate::oracle::{Limits, MINUTE};
@@ -82,10 +82,10 @@ fn no_tick_allocates_whatever_becomes_of_it() {
 fn no_refused_listing_allocates() {
     let full = Aggregator::new(Config::default().with_max_instruments(2).with_stripes(1));
     IDS.into_iter().for_each(|id| assert!(full.list(id, None).is_ok()));
-    let terms = Terms { unlisted: Unlisted::List, ..now().into() };
+    let context = RecordContext { unlisted: Unlisted::List, ..now().into() };
     let tick = Tick::new(now(), 1.0);
-    assert_none("a tick for which there is no room", || assert_eq!(full.record("more", &tick, terms), Outcome::Full));
-    assert_none("a tick with a bad id", || assert_eq!(full.record("a b", &tick, terms), Outcome::BadId));
+    assert_none("a tick for which there is no room", || assert_eq!(full.record("more", &tick, context), Outcome::Full));
+    assert_none("a tick with a bad id", || assert_eq!(full.record("a b", &tick, context), Outcome::BadId));
 }
 
 #[test]
@@ -109,14 +109,14 @@ fn no_view_allocates() {
     let aggregator = listed();
     for id in IDS {
         let _ = aggregator.record(id, &Tick::new(now(), 1.0), now());
-        assert_none("a hit", || assert_eq!(aggregator.hit(id), Some(1)));
+        assert_none("a hit", || assert_eq!(aggregator.count_view(id), Some(1)));
         assert_none("a view", || {
-            let history = aggregator.view(id).unwrap();
+            let history = aggregator.history_counting_view(id).unwrap();
             assert_eq!(history.candles(now(), Gaps::Filled).map(|candle| candle.count).sum::<u32>(), 1);
         });
         assert_none("a read", || assert!(aggregator.history(id).is_some()));
     }
-    assert_none("a view of nothing", || assert!(aggregator.view("unknown").is_none()));
+    assert_none("a view of nothing", || assert!(aggregator.history_counting_view("unknown").is_none()));
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn neither_counting_views_nor_reading_the_top_allocates() {
     // More instruments than leaders, so that the leaders are cut back many times.
     assert_none("counting views and reading the top", || {
         for round in 0..3_000_usize {
-            assert!(aggregator.hit(&ids[round * round % ids.len()]).is_some());
+            assert!(aggregator.count_view(&ids[round * round % ids.len()]).is_some());
             if round % 10 == 0 {
                 aggregator.top(MAX_TOP, &mut top);
             }

@@ -255,12 +255,12 @@ impl Book {
     }
 
     pub(crate) fn record(&mut self, id: &str, tick: &Tick, now: Timestamp, unlisted: Unlisted) -> Outcome {
-        let outcome = self.judge(id, tick, now, unlisted);
+        let outcome = self.validate(id, tick, now, unlisted);
         *self.counts.entry(outcome).or_default() += 1;
         outcome
     }
 
-    fn judge(&mut self, id: &str, tick: &Tick, now: Timestamp, unlisted: Unlisted) -> Outcome {
+    fn validate(&mut self, id: &str, tick: &Tick, now: Timestamp, unlisted: Unlisted) -> Outcome {
         if let Some(refused) = self.limits.refuse_values(tick) {
             return refused;
         }
@@ -276,7 +276,7 @@ impl Book {
         self.listed.get_mut(id).unwrap().series.record(tick, now)
     }
 
-    pub(crate) fn hit(&mut self, id: &str) -> Option<u64> {
+    pub(crate) fn count_view(&mut self, id: &str) -> Option<u64> {
         let entry = self.listed.get_mut(id)?;
         entry.views += 1;
         Some(entry.views)

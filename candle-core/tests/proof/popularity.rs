@@ -57,11 +57,11 @@ fn apply(act: Act, aggregator: &Aggregator, book: &mut Book) {
             for _ in 0..views {
                 let bound = 1 + draw.below(INSTRUMENTS);
                 let id = id(draw.below(bound));
-                assert_eq!(aggregator.hit(&id), book.hit(&id));
+                assert_eq!(aggregator.count_view(&id), book.count_view(&id));
             }
         }
         Act::Each(from, many) => (from..from + many).for_each(|number| {
-            assert_eq!(aggregator.hit(&id(number)), book.hit(&id(number)));
+            assert_eq!(aggregator.count_view(&id(number)), book.count_view(&id(number)));
         }),
         Act::DelistLeaders(many) => book.top(many).into_iter().for_each(|(id, _)| {
             assert!(aggregator.delist(&id) && book.delist(&id));
@@ -108,7 +108,7 @@ proptest! {
                 let mut seen = Vec::new();
                 for round in 0..1500 {
                     let bound = 1 + draw.below(INSTRUMENTS);
-                    assert!(aggregator.hit(&id(draw.below(bound))).is_some());
+                    assert!(aggregator.count_view(&id(draw.below(bound))).is_some());
                     if round % 100 == 0 {
                         aggregator.top(10, &mut seen);
                         assert!(seen.len() == 10 && seen.is_sorted_by(|a, b| (b.views, &a.id) < (a.views, &b.id)));
@@ -122,7 +122,7 @@ proptest! {
             let mut draw = Draw(seed);
             (0..1500).for_each(|_| {
                 let bound = 1 + draw.below(INSTRUMENTS);
-                book.hit(&id(draw.below(bound)));
+                book.count_view(&id(draw.below(bound)));
             });
         }
         for k in [1, 10, MAX_TOP] {
@@ -145,7 +145,7 @@ proptest! {
                         0 => drop(aggregator.delist(&id)),
                         1 => assert!(aggregator.list(&id, None).is_ok()),
                         2 => drop(top(&aggregator, 10)),
-                        _ => drop(aggregator.hit(&id)),
+                        _ => drop(aggregator.count_view(&id)),
                     }
                 }
             });
@@ -170,7 +170,7 @@ fn a_view_never_counts_for_an_instrument_listed_later_under_the_same_id() {
             .map(|_| {
                 scope.spawn(|| {
                     start.wait();
-                    (0..20_000).filter_map(|_| aggregator.hit("BTC")).collect::<Vec<_>>()
+                    (0..20_000).filter_map(|_| aggregator.count_view("BTC")).collect::<Vec<_>>()
                 })
             })
             .collect();
@@ -199,7 +199,7 @@ fn fewer_than_k_are_all_of_them_with_views_or_without() {
     let aggregator = Aggregator::default();
     assert_eq!(top(&aggregator, 10), []);
     ["9", "10", "11"].into_iter().for_each(|id| assert!(aggregator.list(id, None).is_ok()));
-    aggregator.hit("9");
+    aggregator.count_view("9");
     assert_eq!(top(&aggregator, 10), [("9".to_owned(), 1), ("10".to_owned(), 0), ("11".to_owned(), 0)]);
     assert_eq!(top(&aggregator, 0), []);
 }

@@ -1,9 +1,9 @@
-//! A snapshot taken while writers run, and the log replayed from its marks, are together exact.
+//! A snapshot taken while writers run, and the log replayed from its lsns, are together exact.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use candle_core::{Aggregator, Config, SnapshotError, StripeSnapshot, Terms, Tick, Timestamp, Unlisted};
+use candle_core::{Aggregator, Config, RecordContext, SnapshotError, StripeSnapshot, Tick, Timestamp, Unlisted};
 use proptest::prelude::*;
 
 use crate::inputs::{Steps, at, steps};
@@ -12,7 +12,7 @@ use crate::oracle::{MINUTE, top};
 pub(crate) const IDS: [&str; 8] =
     ["4", "10", "9", "é", "BTC/USD", "QV532Y814406", "z", "an-id-that-is-longer-than-an-inline-one"];
 
-/// One entry of a log, which has its position there as its mark.
+/// One entry of a log, which has its position there as its lsn.
 #[derive(Clone, Debug)]
 enum Entry {
     Tick(usize, Tick, Timestamp),
@@ -52,42 +52,42 @@ fn log(entries: Vec<Entry>) -> Vec<(u64, Entry)> {
     log
 }
 
-fn terms(now: Timestamp, mark: u64) -> Terms {
-    Terms { mark, unlisted: Unlisted::List, ..now.into() }
+fn context(now: Timestamp, lsn: u64) -> RecordContext {
+    RecordContext { lsn, unlisted: Unlisted::List, ..now.into() }
 }
 
-fn write(aggregator: &Aggregator, mark: u64, entry: &Entry) {
+fn write(aggregator: &Aggregator, lsn: u64, entry: &Entry) {
     match entry {
-        Entry::Tick(id, tick, now) => _ = aggregator.record(IDS[*id], tick, terms(*now, mark)),
+        Entry::Tick(id, tick, now) => _ = aggregator.record(IDS[*id], tick, context(*now, lsn)),
         Entry::Batch(ticks, now) => {
             let batch: Vec<_> = ticks.iter().map(|(id, tick)| (IDS[*id], *tick)).collect();
-            let _ = aggregator.record_batch(&batch, terms(*now, mark));
+            let _ = aggregator.record_batch(&batch, context(*now, lsn));
         }
-        Entry::List(id) => _ = aggregator.list_marked(IDS[*id], Some("listed"), mark),
-        Entry::Delist(id) => _ = aggregator.delist_marked(IDS[*id], mark),
-        Entry::Hit(id) => _ = aggregator.hit_marked(IDS[*id], mark),
-        Entry::ClearCandles => aggregator.clear_candles(mark),
+        Entry::List(id) => _ = aggregator.list_logged(IDS[*id], Some("listed"), lsn),
+        Entry::Delist(id) => _ = aggregator.delist_logged(IDS[*id], lsn),
+        Entry::Hit(id) => _ = aggregator.count_view_logged(IDS[*id], lsn),
+        Entry::ClearCandles => aggregator.clear_candles(lsn),
     }
 }
 
 /// Writes again what the snapshot does not hold yet.
 fn replay(aggregator: &Aggregator, log: &[(u64, Entry)]) {
-    for (mark, entry) in log {
-        let is_new = |id: usize, mark: u64| mark > aggregator.mark_of(IDS[id]);
+    for (lsn, entry) in log {
+        let is_new = |id: usize, lsn: u64| lsn > aggregator.lsn_of(IDS[id]);
         match entry {
             Entry::Batch(ticks, now) => {
-                for (mark, (id, tick)) in (*mark..).zip(ticks) {
-                    if is_new(*id, mark) {
-                        write(aggregator, mark, &Entry::Tick(*id, *tick, *now));
+                for (lsn, (id, tick)) in (*lsn..).zip(ticks) {
+                    if is_new(*id, lsn) {
+                        write(aggregator, lsn, &Entry::Tick(*id, *tick, *now));
                     }
                 }
             }
             Entry::Tick(id, ..) | Entry::List(id) | Entry::Delist(id) | Entry::Hit(id) => {
-                if is_new(*id, *mark) {
-                    write(aggregator, *mark, entry);
+                if is_new(*id, *lsn) {
+                    write(aggregator, *lsn, entry);
                 }
             }
-            Entry::ClearCandles => write(aggregator, *mark, entry),
+            Entry::ClearCandles => write(aggregator, *lsn, entry),
         }
     }
 }
@@ -114,7 +114,7 @@ proptest! {
                 }
                 taken
             });
-            log.iter().for_each(|(mark, entry)| write(&written, *mark, entry));
+            log.iter().for_each(|(lsn, entry)| write(&written, *lsn, entry));
             done.store(true, Ordering::Release);
             taker.join().unwrap()
         });
@@ -140,12 +140,12 @@ proptest! {
         cuts.sort_unstable();
         let (mut taken, mut at, mut snapshot) = (Vec::new(), 0, written.snapshot());
         for cut in cuts {
-            log[at..cut].iter().for_each(|(mark, entry)| write(&written, *mark, entry));
+            log[at..cut].iter().for_each(|(lsn, entry)| write(&written, *lsn, entry));
             at = cut;
             taken.extend(snapshot.next());
         }
         drop(snapshot);
-        log[at..].iter().for_each(|(mark, entry)| write(&written, *mark, entry));
+        log[at..].iter().for_each(|(lsn, entry)| write(&written, *lsn, entry));
         let restored = Aggregator::restore(config, taken).unwrap();
         replay(&restored, &log);
         prop_assert_eq!(parts(&restored), parts(&written));
@@ -166,9 +166,9 @@ proptest! {
 pub(crate) fn filled(ticks: &[(Tick, Timestamp)], picks: &[(usize, usize)]) -> Aggregator {
     let aggregator = Aggregator::new(Config::default().with_stripes(4));
     for ((tick, now), (id, views)) in ticks.iter().zip(picks) {
-        let _ = aggregator.record(IDS[*id], tick, terms(*now, 7));
+        let _ = aggregator.record(IDS[*id], tick, context(*now, 7));
         for _ in 0..*views {
-            let _ = aggregator.hit(IDS[*id]);
+            let _ = aggregator.count_view(IDS[*id]);
         }
         if *views == 1 {
             let _ = aggregator.list(IDS[*id], Some("described"));

@@ -14,7 +14,7 @@ fn written() -> StripeSnapshot {
         aggregator.list(id, Some("described")).unwrap();
         let now = at(minute * 60_000_000);
         assert!(aggregator.record(id, &Tick::new(now, 2.5).with_size(0.1).with_seq(9), now).is_accepted());
-        aggregator.hit(id);
+        aggregator.count_view(id);
     }
     aggregator.snapshot().next().unwrap()
 }
@@ -175,7 +175,7 @@ fn counts_at_their_end_do_not_overflow() {
     let restored = Aggregator::restore(Config::default(), vec![part.clone()]).unwrap();
     restored.merge(&part).unwrap();
     assert_working(&restored);
-    assert_eq!(restored.hit("a"), Some(u64::MAX));
+    assert_eq!(restored.count_view("a"), Some(u64::MAX));
     let tick = Tick::new(at(0), 1.0);
     let batch = vec![("a", tick); 4 * restored.config().stripes()];
     assert_eq!(restored.record_batch(&batch, at(0)).received(), batch.len() as u64);

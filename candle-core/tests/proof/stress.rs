@@ -4,7 +4,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use candle_core::{Aggregator, Config, Gaps, State, Terms, Tick, Timestamp, Unlisted};
+use candle_core::{Aggregator, Config, Gaps, RecordContext, State, Tick, Timestamp, Unlisted};
 
 use crate::inputs::at;
 use crate::oracle::{Limits, MINUTE, Series, top};
@@ -66,12 +66,12 @@ fn all_kinds_of_calls_at_once_leave_exact_candles_views_and_counts() {
             });
         });
         let churn = scope.spawn(|| {
-            let terms = Terms { unlisted: Unlisted::List, ..now().into() };
+            let context = RecordContext { unlisted: Unlisted::List, ..now().into() };
             start.wait();
             for number in 0..2_000_u64 {
                 let id = format!("passing-{}", number % 150);
-                let _ = aggregator.record(&id, &Tick::new(now(), 1.0), terms);
-                aggregator.hit(&id);
+                let _ = aggregator.record(&id, &Tick::new(now(), 1.0), context);
+                aggregator.count_view(&id);
                 if number % 3 == 0 {
                     aggregator.delist(&id);
                 }
@@ -81,7 +81,7 @@ fn all_kinds_of_calls_at_once_leave_exact_candles_views_and_counts() {
         scope.spawn(|| {
             start.wait();
             for number in 0..6_000 {
-                assert!(aggregator.hit(&stable(number % STABLE)).is_some());
+                assert!(aggregator.count_view(&stable(number % STABLE)).is_some());
             }
         });
         let writers: Vec<_> = (0..WRITERS)

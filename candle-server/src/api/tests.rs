@@ -1,7 +1,7 @@
 //! What is kept from read to read never shows.
 
 use bytes::Bytes;
-use candle_core::{Aggregator, Config, Gaps, Terms, Tick, Unlisted};
+use candle_core::{Aggregator, Config, Gaps, RecordContext, Tick, Unlisted};
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use hyper::header::{self, HeaderValue};
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::clock::{Clock, Source};
+use crate::clock::{Clock, ClockMode};
 use crate::route::Format;
 
 const IDS: [&str; 3] = ["4", "BTC/USD", "\"\\é"];
@@ -19,10 +19,10 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_seconds(second).unwrap()
 }
 
-fn market() -> Arc<Market> {
-    let market = Market::new(Aggregator::new(Config::default()), Clock::new(Source::Feed));
-    market.clock.restart_at(at(START));
-    Arc::new(market)
+fn engine() -> Arc<Engine> {
+    let engine = Engine::new(Aggregator::new(Config::default()), Clock::new(ClockMode::Feed));
+    engine.clock.restart_at(at(START));
+    Arc::new(engine)
 }
 
 fn get(api: &Api, verb: Verb, route: &Route<'_>, headers: &HeaderMap) -> Response<Bytes> {
@@ -38,9 +38,10 @@ fn told(id: &str, gaps: Gaps, format: Format) -> Route<'_> {
     Route::History { id: id.into(), form: Form { gaps, format } }
 }
 
-fn tick(market: &Market, id: &str, time: Timestamp, price: f64, now: Timestamp) {
-    let terms = Terms { unlisted: Unlisted::List, arrival: market.clock.arrival(), ..Terms::from(now) };
-    let _ = market.aggregator.record(id, &Tick::new(time, price), terms);
+fn tick(engine: &Engine, id: &str, time: Timestamp, price: f64, now: Timestamp) {
+    let context =
+        RecordContext { unlisted: Unlisted::List, arrival: engine.clock.arrival(), ..RecordContext::from(now) };
+    let _ = engine.aggregator.record(id, &Tick::new(time, price), context);
 }
 
 fn with(name: header::HeaderName, value: &HeaderValue) -> HeaderMap {
@@ -96,56 +97,56 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-fn happen(market: &Market, event: &Event) {
-    let now = market.clock.now();
+fn happen(engine: &Engine, event: &Event) {
+    let now = engine.clock.now();
     let later = |seconds: i64| now.saturating_add(seconds * 1_000_000);
     match event {
-        Event::Tick { id, seconds, price, behind } => tick(market, IDS[*id], later(*seconds), *price, later(-behind)),
-        Event::Advance { seconds } => market.clock.advance_to(later(*seconds)),
+        Event::Tick { id, seconds, price, behind } => tick(engine, IDS[*id], later(*seconds), *price, later(-behind)),
+        Event::Advance { seconds } => engine.clock.advance_to(later(*seconds)),
         Event::Restart { back } => {
-            market.aggregator.clear_candles(0);
-            market.clock.restart_at(later(-back));
+            engine.aggregator.clear_candles(0);
+            engine.clock.restart_at(later(-back));
         }
         Event::List { id, description } => {
-            market.aggregator.list(IDS[*id], description.as_deref()).unwrap();
+            engine.aggregator.list(IDS[*id], description.as_deref()).unwrap();
         }
         Event::Delist { id } => {
-            market.aggregator.delist(IDS[*id]);
+            engine.aggregator.delist(IDS[*id]);
         }
         Event::View { id } => {
-            market.aggregator.hit(IDS[*id]);
+            engine.aggregator.count_view(IDS[*id]);
         }
         Event::Supply => {
-            market.feeds.opened(0, Vec::new(), market.clock.reading());
-            market.feeds.quoted(1, None, market.clock.reading());
+            engine.feeds.opened(0, Vec::new(), engine.clock.reading());
+            engine.feeds.quoted(1, None, engine.clock.reading());
         }
-        Event::Loss => market.feeds.lost(0, "closed", market.clock.reading()),
+        Event::Loss => engine.feeds.lost(0, "closed", engine.clock.reading()),
     }
 }
 
 /// A history written the obvious way.
-fn obvious(market: &Market, id: &str, gaps: Gaps) -> Option<Value> {
-    let history = market.aggregator.history(id)?;
-    let now = market.clock.now();
+fn obvious(engine: &Engine, id: &str, gaps: Gaps) -> Option<Value> {
+    let history = engine.aggregator.history(id)?;
+    let now = engine.clock.now();
     let seconds = |time: Timestamp| time.as_micros() as f64 / 1e6;
     let candles = history.candles(now, gaps).map(|candle| {
         json!({
             "openTimestamp": seconds(candle.minute.start()), "closeTimestamp": seconds(candle.minute.end()),
             "openPrice": candle.open, "highPrice": candle.high, "lowPrice": candle.low, "closePrice": candle.close,
             "volume": candle.volume, "quotes": candle.count, "state": candle.state.name(), "filled": candle.filled,
-            "coverage": market.feeds.coverage(now).of(candle.minute).name(),
+            "coverage": engine.feeds.coverage(now).of(candle.minute).name(),
         })
     });
     Some(json!({
         "id": id, "description": history.description.as_deref(), "views": history.views, "asOf": seconds(now),
         "lastQuoteTimestamp": history.last_time().map(seconds),
-        "status": market.status(&Latest::from(&history), history.ring.usual_gap(now)).name(), "candles": candles.collect::<Vec<_>>(),
+        "status": engine.status(&Latest::from(&history), history.ring.usual_gap(now)).name(), "candles": candles.collect::<Vec<_>>(),
     }))
 }
 
 /// The same for the chart library.
-fn obvious_items(market: &Market, id: &str, gaps: Gaps) -> Option<Value> {
-    let history = market.aggregator.history(id)?;
+fn obvious_items(engine: &Engine, id: &str, gaps: Gaps) -> Option<Value> {
+    let history = engine.aggregator.history(id)?;
     let item = |candle: candle_core::WindowCandle| {
         let time = candle.minute.start().as_micros() as f64 / 1e6;
         if candle.filled && gaps == Gaps::Omitted {
@@ -156,7 +157,7 @@ fn obvious_items(market: &Market, id: &str, gaps: Gaps) -> Option<Value> {
             "volume": candle.volume,
         })
     };
-    Some(history.candles(market.clock.now(), Gaps::Filled).map(item).collect())
+    Some(history.candles(engine.clock.now(), Gaps::Filled).map(item).collect())
 }
 
 /// Equal but for the spelling of whole numbers.
@@ -174,11 +175,11 @@ proptest! {
 
     #[test]
     fn a_kept_history_is_byte_for_byte_a_fresh_one(events in proptest::collection::vec(event(), 1..60)) {
-        let market = market();
-        let keeping = Api::new(Arc::clone(&market));
+        let engine = engine();
+        let keeping = Api::new(Arc::clone(&engine));
         for event in &events {
-            happen(&market, event);
-            let fresh = Api::with_room(Arc::clone(&market), 1);
+            happen(&engine, event);
+            let fresh = Api::with_room(Arc::clone(&engine), 1);
             let forms = [Format::Full, Format::Lightweight]
                 .map(|format| [Gaps::Filled, Gaps::Omitted].map(|gaps| (gaps, format)));
             for (id, (gaps, format)) in IDS.iter().flat_map(|id| forms.iter().flatten().map(move |form| (*id, *form))) {
@@ -188,8 +189,8 @@ proptest! {
                 prop_assert_eq!(kept.body(), written.body());
                 prop_assert_eq!(kept.headers(), written.headers());
                 let obvious = match format {
-                    Format::Full => obvious(&market, id, gaps),
-                    Format::Lightweight => obvious_items(&market, id, gaps),
+                    Format::Full => obvious(&engine, id, gaps),
+                    Format::Lightweight => obvious_items(&engine, id, gaps),
                 };
                 if let Some(value) = obvious {
                     prop_assert_eq!(in_floats(serde_json::from_slice(kept.body()).unwrap()), in_floats(value));
@@ -203,14 +204,14 @@ proptest! {
 
 #[test]
 fn a_small_cache_keeps_what_is_viewed_more_and_answers_the_same() {
-    let market = market();
+    let engine = engine();
     // The least there is: one set of four places.
-    let api = Api::with_room(Arc::clone(&market), 1);
-    let now = market.clock.now();
+    let api = Api::with_room(Arc::clone(&engine), 1);
+    let now = engine.clock.now();
     let ids: Vec<String> = (0..6).map(|number| number.to_string()).collect();
-    ids.iter().for_each(|id| tick(&market, id, now, 9.5, now));
+    ids.iter().for_each(|id| tick(&engine, id, now, 9.5, now));
     for id in &ids[1..5] {
-        market.aggregator.hit(id);
+        engine.aggregator.count_view(id);
     }
     let read = |id: &String| {
         let response = get(&api, Verb::Get, &history(id, Gaps::Filled), &HeaderMap::new());
@@ -221,16 +222,16 @@ fn a_small_cache_keeps_what_is_viewed_more_and_answers_the_same() {
     ids.iter().for_each(read);
     assert_eq!(ids.iter().map(is_kept).collect::<Vec<_>>(), [false, true, true, true, true, false]);
     // A minute later the places are anyone's.
-    market.clock.advance_to(at(START + 60));
+    engine.clock.advance_to(at(START + 60));
     read(&ids[0]);
     assert!(is_kept(&ids[0]));
 }
 
 #[test]
 fn while_one_writes_the_popular_anew_others_get_what_there_is() {
-    let market = market();
-    tick(&market, "4", at(START), 9.5, at(START));
-    let api = Api::new(Arc::clone(&market));
+    let engine = engine();
+    tick(&engine, "4", at(START), 9.5, at(START));
+    let api = Api::new(Arc::clone(&engine));
     assert!(api.fresh_popular(Duration::ZERO).is_none(), "nothing is there yet");
     get(&api, Verb::Get, &Route::Popular, &HeaderMap::new());
     // By its own moment: whoever runs this may have stood still since.
@@ -244,45 +245,45 @@ fn while_one_writes_the_popular_anew_others_get_what_there_is() {
 
 #[test]
 fn after_an_idle_hour_nobody_gets_the_most_viewed_of_an_hour_ago() {
-    let market = market();
-    let api = Api::new(Arc::clone(&market));
+    let engine = engine();
+    let api = Api::new(Arc::clone(&engine));
     get(&api, Verb::Get, &Route::Popular, &HeaderMap::new());
-    let later = market.clock.elapsed() + Duration::from_hours(1);
+    let later = engine.clock.elapsed() + Duration::from_hours(1);
     assert!(api.fresh_popular(later).is_none());
     assert!(api.fresh_popular(later).is_none());
 }
 
 #[test]
 fn the_tag_is_of_the_content_and_not_of_the_views_or_the_moment() {
-    let [market, replica] = [market(), market()];
-    let [api, other] = [&market, &replica].map(|market| Api::new(Arc::clone(market)));
+    let [engine, replica] = [engine(), engine()];
+    let [api, other] = [&engine, &replica].map(|engine| Api::new(Arc::clone(engine)));
     let tag =
         |api: &Api, id| get(api, Verb::Get, &history(id, Gaps::Filled), &HeaderMap::new()).headers()["etag"].clone();
-    for market in [&market, &replica] {
-        tick(market, "4", at(START), 9.5, at(START));
-        tick(market, "4", at(START - 60), 9.25, at(START));
+    for engine in [&engine, &replica] {
+        tick(engine, "4", at(START), 9.5, at(START));
+        tick(engine, "4", at(START - 60), 9.25, at(START));
     }
     let first = tag(&api, "4");
-    market.clock.advance_to(at(START + 10));
+    engine.clock.advance_to(at(START + 10));
     assert_eq!([tag(&api, "4"), tag(&other, "4")], [first.clone(), first.clone()]);
-    tick(&market, "4", at(START), 9.5, at(START));
+    tick(&engine, "4", at(START), 9.5, at(START));
     let after_forming = tag(&api, "4");
     assert_ne!(after_forming, first);
-    tick(&market, "4", at(START - 59), 9.5, at(START));
+    tick(&engine, "4", at(START - 59), 9.5, at(START));
     let after_late = tag(&api, "4");
     assert_ne!(after_late, after_forming);
-    market.aggregator.list("4", Some("Four")).unwrap();
+    engine.aggregator.list("4", Some("Four")).unwrap();
     let after_description = tag(&api, "4");
     assert_ne!(after_description, after_late);
-    market.clock.advance_to(at(START + 60));
+    engine.clock.advance_to(at(START + 60));
     assert_ne!(tag(&api, "4"), after_description);
 }
 
 #[test]
 fn a_client_that_has_it_gets_304_and_counts_as_a_view() {
-    let market = market();
-    let api = Api::new(Arc::clone(&market));
-    tick(&market, "4", at(START), 9.5, at(START));
+    let engine = engine();
+    let api = Api::new(Arc::clone(&engine));
+    tick(&engine, "4", at(START), 9.5, at(START));
     let route = history("4", Gaps::Filled);
     let first = get(&api, Verb::Get, &route, &HeaderMap::new());
     let tag = first.headers()[header::ETAG].clone();
@@ -291,62 +292,62 @@ fn a_client_that_has_it_gets_304_and_counts_as_a_view() {
     for name in [header::ETAG, header::CACHE_CONTROL, header::VARY] {
         assert_eq!(second.headers()[&name], first.headers()[&name], "{name}");
     }
-    assert_eq!(market.aggregator.history("4").unwrap().views, 2);
+    assert_eq!(engine.aggregator.history("4").unwrap().views, 2);
     assert_eq!(get(&api, Verb::Head, &route, &with(header::IF_NONE_MATCH, &tag)).status(), 304);
-    assert_eq!(market.aggregator.history("4").unwrap().views, 2);
-    tick(&market, "4", at(START), 9.75, at(START));
+    assert_eq!(engine.aggregator.history("4").unwrap().views, 2);
+    tick(&engine, "4", at(START), 9.75, at(START));
     assert_eq!(get(&api, Verb::Get, &route, &with(header::IF_NONE_MATCH, &tag)).status(), 200);
 }
 
 #[test]
 fn popular_and_listing_have_tags_that_views_do_not_move() {
-    let market = market();
+    let engine = engine();
     for id in IDS {
-        tick(&market, id, at(START), 9.5, at(START));
+        tick(&engine, id, at(START), 9.5, at(START));
     }
-    market.aggregator.hit(IDS[1]);
+    engine.aggregator.count_view(IDS[1]);
     let page = Page { limit: 100, after: None, prefix: "".into() };
     for (route, price) in [(Route::Popular, 9.75), (Route::Listing(page), 10.0)] {
         // A new one each time, as the popular are reused for a moment.
-        let read = |headers: &HeaderMap| get(&Api::new(Arc::clone(&market)), Verb::Get, &route, headers);
+        let read = |headers: &HeaderMap| get(&Api::new(Arc::clone(&engine)), Verb::Get, &route, headers);
         let before = read(&HeaderMap::new());
-        market.aggregator.hit(IDS[1]);
+        engine.aggregator.count_view(IDS[1]);
         let after = read(&HeaderMap::new());
         assert_ne!(before.body(), after.body());
         assert_eq!(before.headers()[header::ETAG], after.headers()[header::ETAG]);
         assert_eq!(read(&with(header::IF_NONE_MATCH, &before.headers()[header::ETAG])).status(), 304);
-        tick(&market, IDS[1], at(START), price, at(START));
+        tick(&engine, IDS[1], at(START), price, at(START));
         assert_ne!(read(&HeaderMap::new()).headers()[header::ETAG], after.headers()[header::ETAG]);
     }
 }
 
 #[test]
 fn popular_is_ten_histories_most_views_first() {
-    let market = market();
+    let engine = engine();
     for number in 0..12 {
         let id = number.to_string();
-        tick(&market, &id, at(START), 9.5, at(START));
-        (0..number % 4).for_each(|_| assert!(market.aggregator.hit(&id).is_some()));
+        tick(&engine, &id, at(START), 9.5, at(START));
+        (0..number % 4).for_each(|_| assert!(engine.aggregator.count_view(&id).is_some()));
     }
-    let api = Api::new(Arc::clone(&market));
+    let api = Api::new(Arc::clone(&engine));
     let value: Value = serde_json::from_slice(get(&api, Verb::Get, &Route::Popular, &HeaderMap::new()).body()).unwrap();
     let shown: Vec<_> = value.as_array().unwrap().iter().map(|history| history["id"].as_str().unwrap()).collect();
     assert_eq!(shown, ["11", "3", "7", "10", "2", "6", "1", "5", "9", "0"]);
-    assert_eq!(Some(in_floats(value[0].clone())), obvious(&market, "11", Gaps::Filled).map(in_floats));
+    assert_eq!(Some(in_floats(value[0].clone())), obvious(&engine, "11", Gaps::Filled).map(in_floats));
 }
 
 #[test]
 fn popular_stays_ten_when_one_is_delisted_while_it_is_written() {
-    let market = market();
+    let engine = engine();
     for number in 0..12 {
         let id = number.to_string();
-        tick(&market, &id, at(START), 9.5, at(START));
-        (0..=number).for_each(|_| assert!(market.aggregator.hit(&id).is_some()));
+        tick(&engine, &id, at(START), 9.5, at(START));
+        (0..=number).for_each(|_| assert!(engine.aggregator.count_view(&id).is_some()));
     }
-    let api = Api::new(Arc::clone(&market));
+    let api = Api::new(Arc::clone(&engine));
     let mut top = Vec::new();
-    market.aggregator.top(POPULAR + STAND_BY, &mut top);
-    market.aggregator.delist("7");
+    engine.aggregator.top(POPULAR + STAND_BY, &mut top);
+    engine.aggregator.delist("7");
     let value: Value = serde_json::from_slice(&api.write_first(&top).into_body()).unwrap();
     let shown: Vec<_> = value.as_array().unwrap().iter().map(|history| history["id"].as_str().unwrap()).collect();
     assert_eq!(shown, ["11", "10", "9", "8", "6", "5", "4", "3", "2", "1"]);
@@ -354,10 +355,10 @@ fn popular_stays_ten_when_one_is_delisted_while_it_is_written() {
 
 #[test]
 fn a_client_that_reads_gzip_gets_the_same_bytes_compressed() {
-    let market = market();
-    let api = Api::new(Arc::clone(&market));
+    let engine = engine();
+    let api = Api::new(Arc::clone(&engine));
     for minute in 0..30 {
-        tick(&market, "4", at(START - 60 * minute), 9.5 + minute as f64 / 7.0, at(START));
+        tick(&engine, "4", at(START - 60 * minute), 9.5 + minute as f64 / 7.0, at(START));
     }
     let route = history("4", Gaps::Filled);
     let plain = get(&api, Verb::Head, &route, &HeaderMap::new());

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::flow::Flow;
+use super::rate::RateEstimator;
 
 /// A feed whose freshest quotes are older than this on arrival flows late. Clocks of well-kept machines differ by less.
 pub const LATE: Duration = Duration::from_secs(5);
@@ -72,8 +72,8 @@ impl State {
 
 /// When a feed without quotes counts as silent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StaleAfter {
-    /// After what its own recent rate makes unusual: see [`Flow::patience`].
+pub enum SilenceTimeout {
+    /// After what its own recent rate makes unusual: see [`RateEstimator::silence_timeout`].
     OwnRate,
     /// After this long.
     Fixed(Duration),
@@ -100,11 +100,11 @@ impl From<&'static str> for Loss {
 /// What is known of one feed. Times are those since the server's start.
 #[derive(Clone, Debug)]
 pub struct Health {
-    stale_after: StaleAfter,
+    stale_after: SilenceTimeout,
     link: Link,
     /// When its last quote was accepted.
     quoted: Option<Duration>,
-    flow: Flow,
+    flow: RateEstimator,
     lag: Lag,
     /// Connections in a row that brought no quote.
     barren: u32,
@@ -123,12 +123,12 @@ enum Link {
 
 impl Health {
     /// A feed that is not in use yet.
-    pub fn new(stale_after: StaleAfter) -> Self {
+    pub fn new(stale_after: SilenceTimeout) -> Self {
         Self {
             stale_after,
             link: Link::Standby,
             quoted: None,
-            flow: Flow::default(),
+            flow: RateEstimator::default(),
             lag: Lag::default(),
             barren: 0,
             connects: 0,
@@ -202,11 +202,11 @@ impl Health {
         };
         let quoted = self.quoted.filter(|quoted| *quoted >= since);
         let quiet_for = now.saturating_sub(quoted.unwrap_or(since));
-        if self.patience().is_some_and(|patience| quiet_for >= patience) {
+        if self.silence_timeout().is_some_and(|silence_timeout| quiet_for >= silence_timeout) {
             State::Silent
         } else if quoted.is_none() {
             State::Waiting
-        } else if self.stale_after != StaleAfter::Never && self.flow.is_slow() {
+        } else if self.stale_after != SilenceTimeout::Never && self.flow.is_slow() {
             State::Slow
         } else if self.lag.lag().is_some_and(|lag| lag > LATE) {
             State::Lagging
@@ -237,11 +237,11 @@ impl Health {
     }
 
     /// For how long it may bring no quote; `None` where that is no limit.
-    pub fn patience(&self) -> Option<Duration> {
+    pub fn silence_timeout(&self) -> Option<Duration> {
         match self.stale_after {
-            StaleAfter::Never => None,
-            StaleAfter::Fixed(patience) => Some(patience),
-            StaleAfter::OwnRate => Some(self.flow.patience()),
+            SilenceTimeout::Never => None,
+            SilenceTimeout::Fixed(silence_timeout) => Some(silence_timeout),
+            SilenceTimeout::OwnRate => Some(self.flow.silence_timeout()),
         }
     }
 

@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use candle_core::{Outcome, Outcomes, Terms, Tick, Timestamp, Unlisted};
+use candle_core::{Outcome, Outcomes, RecordContext, Tick, Timestamp, Unlisted};
 
 use super::grumble::Grumble;
 use super::high_water::HighWater;
-use crate::clock::Source;
-use crate::market::Market;
+use crate::clock::ClockMode;
+use crate::engine::Engine;
 use crate::message::{Message, Quote, Unreadable, decode};
 
 /// A connection that starts more than this much earlier than its feed's clock stood starts candles afresh.
@@ -22,13 +22,13 @@ pub(crate) const fn starts_over(clock: Timestamp, time: Timestamp) -> bool {
 /// How many ticks of a connection are judged before it is asked whether most are refused for their time.
 const ENOUGH_TO_TELL: u64 = 1000;
 
-/// A feed's way into the market, owned by the one task that reads the feed.
+/// A feed's way into the engine, owned by the one task that reads the feed.
 ///
 /// Ticks without a sequence number are numbered here in arrival order. On a feed's own clock, `now` is the newest tick
 /// time of the connection, advanced before the tick is judged.
 #[derive(Debug)]
 pub struct Intake {
-    market: Arc<Market>,
+    engine: Arc<Engine>,
     /// The number of the next tick that has none of its own.
     next_seq: u64,
     /// The newest time that a quote of the present batch which will be taken told of itself.
@@ -51,12 +51,12 @@ struct Connection {
 }
 
 impl Intake {
-    /// A way into `market`.
-    pub fn new(market: Arc<Market>) -> Self {
+    /// A way into `engine`.
+    pub fn new(engine: Arc<Engine>) -> Self {
         Self {
-            next_seq: market.first_seq(),
-            came: market.clock.now(),
-            market,
+            next_seq: engine.first_seq(),
+            came: engine.clock.now(),
+            engine,
             freshest: None,
             connection: Connection::default(),
             seen: None,
@@ -72,7 +72,7 @@ impl Intake {
 
     /// Notes that what comes next is of another feed.
     pub fn turned(&mut self) {
-        let now = self.market.clock.elapsed();
+        let now = self.engine.clock.elapsed();
         if let Some(seen) = &mut self.seen {
             seen.turned(now);
         }
@@ -81,8 +81,8 @@ impl Intake {
     /// Whether a quote is new, and not one that the feed before brought; those are counted.
     pub fn is_new(&mut self, quote: &Quote<'_>) -> bool {
         let (Some(seen), Some(seq)) = (&self.seen, quote.seq) else { return true };
-        if !seen.is_new(&quote.id, seq, quote.time, self.market.clock.elapsed()) {
-            self.market.feeds.count_repeated();
+        if !seen.is_new(&quote.id, seq, quote.time, self.engine.clock.elapsed()) {
+            self.engine.feeds.count_repeated();
             return false;
         }
         if self.will_take(quote)
@@ -95,24 +95,24 @@ impl Intake {
 
     /// Notes that a run of frames has come.
     pub fn came(&mut self) {
-        self.came = self.market.clock.now();
+        self.came = self.engine.clock.now();
     }
 
     /// Whether a quote is such as the core takes of a listed instrument.
     fn will_take(&self, quote: &Quote<'_>) -> bool {
         let time = quote.time.unwrap_or(self.came);
-        let now = match self.market.clock.source() {
-            Source::Wall => self.came,
+        let now = match self.engine.clock.mode() {
+            ClockMode::Wall => self.came,
             // It goes along with its quotes.
-            Source::Feed => self.came.max(time),
+            ClockMode::Feed => self.came.max(time),
         };
         let tick = Tick::new(time, quote.price).with_size(quote.size);
-        self.market.aggregator.config().rules().at(now).refusal(&tick).is_none()
+        self.engine.aggregator.config().rules().at(now).refusal(&tick).is_none()
     }
 
-    /// The market it leads to.
-    pub const fn market(&self) -> &Arc<Market> {
-        &self.market
+    /// The engine it leads to.
+    pub const fn engine(&self) -> &Arc<Engine> {
+        &self.engine
     }
 
     /// Notes that what comes next is of a new connection.
@@ -122,8 +122,8 @@ impl Intake {
 
     /// Counts a message that could not be read, and says so in the log at a bounded rate.
     pub fn unreadable(&mut self, reason: Unreadable, message: &[u8]) {
-        self.market.count_unreadable(1);
-        self.grumble.unreadable(self.market.clock.elapsed(), reason, message);
+        self.engine.count_unreadable(1);
+        self.grumble.unreadable(self.engine.clock.elapsed(), reason, message);
     }
 
     /// Takes a run of frames of a feed without a catalogue, in order; one that holds no text comes as the reason why, with
@@ -165,15 +165,15 @@ impl Intake {
         if let Some(seen) = &mut self.seen {
             seen.forget(id);
         }
-        self.market.delist(id)
+        self.engine.delist(id)
     }
 
     /// Lists an instrument; whether it is listed now.
     pub fn list(&mut self, id: &str, description: Option<&str>) -> bool {
-        match self.market.list(id, description) {
+        match self.engine.list(id, description) {
             Ok(_) => true,
             Err(error) => {
-                self.grumble.unlisted(self.market.clock.elapsed(), &error);
+                self.grumble.unlisted(self.engine.clock.elapsed(), &error);
                 false
             }
         }
@@ -182,8 +182,8 @@ impl Intake {
     /// Whether `quote` sets a feed's clock back to where its connection starts: what came before it must be recorded
     /// before its [`tick`](Self::tick) is made.
     pub fn starts_over(&self, quote: &Quote<'_>) -> bool {
-        let clock = &self.market.clock;
-        let may = self.connection.newest.is_none() && clock.source() == Source::Feed;
+        let clock = &self.engine.clock;
+        let may = self.connection.newest.is_none() && clock.mode() == ClockMode::Feed;
         may && quote.time.is_some_and(|time| starts_over(clock.now(), time))
     }
 
@@ -203,9 +203,9 @@ impl Intake {
     /// Notes the time that a quote brought.
     fn meet(&mut self, quote: &Quote<'_>, time: Timestamp) -> Timestamp {
         if self.starts_over(quote) {
-            self.market.clear_candles();
-            self.market.clock.restart_at(time);
-            self.market.feeds.started_over();
+            self.engine.clear_candles();
+            self.engine.clock.restart_at(time);
+            self.engine.feeds.started_over();
         }
         if self.freshest.is_none_or(|freshest| freshest < time) && self.will_take(quote) {
             self.freshest = Some(time);
@@ -216,8 +216,8 @@ impl Intake {
 
     /// The time of a quote that brought none. On a feed's clock the quotes before it count, recorded or not.
     fn stamp(&mut self) -> Timestamp {
-        let now = self.market.clock.now();
-        if self.market.clock.source() == Source::Wall {
+        let now = self.engine.clock.now();
+        if self.engine.clock.mode() == ClockMode::Wall {
             return now;
         }
         if self.connection.newest.is_none() && !self.connection.has_warned {
@@ -260,8 +260,8 @@ impl Intake {
         while !batch.is_empty() {
             let (now, together) = self.now_for(batch);
             let (head, rest) = batch.split_at(together);
-            let terms = Terms { arrival: self.market.clock.arrival(), unlisted, ..Terms::from(now) };
-            let outcomes = self.market.record_batch(head, terms);
+            let context = RecordContext { arrival: self.engine.clock.arrival(), unlisted, ..RecordContext::from(now) };
+            let outcomes = self.engine.record_batch(head, context);
             self.connection.outcomes.merge(&outcomes);
             self.tell(outcomes.accepted());
             batch = rest;
@@ -271,16 +271,16 @@ impl Intake {
 
     /// Tells the watch over the feeds that quotes were accepted. On a feed's own clock none of them is late.
     fn tell(&mut self, accepted: u64) {
-        let Market { feeds, clock, .. } = &*self.market;
-        let freshest = self.freshest.take().filter(|_| clock.source() == Source::Wall);
+        let Engine { feeds, clock, .. } = &*self.engine;
+        let freshest = self.freshest.take().filter(|_| clock.mode() == ClockMode::Wall);
         feeds.quoted(accepted, freshest, clock.reading());
     }
 
     /// The `now` for the first ticks of a batch, and for how many of them it is right: candles can tell apart only the
     /// minutes of `now`, so on a feed's clock a batch is cut where its minute turns.
     fn now_for(&self, batch: &[(&str, Tick)]) -> (Timestamp, usize) {
-        let clock = &self.market.clock;
-        if clock.source() == Source::Wall {
+        let clock = &self.engine.clock;
+        if clock.mode() == ClockMode::Wall {
             return (clock.now(), batch.len());
         }
         let mut now = clock.now().max(batch[0].1.time);
@@ -308,9 +308,9 @@ impl Intake {
         let refused = outcomes.of(Outcome::TooFarAhead) + outcomes.of(Outcome::TooOld);
         if 2 * refused > received {
             self.connection.has_warned = true;
-            let flag = match self.market.clock.source() {
-                Source::Wall => "--clock feed",
-                Source::Feed => "--clock wall",
+            let flag = match self.engine.clock.mode() {
+                ClockMode::Wall => "--clock feed",
+                ClockMode::Feed => "--clock wall",
             };
             tracing::warn!(refused, received, "most quotes are too far ahead or too old for this clock: try {flag}");
         }

@@ -16,7 +16,7 @@ const MAX_STEP_EVENTS: usize = 200_000;
 /// Plays the demo for ever.
 pub async fn run(intake: &mut Intake, options: &DemoOptions) {
     let ids: Vec<String> = (0..options.instruments).map(|number| number.to_string()).collect();
-    let mut demo = Demo::new(options, intake.market().clock.now());
+    let mut demo = Demo::new(options, intake.engine().clock.now());
     let began = Instant::now();
     let mut sent: u64 = 0;
     let mut steps = interval(STEP);

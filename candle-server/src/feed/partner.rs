@@ -12,7 +12,7 @@ use candle_core::{InstrumentId, Tick, Unlisted};
 use super::deletions::Deletions;
 use super::intake::Intake;
 use super::waiting::Waiting;
-use crate::market::Market;
+use crate::engine::Engine;
 use crate::message::{Message, Quote, Unreadable, decode};
 
 /// The catalogue counts as replayed after this long without an `ADD`...
@@ -49,17 +49,17 @@ pub enum Connect {
 }
 
 impl Partner {
-    /// A partner that leads into the market of `intake`.
+    /// A partner that leads into the engine of `intake`.
     pub fn new(intake: Intake) -> Self {
         Self { intake, waiting: Waiting::default(), deletions: Deletions::default(), replay: None }
     }
 
-    /// The market it leads to.
-    pub const fn market(&self) -> &Arc<Market> {
-        self.intake.market()
+    /// The engine it leads to.
+    pub const fn engine(&self) -> &Arc<Engine> {
+        self.intake.engine()
     }
 
-    /// Gives the way into the market back, with nothing waiting any more.
+    /// Gives the way into the engine back, with nothing waiting any more.
     pub fn into_intake(mut self) -> Intake {
         self.disconnected();
         self.intake
@@ -126,7 +126,7 @@ impl Partner {
                 ready.clear();
             }
             let tick = self.intake.tick(quote);
-            let is_listed = self.intake.market().aggregator.resolve(&quote.id).is_some();
+            let is_listed = self.intake.engine().aggregator.resolve(&quote.id).is_some();
             // An id that can't be listed waits for nothing, and may be as long as a frame.
             if is_listed || InstrumentId::new(&quote.id).is_err() || self.deletions.contains(&quote.id, now) {
                 ready.push((&quote.id, tick));
@@ -194,8 +194,8 @@ impl Partner {
     fn delist_missing(&mut self, announced: &HashSet<String>) {
         /// How many are looked at under one lock of the catalogue.
         const PAGE: usize = 1000;
-        let market = Arc::clone(self.intake.market());
-        let aggregator = &market.aggregator;
+        let engine = Arc::clone(self.intake.engine());
+        let aggregator = &engine.aggregator;
         let mut gone: u64 = 0;
         let mut page = aggregator.page(None, "", PAGE);
         while let Some(last) = page.last().map(|summary| summary.id.clone()) {

@@ -9,7 +9,7 @@ use super::health::State;
 use super::source::{Source, bytes};
 use super::url::FeedUrl;
 use super::websocket::Frame;
-use crate::market::Market;
+use crate::engine::Engine;
 use crate::message::{Message, decode};
 
 /// How often a feed's state is looked at: short against any patience.
@@ -20,14 +20,14 @@ pub(super) const STALLED: &str = "stalled";
 
 /// Connects to the feed at `place` until it has been well for as long as is wanted, then once more: that last
 /// connection is ready to be read from its start, as the ones before have used up what a connect brings.
-pub(super) async fn probe(market: &Market, place: usize, feed: &FeedUrl) -> Source {
+pub(super) async fn probe(engine: &Engine, place: usize, feed: &FeedUrl) -> Source {
     let mut backoff = Backoff::new();
     loop {
         let mut healthy_for = Duration::ZERO;
-        if let Some(mut source) = open(market, place, feed).await {
-            if is_well(market, place, &mut source).await {
+        if let Some(mut source) = open(engine, place, feed).await {
+            if is_well(engine, place, &mut source).await {
                 drop(source);
-                if let Some(source) = open(market, place, feed).await {
+                if let Some(source) = open(engine, place, feed).await {
                     return source;
                 }
             } else {
@@ -38,15 +38,15 @@ pub(super) async fn probe(market: &Market, place: usize, feed: &FeedUrl) -> Sour
     }
 }
 
-async fn open(market: &Market, place: usize, feed: &FeedUrl) -> Option<Source> {
-    market.feeds.connecting(place, market.clock.reading());
+async fn open(engine: &Engine, place: usize, feed: &FeedUrl) -> Option<Source> {
+    engine.feeds.connecting(place, engine.clock.reading());
     match Source::open(feed).await {
         Some(Ok(source)) => {
-            market.feeds.opened(place, source.pulses(), market.clock.reading());
+            engine.feeds.opened(place, source.last_heard(), engine.clock.reading());
             Some(source)
         }
         Some(Err(ended)) => {
-            market.feeds.lost(place, ended.loss(), market.clock.reading());
+            engine.feeds.lost(place, ended.loss(), engine.clock.reading());
             None
         }
         // What is played and not connected to has been played: there is nothing to come back to.
@@ -55,8 +55,8 @@ async fn open(market: &Market, place: usize, feed: &FeedUrl) -> Option<Source> {
 }
 
 /// Reads quotes, without recording them, until the feed has been well for long enough or is not.
-async fn is_well(market: &Market, place: usize, source: &mut Source) -> bool {
-    let wanted = market.feeds.turns().fail_back_after;
+async fn is_well(engine: &Engine, place: usize, source: &mut Source) -> bool {
+    let wanted = engine.feeds.turns().fail_back_after;
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut well_since = None;
@@ -66,17 +66,17 @@ async fn is_well(market: &Market, place: usize, source: &mut Source) -> bool {
             biased;
             _ = looks.tick() => {}
             run = source.run() => match run {
-                Ok(run) => market.feeds.probed(place, quotes(run), market.clock.reading()),
+                Ok(run) => engine.feeds.probed(place, quotes(run), engine.clock.reading()),
                 Err(ended) => {
-                    market.feeds.lost(place, ended.loss(), market.clock.reading());
+                    engine.feeds.lost(place, ended.loss(), engine.clock.reading());
                     return false;
                 }
             },
         }
-        let elapsed = market.clock.elapsed();
-        match market.feeds.state_of(place, elapsed) {
+        let elapsed = engine.clock.elapsed();
+        match engine.feeds.state_of(place, elapsed) {
             State::Silent => {
-                market.feeds.lost(place, STALLED, market.clock.reading());
+                engine.feeds.lost(place, STALLED, engine.clock.reading());
                 return false;
             }
             state if state.is_healthy() => {

@@ -7,27 +7,27 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::backoff::Backoff;
+use super::failover::Action;
 use super::health::State;
 use super::intake::Intake;
 use super::partner::{Connect, Partner};
 use super::probe::{LOOK_EVERY, STALLED, probe};
 use super::source::{Source, bytes};
 use super::url::{FeedUrl, Pace};
-use super::watch::Verdict;
 use super::websocket::Ended;
 use super::{lines, pace};
-use crate::market::Market;
+use crate::engine::Engine;
 
-/// Reads the feeds into the market, one at a time: the first one, the next in order where one fails, and the first one
+/// Reads the feeds into the engine, one at a time: the first one, the next in order where one fails, and the first one
 /// again when it is well. Returns when one came to its end, as files do.
-pub async fn run(market: Arc<Market>, feeds: &[FeedUrl]) {
-    market.started().await;
+pub async fn run(engine: Arc<Engine>, feeds: &[FeedUrl]) {
+    engine.started().await;
     // The process before may have left what the feed announced to it.
-    let last_connected = market.last_feed().and_then(|name| market.feeds.place_of(&name));
-    let intake = Intake::new(Arc::clone(&market));
+    let last_connected = engine.last_feed().and_then(|name| engine.feeds.place_of(&name));
+    let intake = Intake::new(Arc::clone(&engine));
     let mut supervisor = Supervisor {
         intake: if feeds.len() > 1 { intake.for_turns() } else { intake },
-        market,
+        engine,
         feeds,
         backoffs: feeds.iter().map(|_| Backoff::new()).collect(),
         last_connected,
@@ -49,7 +49,7 @@ pub async fn run(market: Arc<Market>, feeds: &[FeedUrl]) {
 
 /// Reads one feed after the other.
 struct Supervisor<'f> {
-    market: Arc<Market>,
+    engine: Arc<Engine>,
     feeds: &'f [FeedUrl],
     /// Given away while a feed is read, and back afterwards.
     intake: Intake,
@@ -87,14 +87,14 @@ enum Read {
 impl Supervisor<'_> {
     fn turn_to(&mut self, place: usize) {
         self.intake.turned();
-        self.market.feeds.turned_to(place, self.market.clock.reading());
+        self.engine.feeds.turned_to(place, self.engine.clock.reading());
         tracing::warn!(feed = %self.feeds[place], "turning to this feed");
     }
 
     /// Reads the feed at `place`, by the connection `opened` to begin with, until another one is the better choice.
     async fn read_while_well(&mut self, place: usize, mut opened: Option<Source>) -> Left {
-        let market = Arc::clone(&self.market);
-        let mut orders = pin!(orders(&market, self.feeds, place));
+        let engine = Arc::clone(&self.engine);
+        let mut orders = pin!(orders(&engine, self.feeds, place));
         loop {
             let read = match self.read(place, opened.take(), orders.as_mut()).await {
                 Ok(read) => read,
@@ -105,7 +105,7 @@ impl Supervisor<'_> {
                 Read::Finished => tracing::info!(%feed, "the feed came to its end; serving goes on"),
                 Read::Failed(error) => tracing::error!(%feed, "the feed can't be read on: {error}"),
                 Read::Lost { ended, healthy_for } => {
-                    market.feeds.lost(place, ended.loss(), market.clock.reading());
+                    engine.feeds.lost(place, ended.loss(), engine.clock.reading());
                     let wait = self.backoffs[place].after(healthy_for.unwrap_or_default(), fastrand::u64(..));
                     tracing::warn!(%feed, reason = ended.reason(), ?wait, "the feed is lost: {ended}");
                     if let Err(order) = unless(orders.as_mut(), sleep(wait)).await {
@@ -114,23 +114,23 @@ impl Supervisor<'_> {
                     continue;
                 }
             }
-            market.feeds.ended(place, market.clock.reading());
+            engine.feeds.ended(place, engine.clock.reading());
             return Left::Finished;
         }
     }
 
     /// Reads the feed at `place` by one connection, until that ends or an order comes.
     async fn read(&mut self, place: usize, opened: Option<Source>, mut orders: Orders<'_>) -> Result<Read, Order> {
-        let market = Arc::clone(&self.market);
+        let engine = Arc::clone(&self.engine);
         let feed = &self.feeds[place];
         let opening = async {
             if let Some(source) = opened {
                 return Some(Ok(source));
             }
-            market.feeds.connecting(place, market.clock.reading());
+            engine.feeds.connecting(place, engine.clock.reading());
             let source = Source::open(feed).await;
             if let Some(Ok(source)) = &source {
-                market.feeds.opened(place, source.pulses(), market.clock.reading());
+                engine.feeds.opened(place, source.last_heard(), engine.clock.reading());
             }
             source
         };
@@ -138,20 +138,20 @@ impl Supervisor<'_> {
             Some(Ok(source)) => source,
             Some(Err(ended)) => return Ok(Read::Lost { ended, healthy_for: None }),
             None => {
-                market.feeds.opened(place, Vec::new(), market.clock.reading());
+                engine.feeds.opened(place, Vec::new(), engine.clock.reading());
                 return unless(orders, play(&mut self.intake, feed)).await;
             }
         };
         tracing::info!(%feed, "connected");
         let connect = if self.last_connected == Some(place) { Connect::Again } else { Connect::Fresh };
         self.last_connected = Some(place);
-        market.note_feed(market.feeds.name(place));
+        engine.note_feed(engine.feeds.name(place));
         let FeedUrl::Partner { .. } = feed else {
             return unless(orders, follow(&mut self.intake, &mut source)).await;
         };
-        let intake = std::mem::replace(&mut self.intake, Intake::new(Arc::clone(&market)));
+        let intake = std::mem::replace(&mut self.intake, Intake::new(Arc::clone(&engine)));
         let mut partner = Partner::new(intake);
-        partner.connected(connect, market.clock.elapsed());
+        partner.connected(connect, engine.clock.elapsed());
         let read = unless(orders, accompany(&mut partner, &mut source)).await;
         self.intake = partner.into_intake();
         read
@@ -171,7 +171,7 @@ async fn play(intake: &mut Intake, feed: &FeedUrl) -> Read {
         },
         FeedUrl::Stdin => lines::run(intake, tokio::io::stdin(), Pace::Full).await,
         FeedUrl::WebSocket(_) | FeedUrl::Partner { .. } => Ok(()),
-        // Whoever follows the log writes it into the market.
+        // Whoever follows the log writes it into the engine.
         #[cfg(feature = "nats")]
         FeedUrl::Log(_) => std::future::pending().await,
     };
@@ -194,16 +194,16 @@ async fn follow(intake: &mut Intake, source: &mut Source) -> Read {
 
 /// Reads a partner's two WebSockets until either is lost.
 async fn accompany(partner: &mut Partner, source: &mut Source) -> Read {
-    let market = Arc::clone(partner.market());
+    let engine = Arc::clone(partner.engine());
     loop {
-        let due = partner.deadline().map(|due| due.saturating_sub(market.clock.elapsed()));
+        let due = partner.deadline().map(|due| due.saturating_sub(engine.clock.elapsed()));
         let run = tokio::select! {
             // What has come may be what a quote waits for; what is due is done after each run in any case.
             biased;
             run = source.run() => run,
             () = sleep(due.unwrap_or_default()), if due.is_some() => Ok(&[][..]),
         };
-        let now = market.clock.elapsed();
+        let now = engine.clock.elapsed();
         match run {
             Ok(run) => partner.frames(run.iter().map(bytes), now),
             Err(ended) => return Read::Lost { ended, healthy_for: Some(source.healthy_for()) },
@@ -226,32 +226,32 @@ async fn unless<T>(orders: Orders<'_>, reading: impl Future<Output = T>) -> Resu
 }
 
 /// Watches the active feed, at `place`, and the first feed if that is another one.
-async fn orders(market: &Market, feeds: &[FeedUrl], place: usize) -> Order {
+async fn orders(engine: &Engine, feeds: &[FeedUrl], place: usize) -> Order {
     let come_back = async {
         if place == 0 {
             return std::future::pending().await;
         }
-        probe(market, 0, &feeds[0]).await
+        probe(engine, 0, &feeds[0]).await
     };
     tokio::select! {
         // The first feed, if it is there, is better than the next one.
         biased;
         source = come_back => Order::ComeBack(source),
-        next = watchdog(market, feeds, place) => Order::TurnTo(next),
+        next = watchdog(engine, feeds, place) => Order::TurnTo(next),
     }
 }
 
 /// Looks at the active feed, says in the log how its state changes, and returns which feed to turn to.
-async fn watchdog(market: &Market, feeds: &[FeedUrl], place: usize) -> usize {
+async fn watchdog(engine: &Engine, feeds: &[FeedUrl], place: usize) -> usize {
     let feed = &feeds[place];
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut known = None;
     loop {
         looks.tick().await;
-        let at = market.clock.reading();
-        let verdict = market.feeds.verdict(at);
-        let state = market.feeds.state(at.elapsed);
+        let at = engine.clock.reading();
+        let verdict = engine.feeds.verdict(at);
+        let state = engine.feeds.state(at.elapsed);
         if known != Some(state) {
             match state {
                 State::Silent | State::Slow | State::Lagging => tracing::warn!(%feed, "the feed is {}", state.name()),
@@ -260,9 +260,9 @@ async fn watchdog(market: &Market, feeds: &[FeedUrl], place: usize) -> usize {
             known = Some(state);
         }
         match verdict {
-            Some(Verdict::FailOver(next)) => return next,
-            Some(Verdict::Reconnect) if feed.is_connection() => {
-                market.feeds.lost(place, STALLED, at);
+            Some(Action::FailOver(next)) => return next,
+            Some(Action::Reconnect) if feed.is_connection() => {
+                engine.feeds.lost(place, STALLED, at);
                 return place;
             }
             _ => {}

@@ -1,4 +1,4 @@
-//! Hours of feed life in seconds: the real supervisor, intake, market and coverage, on a clock that is driven, fed by
+//! Hours of feed life in seconds: the real supervisor, intake, engine and coverage, on a clock that is driven, fed by
 //! made-up feeds with random faults, and held to the truth after each step.
 //!
 //! `CANDLE_SIMULATION_SEED=17 cargo test -p candle-server simulation` lives the lives of one seed, and the same again.
@@ -20,12 +20,12 @@ use tokio::time::{MissedTickBehavior, interval};
 use self::book::Catalogue::{self, Announced};
 pub(super) use self::upstream::{Line, upstream};
 use self::world::World;
-use super::health::StaleAfter;
+use super::failover::FailoverConfig;
+use super::health::SilenceTimeout;
 use super::url::FeedUrl;
-use super::watch::Turns;
-use crate::clock::{Clock, Source};
+use crate::clock::{Clock, ClockMode};
+use crate::engine::Engine;
 use crate::feeds::Feeds;
-use crate::market::Market;
 
 /// A time since the start of a life, or a length of time, in milliseconds.
 type Millis = u64;
@@ -37,9 +37,9 @@ const LIFE: Millis = 35 * 60_000;
 const SEEDS: [u64; 1] = [0];
 /// How soon a state is shown.
 const SHOWN: Millis = 3_000;
-/// How soon the other feed supplies the market, where it is well all the time: to see it, to wait, to connect.
+/// How soon the other feed supplies the engine, where it is well all the time: to see it, to wait, to connect.
 const FAIL_OVER: Millis = 5_000;
-/// The longest that a feed which is well goes unused while no other supplies the market.
+/// The longest that a feed which is well goes unused while no other supplies the engine.
 const LONGEST: Millis = 60_000;
 /// How long the first feed may be well before it is the active one again: a back-off, and the time it is looked at.
 const COME_BACK: Millis = 45_000;
@@ -54,14 +54,15 @@ fn live(seed: u64, catalogues: &[Catalogue]) {
             Announced => format!("partner+ws://simulated:{}", place + 1),
         };
         let feeds: Vec<FeedUrl> = catalogues.iter().enumerate().map(|feed| url(feed).parse().unwrap()).collect();
-        let turns = Turns { fail_over_after: Duration::from_secs(2), fail_back_after: Duration::from_secs(10) };
-        let watched = feeds.iter().map(|feed| (feed.to_string(), StaleAfter::OwnRate));
+        let turns =
+            FailoverConfig { fail_over_after: Duration::from_secs(2), fail_back_after: Duration::from_secs(10) };
+        let watched = feeds.iter().map(|feed| (feed.to_string(), SilenceTimeout::OwnRate));
         // There is one thread, and the outcomes of all stripes are looked at after each step.
         let aggregator = Aggregator::new(Config::default().with_stripes(1));
-        let market = Market::new(aggregator, Clock::driven_from(world::start()));
-        let market = Arc::new(market.with_feeds(Feeds::new(watched, Source::Wall, turns)));
-        market.start();
-        let world = Arc::new(Mutex::new(World::new(seed, catalogues.to_vec(), Arc::clone(&market))));
+        let engine = Engine::new(aggregator, Clock::driven_from(world::start()));
+        let engine = Arc::new(engine.with_feeds(Feeds::new(watched, ClockMode::Wall, turns)));
+        engine.start();
+        let world = Arc::new(Mutex::new(World::new(seed, catalogues.to_vec(), Arc::clone(&engine))));
         upstream::simulate(Some(Arc::clone(&world)));
         let mut steps = interval(world::duration(tape::STEP));
         steps.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -74,7 +75,7 @@ fn live(seed: u64, catalogues: &[Catalogue]) {
         tokio::select! {
             // All that is due comes before it is checked.
             biased;
-            () = super::run(market, &feeds) => panic!("the feeds have come to an end"),
+            () = super::run(engine, &feeds) => panic!("the feeds have come to an end"),
             () = checks => {}
         }
         world

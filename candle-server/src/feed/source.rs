@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::url::FeedUrl;
-use super::websocket::{Connection, Ended, Frame, Pulse};
+use super::websocket::{Connection, Ended, Frame, LastHeard};
 use crate::message::Unreadable;
 
 /// A live feed that is connected.
@@ -62,9 +62,9 @@ impl Source {
         }
     }
 
-    /// The pulse of each socket.
-    pub(super) fn pulses(&self) -> Vec<Arc<Pulse>> {
-        self.connections().iter().map(Connection::pulse).collect()
+    /// The last_heard of each socket.
+    pub(super) fn last_heard(&self) -> Vec<Arc<LastHeard>> {
+        self.connections().iter().map(Connection::last_heard).collect()
     }
 
     /// For how long it has brought data.

@@ -137,13 +137,13 @@ fn is_tls(error: &io::Error) -> bool {
 
 /// When a connection last heard anything, a pong too: for others to see while it is being read.
 #[derive(Debug)]
-pub struct Pulse {
+pub struct LastHeard {
     start: Instant,
     /// Since the start.
     heard_millis: AtomicU64,
 }
 
-impl Pulse {
+impl LastHeard {
     fn new() -> Self {
         Self { start: Instant::now(), heard_millis: AtomicU64::new(0) }
     }
@@ -166,7 +166,7 @@ pub struct Connection {
     ping: Interval,
     /// When anything last came.
     heard: Instant,
-    pulse: Arc<Pulse>,
+    last_heard: Arc<LastHeard>,
     /// When the first and the latest data frame came.
     data: Option<(Instant, Instant)>,
     run: Vec<Frame>,
@@ -185,7 +185,15 @@ impl Connection {
         let now = Instant::now();
         let mut ping = interval_at(now + PING_EVERY, PING_EVERY);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self { stream, ping, heard: now, pulse: Arc::new(Pulse::new()), data: None, run: Vec::new(), ended: None })
+        Ok(Self {
+            stream,
+            ping,
+            heard: now,
+            last_heard: Arc::new(LastHeard::new()),
+            data: None,
+            run: Vec::new(),
+            ended: None,
+        })
     }
 
     /// Waits for a frame and takes with it as many as are there already: never an empty run.
@@ -214,8 +222,8 @@ impl Connection {
     }
 
     /// When it last heard anything, also for when it is gone.
-    pub fn pulse(&self) -> Arc<Pulse> {
-        Arc::clone(&self.pulse)
+    pub fn last_heard(&self) -> Arc<LastHeard> {
+        Arc::clone(&self.last_heard)
     }
 
     /// For how long the connection has brought data: from its first frame to its latest.
@@ -244,7 +252,7 @@ impl Connection {
     /// Puts `item` and what is ready behind it into the run.
     fn take_ready(&mut self, item: Option<Result<Message, Error>>) {
         self.heard = Instant::now();
-        self.pulse.beat(self.heard);
+        self.last_heard.beat(self.heard);
         let mut bytes = 0;
         let mut next = Some(item);
         while let Some(item) = next {

@@ -19,7 +19,7 @@ pub(super) const ANY_ORIGIN: HeaderValue = HeaderValue::from_static("*");
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Origins {
-    /// Every one: market data is public.
+    /// Every one: engine data is public.
     #[default]
     Any,
     /// These alone, as browsers spell them: scheme, host, and port where it is not the scheme's own.

@@ -6,7 +6,7 @@ use candle_core::{Tick, Timestamp, Unlisted};
 /// own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    first_mark: u64,
+    first_lsn: u64,
     text: String,
     ticks: Vec<(Span, Tick)>,
     entries: Vec<Entry>,
@@ -19,7 +19,7 @@ pub struct Span {
     len: u32,
 }
 
-/// One write, or a run of ticks under the same terms.
+/// One write, or a run of ticks under the same context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entry {
     /// An instrument was listed, or described anew.
@@ -49,13 +49,13 @@ pub enum Entry {
 
 impl Batch {
     /// An empty batch whose first write has this position.
-    pub const fn new(first_mark: u64) -> Self {
-        Self { first_mark, text: String::new(), ticks: Vec::new(), entries: Vec::new() }
+    pub const fn new(first_lsn: u64) -> Self {
+        Self { first_lsn, text: String::new(), ticks: Vec::new(), entries: Vec::new() }
     }
 
     /// The position of its first write.
-    pub const fn first_mark(&self) -> u64 {
-        self.first_mark
+    pub const fn first_lsn(&self) -> u64 {
+        self.first_lsn
     }
 
     /// Whether nothing was written.

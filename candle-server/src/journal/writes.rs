@@ -4,7 +4,7 @@ use candle_core::{Tick, Timestamp, Unlisted};
 
 use super::batch::{Batch, Entry, Span};
 
-/// One write of a [`Batch`], or a run of ticks under the same terms.
+/// One write of a [`Batch`], or a run of ticks under the same context.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Write<'b> {
     /// An instrument was listed, or described anew.
@@ -14,10 +14,10 @@ pub(crate) enum Write<'b> {
     /// All candles were forgotten.
     Clear,
     /// Ticks were recorded.
-    Ticks { ticks: &'b [(Span, Tick)], terms: JudgedBy },
+    Ticks { ticks: &'b [(Span, Tick)], context: JudgedBy },
 }
 
-/// The terms of a run of ticks.
+/// The context of a run of ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct JudgedBy {
     /// The time under which they were judged.
@@ -39,7 +39,7 @@ impl Batch {
             Entry::Ticks { count, now, unlisted } => {
                 let (run, rest) = ticks.split_at((count as usize).min(ticks.len()));
                 ticks = rest;
-                Write::Ticks { ticks: run, terms: JudgedBy { now, unlisted } }
+                Write::Ticks { ticks: run, context: JudgedBy { now, unlisted } }
             }
         })
     }
@@ -60,9 +60,9 @@ impl Batch {
     }
 
     /// Adds a run of ticks.
-    pub(crate) fn push_ticks(&mut self, ticks: &[(&str, Tick)], terms: JudgedBy) {
+    pub(crate) fn push_ticks(&mut self, ticks: &[(&str, Tick)], context: JudgedBy) {
         if !ticks.is_empty() {
-            self.ticks(ticks, terms.now, terms.unlisted);
+            self.ticks(ticks, context.now, context.unlisted);
         }
     }
 }

@@ -10,20 +10,20 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
+use crate::engine::Engine;
 use crate::feed::health::State;
 use crate::feeds::Standing;
-use crate::market::Market;
 
 /// A gauge of each feed: its name, its help, and its value where there is one.
 type Gauge<'v> = (&'static str, &'static str, &'v dyn Fn(&Standing) -> Option<f64>);
 
 /// Read where it lies, when it is asked for.
 #[derive(Debug)]
-pub(super) struct FeedReadings(pub(super) Arc<Market>);
+pub(super) struct FeedReadings(pub(super) Arc<Engine>);
 
 impl Collector for FeedReadings {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Market { feeds, clock, .. } = &*self.0;
+        let Engine { feeds, clock, .. } = &*self.0;
         let standings = feeds.standings(clock.elapsed());
         let wall = clock.wall().as_micros() as f64 / 1e6;
         let when = |age: Option<Duration>| age.map(|age| wall - age.as_secs_f64());

@@ -12,9 +12,9 @@ use super::follower::Follower;
 use super::log::{Access, Keeping, Log, LogError};
 use super::tail::{self, Event, Of};
 use super::url::LogUrl;
-use crate::clock::{Clock, Source};
+use crate::clock::{Clock, ClockMode};
+use crate::engine::Engine;
 use crate::feeds::Feeds;
-use crate::market::Market;
 
 /// How long to wait before the next try.
 const RETRY: Duration = Duration::from_millis(500);
@@ -163,8 +163,8 @@ async fn attempt(log: &Log, way: &Way, feeds: impl Fn() -> Feeds, in_vain: &mut 
     let info = log.info(log.name()).await?.ok_or_else(not_made)?;
     tail::holds(log.name(), info.state.last_sequence, restored.reaches)?;
     let position = restored.covered.max(first.saturating_sub(1));
-    let market = Market::new(restored.aggregator, Clock::new(Source::Feed)).with_feeds(feeds());
-    let follower = Follower::new(Arc::new(market), way.node, position, restored.last);
+    let engine = Engine::new(restored.aggregator, Clock::new(ClockMode::Feed)).with_feeds(feeds());
+    let follower = Follower::new(Arc::new(engine), way.node, position, restored.last);
     let of = Of { stream: log.name().to_owned(), created };
     let events = tail::spawn(log.clone(), of, position + 1);
     Ok(Begun { log: log.clone(), created, follower, events, checkpoint })

@@ -218,7 +218,7 @@ impl Writer {
         let share = if self.length.is_zero() { 1.0 } else { (passed / self.length.as_secs_f64()).min(1.0) };
         while f64::from(self.written) < f64::from(COUNT) * share {
             let Ok(permit) = self.sender.try_reserve() else { return };
-            let Some(part) = follower.aggregator().part((self.first + self.written) % COUNT) else { return };
+            let Some(part) = follower.aggregator().stripe_snapshot((self.first + self.written) % COUNT) else { return };
             let bytes = encode(follower, self.created, &part);
             self.written += 1;
             self.bytes += bytes.len() as u64;
@@ -254,13 +254,13 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::clock::{Clock, Source};
-    use crate::market::Market;
+    use crate::clock::{Clock, ClockMode};
+    use crate::engine::Engine;
     use crate::nats::log::memory::{Memory, NOTICED};
 
     fn empty() -> Follower {
-        let market = Market::new(Aggregator::new(config(Config::default(), 1)), Clock::new(Source::Feed));
-        Follower::new(Arc::new(market), 1, 0, None)
+        let engine = Engine::new(Aggregator::new(config(Config::default(), 1)), Clock::new(ClockMode::Feed));
+        Follower::new(Arc::new(engine), 1, 0, None)
     }
 
     /// A writer whose first round is queued, and the broker to which it goes.

@@ -1,4 +1,4 @@
-//! One reader of the log as a state machine: the same messages make the same market, whoever folds them.
+//! One reader of the log as a state machine: the same messages make the same engine, whoever folds them.
 //!
 //! No socket and no task: messages come as bytes with their place in the log.
 
@@ -12,11 +12,11 @@ use super::message::{self, Body, ClockOf, Origin, Stage, SupplyOf, Writes};
 use super::overlap::Overlap;
 use super::views::Ledger;
 use crate::blob::{self, Blob, OfTicks, Replayed, Unreadable};
-use crate::market::{Market, STALE_AFTER};
+use crate::engine::{Engine, STALE_AFTER};
 
 /// A message's writes are marked by its place in the log and theirs in it, so that everyone gives the same write the
-/// same mark; a message of a megabyte holds far fewer than this.
-pub(super) const MARKS_OF_A_MESSAGE: u64 = 1 << 20;
+/// same lsn; a message of a megabyte holds far fewer than this.
+pub(super) const LSNS_PER_MESSAGE: u64 = 1 << 20;
 
 /// As many messages are of more than the last 35 s, which is as long as a standby holds what came: twenty a second, and one
 /// from each of fifty nodes. Much longer, and what ended twice would pass for what ended once.
@@ -25,9 +25,9 @@ const LATELY: u64 = 2500;
 /// The writes that are folded at least before readers get their turn: they take about as long as a few reads.
 const PART: u64 = 512;
 
-/// The mark of the first write of the message at `sequence`, which counts up from 1.
-pub(super) const fn mark_of(sequence: u64) -> u64 {
-    sequence.saturating_mul(MARKS_OF_A_MESSAGE)
+/// The lsn of the first write of the message at `sequence`, which counts up from 1.
+pub(super) const fn lsn_of(sequence: u64) -> u64 {
+    sequence.saturating_mul(LSNS_PER_MESSAGE)
 }
 
 /// Why the log can't be followed any further by this process.
@@ -37,11 +37,11 @@ pub(super) enum Halt {
     Newer,
     /// The gateway judges ticks by other rules.
     OtherRules,
-    /// What follows can't be joined to what this market holds; to a newer checkpoint it can.
+    /// What follows can't be joined to what this engine holds; to a newer checkpoint it can.
     Lost(Lost),
 }
 
-/// Why a market is not what the log came to.
+/// Why a engine is not what the log came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Lost {
     /// The log itself is gone, for the reason why.
@@ -93,16 +93,16 @@ pub(super) struct Folded {
     pub(super) accepted: u64,
 }
 
-/// A market that follows the log.
+/// A engine that follows the log.
 #[derive(Debug)]
 pub(super) struct Follower {
-    market: Arc<Market>,
+    engine: Arc<Engine>,
     /// This process.
     node: u64,
     /// The place of the last message that is folded.
     position: u64,
-    /// By stripe: the mark up to which it held everything at first, maybe beyond `position`.
-    marks: Box<[u64]>,
+    /// By stripe: the lsn up to which it held everything at first, maybe beyond `position`.
+    lsns: Box<[u64]>,
     last: Option<Last>,
     /// The place of the last message that made all candles be forgotten.
     cleared: Option<u64>,
@@ -112,12 +112,12 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    /// A follower whose `market` holds everything up to `position`, the last message of a gateway by then being `last`.
-    pub(super) fn new(market: Arc<Market>, node: u64, position: u64, last: Option<Last>) -> Self {
+    /// A follower whose `engine` holds everything up to `position`, the last message of a gateway by then being `last`.
+    pub(super) fn new(engine: Arc<Engine>, node: u64, position: u64, last: Option<Last>) -> Self {
         let mut ledger = Ledger::default();
-        ledger.account_for(&market.aggregator);
-        let marks = (0..).map_while(|stripe| market.aggregator.part(stripe)).map(|part| part.mark()).collect();
-        let follower = Self { market, node, position, marks, last: None, cleared: None, ledger, overlap: None };
+        ledger.account_for(&engine.aggregator);
+        let lsns = (0..).map_while(|stripe| engine.aggregator.stripe_snapshot(stripe)).map(|part| part.lsn()).collect();
+        let follower = Self { engine, node, position, lsns, last: None, cleared: None, ledger, overlap: None };
         if let Some(last) = &last {
             follower.tell(&last.writes, true);
         }
@@ -130,11 +130,11 @@ impl Follower {
     }
 
     pub(super) fn aggregator(&self) -> &Aggregator {
-        &self.market.aggregator
+        &self.engine.aggregator
     }
 
-    pub(super) const fn market(&self) -> &Arc<Market> {
-        &self.market
+    pub(super) const fn engine(&self) -> &Arc<Engine> {
+        &self.engine
     }
 
     pub(super) const fn node(&self) -> u64 {
@@ -155,7 +155,7 @@ impl Follower {
 
     /// Whether the log delisted an instrument lately.
     pub(super) fn was_delisted_lately(&self, id: &str) -> bool {
-        self.ledger.last_delisted(id).is_some_and(|mark| mark >= mark_of(self.position.saturating_sub(LATELY)))
+        self.ledger.last_delisted(id).is_some_and(|lsn| lsn >= lsn_of(self.position.saturating_sub(LATELY)))
     }
 
     /// Whether the log forgot all candles lately.
@@ -166,7 +166,7 @@ impl Follower {
     /// Whether the last message is of so long ago that what came with it is no live price, whenever it was folded.
     pub(super) fn says_what_is_old(&self) -> bool {
         let last = self.last.as_ref().filter(|last| last.writes.clock == ClockOf::Wall);
-        let age = last.map(|last| self.market.clock.wall().as_micros().saturating_sub(last.writes.now));
+        let age = last.map(|last| self.engine.clock.wall().as_micros().saturating_sub(last.writes.now));
         age.is_some_and(|age| u128::try_from(age).is_ok_and(|age| age > STALE_AFTER.as_micros()))
     }
 
@@ -183,7 +183,7 @@ impl Follower {
 
     /// The views of this node's readers since the last call, as they are to be told.
     pub(super) fn take_views(&mut self, batch: u64) -> Option<Vec<u8>> {
-        let views = self.ledger.take(&self.market.aggregator);
+        let views = self.ledger.take(&self.engine.aggregator);
         if views.is_empty() {
             return None;
         }
@@ -223,8 +223,8 @@ impl Follower {
             Body::Views(origin) => {
                 // One's own were counted when they happened.
                 if origin.node != self.node {
-                    for (mark, viewed) in (mark_of(sequence)..).zip(blob.views()) {
-                        self.ledger.add(&self.market.aggregator, viewed, mark);
+                    for (lsn, viewed) in (lsn_of(sequence)..).zip(blob.views()) {
+                        self.ledger.add(&self.engine.aggregator, viewed, lsn);
                     }
                 }
                 Ok(Folded::default())
@@ -238,7 +238,7 @@ impl Follower {
             return Err(Halt::Lost(Lost::Anew { at: sequence }));
         }
         let before = self.last.as_ref().map_or(0, |last| last.writes.epoch);
-        if writes.epoch < before || blob.writes() as u64 >= MARKS_OF_A_MESSAGE {
+        if writes.epoch < before || blob.writes() as u64 >= LSNS_PER_MESSAGE {
             // Can't be: an epoch begins by a write that makes those of the one before impossible.
             tracing::error!(sequence, epoch = writes.epoch, "a message of an earlier gateway is left out");
             return Ok(Folded::default());
@@ -246,21 +246,21 @@ impl Follower {
         if blob.rules() != *self.aggregator().config().rules() {
             return Err(Halt::OtherRules);
         }
-        let market = Arc::clone(&self.market);
-        let mut folding = market.fold();
-        let first_mark = mark_of(sequence);
-        let replayed = self.replay(blob, first_mark, writes.now, &mut folding);
+        let engine = Arc::clone(&self.engine);
+        let mut folding = engine.fold();
+        let first_lsn = lsn_of(sequence);
+        let replayed = self.replay(blob, first_lsn, writes.now, &mut folding);
         let accepted = replayed.as_ref().map_or(0, |replayed| replayed.outcomes.accepted());
         if replayed.is_err() {
             tracing::error!(sequence, "a message of the log is damaged; what can be read of it is folded");
         }
         for (place, id) in blob.delisted() {
-            let mark = first_mark + place;
+            let lsn = first_lsn + place;
             // What a snapshot saw end is not the listing whose views came with it.
-            if mark > self.marks[self.market.aggregator.part_of(id) as usize] {
+            if lsn > self.lsns[self.engine.aggregator.stripe_of(id) as usize] {
                 self.ledger.forget(id);
             }
-            self.ledger.delisted(id, mark);
+            self.ledger.delisted(id, lsn);
         }
         self.note_overlap(blob);
         if blob.clears() {
@@ -277,11 +277,11 @@ impl Follower {
     fn replay(
         &self,
         blob: &Blob<'_>,
-        first_mark: u64,
+        first_lsn: u64,
         now: i64,
         folding: &mut RwLockWriteGuard<'_, ()>,
     ) -> Result<Replayed, Unreadable> {
-        let clock = &self.market.clock;
+        let clock = &self.engine.clock;
         let mut moment = self.last.as_ref().map_or(now, |last| last.writes.now);
         let mut done = 0;
         let between = |writes: u64| {
@@ -294,13 +294,13 @@ impl Follower {
                 RwLockWriteGuard::bump(folding);
             }
         };
-        blob.replay(&self.market.aggregator, &self.marks, first_mark, clock.arrival(), between)
+        blob.replay(&self.engine.aggregator, &self.lsns, first_lsn, clock.arrival(), between)
     }
 
     fn note_overlap(&mut self, blob: &Blob<'_>) {
         let Some(overlap) = &mut self.overlap else { return };
         blob.each_of_ticks(|one| match one {
-            OfTicks::Tick(id, tick, now) => overlap.note(&self.market.aggregator, id, &tick, now),
+            OfTicks::Tick(id, tick, now) => overlap.note(&self.engine.aggregator, id, &tick, now),
             OfTicks::Delist(id) => overlap.forget(id),
             OfTicks::Clear => overlap.clear(),
         });
@@ -310,13 +310,13 @@ impl Follower {
     /// yet must not be seen by a `now` that is in it.
     fn tell(&self, writes: &Writes, is_fresh: bool) {
         if let Some(coverage) = writes.coverage() {
-            self.market.feeds.log_tells(coverage, writes.supply == SupplyOf::Up && writes.stage != Stage::Closing);
+            self.engine.feeds.log_tells(coverage, writes.supply == SupplyOf::Up && writes.stage != Stage::Closing);
         }
         let Some(now) = writes.now() else { return };
         if is_fresh {
-            self.market.clock.restart_at(now);
+            self.engine.clock.restart_at(now);
         } else {
-            self.market.clock.advance_to(now);
+            self.engine.clock.advance_to(now);
         }
     }
 }

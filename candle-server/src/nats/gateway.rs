@@ -1,6 +1,6 @@
 //! A gateway: what one feed brings becomes the log that all nodes read.
 //!
-//! The feed side writes into a market of this process as on a single machine. What its journal gathers is held here,
+//! The feed side writes into a engine of this process as on a single machine. What its journal gathers is held here,
 //! and sent while this is the gateway that writes; the other gateway of a pair does the same and only holds.
 //!
 //! The log is the lease. Whoever wrote last holds it as long as it writes, which it does several times a second, also
@@ -38,9 +38,9 @@ use super::log::Log;
 use super::message::Writes;
 use super::outbox::{MAX_HELD_BYTES, MAX_PIECE_BYTES, Outbox};
 use super::tail::Event;
+use crate::engine::Engine;
 use crate::feeds::Feeds;
 use crate::journal::Journal;
-use crate::market::Market;
 
 /// How often what was recorded is sent: no eye sees it, and twenty messages a second are few.
 const CUT: Duration = Duration::from_millis(50);
@@ -53,7 +53,7 @@ const HEARTBEAT: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long the gateway that writes must say that its feed is down before one whose feed is up takes the log from it: where
-/// a market goes silent, one of two notices a little before the other, and there is nothing to tell.
+/// a engine goes silent, one of two notices a little before the other, and there is nothing to tell.
 const STARVED: Duration = Duration::from_secs(2);
 
 /// How long to wait before a log that was lost is begun anew, by when there may be a checkpoint behind the loss.
@@ -62,7 +62,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// A gateway in its own task.
 pub(super) struct Gateway {
     /// What the feed writes into.
-    market: Arc<Market>,
+    engine: Arc<Engine>,
     journal: Arc<Journal>,
     way: Way,
     /// Whether what the feed does not list is delisted everywhere.
@@ -139,10 +139,10 @@ struct Active {
 }
 
 impl Gateway {
-    pub(super) fn new(market: Arc<Market>, journal: Arc<Journal>, way: Way, catalogue: Catalogue) -> Self {
+    pub(super) fn new(engine: Arc<Engine>, journal: Arc<Journal>, way: Way, catalogue: Catalogue) -> Self {
         let outbox = Outbox::new(MAX_HELD_BYTES);
         Self {
-            market,
+            engine,
             journal,
             way,
             catalogue,
@@ -178,7 +178,7 @@ impl Gateway {
     /// Comes to the log, and holds meanwhile; `None` where it was stopped before.
     async fn begin(&mut self, cuts: &mut Interval, stop: &mut oneshot::Receiver<()>) -> Result<Option<Link>, String> {
         let way = self.way.clone();
-        let source = self.market.clock.source();
+        let source = self.engine.clock.mode();
         let mut beginning = Box::pin(begin(&way, || Feeds::unwatched(source)));
         let begun = loop {
             tokio::select! {
@@ -209,7 +209,7 @@ impl Gateway {
     }
 
     fn now(&self) -> Duration {
-        self.market.clock.elapsed()
+        self.engine.clock.elapsed()
     }
 
     /// Takes over what was recorded, and does what is due.

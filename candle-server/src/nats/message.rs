@@ -3,7 +3,7 @@
 use candle_core::{CoverageRing, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Source;
+use crate::clock::ClockMode;
 
 /// What every message begins with, whatever its version: nothing that comes to a subject by mistake does.
 pub(super) const MAGIC: &[u8] = b"candle\xff";
@@ -79,11 +79,11 @@ pub(super) enum ClockOf {
     Feed,
 }
 
-impl From<Source> for ClockOf {
-    fn from(source: Source) -> Self {
+impl From<ClockMode> for ClockOf {
+    fn from(source: ClockMode) -> Self {
         match source {
-            Source::Wall => Self::Wall,
-            Source::Feed => Self::Feed,
+            ClockMode::Wall => Self::Wall,
+            ClockMode::Feed => Self::Feed,
         }
     }
 }

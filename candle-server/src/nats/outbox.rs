@@ -75,13 +75,13 @@ impl Outbox {
     /// Adds what was recorded by `now`, the time since the server's start.
     pub(super) fn push(&mut self, batch: &Batch, now: Duration) {
         for write in batch.writes() {
-            let Write::Ticks { ticks, terms } = write else {
+            let Write::Ticks { ticks, context } = write else {
                 self.with_back(now, |piece| piece.push(write));
                 continue;
             };
             for run in ticks.chunks(RUN) {
                 let run: Vec<(&str, Tick)> = run.iter().map(|(id, tick)| (batch.text(*id), *tick)).collect();
-                self.with_back(now, |piece| piece.push_ticks(&run, terms));
+                self.with_back(now, |piece| piece.push_ticks(&run, context));
             }
         }
     }
@@ -176,17 +176,17 @@ impl Outbox {
         let mut has_started_over = false;
         for (place, piece, write) in held.placed() {
             match write {
-                Write::Ticks { ticks, terms } => {
+                Write::Ticks { ticks, context } => {
                     let ticks = ticks.iter().map(|(id, tick)| (piece.batch.text(*id), *tick));
                     let ticks = ticks.filter(|(id, _)| !ended.is_over(id, place));
                     let new: Vec<_> = ticks
                         .filter(|(id, tick)| {
-                            let began_again = numbers.note(id, tick, terms.now);
+                            let began_again = numbers.note(id, tick, context.now);
                             has_started_over || is_new(id, tick, began_again)
                         })
                         .collect();
                     if !new.is_empty() {
-                        self.with_back(piece.until, |batch| batch.push_ticks(&new, terms));
+                        self.with_back(piece.until, |batch| batch.push_ticks(&new, context));
                     }
                 }
                 Write::Delist { id } if ended.listings.contains_key(id) => {}
@@ -224,11 +224,11 @@ impl Outbox {
         let (mut fold, mut listings) = (Fold::new(*rules), Listings::default());
         for piece in rest {
             for write in piece.batch.writes() {
-                if let Write::Ticks { ticks, terms } = write {
-                    if fold.terms.is_some_and(|before| before.unlisted != terms.unlisted) {
+                if let Write::Ticks { ticks, context } = write {
+                    if fold.context.is_some_and(|before| before.unlisted != context.unlisted) {
                         given.folded += fold.finish(self, until);
                     }
-                    ticks.iter().for_each(|(id, tick)| fold.add(piece.batch.text(*id), tick, terms));
+                    ticks.iter().for_each(|(id, tick)| fold.add(piece.batch.text(*id), tick, context));
                 } else if listings.are_changed_by(write) {
                     given.folded += fold.finish(self, until);
                     self.with_back(until, |batch| batch.push(write));
@@ -302,7 +302,7 @@ fn without_ticks(batch: &Batch) -> Batch {
 pub(super) fn numbered(batch: &Batch, next: &mut u64) -> Batch {
     let mut numbered = Batch::new(0);
     for write in batch.writes() {
-        let Write::Ticks { ticks, terms } = write else {
+        let Write::Ticks { ticks, context } = write else {
             numbered.push(write);
             continue;
         };
@@ -315,7 +315,7 @@ pub(super) fn numbered(batch: &Batch, next: &mut u64) -> Batch {
             (batch.text(*id), tick.with_seq(seq))
         };
         let ticks: Vec<_> = ticks.iter().map(number).collect();
-        numbered.push_ticks(&ticks, terms);
+        numbered.push_ticks(&ticks, context);
     }
     numbered
 }

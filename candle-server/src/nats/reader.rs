@@ -14,8 +14,8 @@ use super::log::{Log, Sent};
 use super::message::ClockOf;
 use super::tail::Event;
 use crate::clock::Reading;
+use crate::engine::Engine;
 use crate::feeds::Feeds;
-use crate::market::Market;
 
 /// How often views are told: what a kill loses of them.
 const TELL_VIEWS: Duration = Duration::from_secs(1);
@@ -32,39 +32,39 @@ const RETRY: Duration = Duration::from_millis(200);
 /// How long to wait before a log that was lost is begun anew, by when there may be a checkpoint behind the loss.
 const BEGIN_ANEW: Duration = Duration::from_secs(1);
 
-/// How long readers may go on to be answered out of a market whose place another one has taken: until each thread that
+/// How long readers may go on to be answered out of a engine whose place another one has taken: until each thread that
 /// answers has looked.
 const TURN: Duration = Duration::from_secs(1);
 
 /// The longest that the telling of the last views may take.
 const GOOD_BYE: Duration = Duration::from_secs(2);
 
-/// A read node: the way to the log, and the market that is shown meanwhile.
+/// A read node: the way to the log, and the engine that is shown meanwhile.
 ///
-/// Where the log is lost it is begun anew. The market that was shown stands still until the next one is caught up.
+/// Where the log is lost it is begun anew. The engine that was shown stands still until the next one is caught up.
 pub(super) struct Node<W, F> {
     way: W,
     feeds: F,
-    markets: watch::Sender<Option<Arc<Market>>>,
-    /// Whose market is shown, where its log is lost.
+    engines: watch::Sender<Option<Arc<Engine>>>,
+    /// Whose engine is shown, where its log is lost.
     shown: Option<Reader>,
-    /// Those whose markets were shown before, while they tell their last views.
+    /// Those whose engines were shown before, while they tell their last views.
     leaving: JoinSet<()>,
     ticks: Interval,
     stop: oneshot::Receiver<()>,
 }
 
 impl<W: Fn() -> Way, F: Fn() -> Feeds> Node<W, F> {
-    /// A node that comes to the log by `way`, another one each time, and hands out its `markets` when they are caught up.
+    /// A node that comes to the log by `way`, another one each time, and hands out its `engines` when they are caught up.
     pub(super) fn new(
         way: W,
         feeds: F,
-        markets: watch::Sender<Option<Arc<Market>>>,
+        engines: watch::Sender<Option<Arc<Engine>>>,
         stop: oneshot::Receiver<()>,
     ) -> Self {
         let mut ticks = interval(TELL_VIEWS);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { way, feeds, markets, shown: None, leaving: JoinSet::new(), ticks, stop }
+        Self { way, feeds, engines, shown: None, leaving: JoinSet::new(), ticks, stop }
     }
 
     /// Follows the log until `stop` says so or is gone.
@@ -122,18 +122,18 @@ impl<W: Fn() -> Way, F: Fn() -> Feeds> Node<W, F> {
         }
     }
 
-    /// Hands the market out once it is caught up.
+    /// Hands the engine out once it is caught up.
     fn show(&mut self, reader: &mut Reader) {
         if reader.is_shown || !reader.is_caught_up() {
             return;
         }
         reader.is_shown = true;
-        let market = reader.follower.market();
+        let engine = reader.follower.engine();
         if reader.follower.says_what_is_old() {
-            market.aggregator.forget_arrivals();
+            engine.aggregator.forget_arrivals();
         }
-        tracing::info!(instruments = market.aggregator.len(), took = ?market.clock.elapsed(), "caught up with the log");
-        self.markets.send_replace(Some(Arc::clone(market)));
+        tracing::info!(instruments = engine.aggregator.len(), took = ?engine.clock.elapsed(), "caught up with the log");
+        self.engines.send_replace(Some(Arc::clone(engine)));
         if let Some(before) = self.shown.take() {
             self.leaving.spawn(async {
                 sleep(TURN).await;
@@ -149,7 +149,7 @@ struct Reader {
     events: mpsc::Receiver<Event>,
     /// How many messages there are behind the last one that is folded, once that is known.
     pending: Option<u64>,
-    /// Whether the market was handed out.
+    /// Whether the engine was handed out.
     is_shown: bool,
     views: mpsc::Sender<(u64, Bytes)>,
     telling: JoinHandle<()>,
@@ -160,7 +160,7 @@ struct Reader {
 impl Reader {
     fn new(begun: Begun) -> Self {
         let Begun { log, follower, events, .. } = begun;
-        let heard = follower.market().clock.elapsed();
+        let heard = follower.engine().clock.elapsed();
         let (views, told) = mpsc::channel(TOLD_AT_ONCE);
         let telling = tokio::spawn(tell(log, follower.node(), told));
         Self { follower, events, pending: None, is_shown: false, views, telling, next_batch: 1, heard }
@@ -172,7 +172,7 @@ impl Reader {
                 let folded = self.follower.fold(entry.sequence, &entry.payload)?;
                 // Other nodes' views come too where no gateway is.
                 if folded.is_written {
-                    self.heard = self.follower.market().clock.elapsed();
+                    self.heard = self.follower.engine().clock.elapsed();
                 }
                 self.pending = Some(entry.pending);
                 if self.is_shown {
@@ -196,18 +196,18 @@ impl Reader {
 
     /// Lets the feeds know what came, and how long its way was.
     fn tell_feeds(&self, folded: Folded) {
-        let market = self.follower.market();
+        let engine = self.follower.engine();
         let Some(last) = self.follower.last().filter(|_| folded.is_written) else { return };
         let newest = last.writes.now().filter(|_| last.writes.clock == ClockOf::Wall);
-        let at = Reading { elapsed: market.clock.elapsed(), now: market.clock.wall() };
-        market.feeds.quoted(folded.accepted, newest, at);
+        let at = Reading { elapsed: engine.clock.elapsed(), now: engine.clock.wall() };
+        engine.feeds.quoted(folded.accepted, newest, at);
     }
 
     /// Does what is due each second.
     fn turn(&mut self) {
-        let market = self.follower.market();
-        if market.clock.elapsed().saturating_sub(self.heard) >= SILENT {
-            market.feeds.log_is_silent();
+        let engine = self.follower.engine();
+        if engine.clock.elapsed().saturating_sub(self.heard) >= SILENT {
+            engine.feeds.log_is_silent();
         }
         // While some are under way the next ones grow.
         if self.views.capacity() < TOLD_AT_ONCE {

@@ -1,10 +1,10 @@
-//! Views are counted where they happen, told once a second, and added up by everyone.
+//! ViewTotal are counted where they happen, told once a second, and added up by everyone.
 
 use std::collections::{HashMap, VecDeque};
 
-use candle_core::{Aggregator, Views};
+use candle_core::{Aggregator, ViewTotal};
 
-use super::follower::{MARKS_OF_A_MESSAGE, mark_of};
+use super::follower::{LSNS_PER_MESSAGE, lsn_of};
 use crate::blob::Viewed;
 
 /// For how many messages it is remembered that an instrument was delisted: views are told within seconds, which is a
@@ -15,33 +15,33 @@ const REMEMBERED_MESSAGES: u64 = 10_000;
 /// there may be views of every instrument.
 const MAX_TOLD_BYTES: usize = 512 << 10;
 
-/// The most that the numbers beside an id take: its own, its length, views and mark.
+/// The most that the numbers beside an id take: its own, its length, views and lsn.
 const NUMBERS_BYTES: usize = 5 + 1 + 10 + 10;
 
 /// What this node has told of its readers' views, and what others told it.
 ///
-/// Views are of a listing, and a listing ends at the same place of the log for everyone. Those counted before it are left
-/// out by everyone: they tell the mark that their stripe had when they were counted.
+/// ViewTotal are of a listing, and a listing ends at the same place of the log for everyone. Those counted before it are left
+/// out by everyone: they tell the lsn that their stripe had when they were counted.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     /// By id: as many of the views in the aggregator as the log has, or is being told.
     accounted: HashMap<Box<str>, u64>,
-    /// By id: the mark of its last delisting.
+    /// By id: the lsn of its last delisting.
     delisted: HashMap<Box<str>, u64>,
     /// The same, oldest first.
     order: VecDeque<(u64, Box<str>)>,
     /// What did not fit the messages so far.
-    untold: VecDeque<Views>,
+    untold: VecDeque<ViewTotal>,
 }
 
 impl Ledger {
     /// What is to be told now: the views since the last time, or as many of them as fit a message.
-    pub(super) fn take(&mut self, aggregator: &Aggregator) -> Vec<Views> {
+    pub(super) fn take(&mut self, aggregator: &Aggregator) -> Vec<ViewTotal> {
         if self.untold.is_empty() {
             self.gather(aggregator);
         }
         let mut bytes = 0;
-        let mut fits = |views: &Views| {
+        let mut fits = |views: &ViewTotal| {
             bytes += views.id.as_str().len() + NUMBERS_BYTES;
             bytes <= MAX_TOLD_BYTES
         };
@@ -50,7 +50,7 @@ impl Ledger {
     }
 
     fn gather(&mut self, aggregator: &Aggregator) {
-        for mut views in aggregator.take_new_views() {
+        for mut views in aggregator.drain_view_totals() {
             let accounted = self.accounted.entry(views.id.as_str().into()).or_default();
             let total = std::mem::replace(accounted, views.views);
             views.views = views.views.saturating_sub(total);
@@ -72,19 +72,19 @@ impl Ledger {
         }
     }
 
-    /// Adds what another node told at `mark`, unless the listing it was of is over.
-    pub(super) fn add(&mut self, aggregator: &Aggregator, viewed: Viewed<'_>, mark: u64) {
-        let is_over = self.delisted.get(viewed.id).is_some_and(|delisted| *delisted > viewed.mark);
-        let is_known = aggregator.mark_of(viewed.id) >= mark;
+    /// Adds what another node told at `lsn`, unless the listing it was of is over.
+    pub(super) fn add(&mut self, aggregator: &Aggregator, viewed: Viewed<'_>, lsn: u64) {
+        let is_over = self.delisted.get(viewed.id).is_some_and(|delisted| *delisted > viewed.lsn);
+        let is_known = aggregator.lsn_of(viewed.id) >= lsn;
         if is_over || is_known || aggregator.resolve(viewed.id).is_none() {
             return;
         }
-        aggregator.add_views(viewed.id, viewed.views, mark);
+        aggregator.add_views(viewed.id, viewed.views, lsn);
         let accounted = self.accounted.entry(viewed.id.into()).or_default();
         *accounted = accounted.saturating_add(viewed.views);
     }
 
-    /// The mark at which an instrument was delisted, if that is not long ago.
+    /// The lsn at which an instrument was delisted, if that is not long ago.
     pub(super) fn last_delisted(&self, id: &str) -> Option<u64> {
         self.delisted.get(id).copied()
     }
@@ -94,12 +94,12 @@ impl Ledger {
         self.accounted.remove(id);
     }
 
-    /// Notes that an instrument was delisted at `mark`.
-    pub(super) fn delisted(&mut self, id: &str, mark: u64) {
-        self.delisted.insert(id.into(), mark);
-        self.order.push_back((mark, id.into()));
-        let oldest = mark_of(REMEMBERED_MESSAGES);
-        while self.order.front().is_some_and(|(old, _)| old.saturating_add(oldest) < mark) {
+    /// Notes that an instrument was delisted at `lsn`.
+    pub(super) fn delisted(&mut self, id: &str, lsn: u64) {
+        self.delisted.insert(id.into(), lsn);
+        self.order.push_back((lsn, id.into()));
+        let oldest = lsn_of(REMEMBERED_MESSAGES);
+        while self.order.front().is_some_and(|(old, _)| old.saturating_add(oldest) < lsn) {
             if let Some((old, id)) = self.order.pop_front()
                 && self.delisted.get(&id) == Some(&old)
             {
@@ -109,4 +109,4 @@ impl Ledger {
     }
 }
 
-const _: () = assert!(MARKS_OF_A_MESSAGE.is_power_of_two());
+const _: () = assert!(LSNS_PER_MESSAGE.is_power_of_two());

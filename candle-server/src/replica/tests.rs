@@ -5,14 +5,14 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::clock::{Clock, Source};
+use crate::clock::{Clock, ClockMode};
 
 const ID: &str = "a\"</script>";
 
-fn market() -> Market {
-    let clock = Clock::new(Source::Feed);
+fn engine() -> Engine {
+    let clock = Clock::new(ClockMode::Feed);
     clock.restart_at(at(6000.0));
-    Market::new(Aggregator::default(), clock)
+    Engine::new(Aggregator::default(), clock)
 }
 
 fn at(second: f64) -> Timestamp {
@@ -76,15 +76,15 @@ fn without_moment(mut history: Value) -> Value {
 }
 
 /// What a plain read says.
-fn read(market: &Market, gaps: Gaps) -> Option<Value> {
-    let now = market.clock.now();
-    let Update::Changed(history, edition) = market.aggregator.history_since(ID, now, None)? else { return None };
+fn read(engine: &Engine, gaps: Gaps) -> Option<Value> {
+    let now = engine.clock.now();
+    let Update::Changed(history, version) = engine.aggregator.history_if_changed(ID, now, None)? else { return None };
     let latest = Latest::from(&*history);
-    let coverage = market.feeds.coverage(now);
-    let status = market.status(&latest, history.ring.usual_gap(now));
+    let coverage = engine.feeds.coverage(now);
+    let status = engine.status(&latest, history.ring.usual_gap(now));
     let form = Form { gaps, format: Format::Full };
     let document =
-        Rendering::new(ID, &history, edition, form, now, coverage).document(&latest, Moment { now, status, coverage });
+        Rendering::new(ID, &history, version, form, now, coverage).document(&latest, Moment { now, status, coverage });
     Some(without_moment(serde_json::from_slice(&document.into_body()).unwrap()))
 }
 
@@ -120,27 +120,27 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn take(market: &Market, step: &Step) {
-    let now = market.clock.now();
+fn take(engine: &Engine, step: &Step) {
+    let now = engine.clock.now();
     match *step {
-        Step::List(description) => assert!(market.aggregator.list(ID, description).is_ok()),
-        Step::Delist => assert!(market.aggregator.delist(ID) || market.aggregator.is_empty()),
+        Step::List(description) => assert!(engine.aggregator.list(ID, description).is_ok()),
+        Step::Delist => assert!(engine.aggregator.delist(ID) || engine.aggregator.is_empty()),
         Step::Tick(seconds, price) => {
             let time = now.saturating_add(micros(seconds));
-            market.clock.advance_to(time);
-            let _ = market.aggregator.record(ID, &Tick::new(time, price), market.clock.now());
+            engine.clock.advance_to(time);
+            let _ = engine.aggregator.record(ID, &Tick::new(time, price), engine.clock.now());
         }
-        Step::Pass(seconds) => market.clock.advance_to(now.saturating_add(micros(seconds))),
+        Step::Pass(seconds) => engine.clock.advance_to(now.saturating_add(micros(seconds))),
         Step::Up => {
-            market.feeds.connecting(0, market.clock.reading());
-            market.feeds.opened(0, Vec::new(), market.clock.reading());
-            market.feeds.quoted(1, None, market.clock.reading());
+            engine.feeds.connecting(0, engine.clock.reading());
+            engine.feeds.opened(0, Vec::new(), engine.clock.reading());
+            engine.feeds.quoted(1, None, engine.clock.reading());
         }
-        Step::Lost => market.feeds.lost(0, "test", market.clock.reading()),
+        Step::Lost => engine.feeds.lost(0, "test", engine.clock.reading()),
         Step::Restart(seconds) => {
-            market.feeds.started_over();
-            market.aggregator.clear_candles(0);
-            market.clock.restart_at(now.saturating_add(-micros(seconds)));
+            engine.feeds.started_over();
+            engine.aggregator.clear_candles(0);
+            engine.clock.restart_at(now.saturating_add(-micros(seconds)));
         }
         Step::CatchUp => {}
     }
@@ -152,18 +152,18 @@ proptest! {
         steps in prop::collection::vec(step(), 1..60),
         gaps in prop_oneof![Just(Gaps::Filled), Just(Gaps::Omitted)],
     ) {
-        let market = market();
+        let engine = engine();
         let mut client = Client::default();
         let mut replica = Replica::new(ID, Form { gaps, format: Format::Full });
         for step in steps.iter().chain([&Step::CatchUp]) {
-            take(&market, step);
+            take(&engine, step);
             if matches!(step, Step::CatchUp) {
-                let (now, mut out) = (market.clock.now(), Vec::new());
-                replica.catch_up(&mut out, &market, now);
+                let (now, mut out) = (engine.clock.now(), Vec::new());
+                replica.catch_up(&mut out, &engine, now);
                 client.apply(&out);
-                prop_assert_eq!(client.shown(now), read(&market, gaps));
+                prop_assert_eq!(client.shown(now), read(&engine, gaps));
                 out.clear();
-                replica.catch_up(&mut out, &market, now);
+                replica.catch_up(&mut out, &engine, now);
                 prop_assert!(out.is_empty(), "nothing changed since");
             }
         }
@@ -172,28 +172,28 @@ proptest! {
 
 /// A listed instrument and a client that looks when told.
 struct Desk {
-    market: Market,
+    engine: Engine,
     replica: Replica,
     client: Client,
 }
 
 impl Desk {
     fn new(form: Form) -> Self {
-        let market = market();
-        market.aggregator.list(ID, None).unwrap();
-        Self { market, replica: Replica::new(ID, form), client: Client::default() }
+        let engine = engine();
+        engine.aggregator.list(ID, None).unwrap();
+        Self { engine, replica: Replica::new(ID, form), client: Client::default() }
     }
 
     fn tick(&self, second: f64, price: f64) {
-        self.market.clock.advance_to(at(second));
+        self.engine.clock.advance_to(at(second));
         assert!(
-            self.market.aggregator.record(ID, &Tick::new(at(second), price), self.market.clock.now()).is_accepted()
+            self.engine.aggregator.record(ID, &Tick::new(at(second), price), self.engine.clock.now()).is_accepted()
         );
     }
 
     fn look(&mut self) -> Vec<String> {
         let mut out = Vec::new();
-        self.replica.catch_up(&mut out, &self.market, self.market.clock.now());
+        self.replica.catch_up(&mut out, &self.engine, self.engine.clock.now());
         self.client.apply(&out);
         std::mem::take(&mut self.client.names)
     }
@@ -224,16 +224,16 @@ fn a_new_past_and_a_new_listing_are_told_by_a_snapshot() {
     let mut desk = Desk::new(Form::default());
     desk.tick(6000.0, 1.0);
     assert_eq!(desk.look(), ["snapshot"]);
-    assert!(desk.market.aggregator.delist(ID));
+    assert!(desk.engine.aggregator.delist(ID));
     assert_eq!(desk.look(), ["delisted"]);
     assert!(desk.look().is_empty());
-    desk.market.aggregator.list(ID, Some("new")).unwrap();
+    desk.engine.aggregator.list(ID, Some("new")).unwrap();
     assert_eq!(desk.look(), ["snapshot"]);
-    desk.market.aggregator.list(ID, Some("newer")).unwrap();
+    desk.engine.aggregator.list(ID, Some("newer")).unwrap();
     assert_eq!(desk.look(), ["snapshot"]);
     desk.tick(6001.0, 1.0);
     assert_eq!(desk.look(), ["candle"]);
-    take(&desk.market, &Step::Restart(600.0));
+    take(&desk.engine, &Step::Restart(600.0));
     assert_eq!(desk.look(), ["snapshot"]);
 }
 
@@ -244,7 +244,7 @@ fn a_stream_counts_one_view() {
         desk.tick(second, 1.0);
         desk.look();
     }
-    assert_eq!(desk.market.aggregator.history(ID).unwrap().views, 1);
+    assert_eq!(desk.engine.aggregator.history(ID).unwrap().views, 1);
     assert_eq!(desk.client.history.unwrap()["views"], 1);
 }
 
@@ -255,10 +255,10 @@ fn who_comes_back_is_told_the_ends_of_the_minutes_since() {
         desk.tick(second, 1.0);
     }
     let mut out = Vec::new();
-    desk.replica.catch_up_since(&mut out, &desk.market, desk.market.clock.now(), at(6100.0));
+    desk.replica.catch_up_since(&mut out, &desk.engine, desk.engine.clock.now(), at(6100.0));
     desk.client.apply(&out);
     assert_eq!(desk.client.names, ["snapshot", "final", "final"]);
-    assert_eq!(desk.client.shown(at(6181.0)), read(&desk.market, Gaps::Filled), "told twice is told the same");
+    assert_eq!(desk.client.shown(at(6181.0)), read(&desk.engine, Gaps::Filled), "told twice is told the same");
 }
 
 #[test]
@@ -267,8 +267,8 @@ fn the_chart_library_gets_items_in_seconds_and_white_space() {
     desk.tick(6000.0, 1.5);
     desk.tick(6130.0, 2.0);
     let mut out = Vec::new();
-    let now = desk.market.clock.now();
-    desk.replica.catch_up(&mut out, &desk.market, now);
+    let now = desk.engine.clock.now();
+    desk.replica.catch_up(&mut out, &desk.engine, now);
     let text = String::from_utf8(out).unwrap();
     let items = concat!(
         r#"[{"time":6000,"open":1.5,"high":1.5,"low":1.5,"close":1.5,"volume":0},{"time":6060},"#,
@@ -277,7 +277,7 @@ fn the_chart_library_gets_items_in_seconds_and_white_space() {
     assert_eq!(text, format!("event: snapshot\nid: 6130000000\ndata: {items}\n\n"));
     desk.tick(6131.0, 3.0);
     let mut out = Vec::new();
-    desk.replica.catch_up(&mut out, &desk.market, desk.market.clock.now());
+    desk.replica.catch_up(&mut out, &desk.engine, desk.engine.clock.now());
     let item = r#"{"time":6120,"open":2,"high":3,"low":2,"close":3,"volume":0}"#;
     assert_eq!(String::from_utf8(out).unwrap(), format!("event: candle\nid: 6131000000\ndata: {item}\n\n"));
 }

@@ -1,4 +1,4 @@
-//! Whether and how the market is kept.
+//! Whether and how the engine is kept.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::store::{self, Options, SPARING_INTERVAL, StoreError};
 
-/// Whether and how the market is kept.
+/// Whether and how the engine is kept.
 #[derive(Args, Clone, Debug)]
 pub struct StoreSettings {
     /// A file that keeps what a restart must not lose: candles, catalogue, views. It is made where there is none.
@@ -27,7 +27,7 @@ pub struct StoreSettings {
 }
 
 impl StoreSettings {
-    /// Where and how the market is kept, if it is.
+    /// Where and how the engine is kept, if it is.
     pub fn options(&self) -> Option<Options> {
         let asked = Duration::from_millis(self.store_interval);
         let interval = match self.store_sync {

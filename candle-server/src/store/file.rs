@@ -75,7 +75,7 @@ pub(super) struct Content {
     pub(super) feed: Option<String>,
     pub(super) coverage: CoverageRing,
     /// The position of the next write.
-    pub(super) next_mark: u64,
+    pub(super) next_lsn: u64,
     /// By stripe: the number of the last batch that its snapshot covers.
     pub(super) covered: Vec<u64>,
     pub(super) last_batch: u64,
@@ -190,13 +190,13 @@ impl File {
         let covered: Vec<u64> = stored.iter().map(|stripe| stripe.value().0).collect();
         let parts = decode(&stored)?;
         drop(stored);
-        let mut marks: Vec<_> = parts.iter().map(|part| (part.stripe(), part.mark())).collect();
+        let mut lsns: Vec<_> = parts.iter().map(|part| (part.stripe(), part.lsn())).collect();
         let room = config.with_max_instruments(Config::MAX_INSTRUMENTS_LIMIT);
         let mut aggregator = Aggregator::restore(room, parts)?;
         // Each stripe is there once, or it would not have been restored.
-        marks.sort_unstable();
-        let marks: Vec<u64> = marks.into_iter().map(|(_, mark)| mark).collect();
-        let mut next_mark = marks.iter().max().map_or(1, |mark| mark.saturating_add(1));
+        lsns.sort_unstable();
+        let lsns: Vec<u64> = lsns.into_iter().map(|(_, lsn)| lsn).collect();
+        let mut next_lsn = lsns.iter().max().map_or(1, |lsn| lsn.saturating_add(1));
         let table = reading.open_table(BATCHES)?;
         let logged = table.iter()?.collect::<Result<Vec<_>, _>>()?;
         let newest = logged.last().map_or(0, |(number, _)| number.value());
@@ -212,8 +212,8 @@ impl File {
             for blob in decoded {
                 let blob = blob?;
                 aggregator.reconfigure(room.with_rules(blob.rules()));
-                let replayed = blob.replay(&aggregator, &marks, blob.first_mark(), Arrival::START, |_| {})?;
-                next_mark = next_mark.max(replayed.next_mark);
+                let replayed = blob.replay(&aggregator, &lsns, blob.first_lsn(), Arrival::START, |_| {})?;
+                next_lsn = next_lsn.max(replayed.next_lsn);
                 ticks += blob.ticks() as u64;
             }
             Ok(())
@@ -221,7 +221,7 @@ impl File {
         aggregator.reconfigure(config);
         aggregator.forget_arrivals();
         let batches = table.len()?;
-        Ok(Content { aggregator, now, feed, coverage, next_mark, covered, last_batch, batches, ticks })
+        Ok(Content { aggregator, now, feed, coverage, next_lsn, covered, last_batch, batches, ticks })
     }
 
     /// Keeps all that or nothing, and returns once it is safe; how many bytes it was.

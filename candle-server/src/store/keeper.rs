@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use candle_core::Views;
+use candle_core::ViewTotal;
 
 use super::Fault;
 use super::file::{Commit, CoverageParts, File, Place};
 use crate::blob;
+use crate::engine::Engine;
 use crate::journal::{Batch, Journal, Taken};
-use crate::market::Market;
 
 /// How long until every stripe has a new snapshot, while anything is written: longer means more to replay, shorter more
 /// to write. A minute's candle is then written once or twice.
@@ -26,9 +26,9 @@ const COVERAGE_EVERY: Duration = Duration::from_secs(1);
 /// How often the log repeats that nothing is kept.
 const REPEAT: Duration = Duration::from_mins(1);
 
-/// Keeps one market's writes in one file.
+/// Keeps one engine's writes in one file.
 pub(super) struct Keeper {
-    market: Arc<Market>,
+    engine: Arc<Engine>,
     journal: Arc<Journal>,
     place: Place,
     interval: Duration,
@@ -49,8 +49,8 @@ struct Trouble {
 }
 
 /// Which minutes are covered, up to now.
-fn coverage(market: &Market) -> CoverageParts {
-    market.feeds.coverage_ring().to_parts(market.clock.now())
+fn coverage(engine: &Engine) -> CoverageParts {
+    engine.feeds.coverage_ring().to_parts(engine.clock.now())
 }
 
 /// Which stripes are due.
@@ -95,26 +95,26 @@ impl Round {
 
 impl Keeper {
     pub(super) fn new(
-        market: Arc<Market>,
+        engine: Arc<Engine>,
         journal: Arc<Journal>,
         place: Place,
         file: File,
         (covered, last_batch): (Vec<u64>, u64),
         interval: Duration,
     ) -> Self {
-        let now = market.clock.elapsed();
+        let now = engine.clock.elapsed();
         journal.note_kept(now, 0);
         let round = Round::new(covered, now);
-        Self { market, journal, place, interval, file: Some(file), last_batch, round, coverage_due: now, trouble: None }
+        Self { engine, journal, place, interval, file: Some(file), last_batch, round, coverage_due: now, trouble: None }
     }
 
     /// Keeps what comes every interval until `stop` says so or is gone, and then once more.
     pub(super) fn run(mut self, stop: &Receiver<()>) -> io::Result<()> {
-        let mut next = self.market.clock.elapsed() + self.interval;
+        let mut next = self.engine.clock.elapsed() + self.interval;
         loop {
-            let wait = next.saturating_sub(self.market.clock.elapsed());
+            let wait = next.saturating_sub(self.engine.clock.elapsed());
             let is_over = !matches!(stop.recv_timeout(wait), Err(RecvTimeoutError::Timeout));
-            let now = self.market.clock.elapsed();
+            let now = self.engine.clock.elapsed();
             next = now + self.interval;
             if is_over {
                 return self.finish(now);
@@ -154,8 +154,8 @@ impl Keeper {
             self.last_batch = self.last_batch.max(file.last_batch()?);
             self.file = Some(file);
         }
-        // Views first: then the writes that their marks tell of are in this batch, or in one before.
-        let views = self.market.aggregator.take_new_views();
+        // ViewTotal first: then the writes that their lsns tell of are in this batch, or in one before.
+        let views = self.engine.aggregator.drain_view_totals();
         match self.journal.take() {
             Taken::Batch(batch) => self.append(now, &batch, &views).map(Some),
             Taken::Broken => self.keep_all().map(Some),
@@ -163,13 +163,13 @@ impl Keeper {
     }
 
     /// Appends a batch, and writes the snapshots that are due in the same transaction that drops what they cover.
-    fn append(&mut self, now: Duration, batch: &Batch, views: &[Views]) -> Result<u64, Fault> {
+    fn append(&mut self, now: Duration, batch: &Batch, views: &[ViewTotal]) -> Result<u64, Fault> {
         let Some(file) = &mut self.file else { return Ok(0) };
-        let aggregator = &self.market.aggregator;
+        let aggregator = &self.engine.aggregator;
         let is_new = !batch.is_empty() || !views.is_empty();
         self.last_batch += u64::from(is_new);
         let due = self.round.due(now, self.last_batch);
-        let is_coverage_due = now >= self.coverage_due && self.market.feeds.are_up();
+        let is_coverage_due = now >= self.coverage_due && self.engine.feeds.are_up();
         if !is_new && due.is_empty() && !is_coverage_due {
             return Ok(0);
         }
@@ -177,12 +177,12 @@ impl Keeper {
         let bytes = blob::encode(batch, views, aggregator.config().rules());
         file.commit(Commit {
             batch: is_new.then_some((self.last_batch, bytes.as_slice())),
-            parts: due.into_iter().filter_map(|stripe| aggregator.part(stripe)),
+            parts: due.into_iter().filter_map(|stripe| aggregator.stripe_snapshot(stripe)),
             covered: self.last_batch,
             drop_through: self.round.floor(),
             now: batch.now(),
             feed: self.journal.feed().as_deref(),
-            coverage: coverage(&self.market),
+            coverage: coverage(&self.engine),
         })
     }
 
@@ -190,15 +190,15 @@ impl Keeper {
     fn keep_all(&mut self) -> Result<u64, Fault> {
         let Some(file) = &mut self.file else { return Ok(0) };
         self.journal.resume();
-        let aggregator = &self.market.aggregator;
+        let aggregator = &self.engine.aggregator;
         let bytes = file.commit(Commit {
             batch: None,
             parts: aggregator.snapshot(),
             covered: self.last_batch,
             drop_through: u64::MAX,
-            now: Some(self.market.clock.now()),
+            now: Some(self.engine.clock.now()),
             feed: self.journal.feed().as_deref(),
-            coverage: coverage(&self.market),
+            coverage: coverage(&self.engine),
         })?;
         self.round.covered.fill(self.last_batch);
         Ok(bytes)

@@ -11,7 +11,7 @@ use redb::{BackendError, StorageBackend};
 /// What a database is stored on.
 pub(super) type Medium = Box<dyn StorageBackend>;
 
-/// A backend on trial. The database may repair what a crash left, mark the file as open, and so on: all of it stays in
+/// A backend on trial. The database may repair what a crash left, lsn the file as open, and so on: all of it stays in
 /// memory, a few pages, until [`go_live`](Self::go_live).
 #[derive(Debug)]
 pub(super) struct Trial(Arc<Inner>);

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use candle_core::{Aggregator, Config, InstrumentId};
-use candle_server::clock::{Clock, Source};
+use candle_server::clock::{Clock, ClockMode};
+use candle_server::engine::Engine;
 use candle_server::feed::intake::Intake;
 use candle_server::feed::partner::{Connect, Partner, REPLAY_LIMIT, REPLAY_QUIET};
-use candle_server::market::Market;
 use candle_server::message::{Message, Unreadable, decode, decode_without_template};
 
 /// A frame into the decoder: it never panics, and its template says what `serde_json` says.
@@ -29,8 +29,8 @@ fn all<'f>(frame: &'f [u8], decode: impl FnOnce(&'f [u8], &mut dyn FnMut(Result<
 /// reconnect), what comes, and of which instrument, or the frame itself. Each quote is counted once, in the end; what is
 /// listed is what the obvious program lists.
 pub(crate) fn partner(script: &[u8]) {
-    let market = Arc::new(Market::new(Aggregator::new(Config::default().with_seed(1)), Clock::new(Source::Wall)));
-    let mut partner = Partner::new(Intake::new(Arc::clone(&market)));
+    let engine = Arc::new(Engine::new(Aggregator::new(Config::default().with_seed(1)), Clock::new(ClockMode::Wall)));
+    let mut partner = Partner::new(Intake::new(Arc::clone(&engine)));
     let mut model = Model::default();
     let mut now = Duration::ZERO;
     partner.connected(Connect::Fresh, now);
@@ -49,13 +49,13 @@ pub(crate) fn partner(script: &[u8]) {
         partner.pass(now);
         model.pass(now);
         assert!(partner.deadline().is_none_or(|deadline| deadline > now), "something due is not done");
-        let page = market.aggregator.page(None, "", script.len() + 1);
+        let page = engine.aggregator.page(None, "", script.len() + 1);
         let listed: BTreeSet<String> = page.iter().map(|summary| summary.id.as_str().to_owned()).collect();
         assert_eq!(listed, model.listed);
     }
     drop(partner.into_intake());
-    assert_eq!(market.aggregator.outcomes().received(), model.quotes);
-    assert_eq!(market.unreadable(), model.unreadable);
+    assert_eq!(engine.aggregator.outcomes().received(), model.quotes);
+    assert_eq!(engine.unreadable(), model.unreadable);
 }
 
 /// A message of one of eight instruments, or what it says itself.

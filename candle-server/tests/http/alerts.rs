@@ -13,7 +13,7 @@ const ADDED: &str = "instance";
 /// Values by label, by metric.
 type Labels<'t> = BTreeMap<&'t str, BTreeMap<&'t str, BTreeSet<&'t str>>>;
 
-/// What a `/metrics` text tells, with the metrics that have a type and no series so far: they have no labels to judge.
+/// What a `/metrics` text tells, with the metrics that have a type and no series so far: they have no labels to validator.
 fn told(text: &str) -> Labels<'_> {
     let mut told = Labels::new();
     for line in text.lines() {

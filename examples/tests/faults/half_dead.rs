@@ -10,7 +10,7 @@ use crate::two;
 #[tokio::test]
 async fn a_partner_whose_quotes_stand_still_is_left_and_its_catalogue_alone_brings_nobody_back() {
     let (site, proxy) = two().await;
-    let at = site.market.clock.now();
+    let at = site.engine.clock.now();
     proxy.inflict(Fault::FreezeOne("/quotes"));
     let feed = site.active(1, "live").await;
     assert_eq!(gap_of_fault(&feed, at), ("silent", true), "{feed:#}");
@@ -25,7 +25,7 @@ async fn a_partner_whose_quotes_stand_still_is_left_and_its_catalogue_alone_brin
 async fn a_partner_whose_catalogue_stands_still_is_lost_though_its_quotes_flow() {
     let (site, proxy) = two().await;
     proxy.inflict(Fault::FreezeOne("/instruments"));
-    // Of two pulses the older one is told, long before patience is over.
+    // Of two last_heard the older one is told, long before patience is over.
     let quieter = |feed: &Value| feed["feeds"][0]["lastMessageAge"].as_f64() > Some(5.0);
     let feed = site.feed("one socket quiet", quieter).await;
     assert!(feed["feeds"][0]["lastQuoteAge"].as_f64() < Some(SILENCE.as_secs_f64()), "{feed:#}");

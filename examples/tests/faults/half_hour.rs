@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use candle_server::clock::{Clock, Source};
+use candle_server::clock::{Clock, ClockMode};
 use examples::partner::{Partner, Socket};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -30,14 +30,14 @@ const AFTER: &str = "X";
 type Tape = BTreeMap<&'static str, BTreeMap<i64, Vec<f64>>>;
 
 /// The two partners, saying the same of what both have.
-struct Market {
+struct Engine {
     /// None while it is away.
     first: Mutex<Option<Partner>>,
     second: Partner,
     tape: Mutex<Tape>,
 }
 
-impl Market {
+impl Engine {
     async fn quote_until(&self, clock: &Clock, is_over: watch::Receiver<bool>) {
         let mut pace = tokio::time::interval(APART);
         for number in 0.. {
@@ -84,14 +84,14 @@ async fn after_half_an_hour_of_faults_a_complete_minute_is_what_was_said_and_eve
     let second = partner("127.0.0.1:0", &[&SHARED[..], &[BEFORE]].concat()).await;
     let proxy = Proxy::to(address).await;
     let feeds = [proxy.addr, second.addr()].map(|addr| format!("partner+ws://{addr}"));
-    let market = Arc::new(Market { first: Mutex::new(Some(first)), second, tape: Mutex::default() });
-    let site = Site::on_clock(&feeds, Clock::new(Source::Wall).at_speed(SPEED), &PATIENCE).await;
+    let engine = Arc::new(Engine { first: Mutex::new(Some(first)), second, tape: Mutex::default() });
+    let site = Site::on_clock(&feeds, Clock::new(ClockMode::Wall).at_speed(SPEED), &PATIENCE).await;
     let (end, is_over) = watch::channel(false);
     let quoting = tokio::spawn({
-        let (market, served) = (Arc::clone(&market), Arc::clone(&site.market));
-        async move { market.quote_until(&served.clock, is_over).await }
+        let (engine, served) = (Arc::clone(&engine), Arc::clone(&site.engine));
+        async move { engine.quote_until(&served.clock, is_over).await }
     });
-    let wait_until = site.market.clock.now().saturating_add(31 * 60_000_000);
+    let wait_until = site.engine.clock.now().saturating_add(31 * 60_000_000);
     // Long enough to know the rate.
     let known = |feed: &Value| feed["feeds"][0]["quotesPerSecond"].as_f64().unwrap() > 0.0;
     site.feed("its rate known", known).await;
@@ -102,19 +102,19 @@ async fn after_half_an_hour_of_faults_a_complete_minute_is_what_was_said_and_eve
         on(&site, 1).await;
         if fault == Fault::Refuse {
             // It comes back as another process would, without what it had before.
-            let gone = market.first.lock().unwrap().take();
+            let gone = engine.first.lock().unwrap().take();
             gone.unwrap().shutdown().await;
             let reborn = partner(&address.to_string(), &[&SHARED[..], &[AFTER]].concat()).await;
-            *market.first.lock().unwrap() = Some(reborn);
+            *engine.first.lock().unwrap() = Some(reborn);
         }
         proxy.inflict(Fault::None);
         gaps.note(&on(&site, 0).await);
     }
-    site.feed("half an hour", |_| site.market.clock.now() > wait_until).await;
+    site.feed("half an hour", |_| site.engine.clock.now() > wait_until).await;
     end.send_replace(true);
     quoting.await.unwrap();
     gaps.note(&site.get("/feed").await);
-    holds(&site, &market, &gaps).await;
+    holds(&site, &engine, &gaps).await;
 }
 
 /// The gaps of the whole run, from and to, in their order: the server forgets them after half an hour.
@@ -142,14 +142,14 @@ impl Gaps {
 const UNDER_WAY: f64 = 10.0;
 
 /// Holds what is served to what was said.
-async fn holds(site: &Site, market: &Market, gaps: &Gaps) {
+async fn holds(site: &Site, engine: &Engine, gaps: &Gaps) {
     for id in [BEFORE, AFTER] {
         assert_eq!(site.get(&format!("/instruments/{id}")).await["id"], id, "a turn delists nothing");
     }
     assert!(gaps.0.len() >= 4, "one for each fault at least, more where the machine pauses: {gaps:?}");
     // What of the last minutes is missing may not have arrived, or been missed, when the quotes ended.
     let judged_to =
-        market.tape.lock().unwrap().values().filter_map(|minutes| minutes.keys().max()).max().unwrap() - 2 * 60;
+        engine.tape.lock().unwrap().values().filter_map(|minutes| minutes.keys().max()).max().unwrap() - 2 * 60;
     let mut complete = 0;
     for id in SHARED {
         let history = site.get(&format!("/instruments/{id}")).await;
@@ -168,7 +168,7 @@ async fn holds(site: &Site, market: &Market, gaps: &Gaps) {
                 _ => "partial",
             };
             assert_eq!(candle["coverage"], wanted, "{candle:#}, {lost} s lost: {gaps:?}");
-            let said = market.tape.lock().unwrap()[id].get(&open).cloned().unwrap_or_default();
+            let said = engine.tape.lock().unwrap()[id].get(&open).cloned().unwrap_or_default();
             match wanted {
                 // A gap begins when it is noticed, and what was under way is lost with the connection.
                 "complete" if gaps.in_minute(open as f64 + UNDER_WAY) > 0.0 => {}

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use candle_server::clock::{Clock, Source};
+use candle_server::clock::{Clock, ClockMode};
 use examples::partner::{Life, LifeOptions, Partner};
 use proxy::{Fault, Proxy};
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ async fn two() -> (Site, Proxy) {
 /// The first partner suffers `fault`: it is left, come back to, and the one gap has this reason.
 async fn is_left_and_come_back_to(fault: Fault, reason: &str) {
     let (site, proxy) = two().await;
-    let at = site.market.clock.now();
+    let at = site.engine.clock.now();
     proxy.inflict(fault);
     let feed = site.active(1, "live").await;
     assert_eq!(gap_of_fault(&feed, at), (reason, true), "{feed:#}");
@@ -78,7 +78,7 @@ async fn a_feed_that_flaps_is_not_come_back_to_until_it_has_been_well_for_long_e
     const LONG_ENOUGH: Duration = Duration::from_secs(10);
     let proxy = Proxy::to(partner(200).await).await;
     let feeds = [proxy.addr, partner(200).await].map(|addr| format!("partner+ws://{addr}"));
-    let site = Site::on_clock(&feeds, Clock::new(Source::Wall), &["--fail-back-after", "10s"]).await;
+    let site = Site::on_clock(&feeds, Clock::new(ClockMode::Wall), &["--fail-back-after", "10s"]).await;
     site.settled(0).await;
     proxy.inflict(Fault::Cut);
     site.active(1, "live").await;
@@ -101,7 +101,7 @@ async fn a_lone_feed_is_connected_anew() {
     let proxy = Proxy::to(partner(200).await).await;
     let site = Site::start(&[format!("partner+ws://{}", proxy.addr)]).await;
     site.settled(0).await;
-    let at = site.market.clock.now();
+    let at = site.engine.clock.now();
     proxy.inflict(Fault::Cut);
     site.feed("down", |feed| feed["state"] == "down" || feed["state"] == "connecting").await;
     proxy.inflict(Fault::None);
@@ -114,7 +114,7 @@ async fn a_feed_that_refuses_is_tried_again_and_found_once_it_listens() {
     let proxy = Proxy::to(partner(200).await).await;
     let site = Site::start(&[format!("partner+ws://{}", proxy.addr)]).await;
     site.settled(0).await;
-    let at = site.market.clock.now();
+    let at = site.engine.clock.now();
     proxy.inflict(Fault::Refuse);
     let tries = |feed: &Value| feed["feeds"][0]["losses"]["unreachable"].as_u64().unwrap_or(0);
     let feed = site.feed("refused three times", |feed| tries(feed) >= 3).await;
@@ -145,8 +145,8 @@ async fn frames_split_at_every_byte_and_late_ones_are_read_as_ever() {
         let feed = site.active(0, "live").await;
         let first = &feed["feeds"][0];
         assert_eq!((&first["connects"], &first["losses"]), (&1.into(), &json!({})), "{fault:?}: {feed:#}");
-        let outcomes = site.market.aggregator.outcomes();
-        assert_eq!((site.market.unreadable(), outcomes.received()), (0, outcomes.accepted()), "{fault:?}");
+        let outcomes = site.engine.aggregator.outcomes();
+        assert_eq!((site.engine.unreadable(), outcomes.received()), (0, outcomes.accepted()), "{fault:?}");
     }
 }
 
@@ -188,7 +188,7 @@ async fn readiness_depends_on_the_feed_only_where_it_is_asked_to() {
     let proxy = Proxy::to(partner(200).await).await;
     let feeds = [format!("partner+ws://{}", proxy.addr)];
     let alone = Site::start(&feeds).await;
-    let with_feed = Site::on_clock(&feeds, Clock::new(Source::Wall), &["--ready-requires-feed"]).await;
+    let with_feed = Site::on_clock(&feeds, Clock::new(ClockMode::Wall), &["--ready-requires-feed"]).await;
     for site in [&alone, &with_feed] {
         site.settled(0).await;
         site.ready().await;

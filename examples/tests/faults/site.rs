@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use candle_core::{Aggregator, Timestamp};
-use candle_server::clock::{Clock, Source};
-use candle_server::market::Market;
+use candle_server::clock::{Clock, ClockMode};
+use candle_server::engine::Engine;
 use candle_server::settings::Settings;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,14 +17,14 @@ use tokio::time::{Instant, sleep};
 const PATIENCE: Duration = Duration::from_secs(40);
 
 pub(crate) struct Site {
-    pub(crate) market: Arc<Market>,
+    pub(crate) engine: Arc<Engine>,
     addr: SocketAddr,
 }
 
 impl Site {
     /// A server with these feeds, which comes back to the first after two seconds.
     pub(crate) async fn start(feeds: &[String]) -> Self {
-        Self::on_clock(feeds, Clock::new(Source::Wall), &["--fail-back-after", "2s"]).await
+        Self::on_clock(feeds, Clock::new(ClockMode::Wall), &["--fail-back-after", "2s"]).await
     }
 
     /// A server whose candles run on this clock.
@@ -34,10 +34,10 @@ impl Site {
         let settings = Settings::from_args(args).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let market = Market::new(Aggregator::new(settings.core()), clock).with_feeds(settings.watched());
-        let market = Arc::new(market);
-        tokio::spawn(candle_server::serve_market(Arc::clone(&market), listener, settings, std::future::pending()));
-        Self { market, addr }
+        let engine = Engine::new(Aggregator::new(settings.core()), clock).with_feeds(settings.watched());
+        let engine = Arc::new(engine);
+        tokio::spawn(candle_server::serve_engine(Arc::clone(&engine), listener, settings, std::future::pending()));
+        Self { engine, addr }
     }
 
     /// The JSON at `path`.

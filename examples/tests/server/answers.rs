@@ -14,12 +14,12 @@ fn at(second: i64) -> Timestamp {
 /// A server whose instrument `4` was quoted at these seconds and prices; its clock stands at the last.
 async fn quoted(quotes: &[(i64, f64)]) -> Site {
     let site = Site::without_feed().await;
-    site.market.aggregator.list("4", None).unwrap();
-    site.market.clock.restart_at(at(0));
+    site.engine.aggregator.list("4", None).unwrap();
+    site.engine.clock.restart_at(at(0));
     for (second, price) in quotes {
-        site.market.clock.advance_to(at(*second));
-        let terms = candle_core::Terms { arrival: site.market.clock.arrival(), ..at(*second).into() };
-        assert!(site.market.aggregator.record("4", &Tick::new(at(*second), *price), terms).is_accepted());
+        site.engine.clock.advance_to(at(*second));
+        let context = candle_core::RecordContext { arrival: site.engine.clock.arrival(), ..at(*second).into() };
+        assert!(site.engine.aggregator.record("4", &Tick::new(at(*second), *price), context).is_accepted());
     }
     site
 }
@@ -44,7 +44,7 @@ async fn a_minute_without_quotes_is_filled_or_left_out() {
     let omitted = site.history("4?fill=none").await;
     assert_eq!(field(&omitted, "openTimestamp"), [json!(600), json!(780)]);
     assert_eq!(field(&omitted, "openPrice"), [json!(10), json!(9)]);
-    site.market.clock.advance_to(at(850));
+    site.engine.clock.advance_to(at(850));
     assert_eq!(field(&site.history("4?fill=none").await, "state"), [json!("final"), json!("final")]);
     site.stop().await;
 }
@@ -52,10 +52,10 @@ async fn a_minute_without_quotes_is_filled_or_left_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instrument_idle_for_longer_than_the_window_has_thirty_fillers() {
     let site = quoted(&[(605, 10.0)]).await;
-    site.market.clock.advance_to(at(600 + 29 * 60));
+    site.engine.clock.advance_to(at(600 + 29 * 60));
     let full = site.history("4").await;
     assert_eq!((field(&full, "filled")[0].clone(), field(&full, "filled").len()), (json!(false), 30));
-    site.market.clock.advance_to(at(600 + 90 * 60));
+    site.engine.clock.advance_to(at(600 + 90 * 60));
     let idle = site.history("4").await;
     assert_eq!(field(&idle, "filled"), vec![json!(true); 30]);
     assert_eq!(forming(&idle), [10.0; 4]);
@@ -77,7 +77,7 @@ async fn an_instrument_never_quoted_says_so() {
 async fn ids_are_percent_decoded_after_the_path_is_split() {
     let site = Site::without_feed().await;
     for id in ["BTC/USD", "a+b", "100%", "é", "instruments", ".."] {
-        site.market.aggregator.list(id, None).unwrap();
+        site.engine.aggregator.list(id, None).unwrap();
     }
     let asked =
         [("BTC%2FUSD", "BTC/USD"), ("BTC%2fUSD", "BTC/USD"), ("a+b", "a+b"), ("a%2Bb", "a+b"), ("100%25", "100%")];

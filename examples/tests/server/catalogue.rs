@@ -41,7 +41,7 @@ async fn thousands_of_instruments_are_listed_page_by_page_in_the_order_of_their_
     let mut all: Vec<String> = (0..2497).map(|number| number.to_string()).collect();
     all.extend(["BTC/USD", "a+b", "100%", "é", "漢字", "\"\\<&>", "?&=#", "~", "..", "popula"].map(str::to_owned));
     for id in &all {
-        site.market.aggregator.list(id, None).unwrap();
+        site.engine.aggregator.list(id, None).unwrap();
     }
     all.sort_unstable();
     let sizes = |page: usize| (0..all.len()).step_by(page).map(move |start| page.min(2507 - start)).collect::<Vec<_>>();
@@ -57,7 +57,7 @@ async fn thousands_of_instruments_are_listed_page_by_page_in_the_order_of_their_
 async fn a_full_last_page_has_no_next() {
     let site = Site::without_feed().await;
     for id in ["a", "b", "c", "d"] {
-        site.market.aggregator.list(id, None).unwrap();
+        site.engine.aggregator.list(id, None).unwrap();
     }
     assert_eq!(pages(&site, "limit=2").await, [["a", "b"], ["c", "d"]]);
     assert_eq!(pages(&site, "limit=4").await, [["a", "b", "c", "d"]]);
@@ -68,7 +68,7 @@ async fn a_full_last_page_has_no_next() {
 async fn a_prefix_and_a_place_to_go_on_from_narrow_the_listing() {
     let site = Site::without_feed().await;
     for id in ["1", "10", "100", "11", "2", "BTC/EUR", "BTC/USD", "BTD"] {
-        site.market.aggregator.list(id, None).unwrap();
+        site.engine.aggregator.list(id, None).unwrap();
     }
     let cases: [(&str, &[&str]); 9] = [
         ("prefix=1", &["1", "10", "100", "11"]),
@@ -105,11 +105,11 @@ async fn a_prefix_and_a_place_to_go_on_from_narrow_the_listing() {
 async fn a_listing_says_what_each_instrument_is() {
     let site = Site::without_feed().await;
     let now = Timestamp::from_seconds(1000).unwrap();
-    site.market.clock.restart_at(now);
-    site.market.aggregator.list("a", Some("\"quoted\" \u{1}")).unwrap();
-    site.market.aggregator.list("b", None).unwrap();
+    site.engine.clock.restart_at(now);
+    site.engine.aggregator.list("a", Some("\"quoted\" \u{1}")).unwrap();
+    site.engine.aggregator.list("b", None).unwrap();
     for price in [5.0, 6.25] {
-        assert!(site.market.aggregator.record("a", &Tick::new(now, price), now).is_accepted());
+        assert!(site.engine.aggregator.record("a", &Tick::new(now, price), now).is_accepted());
     }
     site.history("a").await;
     assert_eq!(
@@ -127,11 +127,11 @@ async fn the_popular_are_the_ten_viewed_most_with_ties_by_the_bytes_of_the_id() 
     let site = Site::without_feed().await;
     assert_eq!(site.get("/instruments/popular").await.body, "[]");
     for id in ["9", "10"] {
-        site.market.aggregator.list(id, None).unwrap();
+        site.engine.aggregator.list(id, None).unwrap();
     }
     popular_become(&site, &[("10", 0), ("9", 0)]).await;
     for number in 0..12 {
-        site.market.aggregator.list(&number.to_string(), None).unwrap();
+        site.engine.aggregator.list(&number.to_string(), None).unwrap();
     }
     for (id, views) in [("5", 97), ("11", 3), ("2", 3), ("7", 1)] {
         for _ in 0..views {
@@ -148,9 +148,9 @@ async fn the_popular_are_the_ten_viewed_most_with_ties_by_the_bytes_of_the_id() 
 async fn each_of_the_popular_is_a_whole_history() {
     let site = Site::without_feed().await;
     let now = Timestamp::from_seconds(1000).unwrap();
-    site.market.clock.restart_at(now);
-    site.market.aggregator.list("a", None).unwrap();
-    assert!(site.market.aggregator.record("a", &Tick::new(now, 5.0), now).is_accepted());
+    site.engine.clock.restart_at(now);
+    site.engine.aggregator.list("a", None).unwrap();
+    assert!(site.engine.aggregator.record("a", &Tick::new(now, 5.0), now).is_accepted());
     let history = site.history("a").await;
     assert_eq!(site.get("/instruments/popular").await.json(), json!([history]));
     site.stop().await;
@@ -159,7 +159,7 @@ async fn each_of_the_popular_is_a_whole_history() {
 #[tokio::test(flavor = "multi_thread")]
 async fn views_are_counted_by_get_alone_and_each_answer_includes_its_own() {
     let site = Site::without_feed().await;
-    site.market.aggregator.list("BTC/USD", None).unwrap();
+    site.engine.aggregator.list("BTC/USD", None).unwrap();
     for views in 1..=5 {
         assert_eq!(site.history("BTC%2FUSD").await["views"], views);
         assert_eq!(site.head("/instruments/BTC%2FUSD").await.status, 200);
@@ -168,8 +168,8 @@ async fn views_are_counted_by_get_alone_and_each_answer_includes_its_own() {
         assert_eq!(site.get("/instruments").await.json()["instruments"][0]["views"], views);
         popular_become(&site, &[("BTC/USD", views)]).await;
     }
-    assert!(site.market.aggregator.delist("BTC/USD"));
-    site.market.aggregator.list("BTC/USD", None).unwrap();
+    assert!(site.engine.aggregator.delist("BTC/USD"));
+    site.engine.aggregator.list("BTC/USD", None).unwrap();
     assert_eq!(site.history("BTC%2FUSD").await["views"], 1, "a re-listed id inherits none");
     site.stop().await;
 }

@@ -97,8 +97,8 @@ impl Drop for File {
 async fn served(feed: &str, lines: usize) -> Vec<Value> {
     let site = Site::start(&["--feed", feed, "--clock", "feed"]).await;
     eventually("the whole file is read", async || site.received() == lines as u64).await;
-    assert_eq!(site.accepted(), lines as u64, "{:?}", site.market.aggregator.outcomes());
-    assert_eq!(site.market.unreadable(), 0);
+    assert_eq!(site.accepted(), lines as u64, "{:?}", site.engine.aggregator.outcomes());
+    assert_eq!(site.engine.unreadable(), 0);
     assert_eq!(site.listed().await, ["BTCUSDT", "ETHUSDT", "SOLUSDT"]);
     let mut histories = Vec::new();
     for id in site.listed().await {
@@ -198,7 +198,7 @@ async fn bad_lines_cost_themselves_alone() {
     let file = File::of("bad", &lines);
     let site = Site::start(&["--feed", &format!("file:{}", file.0.display())]).await;
     site.wait_accepted(3).await;
-    assert_eq!((site.received(), site.market.unreadable()), (3, 3));
+    assert_eq!((site.received(), site.engine.unreadable()), (3, 3));
     let history = site.history("1").await;
     assert_eq!(crate::site::forming(&history), [5.0, 7.0, 5.0, 7.0]);
     assert_eq!(history["asOf"], 1001);

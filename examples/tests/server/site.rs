@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use candle_core::Outcome;
 use candle_server::Listeners;
-use candle_server::market::Market;
+use candle_server::engine::Engine;
 use candle_server::settings::Settings;
 use examples::partner::{Partner, Socket};
 use serde_json::Value;
@@ -31,7 +31,7 @@ pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> b
 }
 
 pub(crate) struct Site {
-    pub(crate) market: Arc<Market>,
+    pub(crate) engine: Arc<Engine>,
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<std::io::Result<()>>,
@@ -45,15 +45,15 @@ impl Site {
         let address = listener.local_addr().unwrap();
         let listeners = Listeners::from(listener);
         let opened = candle_server::open(&listeners, &settings).await.unwrap();
-        let market = Arc::clone(opened.market());
+        let engine = Arc::clone(opened.engine());
         let (stop, stopped) = oneshot::channel();
         let shutdown = async {
             let _ = stopped.await;
         };
-        Self { market, address, stop, ended: tokio::spawn(opened.serve(listeners, settings, shutdown)) }
+        Self { engine, address, stop, ended: tokio::spawn(opened.serve(listeners, settings, shutdown)) }
     }
 
-    /// A server that reads no feed, on its feed's clock: the test fills its market.
+    /// A server that reads no feed, on its feed's clock: the test fills its engine.
     pub(crate) async fn without_feed() -> Self {
         Self::start(&["--start", "manual", "--clock", "feed"]).await
     }
@@ -67,15 +67,15 @@ impl Site {
 
     /// How many ticks had this outcome.
     pub(crate) fn count(&self, outcome: Outcome) -> u64 {
-        self.market.aggregator.outcomes().of(outcome)
+        self.engine.aggregator.outcomes().of(outcome)
     }
 
     pub(crate) fn accepted(&self) -> u64 {
-        self.market.aggregator.outcomes().accepted()
+        self.engine.aggregator.outcomes().accepted()
     }
 
     pub(crate) fn received(&self) -> u64 {
-        self.market.aggregator.outcomes().received()
+        self.engine.aggregator.outcomes().received()
     }
 
     /// Waits until exactly so many ticks were accepted.
@@ -88,7 +88,7 @@ impl Site {
     }
 
     pub(crate) async fn wait_unreadable(&self, messages: u64) {
-        eventually(&format!("{messages} unreadable"), async || self.market.unreadable() == messages).await;
+        eventually(&format!("{messages} unreadable"), async || self.engine.unreadable() == messages).await;
     }
 
     /// Waits until a GET of this instrument has this status.

@@ -31,7 +31,7 @@ async fn an_instrument_is_listed_at_its_first_acceptable_quote() {
         r#"[{"id":4,"price":5},{"id":"4","price":6},{"id":4,"price":1e999},{"id":0,"price":7}]"#,
     );
     site.wait_accepted(3).await;
-    assert_eq!(site.market.unreadable(), 1, "a bad element fails alone");
+    assert_eq!(site.engine.unreadable(), 1, "a bad element fails alone");
     assert_eq!(site.listed().await, ["0", "4"]);
     assert_eq!(forming(&site.history("4").await)[3], 6.0);
     site.stop().await;

@@ -5,7 +5,7 @@ fn seconds(seconds: f64) -> Duration {
 }
 
 /// A feed of 200 quotes a second for `length` seconds from its connect at 0.
-fn busy(stale_after: StaleAfter, length: u32) -> Health {
+fn busy(stale_after: SilenceTimeout, length: u32) -> Health {
     let mut health = Health::new(stale_after);
     health.opened(Duration::ZERO);
     for step in 0..(20 * length) {
@@ -16,7 +16,7 @@ fn busy(stale_after: StaleAfter, length: u32) -> Health {
 
 #[test]
 fn a_busy_feed_is_silent_after_two_seconds_since_its_last_quote() {
-    let health = busy(StaleAfter::OwnRate, 10);
+    let health = busy(SilenceTimeout::OwnRate, 10);
     assert_eq!(health.state(seconds(10.5)), State::Live);
     assert_eq!(health.state(seconds(12.0)), State::Silent);
     assert_eq!(health.unwell_since(seconds(13.0)), seconds(10.0));
@@ -24,15 +24,15 @@ fn a_busy_feed_is_silent_after_two_seconds_since_its_last_quote() {
 
 #[test]
 fn a_fixed_limit_stands_whatever_the_rate() {
-    let health = busy(StaleAfter::Fixed(seconds(0.5)), 10);
+    let health = busy(SilenceTimeout::Fixed(seconds(0.5)), 10);
     assert_eq!(health.state(seconds(10.49)), State::Live);
     assert_eq!(health.state(seconds(10.5)), State::Silent);
-    assert_eq!(busy(StaleAfter::Never, 10).state(seconds(1e6)), State::Live);
+    assert_eq!(busy(SilenceTimeout::Never, 10).state(seconds(1e6)), State::Live);
 }
 
 #[test]
 fn a_connection_that_brings_nothing_waits_and_then_is_silent_from_its_start() {
-    let mut health = Health::new(StaleAfter::OwnRate);
+    let mut health = Health::new(SilenceTimeout::OwnRate);
     health.connecting();
     assert_eq!(health.state(seconds(1.0)), State::Connecting);
     health.opened(seconds(2.0));
@@ -43,7 +43,7 @@ fn a_connection_that_brings_nothing_waits_and_then_is_silent_from_its_start() {
 
 #[test]
 fn connections_in_vain_are_counted_until_a_quote_comes() {
-    let mut health = busy(StaleAfter::OwnRate, 10);
+    let mut health = busy(SilenceTimeout::OwnRate, 10);
     let mut seen = Vec::new();
     for round in 1..=4 {
         health.lost(seconds(20.0 * f64::from(round)), "closed");
@@ -57,7 +57,7 @@ fn connections_in_vain_are_counted_until_a_quote_comes() {
 
 #[test]
 fn a_feed_that_flows_late_lags_and_one_late_quote_does_not() {
-    let mut health = Health::new(StaleAfter::OwnRate);
+    let mut health = Health::new(SilenceTimeout::OwnRate);
     health.opened(Duration::ZERO);
     health.quoted(seconds(0.1), 1, Some(seconds(0.01)));
     health.quoted(seconds(0.2), 1, Some(seconds(60.0)));
@@ -71,7 +71,7 @@ fn a_feed_that_flows_late_lags_and_one_late_quote_does_not() {
 
 #[test]
 fn losses_are_counted_by_reason() {
-    let mut health = Health::new(StaleAfter::OwnRate);
+    let mut health = Health::new(SilenceTimeout::OwnRate);
     for reason in ["closed", "silent", "closed"] {
         health.opened(Duration::ZERO);
         health.lost(Duration::ZERO, reason);

@@ -6,13 +6,13 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_seconds(second).unwrap()
 }
 
-/// A way into an empty market whose clock, if it is the feed's, stands at `second`.
-fn intake(source: Source, second: i64) -> Intake {
+/// A way into an empty engine whose clock, if it is the feed's, stands at `second`.
+fn intake(source: ClockMode, second: i64) -> Intake {
     let clock = Clock::new(source);
-    if source == Source::Feed {
+    if source == ClockMode::Feed {
         clock.restart_at(at(second));
     }
-    Intake::new(Arc::new(Market::new(Aggregator::default(), clock)))
+    Intake::new(Arc::new(Engine::new(Aggregator::default(), clock)))
 }
 
 fn send(intake: &mut Intake, frames: &[impl AsRef<[u8]>]) {
@@ -20,12 +20,12 @@ fn send(intake: &mut Intake, frames: &[impl AsRef<[u8]>]) {
 }
 
 fn candles(intake: &Intake, id: &str) -> Vec<WindowCandle> {
-    let history = intake.market.aggregator.history(id).unwrap();
-    history.candles(intake.market.clock.now(), Gaps::Filled).collect()
+    let history = intake.engine.aggregator.history(id).unwrap();
+    history.candles(intake.engine.clock.now(), Gaps::Filled).collect()
 }
 
 fn count(intake: &Intake, outcome: Outcome) -> u64 {
-    intake.market.aggregator.outcomes().of(outcome)
+    intake.engine.aggregator.outcomes().of(outcome)
 }
 
 /// Frames of three instruments over eight minutes: mostly forward, some late, some unstamped, one with a bad price.
@@ -45,27 +45,27 @@ fn mixed_frames() -> Vec<String> {
 #[test]
 fn on_a_feeds_clock_a_run_of_frames_gives_the_candles_of_one_frame_at_a_time() {
     let frames = mixed_frames();
-    let mut one_by_one = intake(Source::Feed, 2_000_000);
+    let mut one_by_one = intake(ClockMode::Feed, 2_000_000);
     one_by_one.connected();
     for frame in &frames {
         send(&mut one_by_one, &[frame]);
     }
     for run in [2, 7, 61, 480] {
-        let mut together = intake(Source::Feed, 2_000_000);
+        let mut together = intake(ClockMode::Feed, 2_000_000);
         together.connected();
         frames.chunks(run).for_each(|run| send(&mut together, run));
         for id in ["0", "1", "2"] {
             assert_eq!(candles(&together, id), candles(&one_by_one, id), "runs of {run}");
         }
-        assert_eq!(together.market.aggregator.outcomes(), one_by_one.market.aggregator.outcomes());
-        assert_eq!(together.market.clock.now(), one_by_one.market.clock.now());
+        assert_eq!(together.engine.aggregator.outcomes(), one_by_one.engine.aggregator.outcomes());
+        assert_eq!(together.engine.clock.now(), one_by_one.engine.clock.now());
     }
     assert!(count(&one_by_one, Outcome::LateAmended) > 0 && count(&one_by_one, Outcome::BadPrice) > 0);
 }
 
 #[test]
 fn an_unstamped_quote_takes_the_time_of_the_newest_before_it() {
-    let mut intake = intake(Source::Feed, 9_000_000);
+    let mut intake = intake(ClockMode::Feed, 9_000_000);
     intake.connected();
     send(
         &mut intake,
@@ -78,17 +78,17 @@ fn an_unstamped_quote_takes_the_time_of_the_newest_before_it() {
     let all = candles(&intake, "1");
     let last = all.last().unwrap();
     assert_eq!((last.open, last.high, last.low, last.close, last.count), (6.0, 8.0, 5.0, 8.0, 4));
-    assert_eq!(intake.market.clock.now(), at(1001));
+    assert_eq!(intake.engine.clock.now(), at(1001));
 }
 
 #[test]
 fn an_unstamped_quote_first_does_not_keep_a_feed_from_its_own_time() {
     for run in [1, 3] {
-        let mut intake = intake(Source::Feed, 9_000_000);
+        let mut intake = intake(ClockMode::Feed, 9_000_000);
         intake.connected();
         let frames = [r#"{"id":1,"price":5}"#, r#"{"id":1,"price":6,"timestamp":1000}"#, r#"{"id":1,"price":7}"#];
         frames.chunks(run).for_each(|run| send(&mut intake, run));
-        assert_eq!(intake.market.clock.now(), at(1000), "runs of {run}");
+        assert_eq!(intake.engine.clock.now(), at(1000), "runs of {run}");
         let closes: Vec<_> = candles(&intake, "1").iter().map(|candle| (candle.open, candle.close)).collect();
         assert_eq!(closes, [(6.0, 7.0)], "runs of {run}");
     }
@@ -96,15 +96,15 @@ fn an_unstamped_quote_first_does_not_keep_a_feed_from_its_own_time() {
 
 #[test]
 fn a_connection_that_starts_more_than_five_seconds_earlier_starts_candles_afresh() {
-    let mut intake = intake(Source::Feed, 0);
+    let mut intake = intake(ClockMode::Feed, 0);
     intake.connected();
     send(&mut intake, &[r#"{"id":1,"price":5,"timestamp":100000}"#, r#"{"id":2,"price":5,"timestamp":100000}"#]);
-    assert_eq!(intake.market.aggregator.hit("1"), Some(1));
+    assert_eq!(intake.engine.aggregator.count_view("1"), Some(1));
 
     intake.connected();
     send(&mut intake, &[r#"{"id":1,"price":9,"timestamp":99994.999999}"#]);
-    assert_eq!(intake.market.clock.now(), at(99_995).saturating_add(-1));
-    let history = intake.market.aggregator.history("1").unwrap();
+    assert_eq!(intake.engine.clock.now(), at(99_995).saturating_add(-1));
+    let history = intake.engine.aggregator.history("1").unwrap();
     assert_eq!((history.views, candles(&intake, "1").len()), (1, 1));
     assert_eq!(candles(&intake, "1")[0].open, 9.0);
     assert!(candles(&intake, "2").is_empty(), "listed still, without candles");
@@ -113,49 +113,49 @@ fn a_connection_that_starts_more_than_five_seconds_earlier_starts_candles_afresh
 
 #[test]
 fn a_connection_that_starts_five_seconds_earlier_goes_on() {
-    let mut intake = intake(Source::Feed, 0);
+    let mut intake = intake(ClockMode::Feed, 0);
     intake.connected();
     send(&mut intake, &[r#"{"id":1,"price":5,"timestamp":100000}"#]);
     intake.connected();
     send(&mut intake, &[r#"{"id":1,"price":9,"timestamp":99995}"#]);
-    assert_eq!(intake.market.clock.now(), at(100_000));
+    assert_eq!(intake.engine.clock.now(), at(100_000));
     assert_eq!(candles(&intake, "1").iter().map(|candle| candle.count).sum::<u32>(), 2);
 }
 
 #[test]
 fn within_a_connection_time_that_goes_back_clears_nothing() {
-    let mut intake = intake(Source::Feed, 0);
+    let mut intake = intake(ClockMode::Feed, 0);
     intake.connected();
     for time in [100_000, 90_000, 99_000] {
         send(&mut intake, &[format!(r#"{{"id":1,"price":5,"timestamp":{time}}}"#)]);
     }
-    assert_eq!(intake.market.clock.now(), at(100_000));
+    assert_eq!(intake.engine.clock.now(), at(100_000));
     assert_eq!(count(&intake, Outcome::TooOld), 1);
     assert_eq!(count(&intake, Outcome::LateAmended), 1);
 }
 
 #[test]
 fn on_a_feeds_clock_nothing_is_too_far_ahead() {
-    let mut intake = intake(Source::Feed, 0);
+    let mut intake = intake(ClockMode::Feed, 0);
     intake.connected();
     send(&mut intake, &[r#"{"id":1,"price":5,"timestamp":100}"#, r#"{"id":1,"price":6,"timestamp":4000000000}"#]);
-    assert_eq!(intake.market.aggregator.outcomes().accepted(), 2);
+    assert_eq!(intake.engine.aggregator.outcomes().accepted(), 2);
     let real = candles(&intake, "1").iter().filter(|candle| !candle.filled).count();
     assert_eq!(real, 1, "the first is out of the window by now");
 }
 
 #[test]
 fn on_the_wall_clock_a_quote_of_the_future_changes_nothing_but_its_count() {
-    let mut intake = intake(Source::Wall, 0);
+    let mut intake = intake(ClockMode::Wall, 0);
     intake.connected();
     send(&mut intake, &[r#"{"id":1,"price":5}"#, r#"{"id":1,"price":6,"timestamp":4000000000}"#]);
     assert_eq!((count(&intake, Outcome::Opened), count(&intake, Outcome::TooFarAhead)), (1, 1));
-    assert_eq!(intake.market.aggregator.history("1").unwrap().last_price(), Some(5.0));
+    assert_eq!(intake.engine.aggregator.history("1").unwrap().last_price(), Some(5.0));
 }
 
 #[test]
 fn quotes_are_numbered_as_they_arrive_across_connections_unless_they_have_a_number() {
-    let mut intake = intake(Source::Feed, 0);
+    let mut intake = intake(ClockMode::Feed, 0);
     let mut seq_of = |frame: &str| {
         let mut seq = None;
         decode(frame.as_bytes(), |message| {
@@ -173,7 +173,7 @@ fn quotes_are_numbered_as_they_arrive_across_connections_unless_they_have_a_numb
 
 #[test]
 fn of_quotes_at_one_moment_the_first_opens_and_the_last_closes() {
-    let mut intake = intake(Source::Feed, 0);
+    let mut intake = intake(ClockMode::Feed, 0);
     intake.connected();
     let frames: Vec<_> = [3, 9, 1, 4].map(|price| format!(r#"{{"id":1,"price":{price},"timestamp":100}}"#)).into();
     send(&mut intake, &frames);
@@ -184,20 +184,20 @@ fn of_quotes_at_one_moment_the_first_opens_and_the_last_closes() {
 
 #[test]
 fn an_instrument_is_listed_at_its_first_acceptable_quote() {
-    let mut intake = intake(Source::Feed, 0);
+    let mut intake = intake(ClockMode::Feed, 0);
     intake.connected();
     let bad_ids = ["popular", "a b", &"x".repeat(65)].map(|id| format!(r#"{{"id":"{id}","price":5,"timestamp":9}}"#));
     send(&mut intake, &bad_ids);
     send(&mut intake, &[r#"{"id":"a","price":-5,"timestamp":9}"#, r#"{"id":"a","price":0,"timestamp":9}"#]);
-    assert!(intake.market.aggregator.is_empty());
+    assert!(intake.engine.aggregator.is_empty());
     assert_eq!((count(&intake, Outcome::BadId), count(&intake, Outcome::BadPrice)), (3, 2));
     send(&mut intake, &[r#"{"id":"a","price":0.5,"timestamp":9}"#]);
-    assert_eq!(intake.market.aggregator.len(), 1);
+    assert_eq!(intake.engine.aggregator.len(), 1);
 }
 
 #[test]
 fn unreadable_messages_are_counted_and_the_others_taken() {
-    let mut intake = intake(Source::Feed, 0);
+    let mut intake = intake(ClockMode::Feed, 0);
     intake.connected();
     let frames = [
         Ok(&b"garbage"[..]),
@@ -207,13 +207,13 @@ fn unreadable_messages_are_counted_and_the_others_taken() {
         Ok(b"\xff"),
     ];
     intake.frames(frames.into_iter());
-    assert_eq!(intake.market.unreadable(), 5);
-    assert_eq!(intake.market.aggregator.outcomes().accepted(), 2);
+    assert_eq!(intake.engine.unreadable(), 5);
+    assert_eq!(intake.engine.aggregator.outcomes().accepted(), 2);
 }
 
 #[test]
 fn a_wrong_clock_is_told_once_a_connection_where_most_quotes_are_refused_for_their_time() {
-    let mut intake = intake(Source::Wall, 0);
+    let mut intake = intake(ClockMode::Wall, 0);
     let old = r#"{"id":1,"price":5,"timestamp":100}"#;
     intake.connected();
     for _ in 1..ENOUGH_TO_TELL {
@@ -232,28 +232,28 @@ fn a_wrong_clock_is_told_once_a_connection_where_most_quotes_are_refused_for_the
 
 #[test]
 fn a_refused_quote_of_the_feed_before_hides_nothing_of_the_next_one() {
-    let mut intake = intake(Source::Wall, 0).for_turns();
+    let mut intake = intake(ClockMode::Wall, 0).for_turns();
     intake.connected();
-    let now = intake.market.clock.now().as_micros() / 1_000_000;
+    let now = intake.engine.clock.now().as_micros() / 1_000_000;
     let quote =
         |seq: i64, time: i64, price: i64| format!(r#"{{"id":"a","price":{price},"timestamp":{time},"seq":{seq}}}"#);
     send(&mut intake, &[quote(1, now, 5), quote(1_000_000, now + 3600, 5), quote(2_000_000, now + 4, -1)]);
     assert_eq!((count(&intake, Outcome::TooFarAhead), count(&intake, Outcome::BadPrice)), (1, 1));
     intake.turned();
     send(&mut intake, &[quote(1, now, 5), quote(2, now, 6)]);
-    assert_eq!((intake.market.feeds.repeated(), intake.market.aggregator.outcomes().accepted()), (1, 2));
+    assert_eq!((intake.engine.feeds.repeated(), intake.engine.aggregator.outcomes().accepted()), (1, 2));
     assert_eq!(candles(&intake, "a").last().unwrap().close.to_string(), "6");
 }
 
 #[test]
 fn refused_quotes_of_the_future_dont_make_a_late_feed_look_fresh() {
-    let mut intake = intake(Source::Wall, 0);
+    let mut intake = intake(ClockMode::Wall, 0);
     intake.connected();
-    let now = intake.market.clock.now().as_micros() / 1_000_000;
+    let now = intake.engine.clock.now().as_micros() / 1_000_000;
     let late = format!(r#"{{"id":"a","price":5,"timestamp":{}}}"#, now - 20);
     let ahead = format!(r#"{{"id":"a","price":5,"timestamp":{}}}"#, now + 3600);
     let bad = format!(r#"{{"id":"a","price":0,"timestamp":{now}}}"#);
     send(&mut intake, &[late, ahead, bad]);
-    let lag = intake.market.feeds.standings(intake.market.clock.elapsed())[0].lag.unwrap();
+    let lag = intake.engine.feeds.standings(intake.engine.clock.elapsed())[0].lag.unwrap();
     assert!(lag >= std::time::Duration::from_secs(20), "{lag:?}");
 }

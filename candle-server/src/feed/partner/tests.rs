@@ -1,5 +1,5 @@
 use super::*;
-use crate::clock::{Clock, Source};
+use crate::clock::{Clock, ClockMode};
 use candle_core::{Aggregator, Config, Outcome};
 
 const fn at(millis: u64) -> Duration {
@@ -7,8 +7,8 @@ const fn at(millis: u64) -> Duration {
 }
 
 fn partner() -> Partner {
-    let market = Market::new(Aggregator::default(), Clock::new(Source::Wall));
-    let mut partner = Partner::new(Intake::new(Arc::new(market)));
+    let engine = Engine::new(Aggregator::default(), Clock::new(ClockMode::Wall));
+    let mut partner = Partner::new(Intake::new(Arc::new(engine)));
     partner.connected(Connect::Fresh, at(0));
     partner
 }
@@ -31,26 +31,26 @@ fn quote(id: &str, price: f64) -> String {
 }
 
 fn accepted(partner: &Partner) -> u64 {
-    partner.market().aggregator.outcomes().accepted()
+    partner.engine().aggregator.outcomes().accepted()
 }
 
 fn unknown(partner: &Partner) -> u64 {
-    partner.market().aggregator.outcomes().of(Outcome::UnknownInstrument)
+    partner.engine().aggregator.outcomes().of(Outcome::UnknownInstrument)
 }
 
 fn listed(partner: &Partner) -> Vec<String> {
-    partner.market().aggregator.page(None, "", 1000).iter().map(|summary| summary.id.to_string()).collect()
+    partner.engine().aggregator.page(None, "", 1000).iter().map(|summary| summary.id.to_string()).collect()
 }
 
 #[test]
 fn an_early_quote_waits_for_its_add() {
     let mut partner = partner();
     send(&mut partner, &[quote("A", 1.0), quote("A", 2.0)], 0);
-    assert_eq!(partner.market().aggregator.outcomes().received(), 0);
+    assert_eq!(partner.engine().aggregator.outcomes().received(), 0);
     assert_eq!(partner.deadline(), Some(at(2000)));
     send(&mut partner, &[add("A"), quote("A", 3.0)], 1999);
     assert_eq!((accepted(&partner), unknown(&partner)), (3, 0));
-    assert_eq!(partner.market().aggregator.history("A").unwrap().last_price(), Some(3.0));
+    assert_eq!(partner.engine().aggregator.history("A").unwrap().last_price(), Some(3.0));
     send(&mut partner, &[], 9999);
     assert_eq!((accepted(&partner), unknown(&partner)), (3, 0), "each counts once");
 }
@@ -72,7 +72,7 @@ fn an_early_quote_is_given_up_with_its_connection() {
     let mut partner = partner();
     send(&mut partner, &[quote("A", 1.0)], 0);
     let intake = partner.into_intake();
-    assert_eq!(intake.market().aggregator.outcomes().of(Outcome::UnknownInstrument), 1);
+    assert_eq!(intake.engine().aggregator.outcomes().of(Outcome::UnknownInstrument), 1);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_late_quote_does_not_wait_and_never_revives() {
     send(&mut partner, &[quote("A", 3.0)], 2000);
     assert_eq!((unknown(&partner), partner.deadline()), (2, None));
     send(&mut partner, &[add("A")], 2001);
-    let again = partner.market().aggregator.history("A").unwrap();
+    let again = partner.engine().aggregator.history("A").unwrap();
     assert_eq!((again.views, again.last_price()), (0, None), "another instrument");
     send(&mut partner, &[quote("A", 4.0)], 2002);
     assert_eq!(accepted(&partner), 2);
@@ -93,9 +93,9 @@ fn a_late_quote_does_not_wait_and_never_revives() {
 fn a_second_add_changes_the_description_alone() {
     let mut partner = partner();
     send(&mut partner, &[add("A"), quote("A", 1.0)], 0);
-    assert_eq!(partner.market().aggregator.hit("A"), Some(1));
+    assert_eq!(partner.engine().aggregator.count_view("A"), Some(1));
     send(&mut partner, &[r#"{"type":"ADD","data":{"isin":"A","description":"new"}}"#.to_owned()], 1);
-    let history = partner.market().aggregator.history("A").unwrap();
+    let history = partner.engine().aggregator.history("A").unwrap();
     assert_eq!((history.description.as_deref(), history.views, history.last_price()), (Some("new"), 1, Some(1.0)));
 }
 
@@ -122,7 +122,7 @@ fn after_a_reconnect_what_is_not_announced_again_within_a_second_of_silence_is_g
     send(&mut partner, &[], 12_400);
     assert_eq!(listed(&partner), ["A", "D"]);
     assert_eq!(
-        partner.market().aggregator.history("A").unwrap().last_price(),
+        partner.engine().aggregator.history("A").unwrap().last_price(),
         Some(1.0),
         "what stays keeps its candles"
     );
@@ -153,7 +153,7 @@ fn nothing_is_concluded_from_a_reconnect_without_an_add() {
 #[test]
 fn nothing_is_missed_after_a_first_connect() {
     let mut partner = partner();
-    partner.market().aggregator.list("kept", None).unwrap();
+    partner.engine().aggregator.list("kept", None).unwrap();
     send(&mut partner, &[add("A")], 0);
     send(&mut partner, &[], 60_000);
     assert_eq!(listed(&partner), ["A", "kept"]);
@@ -188,8 +188,8 @@ fn what_is_deleted_during_a_replay_is_gone_and_what_is_added_again_stays() {
 #[test]
 fn an_instrument_beyond_the_limit_is_refused_and_its_quotes_count_as_unknown() {
     let config = Config::default().with_max_instruments(1);
-    let market = Market::new(Aggregator::new(config), Clock::new(Source::Wall));
-    let mut partner = Partner::new(Intake::new(Arc::new(market)));
+    let engine = Engine::new(Aggregator::new(config), Clock::new(ClockMode::Wall));
+    let mut partner = Partner::new(Intake::new(Arc::new(engine)));
     partner.connected(Connect::Fresh, at(0));
     send(&mut partner, &[add("A"), add("B"), quote("A", 1.0), quote("B", 1.0)], 0);
     send(&mut partner, &[], 2000);

@@ -64,7 +64,7 @@ pub(super) struct Book {
     replay: Option<Replay>,
     last_connected: Option<usize>,
     /// The newest quote taken of each instrument, now and at the last turn.
-    marks: HashMap<u64, u64>,
+    lsns: HashMap<u64, u64>,
     at_turn: HashMap<u64, u64>,
     pub(super) accepted: u64,
     pub(super) rejected: u64,
@@ -76,7 +76,7 @@ pub(super) struct Book {
 impl Book {
     /// Another feed is read from now on: what was brought counts once.
     pub(super) fn turns(&mut self) {
-        self.at_turn = self.marks.clone();
+        self.at_turn = self.lsns.clone();
     }
 
     pub(super) fn connects(&mut self, place: usize, now: Millis) {
@@ -115,8 +115,8 @@ impl Book {
     }
 
     fn note(&mut self, made: Made) {
-        let mark = self.marks.entry(made.id).or_default();
-        *mark = made.seq.max(*mark);
+        let lsn = self.lsns.entry(made.id).or_default();
+        *lsn = made.seq.max(*lsn);
     }
 
     fn accepts(&mut self, made: Made) {
@@ -135,7 +135,7 @@ impl Book {
         let is_over = self.replay.as_ref().and_then(end).is_some_and(|end| end <= now);
         if let Some(replay) = self.replay.take_if(|_| is_over) {
             self.bars.retain(|id, _| replay.announced.contains(id));
-            self.marks.retain(|id, _| replay.announced.contains(id));
+            self.lsns.retain(|id, _| replay.announced.contains(id));
             self.at_turn.retain(|id, _| replay.announced.contains(id));
             self.touched.retain(|id| replay.announced.contains(id));
         }

@@ -10,7 +10,7 @@ use super::trouble::Trouble;
 
 /// How long a feed that is back within a connection counts as slow, at most.
 const MOMENT: Millis = 2_500;
-/// How far before a trickle its slowness may be dated, and how long into it: its patience and a quote or two.
+/// How far before a trickle its slowness may be dated, and how long into it: its silence_timeout and a quote or two.
 const TRICKLE: Millis = 4_000;
 /// How long a connection must have lasted for its first quotes to be sure: a catalogue may come late.
 const SURE: Millis = 3_000;
@@ -46,7 +46,7 @@ pub(super) struct Span {
     pub(super) from: Millis,
     pub(super) to: Millis,
     /// The longest silence that was no news meanwhile.
-    patience: Millis,
+    silence_timeout: Millis,
     /// How many quotes came.
     quotes: u64,
 }
@@ -69,12 +69,12 @@ pub(super) struct Supply {
 
 impl Supply {
     pub(super) const fn new() -> Self {
-        let present = Span { kind: Kind::Unconnected, from: 0, to: 0, patience: 0, quotes: 0 };
+        let present = Span { kind: Kind::Unconnected, from: 0, to: 0, silence_timeout: 0, quotes: 0 };
         Self { before: Kind::Unconnected, present, minutes: BTreeMap::new() }
     }
 
-    /// The active feed did this up to `to`; silence was news after `patience`.
-    pub(super) fn goes_on(&mut self, kind: Kind, to: Millis, patience: Millis) {
+    /// The active feed did this up to `to`; silence was news after `silence_timeout`.
+    pub(super) fn goes_on(&mut self, kind: Kind, to: Millis, silence_timeout: Millis) {
         let from = self.present.to;
         if to == from {
             return;
@@ -86,10 +86,10 @@ impl Supply {
                 });
             }
             self.before = self.present.kind;
-            self.present = Span { kind, from, to, patience, quotes: 0 };
+            self.present = Span { kind, from, to, silence_timeout, quotes: 0 };
         }
         self.present.to = to;
-        self.present.patience = self.present.patience.max(patience);
+        self.present.silence_timeout = self.present.silence_timeout.max(silence_timeout);
     }
 
     pub(super) const fn quoted(&mut self) {
@@ -117,14 +117,14 @@ impl Supply {
 
 /// What is certain of a span and for which part of it: `next` is what followed, once that is known.
 fn certain(before: Kind, span: &Span, next: Option<Kind>) -> Option<(Certain, Millis, Millis)> {
-    let Span { kind, from, to, patience, quotes } = *span;
+    let Span { kind, from, to, silence_timeout, quotes } = *span;
     let length = to - from;
     let (certain, from, to) = match kind {
         // It never was any good.
         Kind::Silent if quotes == 0 && before == Kind::Unconnected && next == Some(Kind::Unconnected) => {
             (Certain::Down, from, to)
         }
-        Kind::Silent if length < patience + 2 * STEP => return None,
+        Kind::Silent if length < silence_timeout + 2 * STEP => return None,
         Kind::Unconnected | Kind::Silent => (Certain::Down, from, to),
         Kind::Dripping if length < 2 * TRICKLE => return None,
         Kind::Dripping => (Certain::Down, from + TRICKLE, to),

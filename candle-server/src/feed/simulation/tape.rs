@@ -1,11 +1,11 @@
-//! What truly happens in the simulated market: quotes that depend on the seed and the moment alone, so that every feed
+//! What truly happens in the simulated engine: quotes that depend on the seed and the moment alone, so that every feed
 //! tells of the same.
 
 use fastrand::Rng;
 
 use super::Millis;
 
-/// Time between two moments at which quotes are made: so often that a feed is missed after the shortest patience.
+/// Time between two moments at which quotes are made: so often that a feed is missed after the shortest silence_timeout.
 pub(super) const STEP: Millis = 60;
 /// How many instruments there are at a time.
 const INSTRUMENTS: u64 = 6;
@@ -38,13 +38,13 @@ impl Made {
 }
 
 /// The instruments of a feed that has restarted so often.
-pub(super) fn instruments(edition: u64) -> std::ops::Range<u64> {
-    REPLACED * edition..REPLACED * edition + INSTRUMENTS
+pub(super) fn instruments(era: u64) -> std::ops::Range<u64> {
+    REPLACED * era..REPLACED * era + INSTRUMENTS
 }
 
 /// The quotes of one step, at least one, for these instruments.
-pub(super) fn quotes(seed: u64, step: u64, edition: u64) -> impl Iterator<Item = Made> {
-    instruments(edition).filter_map(move |id| {
+pub(super) fn quotes(seed: u64, step: u64, era: u64) -> impl Iterator<Item = Made> {
+    instruments(era).filter_map(move |id| {
         let mut random = Rng::with_seed(seed ^ (step << 20) ^ (id << 40));
         let is_made = id % INSTRUMENTS == step % INSTRUMENTS || random.u8(..8) == 0;
         // A quarter is exact in binary: sums don't depend on the order.

@@ -37,7 +37,7 @@ pub(super) struct Spell {
     pub(super) to: Millis,
     pub(super) trouble: Trouble,
     /// How often it has restarted: which instruments it has.
-    pub(super) edition: u64,
+    pub(super) era: u64,
 }
 
 /// The spells of one feed from the start of its life to after its end, without a hole.
@@ -47,7 +47,7 @@ pub(super) struct Fate(Vec<Spell>);
 impl Fate {
     /// Well for a minute at first, then well and in trouble by turns.
     pub(super) fn drawn(random: &mut Rng) -> Self {
-        let mut spells = vec![Spell { from: 0, to: 60_000, trouble: Trouble::None, edition: 0 }];
+        let mut spells = vec![Spell { from: 0, to: 60_000, trouble: Trouble::None, era: 0 }];
         while let Some(last) = spells.last().copied().filter(|last| last.to < LIFE + 60_000) {
             let trouble = if last.trouble == Trouble::None { any_trouble(random) } else { Trouble::None };
             let most = match (trouble, random.u8(..3)) {
@@ -59,8 +59,8 @@ impl Fate {
                 _ => 150_000,
             };
             let to = last.to + random.u64(200..most);
-            let edition = last.edition + u64::from(trouble == Trouble::Restart);
-            spells.push(Spell { from: last.to, to, trouble, edition });
+            let era = last.era + u64::from(trouble == Trouble::Restart);
+            spells.push(Spell { from: last.to, to, trouble, era });
         }
         Self(spells)
     }

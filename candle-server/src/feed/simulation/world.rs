@@ -1,4 +1,4 @@
-//! One simulated world: its feeds, the market that they feed, and the truth about both.
+//! One simulated world: its feeds, the engine that they feed, and the truth about both.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use super::supply::{Kind, Supply};
 use super::tape::{self, EPOCH, Made, STEP};
 use super::trouble::{Fate, Spell, Trouble};
 use super::{COME_BACK, FAIL_OVER, LONGEST, Millis, SHOWN};
-use crate::feed::flow::FIRST_QUOTE;
+use crate::engine::Engine;
 use crate::feed::health::{LATE, State};
-use crate::market::Market;
+use crate::feed::rate::FIRST_QUOTE;
 
 /// Everything that is simulated, shared by the connections and the checks.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(super) struct World {
     pub(super) random: Rng,
     pub(super) fates: Vec<Fate>,
     catalogues: Vec<Catalogue>,
-    market: Arc<Market>,
+    engine: Arc<Engine>,
     pub(super) book: Book,
     supply: Supply,
     /// The active feed, since when, and the connection that is read for candles, by its feed and when it was opened.
@@ -33,8 +33,8 @@ pub(super) struct World {
     reading: Option<(usize, Millis)>,
     reading_since: Millis,
     /// The longest pause that is no silence, as the active feed tells it; it is looked at twice a second.
-    patience: Millis,
-    /// When the market was last supplied in full.
+    silence_timeout: Millis,
+    /// When the engine was last supplied in full.
     supplied: Millis,
     /// When quotes last came as they are made, or a few of them.
     flowed: Millis,
@@ -42,7 +42,7 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, catalogues: Vec<Catalogue>, market: Arc<Market>) -> Self {
+    pub(super) fn new(seed: u64, catalogues: Vec<Catalogue>, engine: Arc<Engine>) -> Self {
         let mut random = Rng::with_seed(seed);
         Self {
             seed,
@@ -50,14 +50,14 @@ impl World {
             fates: catalogues.iter().map(|_| Fate::drawn(&mut random)).collect(),
             random,
             catalogues,
-            market,
+            engine,
             book: Book::default(),
             supply: Supply::new(),
             active: 0,
             active_since: 0,
             reading: None,
             reading_since: 0,
-            patience: 0,
+            silence_timeout: 0,
             supplied: 0,
             flowed: 0,
             turns: 0,
@@ -84,14 +84,14 @@ impl World {
                 }
                 None => (Kind::Unconnected, now),
             };
-            self.supply.goes_on(kind, to, self.patience);
+            self.supply.goes_on(kind, to, self.silence_timeout);
         }
         now
     }
 
     /// Notes which feed is the active one.
     fn look(&mut self) {
-        let active = self.market.feeds.active();
+        let active = self.engine.feeds.active();
         if active != self.active {
             self.active = active;
             self.active_since = self.now();
@@ -125,7 +125,7 @@ impl World {
     /// What the feed at `place` announces.
     pub(super) fn announces(&mut self, place: usize) -> std::ops::Range<u64> {
         let now = self.settle();
-        let ids = tape::instruments(self.spell(place).edition);
+        let ids = tape::instruments(self.spell(place).era);
         if self.is_read(place) {
             ids.clone().for_each(|id| self.book.announces(id, now));
         }
@@ -135,8 +135,8 @@ impl World {
     /// The quotes of `step` that the feed at `place` delivers.
     pub(super) fn brings(&mut self, place: usize, step: u64) -> Vec<Made> {
         self.settle();
-        let edition = self.fates[place].at(step * STEP).edition;
-        let made: Vec<Made> = tape::quotes(self.seed, step, edition).collect();
+        let era = self.fates[place].at(step * STEP).era;
+        let made: Vec<Made> = tape::quotes(self.seed, step, era).collect();
         if self.is_read(place) {
             self.supply.quoted();
             made.iter().for_each(|made| self.book.brings(*made, self.catalogues[place]));
@@ -159,7 +159,7 @@ impl World {
         format!("CANDLE_SIMULATION_SEED={}, {:?}, step {} at {now} ms", self.seed, self.catalogues, now / STEP)
     }
 
-    /// Holds everything that the market says to the truth.
+    /// Holds everything that the engine says to the truth.
     pub(super) fn check(&mut self) {
         let now = self.settle();
         self.look();
@@ -178,15 +178,15 @@ impl World {
     }
 
     fn check_counts(&self) {
-        let outcomes = self.market.aggregator.outcomes();
-        let told = (outcomes.accepted(), outcomes.rejected(), self.market.feeds.repeated(), self.market.unreadable());
+        let outcomes = self.engine.aggregator.outcomes();
+        let told = (outcomes.accepted(), outcomes.rejected(), self.engine.feeds.repeated(), self.engine.unreadable());
         let truth = (self.book.accepted, self.book.rejected, self.book.repeated, 0);
         assert_eq!(told, truth, "{}: quotes accepted, rejected, repeated, unreadable", self.moment());
     }
 
     fn check_catalogue(&self) {
         let mut listed: Vec<u64> = Vec::new();
-        for summary in self.market.aggregator.page(None, "", 1000) {
+        for summary in self.engine.aggregator.page(None, "", 1000) {
             listed.push(summary.id.as_str().parse().unwrap());
         }
         listed.sort_unstable();
@@ -195,8 +195,8 @@ impl World {
 
     /// Compares the newest candles of an instrument with the obvious program's.
     fn check_candles(&self, id: u64, newest: usize) {
-        let history = self.market.aggregator.history(&id.to_string()).unwrap();
-        let candles: Vec<WindowCandle> = history.candles(self.market.clock.now(), Gaps::Omitted).collect();
+        let history = self.engine.aggregator.history(&id.to_string()).unwrap();
+        let candles: Vec<WindowCandle> = history.candles(self.engine.clock.now(), Gaps::Omitted).collect();
         let forming = (EPOCH + self.now()) / 60_000;
         let window = forming + 1 - WINDOW_MINUTES.unsigned_abs()..=forming;
         let bars: Vec<(&u64, &Bar)> = self.book.bars[&id].range(window).collect();
@@ -218,12 +218,12 @@ impl World {
 
     /// Holds the states of the feeds to what they do, once they have done it for long enough to be seen.
     fn check_state(&mut self, now: Millis) {
-        let feeds = &self.market.feeds;
-        let elapsed = self.market.clock.elapsed();
+        let feeds = &self.engine.feeds;
+        let elapsed = self.engine.clock.elapsed();
         if (now / STEP).is_multiple_of(8) {
-            let patience = feeds.standings(elapsed)[self.active].patience.unwrap();
-            assert!(patience <= FIRST_QUOTE, "{}: patience of {patience:?}", self.moment());
-            self.patience = u64::try_from(patience.as_millis()).unwrap();
+            let silence_timeout = feeds.standings(elapsed)[self.active].silence_timeout.unwrap();
+            assert!(silence_timeout <= FIRST_QUOTE, "{}: silence_timeout of {silence_timeout:?}", self.moment());
+            self.silence_timeout = u64::try_from(silence_timeout.as_millis()).unwrap();
         }
         for place in (1..self.fates.len()).filter(|place| *place != self.active) {
             let state = feeds.state_of(place, elapsed);
@@ -247,7 +247,7 @@ impl World {
                 }
                 if lag > late { State::Lagging } else { State::Live }
             }
-            Trouble::Mute | Trouble::Frozen if lasted > self.patience + 2 * STEP => State::Silent,
+            Trouble::Mute | Trouble::Frozen if lasted > self.silence_timeout + 2 * STEP => State::Silent,
             Trouble::Drip if lasted > 2 * SHOWN => State::Slow,
             _ => return,
         };
@@ -255,8 +255,8 @@ impl World {
     }
 
     fn check_coverage(&self, now: Millis) {
-        let at: Timestamp = self.market.clock.now();
-        let window = self.market.feeds.coverage(at);
+        let at: Timestamp = self.engine.clock.now();
+        let window = self.engine.feeds.coverage(at);
         let looked = if now.is_multiple_of(50 * STEP) { WINDOW_MINUTES } else { 3 };
         for back in 1..looked {
             let minute = at.minute().saturating_add(-back);
@@ -274,8 +274,8 @@ impl World {
     fn check_gap(&mut self, now: Millis) {
         if matches!(self.supply.present.kind, Kind::Supplied | Kind::Dripping) {
             self.flowed = now;
-        } else if !self.market.feeds.are_up() {
-            let report = self.market.feeds.report(self.market.clock.reading());
+        } else if !self.engine.feeds.are_up() {
+            let report = self.engine.feeds.report(self.engine.clock.reading());
             let Some(gap) = report.gaps.last() else { return };
             let latest = Duration::from_millis(EPOCH + self.flowed + 2 * STEP).as_secs_f64();
             assert!(gap.from <= latest && gap.to.is_none(), "{}: {gap:?} after {latest}", self.moment());

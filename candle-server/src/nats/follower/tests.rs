@@ -2,14 +2,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use candle_core::{Config, CoverageRing, Gaps, Terms, Tick, Unlisted};
+use candle_core::{Config, CoverageRing, Gaps, RecordContext, Tick, Unlisted};
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use hyper::HeaderMap;
 
 use super::*;
 use crate::api::Api;
-use crate::clock::{Clock, Source};
+use crate::clock::{Clock, ClockMode};
 use crate::feeds::Feeds;
 use crate::http::{Answer, Verb};
 use crate::journal::{Journal, Taken};
@@ -24,12 +24,12 @@ fn config() -> Config {
 }
 
 fn follower(node: u64, aggregator: Aggregator, position: u64) -> Follower {
-    Follower::new(Arc::new(Market::new(aggregator, Clock::new(Source::Feed))), node, position, None)
+    Follower::new(Arc::new(Engine::new(aggregator, Clock::new(ClockMode::Feed))), node, position, None)
 }
 
 /// A log in memory, and the gateway that writes it.
 struct Log {
-    market: Market,
+    engine: Engine,
     journal: Arc<Journal>,
     second: i64,
     next_number: u64,
@@ -39,8 +39,8 @@ struct Log {
 impl Log {
     fn new() -> Self {
         let journal = Arc::new(Journal::new(ARRIVAL_NUMBERS, None));
-        let market = Market::new(Aggregator::default(), Clock::new(Source::Feed)).with_journal(Arc::clone(&journal));
-        Self { market, journal, second: 1_000_000, next_number: ARRIVAL_NUMBERS, messages: Vec::new() }
+        let engine = Engine::new(Aggregator::default(), Clock::new(ClockMode::Feed)).with_journal(Arc::clone(&journal));
+        Self { engine, journal, second: 1_000_000, next_number: ARRIVAL_NUMBERS, messages: Vec::new() }
     }
 
     fn now(&self) -> Timestamp {
@@ -54,9 +54,9 @@ impl Log {
         for _ in 0..random.usize(0..6) {
             let id = random.u32(0..40).to_string();
             match random.u8(0..20) {
-                0 => drop(self.market.delist(&id)),
-                1..4 => drop(self.market.list(&id, Some(&format!("described {}", random.u8(..))))),
-                4 if random.u8(..) < 20 => self.market.clear_candles(),
+                0 => drop(self.engine.delist(&id)),
+                1..4 => drop(self.engine.list(&id, Some(&format!("described {}", random.u8(..))))),
+                4 if random.u8(..) < 20 => self.engine.clear_candles(),
                 _ => {
                     let ids: Vec<String> = (0..random.usize(1..60)).map(|_| random.u32(0..40).to_string()).collect();
                     let ticks = ids.iter().map(|id| {
@@ -65,7 +65,7 @@ impl Log {
                     });
                     let ticks: Vec<_> = ticks.collect();
                     let unlisted = if random.bool() { Unlisted::List } else { Unlisted::Reject };
-                    let _ = self.market.record_batch(&ticks, Terms { unlisted, ..Terms::from(now) });
+                    let _ = self.engine.record_batch(&ticks, RecordContext { unlisted, ..RecordContext::from(now) });
                 }
             }
         }
@@ -89,7 +89,7 @@ impl Log {
             supply: SupplyOf::Up,
             coverage: CoverageRing::default().to_parts(now),
         };
-        let blob = blob::encode(&batch, &[], self.market.aggregator.config().rules());
+        let blob = blob::encode(&batch, &[], self.engine.aggregator.config().rules());
         self.messages.push(message::encode(Body::Writes(writes), &blob));
     }
 
@@ -105,7 +105,7 @@ impl Log {
     }
 }
 
-/// All of a market but the moments of arrival.
+/// All of a engine but the moments of arrival.
 fn content(follower: &Follower) -> Vec<String> {
     let page = follower.aggregator().page(None, "", 1000);
     let told = page.iter().map(|summary| {
@@ -131,14 +131,14 @@ fn a_life(seed: u64) {
             let reached = node.position() + random.u64(0..=end - node.position());
             log.read(node, reached);
             for _ in 0..random.u8(0..8) {
-                viewed += u64::from(node.aggregator().hit(&random.u32(0..40).to_string()).is_some());
+                viewed += u64::from(node.aggregator().count_view(&random.u32(0..40).to_string()).is_some());
             }
             if random.u8(0..4) == 0 {
                 log.messages.extend(node.take_views(step));
             }
         }
         log.read(&mut kept, end);
-        for part in (0..20).filter_map(|_| kept.aggregator().part(random.u32(0..512))) {
+        for part in (0..20).filter_map(|_| kept.aggregator().stripe_snapshot(random.u32(0..512))) {
             parts.insert(part.stripe(), checkpoint::encode(&kept, CREATED, &part).into());
         }
     }
@@ -162,7 +162,7 @@ fn a_life(seed: u64) {
 
     // It tells what its own readers view, and nothing that others know.
     let page = late.aggregator().page(None, "", 1000);
-    assert!(page.iter().all(|summary| late.aggregator().hit(summary.id.as_str()).is_some()));
+    assert!(page.iter().all(|summary| late.aggregator().count_view(summary.id.as_str()).is_some()));
     log.messages.extend(late.take_views(1));
     let end = log.end();
     nodes.iter_mut().chain([&mut late]).for_each(|follower| log.read(follower, end));
@@ -177,9 +177,9 @@ fn the_same_messages_make_the_same_market_from_the_start_and_from_a_checkpoint()
 #[test]
 fn what_an_earlier_gateway_still_writes_is_left_out() {
     let mut log = Log::new();
-    log.market.list("a", None).unwrap();
+    log.engine.list("a", None).unwrap();
     log.write(2);
-    log.market.list("b", None).unwrap();
+    log.engine.list("b", None).unwrap();
     log.write(1);
     let mut node = follower(2, Aggregator::new(config()), 0);
     log.read(&mut node, 2);
@@ -189,7 +189,7 @@ fn what_an_earlier_gateway_still_writes_is_left_out() {
 #[test]
 fn a_gap_and_a_later_version_end_it_and_foreign_messages_do_not() {
     let mut log = Log::new();
-    log.market.list("a", None).unwrap();
+    log.engine.list("a", None).unwrap();
     log.write(1);
     let mut node = follower(2, Aggregator::new(config()), 5);
     assert_eq!(node.fold(7, &log.messages[0]), Err(Halt::Lost(Lost::Gap { after: 5, next: 7 })));
@@ -205,10 +205,12 @@ fn a_checkpoint_covers_what_is_in_it_and_no_message_more() {
     let mut checkpoints = Vec::new();
     for price in [1.0, 2.0, 3.0] {
         let tick = Tick::new(log.now(), price).with_seq(ARRIVAL_NUMBERS);
-        let _ = log.market.record_batch(&[("a", tick)], Terms { unlisted: Unlisted::List, ..Terms::from(log.now()) });
+        let _ = log
+            .engine
+            .record_batch(&[("a", tick)], RecordContext { unlisted: Unlisted::List, ..RecordContext::from(log.now()) });
         log.write(1);
         log.read(&mut whole, log.end());
-        let parts = (0..).map_while(|stripe| whole.aggregator().part(stripe));
+        let parts = (0..).map_while(|stripe| whole.aggregator().stripe_snapshot(stripe));
         checkpoints.push(parts.map(|part| checkpoint::encode(&whole, CREATED, &part).into()).collect::<Vec<Bytes>>());
     }
     for parts in &checkpoints {
@@ -223,11 +225,11 @@ fn a_checkpoint_covers_what_is_in_it_and_no_message_more() {
 fn ticks_are_judged_by_the_now_of_their_batch_and_not_by_that_of_their_message() {
     let mut log = Log::new();
     let early = Tick::new(log.now().saturating_add(10_000_000), 1.0).with_seq(ARRIVAL_NUMBERS);
-    let terms = |now| Terms { unlisted: Unlisted::List, ..Terms::from(now) };
-    log.market.list("a", None).unwrap();
-    let _ = log.market.record_batch(&[("a", early)], terms(log.now()));
+    let context = |now| RecordContext { unlisted: Unlisted::List, ..RecordContext::from(now) };
+    log.engine.list("a", None).unwrap();
+    let _ = log.engine.record_batch(&[("a", early)], context(log.now()));
     log.second += 60;
-    let _ = log.market.record_batch(&[("a", Tick { time: log.now(), ..early })], terms(log.now()));
+    let _ = log.engine.record_batch(&[("a", Tick { time: log.now(), ..early })], context(log.now()));
     log.write(1);
     let mut node = follower(2, Aggregator::new(config()), 0);
     log.read(&mut node, 1);
@@ -235,7 +237,7 @@ fn ticks_are_judged_by_the_now_of_their_batch_and_not_by_that_of_their_message()
         aggregator.history("a").unwrap().candles(log.now(), Gaps::Omitted).map(|candle| candle.minute).collect()
     };
     assert_eq!(candles(node.aggregator()), [log.now().minute()], "the first came 10 s before its time");
-    assert_eq!(candles(node.aggregator()), candles(&log.market.aggregator));
+    assert_eq!(candles(node.aggregator()), candles(&log.engine.aggregator));
 }
 
 #[test]
@@ -243,7 +245,7 @@ fn a_gateway_that_lacks_something_makes_everyone_but_itself_begin_anew_whatever_
     let mut log = Log::new();
     log.write(7);
     let writes = Writes { stage: Stage::Anew, epoch: 3, ..writes_of(&log.messages[0]) };
-    let blob = blob::encode(&crate::journal::Batch::new(0), &[], log.market.aggregator.config().rules());
+    let blob = blob::encode(&crate::journal::Batch::new(0), &[], log.engine.aggregator.config().rules());
     log.messages.push(message::encode(Body::Writes(writes), &blob));
     for (node, wanted) in [(2, Err(Halt::Lost(Lost::Anew { at: 2 }))), (1, Ok(()))] {
         let mut node = follower(node, Aggregator::new(config()), 0);
@@ -273,7 +275,7 @@ fn views_of_every_instrument_fit_messages_and_none_is_lost() {
     for (node, id) in nodes.iter().flat_map(|node| ids.iter().map(move |id| (node, id))) {
         node.aggregator().list(id, None).unwrap();
     }
-    ids.iter().for_each(|id| assert!(nodes[0].aggregator().hit(id).is_some()));
+    ids.iter().for_each(|id| assert!(nodes[0].aggregator().count_view(id).is_some()));
     let mut sequence = 0;
     while let Some(message) = nodes[0].take_views(sequence + 1) {
         assert!(message.len() < 1 << 20, "{} bytes", message.len());
@@ -296,7 +298,8 @@ fn busy_log(messages: i64) -> Log {
         });
         let ticks: Vec<_> = ticks.collect();
         for run in ticks.chunks(500) {
-            let _ = log.market.record_batch(run, Terms { unlisted: Unlisted::List, ..Terms::from(now) });
+            let _ =
+                log.engine.record_batch(run, RecordContext { unlisted: Unlisted::List, ..RecordContext::from(now) });
         }
         log.write_at(1, now);
     }
@@ -307,16 +310,16 @@ fn busy_log(messages: i64) -> Log {
 fn one_moment_had_two_histories_while_a_message_was_being_folded() {
     let log = busy_log(150);
     let nodes = [(); 2].map(|()| {
-        let market = Market::new(Aggregator::new(config()), Clock::new(Source::Feed));
-        Arc::new(market.with_feeds(Feeds::unwatched(Source::Feed).told_by_log()))
+        let engine = Engine::new(Aggregator::new(config()), Clock::new(ClockMode::Feed));
+        Arc::new(engine.with_feeds(Feeds::unwatched(ClockMode::Feed).told_by_log()))
     });
     let log = &log;
     let seen: [BTreeMap<String, BTreeSet<String>>; 2] = std::thread::scope(|scope| {
-        let readers = nodes.each_ref().map(|market| {
+        let readers = nodes.each_ref().map(|engine| {
             scope.spawn(move || {
                 let reads = AtomicUsize::new(0);
                 let fold = || {
-                    let mut node = follower_of(market);
+                    let mut node = follower_of(engine);
                     for sequence in 1..=log.end() {
                         log.read(&mut node, sequence);
                         let enough = reads.load(Ordering::Relaxed) + 3;
@@ -327,7 +330,7 @@ fn one_moment_had_two_histories_while_a_message_was_being_folded() {
                 };
                 std::thread::scope(|scope| {
                     let folding = scope.spawn(fold);
-                    let api = Api::new(Arc::clone(market));
+                    let api = Api::new(Arc::clone(engine));
                     let mut seen = BTreeMap::<_, BTreeSet<_>>::new();
                     while !folding.is_finished() {
                         reads.fetch_add(1, Ordering::Relaxed);
@@ -348,8 +351,8 @@ fn one_moment_had_two_histories_while_a_message_was_being_folded() {
     assert!(common.iter().all(|(_, here, there)| here == there), "two nodes differ at one moment");
 }
 
-fn follower_of(market: &Arc<Market>) -> Follower {
-    Follower::new(Arc::clone(market), 1, 0, None)
+fn follower_of(engine: &Arc<Engine>) -> Follower {
+    Follower::new(Arc::clone(engine), 1, 0, None)
 }
 
 /// The moment of one history, and its candles, as a reader gets them.
@@ -368,9 +371,9 @@ fn what_a_dead_log_told_passed_for_live_where_a_node_started() {
     let says_what_is_old = |clock, ago: i64| {
         let mut node = follower(2, Aggregator::new(config()), 0);
         let mut log = Log::new();
-        log.write_at(1, node.market.clock.wall().saturating_add(-ago * 1_000_000));
+        log.write_at(1, node.engine.clock.wall().saturating_add(-ago * 1_000_000));
         let writes = Writes { clock, ..writes_of(&log.messages[0]) };
-        let blob = blob::encode(&crate::journal::Batch::new(0), &[], log.market.aggregator.config().rules());
+        let blob = blob::encode(&crate::journal::Batch::new(0), &[], log.engine.aggregator.config().rules());
         node.fold(1, &message::encode(Body::Writes(writes), &blob)).unwrap();
         node.says_what_is_old()
     };

@@ -57,7 +57,7 @@ impl Gateway {
             Role::Standby => 0,
             Role::Opening(_) => {
                 let mut lacking = Outbox::new(usize::MAX);
-                lacking.append_new(&self.outbox, &link.follower, self.market.clock.now());
+                lacking.append_new(&self.outbox, &link.follower, self.engine.clock.now());
                 lacking.ticks()
             }
             Role::Active(_) => self.outbox.ticks(),

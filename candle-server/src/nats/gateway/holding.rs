@@ -28,7 +28,7 @@ impl Gateway {
             }
             Taken::Broken => {
                 self.journal.resume();
-                self.whole_since = Some(self.market.clock.now());
+                self.whole_since = Some(self.engine.clock.now());
                 self.lacks_listings = true;
                 tracing::error!("quotes came faster than they could be held; some are lost");
             }
@@ -36,7 +36,7 @@ impl Gateway {
         // The log has it as another one's feed brought it. That this one covered those minutes can't be told any more.
         let forgotten = told.and_then(|told| self.outbox.forget_excess(told));
         self.whole_since = self.whole_since.max(forgotten);
-        let given = self.outbox.make_room(self.market.aggregator.config().rules());
+        let given = self.outbox.make_room(self.engine.aggregator.config().rules());
         self.whole_since = self.whole_since.max(given.dropped_until);
         if given.folded > 0 || given.dropped > 0 {
             let (folded, dropped) = (given.folded, given.dropped);
@@ -44,7 +44,7 @@ impl Gateway {
             let what = "the log lacks more than can be held: quotes are folded into their minutes' prices";
             tracing::warn!(folded, dropped, "{what}");
         }
-        let feeds = &self.market.feeds;
+        let feeds = &self.engine.feeds;
         self.up_since = feeds.are_up().then(|| self.up_since.unwrap_or(now));
         self.quoted_since = feeds.state(now).is_healthy().then(|| self.quoted_since.unwrap_or(now));
     }
@@ -53,7 +53,7 @@ impl Gateway {
     /// told. Nothing where no gateway has told anything.
     pub(super) fn told_until(&self, link: &Link) -> Option<Duration> {
         let told = link.follower.last()?.writes.now()?;
-        let at = self.market.clock.reading();
+        let at = self.engine.clock.reading();
         let behind = at.now.as_micros().saturating_sub(told.as_micros());
         Some(at.elapsed.saturating_sub(Duration::from_micros(behind.try_into().unwrap_or(0))))
     }

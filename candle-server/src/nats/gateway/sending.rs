@@ -5,7 +5,7 @@ use candle_core::{CoverageRing, Timestamp};
 
 use super::{Active, Flight, Gateway, HEARTBEAT, Link, supply};
 use crate::blob;
-use crate::clock::Source;
+use crate::clock::ClockMode;
 use crate::journal::Batch;
 use crate::nats::begin::Found;
 use crate::nats::delivery::{Message, deliver};
@@ -22,12 +22,12 @@ impl Gateway {
     pub(super) fn open(&mut self, link: &Link, expected: u64) -> Flight {
         let last = link.follower.last();
         // What is held comes after this: it has not been told yet.
-        let clock = self.market.clock.now();
+        let clock = self.engine.clock.now();
         let reached = self.outbox.front().and_then(Batch::now).map_or(clock, |oldest| oldest.min(clock));
         let header = Writes {
             epoch: last.map_or(1, |last| last.writes.epoch + 1),
             stage: if link.checkpoint == Found::Torn { Stage::Anew } else { Stage::Opening },
-            clock: self.market.clock.source().into(),
+            clock: self.engine.clock.mode().into(),
             now: self.later_of(reached, last.map(|last| &last.writes)).as_micros(),
             next_number: last.map_or(ARRIVAL_NUMBERS, |last| last.writes.next_number),
             supply: SupplyOf::Down,
@@ -47,7 +47,7 @@ impl Gateway {
     /// `now`, or a little after what the log has said before if that is later. Not so on a feed's own clock, which says
     /// what the feed says.
     fn later_of(&self, now: Timestamp, before: Option<&Writes>) -> Timestamp {
-        let before = before.and_then(Writes::now).filter(|_| self.market.clock.source() == Source::Wall);
+        let before = before.and_then(Writes::now).filter(|_| self.engine.clock.mode() == ClockMode::Wall);
         before.map_or(now, |before| now.max(before.saturating_add(LEAST_STEP_MICROS)))
     }
 
@@ -55,7 +55,7 @@ impl Gateway {
     fn fly(&self, log: &Log, header: Writes, expected: u64, piece: Option<Batch>) -> Flight {
         let is_piece = piece.is_some();
         let batch = piece.unwrap_or_else(|| Batch::new(0));
-        let blob = blob::encode(&batch, &[], self.market.aggregator.config().rules());
+        let blob = blob::encode(&batch, &[], self.engine.aggregator.config().rules());
         let bytes = Bytes::from(message::encode(Body::Writes(header.clone()), &blob));
         let message = Message { origin: header.origin, expected, bytes };
         Flight { task: tokio::spawn(deliver(log.clone(), message)), header, cut: self.now(), is_piece }
@@ -77,14 +77,14 @@ impl Gateway {
         let before = active.last.writes.clone();
         let mut next_number = before.next_number;
         let piece = self.outbox.seal_front().map(|piece| outbox::numbered(piece, &mut next_number));
-        let clock = self.market.clock.now();
+        let clock = self.engine.clock.now();
         // Behind the rest of what is held, time is where this piece is.
         let reached = match &piece {
             Some(piece) if self.outbox.pieces() > 1 => piece.now().unwrap_or(clock),
             _ => clock,
         };
         let now = self.later_of(reached, Some(&before));
-        let feeds = &self.market.feeds;
+        let feeds = &self.engine.feeds;
         let feed = feeds.coverage_ring();
         if piece.as_ref().is_some_and(Batch::clears) {
             // What was lost before is forgotten with the rest.

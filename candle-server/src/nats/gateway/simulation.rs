@@ -3,15 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Aggregator, Config, Gaps, Terms, Tick, Unlisted};
+use candle_core::{Aggregator, Config, Gaps, RecordContext, Tick, Unlisted};
 
 use tokio::time::timeout;
 
 use super::good_bye::GOOD_BYE;
 use super::*;
-use crate::clock::{Clock, Source};
-use crate::feed::health::StaleAfter;
-use crate::feed::watch::Turns;
+use crate::clock::{Clock, ClockMode};
+use crate::feed::failover::FailoverConfig;
+use crate::feed::health::SilenceTimeout;
 use crate::nats::begin::{Begun, Role as Comes};
 use crate::nats::checkpoint;
 use crate::nats::log::memory::Memory;
@@ -34,7 +34,7 @@ pub(super) struct Actor {
     pub(super) gateway: Gateway,
     pub(super) link: Link,
     pub(super) way: Memory,
-    pub(super) market: Arc<Market>,
+    pub(super) engine: Arc<Engine>,
     /// Whether quotes reach it.
     pub(super) is_fed: bool,
     /// Where it stands still, what waits at its socket.
@@ -46,11 +46,11 @@ impl Actor {
     /// A gateway that has come to the log just now; its feed's connection is open.
     pub(super) async fn new(log: &Memory, node: u64, now: Timestamp) -> Self {
         let journal = Arc::new(crate::nats::journal());
-        let turns = Turns { fail_over_after: Duration::MAX, fail_back_after: Duration::MAX };
-        let feeds = Feeds::new([("ws://h/".to_owned(), StaleAfter::OwnRate)], Source::Wall, turns);
-        let market = Market::new(Aggregator::default(), Clock::driven_from(now)).with_feeds(feeds);
-        let market = Arc::new(market.with_journal(Arc::clone(&journal)));
-        market.feeds.opened(0, Vec::new(), market.clock.reading());
+        let turns = FailoverConfig { fail_over_after: Duration::MAX, fail_back_after: Duration::MAX };
+        let feeds = Feeds::new([("ws://h/".to_owned(), SilenceTimeout::OwnRate)], ClockMode::Wall, turns);
+        let engine = Engine::new(Aggregator::default(), Clock::driven_from(now)).with_feeds(feeds);
+        let engine = Arc::new(engine.with_journal(Arc::clone(&journal)));
+        engine.feeds.opened(0, Vec::new(), engine.clock.reading());
         let keeping = Keeping { replicas: 1, max_bytes: 1 };
         let way = Way {
             url: "nats://h/TEST".parse().unwrap(),
@@ -59,10 +59,10 @@ impl Actor {
             core: Config::default(),
             node,
         };
-        let gateway = Gateway::new(Arc::clone(&market), journal, way, Catalogue::None);
+        let gateway = Gateway::new(Arc::clone(&engine), journal, way, Catalogue::None);
         let way = log.another_way();
-        let link = link(&way, node, market.clock.elapsed()).await;
-        Self { gateway, link, way, market, is_fed: true, stopped: None, end: log.end() }
+        let link = link(&way, node, engine.clock.elapsed()).await;
+        Self { gateway, link, way, engine, is_fed: true, stopped: None, end: log.end() }
     }
 
     pub(super) fn is_writing(&self) -> bool {
@@ -77,15 +77,15 @@ impl Actor {
             waiting.push((id.to_owned(), tick));
             return;
         }
-        let terms = Terms { unlisted: Unlisted::List, ..Terms::from(self.market.clock.now()) };
-        let outcomes = self.market.record_batch(&[(id, tick)], terms);
-        self.market.feeds.quoted(outcomes.accepted(), None, self.market.clock.reading());
+        let context = RecordContext { unlisted: Unlisted::List, ..RecordContext::from(self.engine.clock.now()) };
+        let outcomes = self.engine.record_batch(&[(id, tick)], context);
+        self.engine.feeds.quoted(outcomes.accepted(), None, self.engine.clock.reading());
     }
 
     /// The feed is gone, and known to be.
     pub(super) fn lose_feed(&mut self) {
         self.is_fed = false;
-        self.market.feeds.lost(0, "closed", self.market.clock.reading());
+        self.engine.feeds.lost(0, "closed", self.engine.clock.reading());
     }
 
     fn stop(&mut self) {
@@ -103,7 +103,7 @@ impl Actor {
         if self.stopped.is_some() {
             return Ok(());
         }
-        self.market.feeds.verdict(self.market.clock.reading());
+        self.engine.feeds.verdict(self.engine.clock.reading());
         let now = self.gateway.now();
         if self.end == 0 {
             self.link.folded(Some(Event::End(0)), now)?;
@@ -136,7 +136,7 @@ async fn link(way: &Memory, node: u64, now: Duration) -> Link {
 
 pub(super) fn follower(node: u64) -> Follower {
     let aggregator = Aggregator::new(checkpoint::config(Config::default(), CREATED));
-    Follower::new(Arc::new(Market::new(aggregator, Clock::new(Source::Feed))), node, 0, None)
+    Follower::new(Arc::new(Engine::new(aggregator, Clock::new(ClockMode::Feed))), node, 0, None)
 }
 
 /// All of it: two gateways, and what the feed sent.
@@ -303,7 +303,7 @@ async fn trouble(world: &mut World, random: &mut fastrand::Rng) -> &'static str 
             world.live(STARVED + seconds(random, 1..30), random).await;
             let actor = &mut world.actors[writer];
             actor.is_fed = true;
-            actor.market.feeds.opened(0, Vec::new(), actor.market.clock.reading());
+            actor.engine.feeds.opened(0, Vec::new(), actor.engine.clock.reading());
             "no feed"
         }
         8 => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use candle_core::{Aggregator, CoverageRing, Timestamp};
 
 use super::{Active, Gateway, HOLD, Link, Opening, Writer, supply};
-use crate::clock::Source;
+use crate::clock::ClockMode;
 use crate::feed::partner::REPLAY_LIMIT;
 use crate::journal::Write;
 use crate::nats::begin::Found;
@@ -67,9 +67,9 @@ impl Gateway {
         let held = self.outbox.bytes();
         let outbox = std::mem::replace(&mut self.outbox, Outbox::new(MAX_HELD_BYTES));
         self.list_missing(&link.follower);
-        let again = self.outbox.append_new(&outbox, &link.follower, self.market.clock.now());
+        let again = self.outbox.append_new(&outbox, &link.follower, self.engine.clock.now());
         // Whether it was delisted once or twice meanwhile, it is not listed now.
-        for id in again.iter().filter(|id| self.market.aggregator.resolve(id).is_none()) {
+        for id in again.iter().filter(|id| self.engine.aggregator.resolve(id).is_none()) {
             self.outbox.with_back(now, |piece| piece.push(Write::Delist { id }));
         }
         let (new, epoch) = (self.outbox.bytes(), last.writes.epoch);
@@ -92,8 +92,8 @@ impl Gateway {
     /// the last half hour, and if it is this one, for nothing.
     fn warn_of_clocks(&self, opening: &Opening) {
         let told = opening.before.as_ref().and_then(Writes::now);
-        let is_wall = self.market.clock.source() == Source::Wall;
-        if let Some(seconds) = told.filter(|_| is_wall).and_then(|told| far_ahead(told, self.market.clock.now())) {
+        let is_wall = self.engine.clock.mode() == ClockMode::Wall;
+        if let Some(seconds) = told.filter(|_| is_wall).and_then(|told| far_ahead(told, self.engine.clock.now())) {
             tracing::warn!(
                 log = %self.way.url,
                 "the log's time is {seconds} s ahead of this machine's clock, and stands still for so long: either this \
@@ -106,7 +106,7 @@ impl Gateway {
     fn list_missing(&mut self, follower: &Follower) {
         let now = self.now();
         let known = listed(follower.aggregator());
-        let mut missing: Vec<_> = listed(&self.market.aggregator).into_iter().collect();
+        let mut missing: Vec<_> = listed(&self.engine.aggregator).into_iter().collect();
         missing.retain(|(id, description)| known.get(id) != Some(description));
         missing.sort();
         for (id, description) in &missing {
@@ -118,7 +118,7 @@ impl Gateway {
     /// The coverage from which this gateway goes on: as the log has it, and since then as its own feed was, of which it
     /// holds all that the log lacks.
     fn coverage(&self, opening: &Opening) -> CoverageRing {
-        let feed = self.market.feeds.coverage_ring();
+        let feed = self.engine.feeds.coverage_ring();
         let Some(before) = &opening.before else { return feed };
         let mut coverage = before.coverage().unwrap_or_default();
         let heard = before.now().unwrap_or(Timestamp::MIN);
@@ -146,7 +146,7 @@ impl Gateway {
     /// Delists what is in the log and not with the feed: it was deleted while nobody looked.
     pub(super) fn reconcile(&mut self, follower: &Follower) {
         let now = self.now();
-        let mine = listed(&self.market.aggregator);
+        let mine = listed(&self.engine.aggregator);
         let mut gone: Vec<Box<str>> = listed(follower.aggregator()).into_keys().collect();
         gone.retain(|id| !mine.contains_key(id));
         gone.sort();

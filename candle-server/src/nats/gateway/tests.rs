@@ -36,8 +36,8 @@ fn written(log: &Memory, place: u64) -> Writes {
 /// How each of the last minutes of a node is covered, oldest first.
 fn covered(world: &World, minutes: i64) -> Vec<Coverage> {
     let node = world.node();
-    let now = node.market().clock.now();
-    let window = node.market().feeds.coverage(now);
+    let now = node.engine().clock.now();
+    let window = node.engine().feeds.coverage(now);
     (0..minutes).rev().map(|back| window.of(now.minute().saturating_add(-back))).collect()
 }
 
@@ -69,7 +69,7 @@ async fn what_came_before_a_gateway_reached_its_log_is_not_forgotten() {
         node.fold(sequence, &bytes).unwrap();
     }
     let history = node.aggregator().history("a").unwrap();
-    let counts = history.candles(node.market().clock.now(), Gaps::Omitted).map(|candle| candle.count);
+    let counts = history.candles(node.engine().clock.now(), Gaps::Omitted).map(|candle| candle.count);
     assert_eq!(counts.sum::<u32>(), 100);
 }
 
@@ -112,8 +112,8 @@ async fn a_loss_on_the_way_here_is_told_as_a_gap_and_what_was_listed_meanwhile_i
     assert!(covered(&world, 3).iter().all(|one| *one == Coverage::Complete));
     let writer = world.writer().unwrap();
     world.actors[writer].gateway.journal.break_off();
-    world.actors[writer].market.list("lost on the way", Some("told after all")).unwrap_err();
-    world.actors[writer].market.list("lost", Some("told after all")).unwrap();
+    world.actors[writer].engine.list("lost on the way", Some("told after all")).unwrap_err();
+    world.actors[writer].engine.list("lost", Some("told after all")).unwrap();
     quoted(&mut world, 130).await;
     let covered = covered(&world, 5);
     assert_eq!(covered.iter().filter(|one| **one == Coverage::Partial).count(), 1, "{covered:?}");
@@ -245,9 +245,9 @@ async fn what_waits_behind_what_was_just_stored_is_still_at_risk() {
     while world.actors[writer].gateway.outbox.pieces() > pieces - 2 {
         world.pass().await;
     }
-    assert!(world.actors[writer].market.at_risk().unwrap() >= Duration::from_secs(10));
+    assert!(world.actors[writer].engine.at_risk().unwrap() >= Duration::from_secs(10));
     world.pass_for(Duration::from_secs(1)).await;
-    assert!(world.actors[writer].market.at_risk().unwrap() < Duration::from_secs(1));
+    assert!(world.actors[writer].engine.at_risk().unwrap() < Duration::from_secs(1));
 }
 
 #[tokio::test(start_paused = true)]

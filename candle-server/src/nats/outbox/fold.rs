@@ -39,7 +39,7 @@ impl Listings {
 pub(super) struct Fold {
     rules: Rules,
     minutes: HashMap<(Box<str>, i64), Extremes>,
-    pub(super) terms: Option<JudgedBy>,
+    pub(super) context: Option<JudgedBy>,
     ticks: usize,
 }
 
@@ -52,14 +52,14 @@ struct Extremes {
 
 impl Fold {
     pub(super) fn new(rules: Rules) -> Self {
-        Self { rules, minutes: HashMap::new(), terms: None, ticks: 0 }
+        Self { rules, minutes: HashMap::new(), context: None, ticks: 0 }
     }
 
-    /// Adds a tick, unless the core would refuse it whatever `now`: by a later `now` it would judge otherwise.
-    pub(super) fn add(&mut self, id: &str, tick: &Tick, terms: JudgedBy) {
-        self.terms = Some(terms);
+    /// Adds a tick, unless the core would refuse it whatever `now`: by a later `now` it would validator otherwise.
+    pub(super) fn add(&mut self, id: &str, tick: &Tick, context: JudgedBy) {
+        self.context = Some(context);
         self.ticks += 1;
-        let latest: Timestamp = terms.now.saturating_add(self.rules.max_ahead_micros());
+        let latest: Timestamp = context.now.saturating_add(self.rules.max_ahead_micros());
         let is_price = tick.price.is_finite() && (tick.price > 0.0 || self.rules.prices() == Prices::Any);
         if !is_price || !(0.0..=MAX_SIZE).contains(&tick.size) || tick.time > latest {
             return;
@@ -83,7 +83,7 @@ impl Fold {
 
     /// Puts what was folded into `outbox`; how many ticks became fewer.
     pub(super) fn finish(&mut self, outbox: &mut Outbox, until: Duration) -> usize {
-        let Some(terms) = self.terms.take() else { return 0 };
+        let Some(context) = self.context.take() else { return 0 };
         let mut kept: Vec<(Box<str>, Tick)> = Vec::with_capacity(4 * self.minutes.len());
         for ((id, _), extremes) in self.minutes.drain() {
             let mut ticks = vec![extremes.first];
@@ -97,7 +97,7 @@ impl Fold {
         kept.sort_by(|(a_id, a), (b_id, b)| (a.time, a.seq, a_id).cmp(&(b.time, b.seq, b_id)));
         for run in kept.chunks(RUN) {
             let run: Vec<(&str, Tick)> = run.iter().map(|(id, tick)| (&**id, *tick)).collect();
-            outbox.with_back(until, |batch| batch.push_ticks(&run, terms));
+            outbox.with_back(until, |batch| batch.push_ticks(&run, context));
         }
         std::mem::take(&mut self.ticks).saturating_sub(kept.len())
     }

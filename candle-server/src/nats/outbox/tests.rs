@@ -21,10 +21,10 @@ fn folded(outbox: &Outbox) -> Aggregator {
                 Write::List { id, description } => drop(aggregator.list(id, description)),
                 Write::Delist { id } => drop(aggregator.delist(id)),
                 Write::Clear => aggregator.clear_candles(0),
-                Write::Ticks { ticks, terms } => {
-                    let terms = candle_core::Terms { unlisted: terms.unlisted, ..terms.now.into() };
+                Write::Ticks { ticks, context } => {
+                    let context = candle_core::RecordContext { unlisted: context.unlisted, ..context.now.into() };
                     for (id, tick) in ticks {
-                        let _ = aggregator.record(piece.batch.text(*id), tick, terms);
+                        let _ = aggregator.record(piece.batch.text(*id), tick, context);
                     }
                 }
             }
@@ -79,7 +79,7 @@ fn a_long_stall_keeps_open_high_low_and_close_of_every_minute_within_the_bound()
     let mut folded_ticks = 0;
     for second in 0..400 {
         let now = Timestamp::from_seconds(second).unwrap();
-        let terms = JudgedBy { now, ..TERMS };
+        let context = JudgedBy { now, ..TERMS };
         let mut batch = Batch::new(0);
         if second == 200 {
             batch.push(Write::Delist { id: "7" });
@@ -93,10 +93,14 @@ fn a_long_stall_keeps_open_high_low_and_close_of_every_minute_within_the_bound()
             })
             .collect();
         let mut next = ARRIVAL_NUMBERS + second.unsigned_abs() * 10_000;
-        batch.push_ticks(&ticks, terms);
+        batch.push_ticks(&ticks, context);
         let batch = numbered(&batch, &mut next);
         for (id, tick) in batch.ticks_in_order() {
-            let _ = plain.record(batch.text(*id), tick, candle_core::Terms { unlisted: Unlisted::List, ..now.into() });
+            let _ = plain.record(
+                batch.text(*id),
+                tick,
+                candle_core::RecordContext { unlisted: Unlisted::List, ..now.into() },
+            );
         }
         outbox.push(&batch, Duration::from_secs(second.unsigned_abs()));
         let given = outbox.make_room(&rules);
@@ -143,11 +147,11 @@ fn what_comes_while_a_piece_is_under_way_is_not_forgotten_with_it() {
 
 /// A follower of a log in which a gateway wrote these batches, a message each, whose time ended at `second`.
 fn followed(batches: &[Batch], second: i64) -> Follower {
-    use crate::clock::{Clock, Source};
+    use crate::clock::{Clock, ClockMode};
     use crate::nats::message::{self, Body, ClockOf, Origin, Stage, SupplyOf, Writes};
     let aggregator = Aggregator::default();
-    let market = crate::market::Market::new(aggregator, Clock::new(Source::Feed));
-    let mut follower = Follower::new(std::sync::Arc::new(market), 2, 0, None).for_gateway();
+    let engine = crate::engine::Engine::new(aggregator, Clock::new(ClockMode::Feed));
+    let mut follower = Follower::new(std::sync::Arc::new(engine), 2, 0, None).for_gateway();
     for (place, batch) in batches.iter().enumerate() {
         let sequence = place as u64 + 1;
         let writes = Writes {
@@ -241,9 +245,9 @@ fn quotes_of_a_listing_that_is_over_in_the_log_do_not_come_into_the_next_one() {
 fn it_is_known_up_to_when_ticks_were_dropped() {
     let mut outbox = Outbox::new(MOST);
     for second in 0..60_000_u32 {
-        let terms = JudgedBy { now: at(i64::from(second)), ..TERMS };
+        let context = JudgedBy { now: at(i64::from(second)), ..TERMS };
         let id = second.to_string();
-        outbox.with_back(Duration::ZERO, |batch| batch.push_ticks(&[(&id, tick(i64::from(second), 1.0))], terms));
+        outbox.with_back(Duration::ZERO, |batch| batch.push_ticks(&[(&id, tick(i64::from(second), 1.0))], context));
     }
     let given = outbox.make_room(&Rules::DEFAULT);
     let kept = outbox.pieces.iter().flat_map(|piece| piece.batch.ticks_in_order());
@@ -275,8 +279,8 @@ fn what_is_sent_goes_first_and_only_for_want_of_room() {
             let now = at(i64::try_from(second).unwrap());
             for _ in 0..1000 {
                 let one = [("a", tick(0, 1.0))];
-                let terms = JudgedBy { now, ..TERMS };
-                outbox.with_back(Duration::from_secs(second), |piece| piece.push_ticks(&one, terms));
+                let context = JudgedBy { now, ..TERMS };
+                outbox.with_back(Duration::from_secs(second), |piece| piece.push_ticks(&one, context));
             }
         }
     };

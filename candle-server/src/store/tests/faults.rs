@@ -8,7 +8,7 @@ use super::super::file::{File, medium};
 use super::super::{Fault, Options, StoreError, open};
 use super::disk::{Disk, Loss};
 use super::run::{Run, config};
-use crate::journal::{MAX_PENDING_BYTES, Standing};
+use crate::journal::{Durability, MAX_PENDING_BYTES};
 
 /// A store with something of everything in it, as a kill leaves it: before its last commit, and after.
 fn a_killed_store() -> [Vec<u8>; 2] {
@@ -86,7 +86,7 @@ fn while_the_disk_fails_the_market_goes_on_and_afterwards_nothing_is_missing() {
             run.pass(Duration::from_millis(900));
             run.turn();
         }
-        assert_eq!(run.journal.standing(run.elapsed), Standing::Kept);
+        assert_eq!(run.journal.standing(run.elapsed), Durability::Kept);
         if round % 2 == 0 {
             run.disk.break_down();
         } else {
@@ -99,14 +99,14 @@ fn while_the_disk_fails_the_market_goes_on_and_afterwards_nothing_is_missing() {
             run.turn();
         }
         if round % 2 == 0 {
-            assert_eq!(run.journal.standing(run.elapsed), Standing::Failed);
+            assert_eq!(run.journal.standing(run.elapsed), Durability::Failed);
         }
         run.disk.repair();
         run.disk.limit(usize::MAX);
         // Longer than the pause before it is tried again.
         run.pass(Duration::from_secs(2));
         run.turn();
-        assert_eq!(run.journal.standing(run.elapsed), Standing::Kept, "round {round}");
+        assert_eq!(run.journal.standing(run.elapsed), Durability::Kept, "round {round}");
         run = run.lose(Loss::OfPower);
         run.assert_nothing_kept_is_lost(&format!("round {round}"));
     }
@@ -141,9 +141,9 @@ fn a_keeper_that_is_too_slow_is_behind_and_makes_up_for_it() {
         run.ticks(ticks / 8);
     }
     run.pass(Duration::from_secs(3));
-    assert_eq!(run.journal.standing(run.elapsed), Standing::Behind);
+    assert_eq!(run.journal.standing(run.elapsed), Durability::Behind);
     run.turn();
-    assert_eq!(run.journal.standing(run.elapsed), Standing::Kept);
+    assert_eq!(run.journal.standing(run.elapsed), Durability::Kept);
     run.ticks(1);
     run.turn();
     run = run.lose(Loss::OfPower);

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use candle_core::{Config, Terms, Tick, Timestamp, Unlisted};
+use candle_core::{Config, RecordContext, Tick, Timestamp, Unlisted};
 
 use super::super::file::{self, File, Place};
 use super::super::keeper::Keeper;
 use super::disk::Disk;
-use crate::clock::{Clock, Source};
+use crate::clock::{Clock, ClockMode};
+use crate::engine::Engine;
 use crate::journal::Journal;
-use crate::market::Market;
 
 /// Two quotes a second of each.
 const INSTRUMENTS: usize = 10_000;
@@ -32,12 +32,12 @@ fn at_twenty_thousand_quotes_a_second_a_file_levels_off_once_the_window_is_full(
     let file = File::open(Box::new(disk.clone())).unwrap();
     let content = file.recover(config).unwrap();
     file.go_live().unwrap();
-    let journal = Arc::new(Journal::new(content.next_mark, None));
-    let market = Market::new(content.aggregator, Clock::new(Source::Feed)).with_journal(Arc::clone(&journal));
-    let market = Arc::new(market);
+    let journal = Arc::new(Journal::new(content.next_lsn, None));
+    let engine = Engine::new(content.aggregator, Clock::new(ClockMode::Feed)).with_journal(Arc::clone(&journal));
+    let engine = Arc::new(engine);
     let state = (content.covered, content.last_batch);
     let place = Place::of("nothing is opened anew".as_ref());
-    let mut keeper = Keeper::new(Arc::clone(&market), Arc::clone(&journal), place, file, state, Duration::ZERO);
+    let mut keeper = Keeper::new(Arc::clone(&engine), Arc::clone(&journal), place, file, state, Duration::ZERO);
 
     let together = instruments * 2 / TURNS as usize;
     let mut number = 0_usize;
@@ -52,7 +52,8 @@ fn at_twenty_thousand_quotes_a_second_a_file_levels_off_once_the_window_is_full(
             (ids[mixed as usize % instruments].as_str(), tick)
         });
         let quotes: Vec<_> = quotes.collect();
-        let outcomes = market.record_batch(&quotes, Terms { unlisted: Unlisted::List, ..Terms::from(now) });
+        let outcomes =
+            engine.record_batch(&quotes, RecordContext { unlisted: Unlisted::List, ..RecordContext::from(now) });
         assert_eq!(outcomes.accepted(), together as u64);
         number += together;
         keeper.turn(elapsed);

@@ -4,14 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use candle_core::{Aggregator, Config, Gaps, InstrumentId, Terms, Tick, Timestamp, Unlisted, WindowCandle};
+use candle_core::{Aggregator, Config, Gaps, InstrumentId, RecordContext, Tick, Timestamp, Unlisted, WindowCandle};
 
 use super::super::file::{self, File, Place};
 use super::super::keeper::Keeper;
 use super::disk::{Disk, Loss};
-use crate::clock::{Clock, Source};
-use crate::journal::{Journal, Standing};
-use crate::market::Market;
+use crate::clock::{Clock, ClockMode};
+use crate::engine::Engine;
+use crate::journal::{Durability, Journal};
 
 /// So few that instruments are refused for want of room, too.
 const MAX_INSTRUMENTS: usize = 40;
@@ -27,7 +27,7 @@ enum Write {
 }
 
 pub(super) struct Run {
-    pub(super) market: Arc<Market>,
+    pub(super) engine: Arc<Engine>,
     pub(super) journal: Arc<Journal>,
     pub(super) disk: Disk,
     keeper: Keeper,
@@ -58,16 +58,16 @@ impl Run {
         let file = File::open(Box::new(disk.clone())).unwrap();
         let content = file.recover(config(0)).unwrap();
         file.go_live().unwrap();
-        let journal = Arc::new(Journal::new(content.next_mark, None));
-        let market = Market::new(content.aggregator, Clock::new(Source::Feed)).with_journal(Arc::clone(&journal));
-        let market = Arc::new(market);
+        let journal = Arc::new(Journal::new(content.next_lsn, None));
+        let engine = Engine::new(content.aggregator, Clock::new(ClockMode::Feed)).with_journal(Arc::clone(&journal));
+        let engine = Arc::new(engine);
         let medium = disk.clone();
         let open = move |_: &Path| Ok(Box::new(medium.clone()) as _);
         let place = Place { path: "disk".into(), medium: Box::new(open) };
         let state = (content.covered, content.last_batch);
-        let keeper = Keeper::new(Arc::clone(&market), Arc::clone(&journal), place, file, state, Duration::ZERO);
-        let (kept, seq) = (writes.len(), journal.mark());
-        Self { market, journal, disk, keeper, writes, kept, elapsed: Duration::ZERO, now, seq }
+        let keeper = Keeper::new(Arc::clone(&engine), Arc::clone(&journal), place, file, state, Duration::ZERO);
+        let (kept, seq) = (writes.len(), journal.lsn());
+        Self { engine, journal, disk, keeper, writes, kept, elapsed: Duration::ZERO, now, seq }
     }
 
     pub(super) fn pass(&mut self, time: Duration) {
@@ -117,14 +117,14 @@ impl Run {
 
     fn apply(&mut self, write: Write) {
         match &write {
-            Write::List(id, description) => drop(self.market.list(id, description.as_deref())),
-            Write::Delist(id) => drop(self.market.delist(id)),
-            Write::Clear => self.market.clear_candles(),
-            Write::View(id) => drop(self.market.aggregator.view(id)),
+            Write::List(id, description) => drop(self.engine.list(id, description.as_deref())),
+            Write::Delist(id) => drop(self.engine.delist(id)),
+            Write::Clear => self.engine.clear_candles(),
+            Write::View(id) => drop(self.engine.aggregator.history_counting_view(id)),
             Write::Ticks(ticks, now, unlisted) => {
                 let batch: Vec<_> = ticks.iter().map(|(id, tick)| (id.as_str(), *tick)).collect();
-                let terms = Terms { unlisted: *unlisted, ..Terms::from(*now) };
-                let _ = self.market.record_batch(&batch, terms);
+                let context = RecordContext { unlisted: *unlisted, ..RecordContext::from(*now) };
+                let _ = self.engine.record_batch(&batch, context);
             }
         }
         self.writes.push(write);
@@ -132,7 +132,7 @@ impl Run {
 
     pub(super) fn turn(&mut self) {
         self.keeper.turn(self.elapsed);
-        if self.journal.standing(self.elapsed) == Standing::Kept {
+        if self.journal.standing(self.elapsed) == Durability::Kept {
             self.kept = self.writes.len();
         }
     }
@@ -159,16 +159,17 @@ impl Run {
                 Write::List(id, description) => drop(oracle.list(id, description.as_deref())),
                 Write::Delist(id) => drop(oracle.delist(id)),
                 Write::Clear => oracle.clear_candles(0),
-                Write::View(id) => drop(oracle.view(id)),
+                Write::View(id) => drop(oracle.history_counting_view(id)),
                 Write::Ticks(ticks, now, unlisted) => {
                     for (id, tick) in ticks {
-                        let _ = oracle.record(id, tick, Terms { unlisted: *unlisted, ..Terms::from(*now) });
+                        let _ =
+                            oracle.record(id, tick, RecordContext { unlisted: *unlisted, ..RecordContext::from(*now) });
                     }
                 }
             }
         }
-        assert_eq!(self.seen(&self.market.aggregator), self.seen(&oracle), "{when}");
-        let tops = [&self.market.aggregator, &oracle].map(|aggregator| {
+        assert_eq!(self.seen(&self.engine.aggregator), self.seen(&oracle), "{when}");
+        let tops = [&self.engine.aggregator, &oracle].map(|aggregator| {
             let mut top = Vec::new();
             aggregator.top(10, &mut top);
             top

@@ -1,14 +1,14 @@
-//! Writing into a market: everything that changes candles or the catalogue comes through here, so that nothing is left
+//! Writing into a engine: everything that changes candles or the catalogue comes through here, so that nothing is left
 //! out of the log.
 
 use std::time::Duration;
 
-use candle_core::{Handle, ListError, Outcomes, Terms, Tick};
+use candle_core::{Handle, ListError, Outcomes, RecordContext, Tick};
 
-use super::Market;
-use crate::journal::Standing;
+use super::Engine;
+use crate::journal::Durability;
 
-impl Market {
+impl Engine {
     /// Lists an instrument or describes it anew.
     ///
     /// # Errors
@@ -28,11 +28,11 @@ impl Market {
         }
     }
 
-    /// Records ticks in their order under the same terms.
-    pub fn record_batch(&self, ticks: &[(&str, Tick)], terms: Terms) -> Outcomes {
+    /// Records ticks in their order under the same context.
+    pub fn record_batch(&self, ticks: &[(&str, Tick)], context: RecordContext) -> Outcomes {
         match &self.journal {
-            Some(journal) => journal.record_batch(&self.aggregator, ticks, terms),
-            None => self.aggregator.record_batch(ticks, terms),
+            Some(journal) => journal.record_batch(&self.aggregator, ticks, context),
+            None => self.aggregator.record_batch(ticks, context),
         }
     }
 
@@ -46,7 +46,7 @@ impl Market {
 
     /// The first number for ticks without one: above all those of the process before.
     pub fn first_seq(&self) -> u64 {
-        self.journal.as_ref().map_or(0, |journal| journal.mark())
+        self.journal.as_ref().map_or(0, |journal| journal.lsn())
     }
 
     /// Notes that a feed of this name is connected.
@@ -72,7 +72,7 @@ impl Market {
     }
 
     /// How well what is written is kept, where it is to survive.
-    pub fn standing(&self) -> Option<Standing> {
+    pub fn standing(&self) -> Option<Durability> {
         self.journal.as_ref().map(|journal| journal.standing(self.clock.elapsed()))
     }
 }

@@ -1,6 +1,6 @@
 //! A reader who keeps what it has read, and is told only what is new, sees what a reader of everything sees.
 
-use candle_core::{Aggregator, Config, Edition, Gaps, History, Terms, Unlisted, Update, WindowCandle};
+use candle_core::{Aggregator, Config, Gaps, History, RecordContext, Unlisted, Update, Version, WindowCandle};
 use proptest::prelude::*;
 
 use crate::inputs::{Step, Steps, limits, steps};
@@ -8,24 +8,24 @@ use crate::oracle::MINUTE;
 
 /// What one reader kept of an instrument.
 #[derive(Default)]
-struct Kept(Option<(Box<History>, Edition)>);
+struct Kept(Option<(Box<History>, Version)>);
 
 impl Kept {
     /// Reads again, and asserts that it is what a reader of everything sees.
     fn read(&mut self, aggregator: &Aggregator, id: &str, now: candle_core::Timestamp) {
-        let known = self.0.as_ref().map(|(_, edition)| edition);
-        let Some(update) = aggregator.history_since(id, now, known) else {
+        let known = self.0.as_ref().map(|(_, version)| version);
+        let Some(update) = aggregator.history_if_changed(id, now, known) else {
             assert!(aggregator.history(id).is_none());
             return;
         };
         let whole = aggregator.history(id).unwrap();
         let latest = match update {
-            Update::Changed(history, edition) => {
+            Update::Changed(history, version) => {
                 assert_eq!(*history, whole);
-                self.0 = Some((history, edition));
+                self.0 = Some((history, version));
                 return;
             }
-            Update::Same(latest) => latest,
+            Update::Unchanged(latest) => latest,
         };
         let (kept, _) = self.0.as_ref().unwrap();
         assert_eq!(
@@ -58,9 +58,9 @@ proptest! {
                 1 => aggregator.clear_candles(0),
                 2 => assert!(aggregator.list(ids[id], Some("described")).is_ok()),
                 3 => assert!(aggregator.list(ids[id], None).is_ok()),
-                4 => _ = aggregator.hit(ids[id]),
+                4 => _ = aggregator.count_view(ids[id]),
                 5 => aggregator.snapshot().for_each(|part| aggregator.merge(&part).unwrap()),
-                _ => _ = aggregator.record(ids[id], &tick, Terms { unlisted: Unlisted::List, ..now.into() }),
+                _ => _ = aggregator.record(ids[id], &tick, RecordContext { unlisted: Unlisted::List, ..now.into() }),
             }
             // Readers whose clocks differ from the writer's.
             let reader = if act % 2 == 0 { now } else { now.saturating_add(aside) };

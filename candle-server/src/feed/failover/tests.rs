@@ -1,6 +1,7 @@
 use super::*;
 
-const TURNS: Turns = Turns { fail_over_after: Duration::from_secs(2), fail_back_after: Duration::from_secs(10) };
+const TURNS: FailoverConfig =
+    FailoverConfig { fail_over_after: Duration::from_secs(2), fail_back_after: Duration::from_secs(10) };
 
 /// Both clocks `seconds` after the start, which was at the epoch.
 fn at(seconds: f64) -> Reading {
@@ -8,12 +9,12 @@ fn at(seconds: f64) -> Reading {
     Reading { elapsed, now: Timestamp::EPOCH.saturating_add(i64::try_from(elapsed.as_micros()).unwrap()) }
 }
 
-fn watch(feeds: usize) -> Watch {
-    Watch::new(vec![StaleAfter::OwnRate; feeds], Source::Wall, TURNS)
+fn watch(feeds: usize) -> Failover {
+    Failover::new(vec![SilenceTimeout::OwnRate; feeds], ClockMode::Wall, TURNS)
 }
 
 /// Lets the feed at `place` bring 100 quotes a second from `from` to `to`.
-fn flow(watch: &mut Watch, place: usize, from: f64, to: f64) {
+fn flow(watch: &mut Failover, place: usize, from: f64, to: f64) {
     let mut now = from;
     while now < to {
         let _ = watch.quoted(place, 10, None, at(now));
@@ -22,7 +23,7 @@ fn flow(watch: &mut Watch, place: usize, from: f64, to: f64) {
 }
 
 /// A watch whose first feed has been live from second 0 to second 60.
-fn live(feeds: usize) -> Watch {
+fn live(feeds: usize) -> Failover {
     let mut watch = watch(feeds);
     assert_eq!(watch.opened(0, at(0.0)), Some(Supply::Up(at(0.0).now)));
     flow(&mut watch, 0, 0.1, 60.0);
@@ -69,7 +70,7 @@ fn a_lost_feed_has_two_seconds_to_come_back_before_the_next_ones_turn() {
     let mut watch = live(2);
     let _ = watch.lost(0, "closed", at(60.0));
     assert_eq!(watch.verdict(at(61.9).elapsed), None);
-    assert_eq!(watch.verdict(at(62.0).elapsed), Some(Verdict::FailOver(1)));
+    assert_eq!(watch.verdict(at(62.0).elapsed), Some(Action::FailOver(1)));
     let _ = watch.opened(0, at(62.1));
     assert_eq!(watch.verdict(at(62.2).elapsed), None, "it is given the time for its first quote");
     let _ = watch.quoted(0, 1, None, at(62.3));
@@ -93,11 +94,11 @@ fn a_silent_feed_is_left_within_five_seconds_and_a_lone_one_connected_anew() {
     let mut two = live(2);
     let _ = two.settle(at(62.0));
     assert_eq!(two.verdict(at(63.9).elapsed), None);
-    assert_eq!(two.verdict(at(64.0).elapsed), Some(Verdict::FailOver(1)));
+    assert_eq!(two.verdict(at(64.0).elapsed), Some(Action::FailOver(1)));
     let mut one = live(1);
     let _ = one.settle(at(62.0));
     assert_eq!(one.verdict(at(79.7).elapsed), None);
-    assert_eq!(one.verdict(at(80.0).elapsed), Some(Verdict::Reconnect));
+    assert_eq!(one.verdict(at(80.0).elapsed), Some(Action::Reconnect));
 }
 
 #[test]
@@ -110,7 +111,7 @@ fn rounds_in_vain_are_twice_as_long_each_up_to_half_a_minute() {
         let began = now;
         let next = loop {
             now += 0.5;
-            if let Some(Verdict::FailOver(next)) = watch.verdict(at(now).elapsed) {
+            if let Some(Action::FailOver(next)) = watch.verdict(at(now).elapsed) {
                 break next;
             }
         };
@@ -138,7 +139,7 @@ fn coming_back_by_a_connection_that_is_open_leaves_no_gap() {
 
 #[test]
 fn on_a_feeds_own_clock_silence_is_no_gap_and_a_loss_is() {
-    let mut watch = Watch::new([StaleAfter::OwnRate], Source::Feed, TURNS);
+    let mut watch = Failover::new([SilenceTimeout::OwnRate], ClockMode::Feed, TURNS);
     assert_eq!(watch.opened(0, at(0.0)), None, "nothing is known before the first time");
     assert!(matches!(watch.quoted(0, 1, None, at(0.1)), Some(Supply::Up(_))));
     flow(&mut watch, 0, 0.2, 60.0);

@@ -8,7 +8,7 @@ use crate::window::WindowCandle;
 
 /// The state of one instrument as seen from one minute, but for what nearly every tick and read changes.
 ///
-/// Between two reads of one id from one [`Aggregator`](crate::Aggregator) that have equal editions nothing changed but
+/// Between two reads of one id from one [`Aggregator`](crate::Aggregator) that have equal versions nothing changed but
 /// what [`Latest`] tells: the description is the same, and so are all the candles of the window but the forming one.
 ///
 /// ```
@@ -17,34 +17,34 @@ use crate::window::WindowCandle;
 /// let now = Timestamp::EPOCH;
 /// let aggregator = Aggregator::default();
 /// aggregator.list("BTC", None)?;
-/// let Some(Update::Changed(_, edition)) = aggregator.view_since("BTC", now, None) else { unreachable!() };
-/// let Some(Update::Same(latest)) = aggregator.view_since("BTC", now, Some(&edition)) else { unreachable!() };
+/// let Some(Update::Changed(_, version)) = aggregator.history_if_changed_counting_view("BTC", now, None) else { unreachable!() };
+/// let Some(Update::Unchanged(latest)) = aggregator.history_if_changed_counting_view("BTC", now, Some(&version)) else { unreachable!() };
 /// assert_eq!(latest.views, 2);
 ///
 /// // The first tick of a minute turns its filler into a candle; the next ones change that candle alone.
 /// let _ = aggregator.record("BTC", &Tick::new(now, 9.5), now);
-/// let Some(Update::Changed(_, edition)) = aggregator.view_since("BTC", now, Some(&edition)) else { unreachable!() };
+/// let Some(Update::Changed(_, version)) = aggregator.history_if_changed_counting_view("BTC", now, Some(&version)) else { unreachable!() };
 /// let _ = aggregator.record("BTC", &Tick::new(now, 9.75), now);
-/// let Some(Update::Same(latest)) = aggregator.view_since("BTC", now, Some(&edition)) else { unreachable!() };
+/// let Some(Update::Unchanged(latest)) = aggregator.history_if_changed_counting_view("BTC", now, Some(&version)) else { unreachable!() };
 /// assert_eq!(latest.forming(now).unwrap().close, 9.75);
 /// # Ok::<(), candle_core::ListError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Edition {
+pub struct Version {
     /// Differs between any two states of one id that differ in more than their newest candle, views and arrival.
-    version: u64,
+    revision: u64,
     /// The minute it is seen from.
     minute: Minute,
-    /// The newest candle, where its minute is over. A tick may reach it without a new version: a writer whose `now` is a
+    /// The newest candle, where its minute is over. A tick may reach it without a new revision: a writer whose `now` is a
     /// moment behind the reader's takes it for the forming one still.
     settled: Option<Candle>,
 }
 
-impl Edition {
+impl Version {
     #[inline]
-    pub(crate) fn new(version: u64, newest: Option<&Candle>, now: Timestamp) -> Self {
+    pub(crate) fn new(revision: u64, newest: Option<&Candle>, now: Timestamp) -> Self {
         let minute = now.minute();
-        Self { version, minute, settled: newest.copied().filter(|candle| candle.minute() < minute) }
+        Self { revision, minute, settled: newest.copied().filter(|candle| candle.minute() < minute) }
     }
 }
 
@@ -57,7 +57,7 @@ impl Edition {
 /// let aggregator = Aggregator::default();
 /// aggregator.list("BTC", None)?;
 /// let _ = aggregator.record("BTC", &Tick::new(now, 9.5), now);
-/// let latest = Latest::from(&aggregator.view("BTC").unwrap());
+/// let latest = Latest::from(&aggregator.history_counting_view("BTC").unwrap());
 /// assert_eq!((latest.views, latest.forming(now).unwrap().close), (1, 9.5));
 /// # Ok::<(), candle_core::ListError>(())
 /// ```
@@ -79,7 +79,7 @@ impl Latest {
     }
 
     /// The forming candle, where the newest one is of the minute of `now`. Otherwise what stands for that minute is part
-    /// of the [`Edition`].
+    /// of the [`Version`].
     pub fn forming(&self, now: Timestamp) -> Option<WindowCandle> {
         let forming = now.minute();
         let newest = self.newest.as_ref().filter(|candle| candle.minute() == forming)?;
@@ -107,18 +107,18 @@ impl From<&History> for Latest {
 /// aggregator.list("BTC", None)?;
 /// let mut kept = None;
 /// for views in 1..=3 {
-///     let known = kept.as_ref().map(|(_, edition)| edition);
-///     match aggregator.view_since("BTC", Timestamp::EPOCH, known).unwrap() {
-///         Update::Changed(history, edition) => kept = Some((history, edition)),
-///         Update::Same(latest) => assert_eq!(latest.views, views), // the rest is as it was
+///     let known = kept.as_ref().map(|(_, version)| version);
+///     match aggregator.history_if_changed_counting_view("BTC", Timestamp::EPOCH, known).unwrap() {
+///         Update::Changed(history, version) => kept = Some((history, version)),
+///         Update::Unchanged(latest) => assert_eq!(latest.views, views), // the rest is as it was
 ///     }
 /// }
 /// # Ok::<(), candle_core::ListError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Update {
-    /// The edition is the one the reader knows.
-    Same(Latest),
+    /// The version is the one the reader knows.
+    Unchanged(Latest),
     /// It is another, or the reader knows none.
-    Changed(Box<History>, Edition),
+    Changed(Box<History>, Version),
 }

@@ -9,10 +9,10 @@ const BASELINE: Duration = Duration::from_mins(5);
 const SETTLED: Duration = Duration::from_secs(3);
 /// What a feed whose rate is not known yet may take for a quote.
 pub const FIRST_QUOTE: Duration = Duration::from_secs(15);
-/// The shortest patience: longer than a lost packet, its repetition and a long pause of either side.
-pub const MIN_PATIENCE: Duration = Duration::from_secs(2);
-/// The longest patience: as long as the window, beyond which no reader sees what was missed.
-pub const MAX_PATIENCE: Duration = Duration::from_mins(30);
+/// The shortest silence_timeout: longer than a lost packet, its repetition and a long pause of either side.
+pub const MIN_SILENCE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The longest silence_timeout: as long as the window, beyond which no reader sees what was missed.
+pub const MAX_SILENCE_TIMEOUT: Duration = Duration::from_mins(30);
 /// A feed with more quotes a second than this is busy: its pauses are no chance.
 const BUSY: f64 = 100.0;
 /// How many of its usual gaps a busy feed may miss: it may send its quotes in bursts at regular times.
@@ -28,31 +28,31 @@ const SLOW: f64 = 0.1;
 /// thousand quotes in one array every five seconds does not fail in between.
 ///
 /// ```
-/// use candle_server::feed::flow::{FIRST_QUOTE, Flow};
+/// use candle_server::feed::rate::{FIRST_QUOTE, RateEstimator};
 /// use std::time::Duration;
 ///
-/// let mut flow = Flow::default();
-/// assert_eq!(flow.patience(), FIRST_QUOTE);
+/// let mut flow = RateEstimator::default();
+/// assert_eq!(flow.silence_timeout(), FIRST_QUOTE);
 /// for tenth in 0..100 {
 ///     flow.arrived(Duration::from_millis(100 * tenth), 20);
 /// }
-/// assert_eq!(flow.patience(), Duration::from_secs(2));
+/// assert_eq!(flow.silence_timeout(), Duration::from_secs(2));
 /// assert_eq!(flow.per_second().round(), 202.0); // 2000 quotes in 9.9 seconds
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Flow {
+pub struct RateEstimator {
     /// Up to when the means below are counted.
     counted: Option<Duration>,
     quotes: Mean,
     arrivals: Mean,
-    /// The quotes of the last moments, over a third of the patience.
+    /// The quotes of the last moments, over a third of the silence_timeout.
     recent: Mean,
     watched: Duration,
     /// Since when much less has come than usual, if the last arrival ended such a time.
     slow_since: Option<Duration>,
 }
 
-impl Flow {
+impl RateEstimator {
     /// Goes on after a time that is not to be counted, such as one without a connection.
     pub fn resume(&mut self, now: Duration) {
         self.counted = Some(now);
@@ -62,19 +62,19 @@ impl Flow {
     /// Counts an arrival of `quotes` quotes.
     pub fn arrived(&mut self, now: Duration, quotes: u64) {
         let since = self.counted.map_or(Duration::ZERO, |counted| now.saturating_sub(counted));
-        let patience = self.patience();
-        self.recent.add(0.0, since, patience / 3);
+        let silence_timeout = self.silence_timeout();
+        self.recent.add(0.0, since, silence_timeout / 3);
         let usual = self.quotes.per_second();
-        let is_no_chance = usual * patience.as_secs_f64() >= CHANCE_GAPS;
+        let is_no_chance = usual * silence_timeout.as_secs_f64() >= CHANCE_GAPS;
         let is_slow = self.is_settled() && is_no_chance && self.recent.per_second() < SLOW * usual;
-        // It slowed down some time within its patience, or when the arrival before was the last one.
-        let since_when = now.saturating_sub(since.max(patience));
+        // It slowed down some time within its silence_timeout, or when the arrival before was the last one.
+        let since_when = now.saturating_sub(since.max(silence_timeout));
         self.slow_since = is_slow.then(|| self.slow_since.unwrap_or(since_when));
         self.counted = Some(now);
         self.watched = (self.watched + since).min(BASELINE);
         self.quotes.add(quotes as f64, since, BASELINE);
         self.arrivals.add(1.0, since, BASELINE);
-        self.recent.add(quotes as f64, Duration::ZERO, patience / 3);
+        self.recent.add(quotes as f64, Duration::ZERO, silence_timeout / 3);
     }
 
     /// Quotes a second, the mean of the last minutes up to the last arrival; 0 while nothing is known.
@@ -83,13 +83,15 @@ impl Flow {
     }
 
     /// For how long the feed may bring nothing.
-    pub fn patience(&self) -> Duration {
+    pub fn silence_timeout(&self) -> Duration {
         if !self.is_settled() {
             return FIRST_QUOTE;
         }
         let gaps = if self.quotes.per_second() > BUSY { BUSY_GAPS } else { CHANCE_GAPS };
         let seconds = gaps / self.arrivals.per_second();
-        Duration::try_from_secs_f64(seconds).unwrap_or(MAX_PATIENCE).clamp(MIN_PATIENCE, MAX_PATIENCE)
+        Duration::try_from_secs_f64(seconds)
+            .unwrap_or(MAX_SILENCE_TIMEOUT)
+            .clamp(MIN_SILENCE_TIMEOUT, MAX_SILENCE_TIMEOUT)
     }
 
     /// Whether much less came before the last arrival than usual. Never of a feed that brings so little that this may be
@@ -137,8 +139,8 @@ mod tests {
     }
 
     /// A feed that brought `quotes` every `gap` seconds for `length` seconds.
-    fn flow(quotes: u64, gap: f64, length: f64) -> Flow {
-        let mut flow = Flow::default();
+    fn flow(quotes: u64, gap: f64, length: f64) -> RateEstimator {
+        let mut flow = RateEstimator::default();
         let mut now = 0.0;
         while now <= length {
             flow.arrived(seconds(now), quotes);
@@ -149,23 +151,23 @@ mod tests {
 
     #[test]
     fn a_busy_feed_is_missed_after_two_seconds_and_another_after_its_own_gaps() {
-        assert_eq!(flow(1, 0.005, 60.0).patience(), MIN_PATIENCE);
-        assert_eq!(flow(1, 0.05, 60.0).patience(), MIN_PATIENCE);
-        let once_a_second = flow(1, 1.0, 600.0).patience();
+        assert_eq!(flow(1, 0.005, 60.0).silence_timeout(), MIN_SILENCE_TIMEOUT);
+        assert_eq!(flow(1, 0.05, 60.0).silence_timeout(), MIN_SILENCE_TIMEOUT);
+        let once_a_second = flow(1, 1.0, 600.0).silence_timeout();
         assert!((24.0..26.0).contains(&once_a_second.as_secs_f64()), "{once_a_second:?}");
-        assert_eq!(flow(1, 90.0, 10_000.0).patience(), MAX_PATIENCE);
+        assert_eq!(flow(1, 90.0, 10_000.0).silence_timeout(), MAX_SILENCE_TIMEOUT);
     }
 
     #[test]
     fn bursts_at_regular_times_are_no_silence() {
         let bursts = flow(5000, 5.0, 600.0);
-        assert!((19.0..21.0).contains(&bursts.patience().as_secs_f64()), "{:?}", bursts.patience());
+        assert!((19.0..21.0).contains(&bursts.silence_timeout().as_secs_f64()), "{:?}", bursts.silence_timeout());
         assert!(!bursts.is_slow());
     }
 
     #[test]
     fn a_trickle_is_dated_back_to_the_last_of_the_stream_before_it() {
-        let mut flow = Flow::default();
+        let mut flow = RateEstimator::default();
         (0..1000).for_each(|number| flow.arrived(seconds(f64::from(number) * 0.01), 1));
         flow.arrived(seconds(60.0), 1);
         assert_eq!(flow.slow_since(), Some(seconds(9.99)));
@@ -201,13 +203,16 @@ mod tests {
     fn chance_does_not_raise_an_alarm_in_a_day() {
         for (seed, rate) in [(1, 0.2), (2, 2.0), (3, 20.0)] {
             let mut random = fastrand::Rng::with_seed(seed);
-            let mut flow = Flow::default();
+            let mut flow = RateEstimator::default();
             let mut now = 0.0;
             while now < (86_400.0_f64).min(200_000.0 / rate) {
                 let gap = -(1.0 - random.f64()).ln() / rate;
                 now += gap;
                 let watched = flow.is_settled();
-                assert!(!watched || now < 1000.0 || seconds(gap) < flow.patience(), "a gap of {gap} s at {rate}/s");
+                assert!(
+                    !watched || now < 1000.0 || seconds(gap) < flow.silence_timeout(),
+                    "a gap of {gap} s at {rate}/s"
+                );
                 flow.arrived(seconds(now), 1);
                 assert!(now < 1000.0 || !flow.is_slow(), "slow at {rate}/s after {now} s");
             }

@@ -1,4 +1,4 @@
-//! Which feed is active, whether the market is supplied, and when to turn to another feed.
+//! Which feed is active, whether the engine is supplied, and when to turn to another feed.
 //!
 //! A state machine without a clock, a lock or a socket: it is told what happens and when, and tells what follows.
 
@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use candle_core::Timestamp;
 
-use super::flow::MAX_PATIENCE;
-use super::health::{Health, Loss, StaleAfter, State};
-use crate::clock::{Reading, Source};
+use super::health::{Health, Loss, SilenceTimeout, State};
+use super::rate::MAX_SILENCE_TIMEOUT;
+use crate::clock::{ClockMode, Reading};
 
 /// How many gaps are remembered: the worst half hour of a feed that comes and goes is told by its latest ones.
 pub const MAX_GAPS: usize = 100;
@@ -22,12 +22,12 @@ const MAX_TURN: Duration = Duration::from_secs(30);
 pub const STALLED: Duration = Duration::from_secs(20);
 
 /// A wall clock that leaps ahead by more than this skipped time in which quotes came to nobody; one that is set right by
-/// less skipped none that a feed's patience would have noticed.
+/// less skipped none that a feed's silence_timeout would have noticed.
 const LEAP_MICROS: i64 = 2_000_000;
 
 /// When to turn to the next feed, and when to come back to the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Turns {
+pub struct FailoverConfig {
     /// How long the active feed may be known to be unwell.
     pub fail_over_after: Duration,
     /// How long the first feed must have been well without a break.
@@ -46,7 +46,7 @@ pub enum Supply {
 
 /// What should be done about the active feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Action {
     /// Turn to the feed at this place.
     FailOver(usize),
     /// Connect to it anew.
@@ -66,33 +66,33 @@ pub struct Gap {
 
 /// All feeds of a server, watched.
 #[derive(Clone, Debug)]
-pub struct Watch {
+pub struct Failover {
     feeds: Box<[Health]>,
     active: usize,
-    source: Source,
-    turns: Turns,
+    mode: ClockMode,
+    turns: FailoverConfig,
     is_supplied: bool,
     /// Since when the active feed is known to be unwell.
     unwell: Option<Duration>,
-    /// Turns taken since a feed was last well.
+    /// FailoverConfig taken since a feed was last well.
     turns_in_vain: u32,
     gaps: VecDeque<Gap>,
     /// When it was looked at last.
     looked: Option<Reading>,
 }
 
-impl Watch {
-    /// A watch over feeds in the order of preference, none of them connected yet; candles run on `source`.
+impl Failover {
+    /// A watch over feeds in the order of preference, none of them connected yet; candles run on `mode`.
     ///
     /// # Panics
     /// Where there is no feed.
-    pub fn new(feeds: impl IntoIterator<Item = StaleAfter>, source: Source, turns: Turns) -> Self {
+    pub fn new(feeds: impl IntoIterator<Item = SilenceTimeout>, mode: ClockMode, turns: FailoverConfig) -> Self {
         let feeds: Box<[Health]> = feeds.into_iter().map(Health::new).collect();
         assert!(!feeds.is_empty(), "there is nothing to watch");
         Self {
             feeds,
             active: 0,
-            source,
+            mode,
             turns,
             is_supplied: false,
             unwell: None,
@@ -118,7 +118,7 @@ impl Watch {
     }
 
     /// When feeds take turns.
-    pub const fn turns(&self) -> Turns {
+    pub const fn turns(&self) -> FailoverConfig {
         self.turns
     }
 
@@ -203,25 +203,25 @@ impl Watch {
     /// A new connection is believed to bring all that happens until it turns out to be silent: then it never was up.
     /// On a feed's own clock no time passes without a quote, so that there is no such thing as silence.
     const fn supplies(&self, state: State) -> bool {
-        match (state, self.source) {
-            (State::Live | State::Lagging, _) | (State::Waiting, Source::Wall) => true,
-            (State::Waiting | State::Silent | State::Slow, Source::Feed) => self.is_supplied,
+        match (state, self.mode) {
+            (State::Live | State::Lagging, _) | (State::Waiting, ClockMode::Wall) => true,
+            (State::Waiting | State::Silent | State::Slow, ClockMode::Feed) => self.is_supplied,
             _ => false,
         }
     }
 
     /// Whether the wall clock leapt ahead since `before`, as after a machine was suspended: what happened in between came
-    /// to nobody. The next look finds the market supplied again.
+    /// to nobody. The next look finds the engine supplied again.
     fn has_leapt(&self, before: &Reading, at: Reading) -> bool {
         let passed = i64::try_from(at.elapsed.saturating_sub(before.elapsed).as_micros()).unwrap_or(i64::MAX);
         let shown = at.now.as_micros().saturating_sub(before.now.as_micros());
-        self.source == Source::Wall && shown.saturating_sub(passed) > LEAP_MICROS
+        self.mode == ClockMode::Wall && shown.saturating_sub(passed) > LEAP_MICROS
     }
 
     fn on_candles_clock(&self, since: Duration, at: Reading) -> Timestamp {
-        match self.source {
-            Source::Feed => at.now,
-            Source::Wall => {
+        match self.mode {
+            ClockMode::Feed => at.now,
+            ClockMode::Wall => {
                 let ago = at.elapsed.saturating_sub(since).as_micros();
                 at.now.saturating_add(i64::try_from(ago).map_or(i64::MIN, |micros| -micros))
             }
@@ -252,7 +252,7 @@ impl Watch {
     }
 
     /// What should be done about the active feed at `elapsed`, if anything.
-    pub fn verdict(&self, elapsed: Duration) -> Option<Verdict> {
+    pub fn verdict(&self, elapsed: Duration) -> Option<Action> {
         let state = self.state(elapsed);
         let unwell_for = elapsed.saturating_sub(self.unwell?);
         if state == State::Waiting || state == State::Ended {
@@ -260,11 +260,11 @@ impl Watch {
         }
         if self.feeds.len() > 1 {
             let next = (self.active + 1) % self.feeds.len();
-            return (unwell_for >= self.turn()).then_some(Verdict::FailOver(next));
+            return (unwell_for >= self.turn()).then_some(Action::FailOver(next));
         }
-        let stalled = doubled(STALLED, self.feeds[self.active].barren()).min(MAX_PATIENCE);
+        let stalled = doubled(STALLED, self.feeds[self.active].barren()).min(MAX_SILENCE_TIMEOUT);
         let silent_for = elapsed.saturating_sub(self.feeds[self.active].unwell_since(elapsed));
-        (state == State::Silent && silent_for >= stalled).then_some(Verdict::Reconnect)
+        (state == State::Silent && silent_for >= stalled).then_some(Action::Reconnect)
     }
 
     /// How long the active feed may be unwell: twice as long for each round in which no feed was well, so that the feeds

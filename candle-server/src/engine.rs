@@ -24,13 +24,13 @@ pub const STALE_AFTER: Duration = Duration::from_secs(15);
 const USUAL_GAPS: u32 = 10;
 
 /// How long an instrument may be without a quote, by its quotes so far.
-fn patience(usual_gap: Option<Duration>) -> Duration {
+fn silence_timeout(usual_gap: Option<Duration>) -> Duration {
     STALE_AFTER.max(usual_gap.unwrap_or_default().saturating_mul(USUAL_GAPS))
 }
 
 /// The state of one server, shared by all of its threads.
 #[derive(Debug)]
-pub struct Market {
+pub struct Engine {
     /// Candles, catalogue and views.
     pub aggregator: Aggregator,
     /// Their time.
@@ -67,12 +67,12 @@ impl Status {
     }
 }
 
-impl Market {
-    /// An empty market.
+impl Engine {
+    /// An empty engine.
     pub fn new(aggregator: Aggregator, clock: Clock) -> Self {
         Self {
             aggregator,
-            feeds: Feeds::unwatched(clock.source()),
+            feeds: Feeds::unwatched(clock.mode()),
             clock,
             journal: None,
             started: SetOnce::new(),
@@ -82,13 +82,13 @@ impl Market {
         }
     }
 
-    /// The same market with these feeds.
+    /// The same engine with these feeds.
     #[must_use]
     pub fn with_feeds(self, feeds: Feeds) -> Self {
         Self { feeds, ..self }
     }
 
-    /// The same market, whose writes are logged.
+    /// The same engine, whose writes are logged.
     #[must_use]
     pub fn with_journal(self, journal: Arc<Journal>) -> Self {
         Self { journal: Some(journal), ..self }
@@ -101,7 +101,7 @@ impl Market {
             (_, None) => Status::Never,
             (Some(age), _) if age <= STALE_AFTER => Status::Live,
             // While the feed is up, a long pause is no news of an instrument that always pauses for long.
-            (Some(age), _) if self.feeds.are_up() && age <= patience(usual_gap) => Status::Live,
+            (Some(age), _) if self.feeds.are_up() && age <= silence_timeout(usual_gap) => Status::Live,
             _ => Status::Stale,
         }
     }
@@ -118,7 +118,7 @@ impl Market {
         statuses
     }
 
-    /// What `read` finds as seen from `now`. Of a market that a log tells it never sees a part of what is folded at once, so
+    /// What `read` finds as seen from `now`. Of a engine that a log tells it never sees a part of what is folded at once, so
     /// that equal `now`s are equal places in the log. It must not be called by what it calls.
     pub fn at_one_moment<T>(&self, read: impl FnOnce(Timestamp) -> T) -> T {
         let _nothing_is_folded = self.feeds.are_told_by_log().then(|| self.folding.read());
@@ -170,42 +170,42 @@ impl Market {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{Terms, Tick};
+    use candle_core::{RecordContext, Tick};
 
     use super::*;
-    use crate::clock::Source;
+    use crate::clock::ClockMode;
 
     #[test]
     fn every_listed_instrument_is_counted_under_the_status_that_its_readers_see() {
-        let clock = Clock::started_ago(Source::Feed, Duration::from_mins(10));
-        let market = Market::new(Aggregator::default(), clock);
-        let now = market.clock.now();
+        let clock = Clock::started_ago(ClockMode::Feed, Duration::from_mins(10));
+        let engine = Engine::new(Aggregator::default(), clock);
+        let now = engine.clock.now();
         let tick = |id: &str, ago: u64| {
             let time = now.saturating_add(-i64::try_from(ago).unwrap() * 1_000_000);
-            let arrival = Arrival::after(market.clock.elapsed().saturating_sub(Duration::from_secs(ago)));
-            let terms = Terms { arrival, ..Terms::from(now) };
-            assert!(market.aggregator.record(id, &Tick::new(time, 1.0), terms).is_accepted());
+            let arrival = Arrival::after(engine.clock.elapsed().saturating_sub(Duration::from_secs(ago)));
+            let context = RecordContext { arrival, ..RecordContext::from(now) };
+            assert!(engine.aggregator.record(id, &Tick::new(time, 1.0), context).is_accepted());
         };
         for id in ["busy", "fallen silent", "always slow", "restored", "never"] {
-            market.aggregator.list(id.split(' ').next().unwrap(), None).unwrap();
+            engine.aggregator.list(id.split(' ').next().unwrap(), None).unwrap();
         }
         tick("busy", 0);
         (0..600).rev().filter(|ago| *ago > 60).for_each(|ago| tick("fallen", ago));
         [590, 470, 350, 230, 110].into_iter().for_each(|ago| tick("always", ago));
-        assert!(market.aggregator.record("restored", &Tick::new(now, 1.0), now).is_accepted());
-        let counted = |market: &Market| market.statuses().map(|(_, instruments)| instruments);
-        let seen = |market: &Market| {
+        assert!(engine.aggregator.record("restored", &Tick::new(now, 1.0), now).is_accepted());
+        let counted = |engine: &Engine| engine.statuses().map(|(_, instruments)| instruments);
+        let seen = |engine: &Engine| {
             let mut seen = [0; 3];
-            for summary in market.aggregator.page(None, "", 10) {
-                let history = market.aggregator.history(summary.id.as_str()).unwrap();
-                let status = market.status(&Latest::from(&history), history.ring.usual_gap(market.clock.now()));
+            for summary in engine.aggregator.page(None, "", 10) {
+                let history = engine.aggregator.history(summary.id.as_str()).unwrap();
+                let status = engine.status(&Latest::from(&history), history.ring.usual_gap(engine.clock.now()));
                 seen[[Status::Live, Status::Stale, Status::Never].iter().position(|one| *one == status).unwrap()] += 1;
             }
             seen
         };
-        assert_eq!((counted(&market), seen(&market)), ([1, 3, 1], [1, 3, 1]), "while the feed is down");
-        market.feeds.opened(0, Vec::new(), market.clock.reading());
-        market.feeds.quoted(1, None, market.clock.reading());
-        assert_eq!((counted(&market), seen(&market)), ([2, 2, 1], [2, 2, 1]), "what is always slow is live");
+        assert_eq!((counted(&engine), seen(&engine)), ([1, 3, 1], [1, 3, 1]), "while the feed is down");
+        engine.feeds.opened(0, Vec::new(), engine.clock.reading());
+        engine.feeds.quoted(1, None, engine.clock.reading());
+        assert_eq!((counted(&engine), seen(&engine)), ([2, 2, 1], [2, 2, 1]), "what is always slow is live");
     }
 }
