@@ -90,16 +90,6 @@ pub fn candle(out: &mut Vec<u8>, candle: WindowCandle, coverage: Coverage) {
     out.extend_from_slice(b"\"}");
 }
 
-/// Appends one candle with its instrument's id, as an export has it.
-pub fn exported(out: &mut Vec<u8>, id: &str, exported: WindowCandle, coverage: Coverage) {
-    out.extend_from_slice(b"{\"id\":");
-    string(out, id);
-    let start = out.len();
-    candle(out, exported, coverage);
-    // The candle's own brace becomes the comma between.
-    out[start] = b',';
-}
-
 /// Appends one line of the catalogue but for its views and the closing brace.
 pub fn summary(out: &mut Vec<u8>, summary: &Summary) {
     instrument(out, summary.id.as_str(), summary.description.as_deref());

@@ -39,6 +39,8 @@ pub mod sse;
 #[cfg(feature = "store")]
 pub mod store;
 pub mod streams;
+#[cfg(any(feature = "nats", feature = "store"))]
+mod stripe_rounds;
 
 use std::io;
 use std::sync::Arc;
@@ -89,7 +91,7 @@ pub async fn serve(
 pub struct Opened {
     engine: Arc<Engine>,
     #[cfg(feature = "store")]
-    keeping: Option<store::Keeping>,
+    keeping: Option<store::WriterHandle>,
     #[cfg(feature = "nats")]
     linked: Option<nats::Linked>,
 }

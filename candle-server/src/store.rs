@@ -1,17 +1,25 @@
-//! What survives a restart: candles, catalogue, views, in one file.
+//! The store: keeps candles, the catalogue and views across restarts, in one file.
 //!
-//! Every write is logged by the [`Journal`]. One thread appends what it gathered, a batch each
-//! interval, and within a minute replaces it by snapshots of all stripes. The file has three calls, `append` with
-//! `checkpoint` in one transaction, and `recover`: another log can take its place.
+//! The [`Journal`] logs every write. A writer thread appends the logged writes to the file, one batch per interval.
+//! Within a minute it replaces a batch by snapshots of all stripes.
 //!
-//! What a snapshot covers and what is replayed on top of it never overlap: each write has a lsn, each stripe
-//! remembers the highest it saw, and a snapshot of it carries that one.
+//! Each write has a log sequence number (LSN). A stripe's snapshot contains the highest LSN that the stripe has seen, so
+//! that recovery replays exactly the writes that the snapshot lacks.
+//!
+//! - `file`: tables and transactions of the file
+//! - `writer`: the writer thread
+//! - `recover`: reads the state out of a file
+//! - `overlay`: buffers writes until a file is verified
+//! - `check`, `export`: commands for a file that no server uses
+//! - `error`: errors
 
-mod command;
+mod check;
 mod error;
+mod export;
 mod file;
-mod keeper;
-mod trial;
+mod overlay;
+mod recover;
+mod writer;
 
 #[cfg(test)]
 mod tests;
@@ -25,31 +33,32 @@ use std::time::Duration;
 
 use candle_core::{Aggregator, Config, CoverageRing, Timestamp};
 
-pub use command::{Report, check, export};
-pub use error::{Fault, StoreError};
+pub use check::{CheckReport, check};
+pub use error::{StoreError, StoreErrorKind};
+pub use export::export;
 
 use crate::engine::Engine;
 use crate::journal::Journal;
-use file::{File, Place};
-use keeper::Keeper;
+use file::{File, Location};
+use writer::Writer;
 
-/// How long a write waits before it is kept, unless told otherwise: short against what anyone misses, long against what a
-/// disk takes to sync.
+/// The default time between two commits: 100 ms. A kill loses at most the writes of about this time, and a sync of the
+/// disk takes less.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long it waits at least where the disk is to be spared.
-pub const SPARING_INTERVAL: Duration = Duration::from_secs(1);
+/// The shortest time between two commits with `--store-sync interval`, for slow disks: one second.
+pub const RELAXED_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Where and how to keep a engine.
+/// The settings of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// The file.
+    /// The path of the file.
     pub path: PathBuf,
-    /// How long a write waits before it is kept, safe from a loss of power too.
+    /// The time between two commits. A commit is safe from a loss of power.
     pub interval: Duration,
 }
 
-/// An open store that was read and is not kept yet.
+/// An open store whose state was read, and whose writer is not started yet.
 #[derive(Debug)]
 pub struct Store {
     options: Options,
@@ -58,67 +67,69 @@ pub struct Store {
     last_batch: u64,
 }
 
-/// What was in a store.
+/// The state that was read from a store.
 #[derive(Debug)]
 pub struct Recovered {
-    /// Candles, catalogue and views.
+    /// The candles, the catalogue and the views.
     pub aggregator: Aggregator,
     /// The time on the candles' clock, if it ever ran.
     pub now: Option<Timestamp>,
-    /// Which minutes the feed covered; those without us are none of them.
+    /// The feed's coverage by minute. Minutes without a server are not covered.
     pub coverage: CoverageRing,
-    /// Logs what is written from now on.
+    /// The journal for the writes from now on.
     pub journal: Arc<Journal>,
 }
 
-/// Opens the store and reads what is in it; where there is no file, makes one. Nothing is written to a file before all of
-/// it was read and found right.
+/// Opens a store and reads its state, or creates an empty store if there is no file.
+///
+/// An existing file is changed only after its whole content was read and verified.
 ///
 /// # Errors
-/// [`StoreError`], where the file can't be used; it is as it was then.
+/// Returns a [`StoreError`] if the file can't be used. The file is unchanged then.
 pub fn open(options: Options, config: Config) -> Result<(Store, Recovered), StoreError> {
-    let failed = |fault: Fault| StoreError::new(&options.path, fault);
+    let failed = |kind: StoreErrorKind| StoreError::new(&options.path, kind);
     if !options.path.try_exists().map_err(|error| failed(error.into()))? {
         file::create(&options.path, config)?;
     }
-    let file = Place::of(&options.path).open().map_err(failed)?;
-    let content = file.recover(config).map_err(failed)?;
-    file.go_live().map_err(failed)?;
-    let journal = Arc::new(Journal::new(content.next_lsn, content.feed));
-    let recovered = Recovered { aggregator: content.aggregator, now: content.now, coverage: content.coverage, journal };
-    Ok((Store { options, file, covered: content.covered, last_batch: content.last_batch }, recovered))
+    let file = Location::of(&options.path).open().map_err(failed)?;
+    let state = file.recover(config).map_err(failed)?;
+    file.enable_writes().map_err(failed)?;
+    let journal = Arc::new(Journal::new(state.next_lsn, state.feed));
+    let recovered = Recovered { aggregator: state.aggregator, now: state.now, coverage: state.coverage, journal };
+    Ok((Store { options, file, covered: state.covered, last_batch: state.last_batch }, recovered))
 }
 
 impl Store {
-    /// Keeps what is written into `engine` from now on, on a thread of its own.
+    /// Starts the thread that writes the changes of `engine` to the file. `journal` is the journal that [`open`]
+    /// returned and that `engine` logs to.
     ///
     /// # Errors
-    /// Where no thread can be started.
-    pub fn keep(self, engine: Arc<Engine>, journal: Arc<Journal>) -> io::Result<Keeping> {
-        let place = Place::of(&self.options.path);
+    /// Returns an error if the thread can't be started.
+    pub fn start_writer(self, engine: Arc<Engine>, journal: Arc<Journal>) -> io::Result<WriterHandle> {
+        let location = Location::of(&self.options.path);
         let state = (self.covered, self.last_batch);
-        let keeper = Keeper::new(engine, journal, place, self.file, state, self.options.interval);
+        let writer = Writer::new(engine, journal, location, self.file, state, self.options.interval);
         let (stop, stopped) = channel();
-        let thread = std::thread::Builder::new().name("store".into()).spawn(move || keeper.run(&stopped))?;
-        Ok(Keeping { stop, thread })
+        let thread = std::thread::Builder::new().name("store".into()).spawn(move || writer.run(&stopped))?;
+        Ok(WriterHandle { stop, thread })
     }
 }
 
-/// A store being kept.
+/// A handle of the thread that writes a store.
 #[derive(Debug)]
-pub struct Keeping {
+pub struct WriterHandle {
     stop: Sender<()>,
     thread: JoinHandle<io::Result<()>>,
 }
 
-impl Keeping {
-    /// Keeps what was written last, and closes the file. Blocks while it does.
+impl WriterHandle {
+    /// Writes the remaining changes, closes the file and ends the thread. Blocks until then.
     ///
     /// # Errors
-    /// Where the keeper panicked.
+    /// Returns an error if the last write failed or the thread panicked.
     pub fn stop(self) -> io::Result<()> {
-        // Fails only if the keeper is gone, which the join tells.
+        // Fails only if the thread has ended; then the join returns its result.
         let _ = self.stop.send(());
-        self.thread.join().map_err(|_| io::Error::other("the store's keeper panicked"))?
+        self.thread.join().map_err(|_| io::Error::other("the store's writer panicked"))?
     }
 }

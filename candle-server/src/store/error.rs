@@ -1,4 +1,4 @@
-//! Why a store can't be used.
+//! Errors of the store.
 
 use std::fmt;
 use std::io;
@@ -8,78 +8,77 @@ use crate::blob::Unreadable;
 use candle_core::SnapshotError;
 use redb::{CommitError, DatabaseError, StorageError, TableError, TransactionError};
 
-/// What is wrong with a store file, and which one it is.
+/// An error of a store, with the path of its file.
 ///
 /// ```
 /// let error = candle_server::store::check("Cargo.toml".as_ref()).unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "Cargo.toml is no candle store; name another file, or move it away to start a new store"
+///     "Cargo.toml is not a candle store; give another path, or move the file away to start a new store"
 /// );
 /// ```
 #[derive(Debug)]
 pub struct StoreError {
     path: PathBuf,
-    fault: Fault,
+    kind: StoreErrorKind,
 }
 
-/// What is wrong with a store.
+/// The reason of a [`StoreError`].
 #[derive(Debug)]
-pub enum Fault {
-    /// The file holds something else.
-    Foreign,
-    /// It was a store once.
+pub enum StoreErrorKind {
+    /// The file is not a store.
+    NotAStore,
+    /// The file is a store whose content cannot be read.
     Damaged(String),
-    /// It is of a later version of this program.
+    /// A later version of this program wrote the file.
     Newer {
-        /// The version of its format.
+        /// The version of the file format.
         format: u64,
     },
-    /// Another process uses it.
+    /// Another process uses the file.
     Locked,
-    /// The system refuses.
+    /// An operation on the file failed.
     Io(io::Error),
-    /// The store is well; what was to be written elsewhere can't be.
+    /// The store was read, but the output could not be written.
     Output(io::Error),
 }
 
 impl StoreError {
-    pub(super) fn new(path: &Path, fault: impl Into<Fault>) -> Self {
-        Self { path: path.to_owned(), fault: fault.into() }
+    pub(super) fn new(path: &Path, kind: impl Into<StoreErrorKind>) -> Self {
+        Self { path: path.to_owned(), kind: kind.into() }
     }
 
-    /// What is wrong.
-    pub const fn fault(&self) -> &Fault {
-        &self.fault
+    /// Returns the reason.
+    pub const fn kind(&self) -> &StoreErrorKind {
+        &self.kind
     }
 }
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.display();
-        match &self.fault {
-            Fault::Foreign => {
-                write!(f, "{path} is no candle store; name another file, or move it away to start a new store")
+        let Self { path, kind } = self;
+        let path = path.display();
+        match kind {
+            StoreErrorKind::NotAStore => {
+                write!(f, "{path} {kind}; give another path, or move the file away to start a new store")
             }
-            fault @ Fault::Damaged(_) => {
-                write!(
-                    f,
-                    "the store {path} is damaged ({fault}); put a copy in its place, or move it away to start anew"
-                )
-            }
-            fault @ Fault::Newer { .. } => write!(f, "the store {path} {fault}; use that version or a later one"),
-            fault @ Fault::Locked => write!(f, "the store {path} {fault}; stop that one or name another file"),
-            fault @ Fault::Io(_) => write!(f, "can't use the store {path}: {fault}"),
-            fault @ Fault::Output(_) => write!(f, "can't write what is in the store {path}: {fault}"),
+            StoreErrorKind::Damaged(_) => write!(
+                f,
+                "the store {path} is damaged ({kind}); restore a copy, or move the file away to start a new store"
+            ),
+            StoreErrorKind::Newer { .. } => write!(f, "the store {path} {kind}; use that version or a later one"),
+            StoreErrorKind::Locked => write!(f, "the store {path} {kind}; stop that process or give another path"),
+            StoreErrorKind::Io(_) => write!(f, "can't use the store {path}: {kind}"),
+            StoreErrorKind::Output(_) => write!(f, "can't write the content of the store {path} to the output: {kind}"),
         }
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for StoreErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Foreign => f.write_str("is no candle store"),
-            // Libraries may say more than one line.
+            Self::NotAStore => f.write_str("is not a candle store"),
+            // Messages of libraries can have several lines; ours have one.
             Self::Damaged(what) => f.write_str(&what.replace('\n', " ")),
             Self::Newer { format } => write!(f, "has format {format}, which a later version wrote"),
             Self::Locked => f.write_str("is used by another process"),
@@ -90,24 +89,24 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for StoreError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.fault {
-            Fault::Io(error) | Fault::Output(error) => Some(error),
+        match &self.kind {
+            StoreErrorKind::Io(error) | StoreErrorKind::Output(error) => Some(error),
             _ => None,
         }
     }
 }
 
-impl From<io::Error> for Fault {
+impl From<io::Error> for StoreErrorKind {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            // Nothing that the system says of a file: only reading what should be there says so.
+            // The system returns neither for a file: redb returns them for content that it can't read.
             io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => Self::Damaged(error.to_string()),
             _ => Self::Io(error),
         }
     }
 }
 
-impl From<StorageError> for Fault {
+impl From<StorageError> for StoreErrorKind {
     fn from(error: StorageError) -> Self {
         match error {
             StorageError::Io(error) => error.into(),
@@ -116,7 +115,7 @@ impl From<StorageError> for Fault {
     }
 }
 
-impl From<DatabaseError> for Fault {
+impl From<DatabaseError> for StoreErrorKind {
     fn from(error: DatabaseError) -> Self {
         match error {
             DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => Self::Locked,
@@ -126,17 +125,17 @@ impl From<DatabaseError> for Fault {
     }
 }
 
-impl From<TableError> for Fault {
+impl From<TableError> for StoreErrorKind {
     fn from(error: TableError) -> Self {
         match error {
             TableError::Storage(error) => error.into(),
-            TableError::TableDoesNotExist(_) => Self::Foreign,
+            TableError::TableDoesNotExist(_) => Self::NotAStore,
             other => Self::Damaged(other.to_string()),
         }
     }
 }
 
-impl From<TransactionError> for Fault {
+impl From<TransactionError> for StoreErrorKind {
     fn from(error: TransactionError) -> Self {
         match error {
             TransactionError::Storage(error) => error.into(),
@@ -145,7 +144,7 @@ impl From<TransactionError> for Fault {
     }
 }
 
-impl From<CommitError> for Fault {
+impl From<CommitError> for StoreErrorKind {
     fn from(error: CommitError) -> Self {
         match error {
             CommitError::Storage(error) => error.into(),
@@ -154,7 +153,7 @@ impl From<CommitError> for Fault {
     }
 }
 
-impl From<Unreadable> for Fault {
+impl From<Unreadable> for StoreErrorKind {
     fn from(error: Unreadable) -> Self {
         match error {
             Unreadable::Newer { version } => Self::Newer { format: version.into() },
@@ -163,7 +162,7 @@ impl From<Unreadable> for Fault {
     }
 }
 
-impl From<SnapshotError> for Fault {
+impl From<SnapshotError> for StoreErrorKind {
     fn from(error: SnapshotError) -> Self {
         Self::Damaged(error.to_string())
     }

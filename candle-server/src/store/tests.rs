@@ -1,61 +1,61 @@
-//! The store against the obvious program: whatever the power does, what comes back is what was written by then.
+//! Tests of the store against a list of its writes: after any loss, the store contains the writes that were durable.
 
 mod disk;
 mod faults;
 mod growth;
-mod run;
+mod process;
 
 use std::time::Duration;
 
 use disk::{Disk, Loss};
-use run::Run;
+use process::Process;
 
-/// Steps of one seeded life of a store.
+/// The number of steps of one seeded simulation.
 const STEPS: u32 = 1200;
 
-/// Far enough that many steps make a round of snapshots, near enough that a minute's candles fill up.
+/// The time between two steps: long enough for several rounds of snapshots, short enough for full candles.
 const STEP: Duration = Duration::from_millis(900);
 
-fn a_life(seed: u64, loss: Loss) {
+fn simulate(seed: u64, loss: Loss) {
     let mut random = fastrand::Rng::with_seed(seed);
-    let mut run = Run::start(Disk::new(), seed);
+    let mut process = Process::start(Disk::new(), seed);
     let mut losses = 0;
     for step in 0..STEPS {
-        run.write(&mut random);
-        run.pass(STEP);
+        process.write_at_random(&mut random);
+        process.advance(STEP);
         if random.u8(..3) == 0 {
-            run.turn();
+            process.commit();
         }
         if random.u8(..40) == 0 {
             losses += 1;
-            run = run.lose(loss);
-            run.assert_nothing_kept_is_lost(&format!("seed {seed}, step {step}"));
+            process = process.crash(loss);
+            process.assert_durable_writes_are_present(&format!("seed {seed}, step {step}"));
         }
     }
-    assert!(losses > 10, "a life without losses proves nothing");
+    assert!(losses > 10, "a simulation without losses proves nothing");
 }
 
 #[test]
-fn after_a_kill_everything_kept_is_there_exactly_once() {
-    (0..4).for_each(|seed| a_life(seed, Loss::OfTheProcess));
+fn after_a_kill_every_durable_write_is_present_exactly_once() {
+    (0..4).for_each(|seed| simulate(seed, Loss::Process));
 }
 
 #[test]
-fn after_a_loss_of_power_everything_kept_is_there_exactly_once() {
-    (4..8).for_each(|seed| a_life(seed, Loss::OfPower));
+fn after_a_loss_of_power_every_durable_write_is_present_exactly_once() {
+    (4..8).for_each(|seed| simulate(seed, Loss::Power));
 }
 
 #[test]
-fn a_clean_stop_loses_nothing() {
+fn a_clean_stop_loses_no_write() {
     let mut random = fastrand::Rng::with_seed(9);
-    let mut run = Run::start(Disk::new(), 9);
-    for life in 0..20 {
+    let mut process = Process::start(Disk::new(), 9);
+    for round in 0..20 {
         for _ in 0..30 {
-            run.write(&mut random);
-            run.pass(STEP);
+            process.write_at_random(&mut random);
+            process.advance(STEP);
         }
-        run = run.stop();
-        run.assert_nothing_kept_is_lost(&format!("life {life}"));
+        process = process.restart();
+        process.assert_durable_writes_are_present(&format!("round {round}"));
     }
 }
 
@@ -63,16 +63,16 @@ fn a_clean_stop_loses_nothing() {
 fn a_file_stops_growing_under_a_steady_load() {
     let mut random = fastrand::Rng::with_seed(10);
     let disk = Disk::new();
-    let mut run = Run::start(disk.clone(), 10);
+    let mut process = Process::start(disk.clone(), 10);
     let mut lengths = Vec::new();
     for _ in 0..10 {
-        // Four minutes, so four rounds of snapshots.
+        // Four minutes are four rounds of snapshots.
         for _ in 0..240 {
-            run.write(&mut random);
-            run.pass(Duration::from_secs(1));
-            run.turn();
+            process.write_at_random(&mut random);
+            process.advance(Duration::from_secs(1));
+            process.commit();
         }
         lengths.push(disk.len());
     }
-    assert!(lengths[9] <= lengths[4], "it grows on: {lengths:?}");
+    assert!(lengths[9] <= lengths[4], "the file still grows: {lengths:?}");
 }

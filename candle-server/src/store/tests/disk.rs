@@ -1,4 +1,4 @@
-//! A disk in memory that loses what was not synced, fills up, and fails on request.
+//! A disk in memory that loses unsynced writes, fills up, and fails on request.
 
 use std::io;
 use std::ops::Bound;
@@ -6,46 +6,46 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use redb::{BackendError, StorageBackend};
 
-/// What is lost.
+/// A kind of loss.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Loss {
-    /// The process: what it wrote is with the system.
-    OfTheProcess,
-    /// The machine: what was not synced is gone.
-    OfPower,
+    /// The process is killed. The system has all of its writes.
+    Process,
+    /// The machine loses power, and with it every write that was not synced.
+    Power,
 }
 
-/// Clones are the same disk.
+/// A simulated disk. Clones share its content.
 #[derive(Clone, Debug)]
-pub(super) struct Disk(Arc<Mutex<State>>);
+pub(super) struct Disk(Arc<Mutex<DiskState>>);
 
 #[derive(Clone, Debug)]
-struct State {
-    /// What was written.
+struct DiskState {
+    /// All bytes, unsynced ones included.
     written: Vec<u8>,
-    /// Parts of it that differ from what a loss of power leaves: what was there before, newest last.
+    /// The unsynced changes, oldest first: offset, bytes before the change, length before the change.
     unsynced: Vec<(usize, Vec<u8>, usize)>,
-    /// How long it may become.
-    room: usize,
+    /// The maximum length.
+    max_len: usize,
     is_broken: bool,
 }
 
 impl Disk {
     pub(super) fn new() -> Self {
-        Self::holding(Vec::new())
+        Self::with_bytes(Vec::new())
     }
 
-    pub(super) fn holding(bytes: Vec<u8>) -> Self {
-        let state = State { written: bytes, unsynced: Vec::new(), room: usize::MAX, is_broken: false };
+    pub(super) fn with_bytes(bytes: Vec<u8>) -> Self {
+        let state = DiskState { written: bytes, unsynced: Vec::new(), max_len: usize::MAX, is_broken: false };
         Self(Arc::new(Mutex::new(state)))
     }
 
-    /// What a new process finds after a loss.
+    /// Returns the disk that a new process finds after a loss.
     pub(super) fn after(&self, loss: Loss) -> Self {
         let mut state = self.state().clone();
         match loss {
-            Loss::OfTheProcess => state.unsynced.clear(),
-            Loss::OfPower => {
+            Loss::Process => state.unsynced.clear(),
+            Loss::Power => {
                 for (offset, before, len) in std::mem::take(&mut state.unsynced).into_iter().rev() {
                     state.written.resize(len, 0);
                     state.written[offset..offset + before.len()].copy_from_slice(&before);
@@ -63,12 +63,12 @@ impl Disk {
         self.state().written.len()
     }
 
-    /// Lets it become this long and no longer.
-    pub(super) fn limit(&self, room: usize) {
-        self.state().room = room;
+    /// Sets the maximum length.
+    pub(super) fn limit(&self, max_len: usize) {
+        self.state().max_len = max_len;
     }
 
-    /// Makes every write fail, or none.
+    /// Makes every write and sync fail until [`repair`](Self::repair).
     pub(super) fn break_down(&self) {
         self.state().is_broken = true;
     }
@@ -77,14 +77,14 @@ impl Disk {
         self.state().is_broken = false;
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, DiskState> {
         self.0.lock().unwrap()
     }
 }
 
-impl State {
-    /// Notes what was there, so that it can come back.
-    fn touch(&mut self, offset: usize, len: usize) {
+impl DiskState {
+    /// Records the bytes at a place before a change, for a loss of power.
+    fn record_before(&mut self, offset: usize, len: usize) {
         let end = (offset + len).min(self.written.len());
         let before = self.written.get(offset..end).unwrap_or_default().to_vec();
         self.unsynced.push((offset.min(self.written.len()), before, self.written.len()));
@@ -94,14 +94,14 @@ impl State {
         if self.is_broken {
             return Err(io::Error::other("the disk is broken"));
         }
-        if end > self.room && end > self.written.len() {
+        if end > self.max_len && end > self.written.len() {
             return Err(io::ErrorKind::StorageFull.into());
         }
         Ok(())
     }
 }
 
-fn place(at: u64) -> usize {
+fn index(at: u64) -> usize {
     usize::try_from(at).unwrap()
 }
 
@@ -112,17 +112,17 @@ impl StorageBackend for Disk {
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let state = self.state();
-        let start = place(offset);
+        let start = index(offset);
         let found = start.checked_add(out.len()).and_then(|end| state.written.get(start..end));
         out.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        let (mut state, len) = (self.state(), place(len));
+        let (mut state, len) = (self.state(), index(len));
         state.check(len)?;
-        let all = state.written.len();
-        state.touch(len.min(all), all);
+        let old_len = state.written.len();
+        state.record_before(len.min(old_len), old_len);
         state.written.resize(len, 0);
         Ok(())
     }
@@ -135,10 +135,10 @@ impl StorageBackend for Disk {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let (mut state, start) = (self.state(), place(offset));
+        let (mut state, start) = (self.state(), index(offset));
         let end = start + data.len();
         state.check(end)?;
-        state.touch(start, data.len());
+        state.record_before(start, data.len());
         if state.written.len() < end {
             state.written.resize(end, 0);
         }

@@ -1,66 +1,66 @@
-//! Files that are no store, disks that fail.
+//! Files that are not stores, and disks that fail.
 
 use std::panic::catch_unwind;
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::file::{File, medium};
-use super::super::{Fault, Options, StoreError, open};
+use super::super::file::{File, file_backend};
+use super::super::{Options, StoreError, StoreErrorKind, open};
 use super::disk::{Disk, Loss};
-use super::run::{Run, config};
+use super::process::{Process, config};
 use crate::journal::{Durability, MAX_PENDING_BYTES};
 
-/// A store with something of everything in it, as a kill leaves it: before its last commit, and after.
-fn a_killed_store() -> [Vec<u8>; 2] {
+/// Returns a store with all kinds of content, as a kill leaves it: before its last commit, and after.
+fn killed_store() -> [Vec<u8>; 2] {
     let mut random = fastrand::Rng::with_seed(1);
-    let mut run = Run::start(Disk::new(), 1);
+    let mut process = Process::start(Disk::new(), 1);
     for _ in 0..100 {
-        run.write(&mut random);
-        run.pass(Duration::from_millis(900));
-        run.turn();
+        process.write_at_random(&mut random);
+        process.advance(Duration::from_millis(900));
+        process.commit();
     }
-    let before = run.disk.bytes();
-    run.ticks(1);
-    run.turn();
-    [before, run.disk.bytes()]
+    let before = process.disk.bytes();
+    process.ticks(1);
+    process.commit();
+    [before, process.disk.bytes()]
 }
 
-/// What is read from bytes, as text; whoever can't be read is told by the fault.
-fn read(bytes: &[u8]) -> Result<String, Fault> {
-    let disk = Disk::holding(bytes.to_vec());
-    let content = File::open(Box::new(disk.clone())).and_then(|file| file.recover(config(0)));
-    assert!(disk.bytes() == bytes, "the file was touched");
-    let content = content?;
-    let parts: Vec<_> = content.aggregator.snapshot().collect();
-    Ok(format!("{parts:?} {:?} {:?}", content.now, content.feed))
+/// Reads a store from bytes, and returns its content as text.
+fn read(bytes: &[u8]) -> Result<String, StoreErrorKind> {
+    let disk = Disk::with_bytes(bytes.to_vec());
+    let state = File::open(Box::new(disk.clone())).and_then(|file| file.recover(config(0)));
+    assert!(disk.bytes() == bytes, "the file was changed");
+    let state = state?;
+    let snapshots: Vec<_> = state.aggregator.snapshot().collect();
+    Ok(format!("{snapshots:?} {:?} {:?}", state.now, state.feed))
 }
 
 #[test]
-fn a_file_that_was_changed_is_refused_or_read_right_and_never_touched() {
-    let [before, sound] = a_killed_store();
-    // A head that was torn by a kill looks the same as one that was changed: the commit before stands then.
+fn a_corrupted_file_is_refused_or_read_correctly_and_never_changed() {
+    let [before, sound] = killed_store();
+    // A corrupted header looks like a header torn by a kill: redb then falls back to the commit before.
     let expected = [&before, &sound].map(|bytes| read(bytes).unwrap());
     let mut random = fastrand::Rng::with_seed(2);
     let (mut refused, mut same) = (0, 0);
     let mut attempt = |bytes: Vec<u8>, what: String| match catch_unwind(|| read(&bytes)).ok() {
         Some(Ok(content)) => {
-            assert!(expected.contains(&content), "{what}: something else is read");
+            assert!(expected.contains(&content), "{what}: other content is read");
             same += 1;
         }
-        Some(Err(fault)) => {
-            assert!(!matches!(fault, Fault::Locked), "{what}: {fault}");
-            assert_eq!(StoreError::new(Path::new("x"), fault).to_string().lines().count(), 1, "{what}");
+        Some(Err(kind)) => {
+            assert!(!matches!(kind, StoreErrorKind::Locked), "{what}: {kind}");
+            assert_eq!(StoreError::new(Path::new("x"), kind).to_string().lines().count(), 1, "{what}");
             refused += 1;
         }
-        None => panic!("{what}: it panics"),
+        None => panic!("{what}: reading panics"),
     };
     for _ in 0..1200 {
         let mut bytes = sound.clone();
-        // Half of them where it hurts most: in the file's head.
+        // Half of the bits are in the header.
         let end = if random.bool() { 512 } else { bytes.len() };
-        let (place, bit) = (random.usize(..end), random.u8(..8));
-        bytes[place] ^= 1 << bit;
-        attempt(bytes, format!("bit {bit} of byte {place}"));
+        let (index, bit) = (random.usize(..end), random.u8(..8));
+        bytes[index] ^= 1 << bit;
+        attempt(bytes, format!("bit {bit} of byte {index}"));
     }
     for _ in 0..150 {
         let mut bytes = sound.clone();
@@ -77,80 +77,80 @@ fn a_file_that_was_changed_is_refused_or_read_right_and_never_touched() {
 }
 
 #[test]
-fn while_the_disk_fails_the_market_goes_on_and_afterwards_nothing_is_missing() {
+fn writes_during_a_disk_failure_are_durable_after_it() {
     let mut random = fastrand::Rng::with_seed(3);
-    let mut run = Run::start(Disk::new(), 3);
+    let mut process = Process::start(Disk::new(), 3);
     for round in 0..6 {
         for _ in 0..20 {
-            run.write(&mut random);
-            run.pass(Duration::from_millis(900));
-            run.turn();
+            process.write_at_random(&mut random);
+            process.advance(Duration::from_millis(900));
+            process.commit();
         }
-        assert_eq!(run.journal.standing(run.elapsed), Durability::Kept);
+        assert_eq!(process.journal.standing(process.elapsed), Durability::Kept);
         if round % 2 == 0 {
-            run.disk.break_down();
+            process.disk.break_down();
         } else {
-            run.disk.limit(run.disk.len());
-            run.ticks(100_000);
+            process.disk.limit(process.disk.len());
+            process.ticks(100_000);
         }
         for _ in 0..20 {
-            run.write(&mut random);
-            run.pass(Duration::from_millis(900));
-            run.turn();
+            process.write_at_random(&mut random);
+            process.advance(Duration::from_millis(900));
+            process.commit();
         }
         if round % 2 == 0 {
-            assert_eq!(run.journal.standing(run.elapsed), Durability::Failed);
+            assert_eq!(process.journal.standing(process.elapsed), Durability::Failed);
         }
-        run.disk.repair();
-        run.disk.limit(usize::MAX);
-        // Longer than the pause before it is tried again.
-        run.pass(Duration::from_secs(2));
-        run.turn();
-        assert_eq!(run.journal.standing(run.elapsed), Durability::Kept, "round {round}");
-        run = run.lose(Loss::OfPower);
-        run.assert_nothing_kept_is_lost(&format!("round {round}"));
+        process.disk.repair();
+        process.disk.limit(usize::MAX);
+        // Longer than the pause before the next attempt.
+        process.advance(Duration::from_secs(2));
+        process.commit();
+        assert_eq!(process.journal.standing(process.elapsed), Durability::Kept, "round {round}");
+        process = process.crash(Loss::Power);
+        process.assert_durable_writes_are_present(&format!("round {round}"));
     }
 }
 
 #[test]
-fn a_kill_while_the_disk_fails_leaves_what_was_kept_before() {
+fn a_kill_during_a_disk_failure_loses_no_earlier_write() {
     let mut random = fastrand::Rng::with_seed(4);
-    let mut run = Run::start(Disk::new(), 4);
+    let mut process = Process::start(Disk::new(), 4);
     for _ in 0..50 {
-        run.write(&mut random);
-        run.pass(Duration::from_millis(900));
-        run.turn();
+        process.write_at_random(&mut random);
+        process.advance(Duration::from_millis(900));
+        process.commit();
     }
-    run.disk.break_down();
+    process.disk.break_down();
     for _ in 0..5 {
-        run.write(&mut random);
-        run.pass(Duration::from_millis(900));
-        run.turn();
+        process.write_at_random(&mut random);
+        process.advance(Duration::from_millis(900));
+        process.commit();
     }
-    run.disk.repair();
-    run = run.lose(Loss::OfPower);
-    run.assert_nothing_kept_is_lost("after the kill");
+    process.disk.repair();
+    process = process.crash(Loss::Power);
+    process.assert_durable_writes_are_present("after the kill");
 }
 
 #[test]
-fn a_keeper_that_is_too_slow_is_behind_and_makes_up_for_it() {
-    let mut run = Run::start(Disk::new(), 5);
-    run.turn();
+fn a_writer_that_falls_behind_reports_it_and_catches_up() {
+    let mut process = Process::start(Disk::new(), 5);
+    process.commit();
     let ticks = MAX_PENDING_BYTES / 48;
     for _ in 0..10 {
-        run.ticks(ticks / 8);
+        process.ticks(ticks / 8);
     }
-    run.pass(Duration::from_secs(3));
-    assert_eq!(run.journal.standing(run.elapsed), Durability::Behind);
-    run.turn();
-    assert_eq!(run.journal.standing(run.elapsed), Durability::Kept);
-    run.ticks(1);
-    run.turn();
-    run = run.lose(Loss::OfPower);
-    run.assert_nothing_kept_is_lost("after ten times too much");
+    process.advance(Duration::from_secs(3));
+    assert_eq!(process.journal.standing(process.elapsed), Durability::Behind);
+    process.commit();
+    assert_eq!(process.journal.standing(process.elapsed), Durability::Kept);
+    process.ticks(1);
+    process.commit();
+    process = process.crash(Loss::Power);
+    process.assert_durable_writes_are_present("after more writes than the journal buffers");
 }
 
-/// A directory of its own, gone at the end.
+/// A temporary directory, removed when dropped.
 struct Directory(std::path::PathBuf);
 
 impl Directory {
@@ -172,52 +172,52 @@ impl Drop for Directory {
 }
 
 #[test]
-fn one_file_has_one_user() {
+fn a_store_in_use_can_not_be_opened_again() {
     let directory = Directory::new("one-user");
     let options = directory.options();
     let first = open(options.clone(), config(0)).unwrap();
     let refused = open(options.clone(), config(0)).unwrap_err();
-    assert!(matches!(refused.fault(), Fault::Locked), "{refused}");
+    assert!(matches!(refused.kind(), StoreErrorKind::Locked), "{refused}");
     drop(first);
     open(options, config(0)).unwrap();
-    assert_eq!(std::fs::read_dir(&directory.0).unwrap().count(), 1, "something else is left lying");
+    assert_eq!(std::fs::read_dir(&directory.0).unwrap().count(), 1, "a temporary file is left");
 }
 
 #[test]
-fn what_is_no_store_is_refused_and_stays_as_it_is() {
+fn a_file_that_is_not_a_store_is_refused_and_not_changed() {
     let directory = Directory::new("foreign");
     let options = directory.options();
     for content in [&b""[..], b"r", b"redb", b"hello, this is my diary\n", &[0; 8192]] {
         std::fs::write(&options.path, content).unwrap();
         let refused = open(options.clone(), config(0)).unwrap_err();
-        assert!(matches!(refused.fault(), Fault::Foreign), "{refused}");
+        assert!(matches!(refused.kind(), StoreErrorKind::NotAStore), "{refused}");
         assert_eq!(std::fs::read(&options.path).unwrap(), content);
     }
     std::fs::remove_file(&options.path).unwrap();
     let other = redb::Database::create(&options.path).unwrap();
-    let writing = other.begin_write().unwrap();
-    writing.open_table(redb::TableDefinition::<u64, u64>::new("mine")).unwrap();
-    writing.commit().unwrap();
+    let transaction = other.begin_write().unwrap();
+    transaction.open_table(redb::TableDefinition::<u64, u64>::new("mine")).unwrap();
+    transaction.commit().unwrap();
     drop(other);
     let before = std::fs::read(&options.path).unwrap();
     let refused = open(options.clone(), config(0)).unwrap_err();
-    assert!(matches!(refused.fault(), Fault::Foreign), "{refused}");
+    assert!(matches!(refused.kind(), StoreErrorKind::NotAStore), "{refused}");
     assert!(std::fs::read(&options.path).unwrap() == before);
-    assert!(matches!(medium(&directory.0).unwrap_err(), Fault::Io(_)));
+    assert!(matches!(file_backend(&directory.0).unwrap_err(), StoreErrorKind::Io(_)));
 }
 
 #[test]
-fn a_later_format_is_left_to_the_later_version() {
+fn a_file_of_a_later_format_is_refused_and_not_changed() {
     let directory = Directory::new("newer");
     let options = directory.options();
     drop(open(options.clone(), config(0)).unwrap());
     let database = redb::Database::open(&options.path).unwrap();
-    let writing = database.begin_write().unwrap();
-    writing.open_table(redb::TableDefinition::<&str, i64>::new("numbers")).unwrap().insert("format", 2).unwrap();
-    writing.commit().unwrap();
+    let transaction = database.begin_write().unwrap();
+    transaction.open_table(redb::TableDefinition::<&str, i64>::new("numbers")).unwrap().insert("format", 2).unwrap();
+    transaction.commit().unwrap();
     drop(database);
     let before = std::fs::read(&options.path).unwrap();
     let refused = open(options.clone(), config(0)).unwrap_err();
-    assert!(matches!(refused.fault(), Fault::Newer { format: 2 }), "{refused}");
+    assert!(matches!(refused.kind(), StoreErrorKind::Newer { format: 2 }), "{refused}");
     assert!(std::fs::read(&options.path).unwrap() == before);
 }
