@@ -1,6 +1,6 @@
-//! Who is asked for most, exactly: the popularity of anything with an id, without any candle.
+//! Counts ids exactly and prints the ten most frequent: popularity without candles.
 //!
-//!     cargo run --example leaderboard < access.log        (one id a line)
+//!     cargo run --example leaderboard < ids.txt           (one id per line)
 //!     seq 1 100000 | rev | cut -c1-3 | cargo run --example leaderboard
 
 use std::io::{self, BufRead};
@@ -12,7 +12,7 @@ fn main() -> io::Result<()> {
     let mut skipped = 0_u64;
     for line in io::stdin().lock().lines() {
         let id = line?;
-        // Only what is listed is counted, so that strangers cannot fill the memory: at most `max_instruments` ids are.
+        // Only listed ids are counted. The limit `max_instruments` bounds the memory, whatever the input contains.
         if aggregator.count_view(&id).is_none() {
             match aggregator.list(&id, None) {
                 Ok(_) => drop(aggregator.count_view(&id)),

@@ -1,4 +1,4 @@
-//! Tests of the store against a list of its writes: after any loss, the store contains the writes that were durable.
+//! Tests of the store against a log of its writes: after any loss, the store contains the writes that were durable.
 
 mod disk;
 mod faults;

@@ -1,4 +1,4 @@
-//! A server process with a store, driven step by step, beside a list of its writes.
+//! A server process with a store, driven step by step, beside a log of its writes.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,8 +32,8 @@ pub(super) struct Process {
     pub(super) journal: Arc<Journal>,
     pub(super) disk: Disk,
     writer: Writer,
-    writes: Vec<TestWrite>,
-    /// The number of writes that are durable.
+    log: Vec<TestWrite>,
+    /// The number of durable writes: a prefix of the log.
     durable: usize,
     /// The time since the start of the process.
     pub(super) elapsed: Duration,
@@ -55,7 +55,7 @@ impl Process {
         Self::on(disk, Timestamp::from_seconds(1_700_000_000).unwrap(), Vec::new())
     }
 
-    fn on(disk: Disk, now: Timestamp, writes: Vec<TestWrite>) -> Self {
+    fn on(disk: Disk, now: Timestamp, log: Vec<TestWrite>) -> Self {
         let file = File::open(Box::new(disk.clone())).unwrap();
         let state = file.recover(config(0)).unwrap();
         file.enable_writes().unwrap();
@@ -67,8 +67,8 @@ impl Process {
         let location = Location { path: "disk".into(), open_backend: Box::new(open_backend) };
         let covered = (state.covered, state.last_batch);
         let writer = Writer::new(Arc::clone(&engine), Arc::clone(&journal), location, file, covered, Duration::ZERO);
-        let (durable, seq) = (writes.len(), journal.lsn());
-        Self { engine, journal, disk, writer, writes, durable, elapsed: Duration::ZERO, now, seq }
+        let (durable, seq) = (log.len(), journal.lsn());
+        Self { engine, journal, disk, writer, log, durable, elapsed: Duration::ZERO, now, seq }
     }
 
     pub(super) fn advance(&mut self, time: Duration) {
@@ -128,21 +128,21 @@ impl Process {
                 let _ = self.engine.record_batch(&batch, context);
             }
         }
-        self.writes.push(write);
+        self.log.push(write);
     }
 
     /// Lets the writer write once.
     pub(super) fn commit(&mut self) {
         self.writer.write(self.elapsed);
         if self.journal.standing(self.elapsed) == Durability::Kept {
-            self.durable = self.writes.len();
+            self.durable = self.log.len();
         }
     }
 
-    /// Starts the next process after a loss. Its list contains the durable writes only.
+    /// Starts the next process after a loss. Its log contains the durable writes only.
     pub(super) fn crash(mut self, loss: Loss) -> Self {
-        self.writes.truncate(self.durable);
-        Self::on(self.disk.after(loss), self.now, self.writes)
+        self.log.truncate(self.durable);
+        Self::on(self.disk.after(loss), self.now, self.log)
     }
 
     /// Starts the next process after a clean stop.
@@ -151,12 +151,12 @@ impl Process {
         drop(stop);
         // The disk of some tests is full: the content is compared afterwards instead.
         let _ = self.writer.run(&stopped);
-        Self::on(self.disk, self.now, self.writes)
+        Self::on(self.disk, self.now, self.log)
     }
 
     pub(super) fn assert_durable_writes_are_present(&self, when: &str) {
         let oracle = Aggregator::new(config(0));
-        for write in &self.writes[..self.durable] {
+        for write in &self.log[..self.durable] {
             match write {
                 TestWrite::List(id, description) => drop(oracle.list(id, description.as_deref())),
                 TestWrite::Delist(id) => drop(oracle.delist(id)),
