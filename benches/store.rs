@@ -126,7 +126,11 @@ fn in_process() {
                 std::hint::black_box(engine.record_batch(batch, *context));
             }
             times[side].push(started.elapsed().as_secs_f64());
-            behind += usize::from(engine.standing() == Some(Durability::Behind));
+            behind += usize::from(
+                engine
+                    .journal()
+                    .is_some_and(|journal| journal.durability(engine.clock.elapsed()) == Durability::Behind),
+            );
         }
     }
     let [without, with] = times.map(|times| (BATCHES * BATCH) as f64 / median(times));
@@ -174,7 +178,7 @@ fn paced() {
         }
     }
     let quotes = streams[1].number;
-    let bytes = sides[1].0.kept_bytes();
+    let bytes = sides[1].0.journal().map_or(0, |journal| journal.persisted_bytes());
     let [without, with] = rates.map(median);
     println!("at 100 k quotes/s: {without:.0}/s without, {with:.0}/s with the store: {:.3} x", with / without);
     println!(

@@ -12,7 +12,7 @@ use redb::{AccessGuard, ReadTransaction, ReadableDatabase, ReadableTable, Readab
 
 use super::StoreErrorKind;
 use super::file::{BATCHES, COVERAGE, CoverageParts, File, NUMBERS, STRIPES, TEXTS};
-use crate::blob::Blob;
+use crate::codec::Record;
 
 /// The number of batches that are decoded ahead of the replay. One suffices, because decoding is faster than replaying.
 const DECODED_AHEAD: usize = 1;
@@ -115,7 +115,7 @@ fn replay(
         let (sender, decoded) = sync_channel(DECODED_AHEAD);
         scope.spawn(|| {
             // A send fails after the replay has failed; then the remaining batches are not needed.
-            let _ = stored.iter().try_for_each(|(_, bytes)| sender.send(Blob::decode(bytes.value())));
+            let _ = stored.iter().try_for_each(|(_, bytes)| sender.send(Record::decode(bytes.value())));
             drop(sender);
         });
         for record in decoded {

@@ -9,9 +9,9 @@ use candle_core::ViewTotal;
 
 use super::StoreErrorKind;
 use super::file::{Commit, CoverageParts, File, Location};
-use crate::blob;
+use crate::codec;
 use crate::engine::Engine;
-use crate::journal::{Batch, Journal, Taken};
+use crate::journal::{Batch, Drained, Journal};
 use crate::stripe_rounds::StripeRounds;
 
 /// The time in which every stripe gets a new snapshot while writes arrive: one minute. A longer round means more to
@@ -98,7 +98,7 @@ impl Writer {
         interval: Duration,
     ) -> Self {
         let now = engine.clock.elapsed();
-        journal.note_kept(now, 0);
+        journal.record_persisted(now, 0);
         let snapshots = SnapshotSchedule::new(covered, now);
         let file = Some(file);
         Self { engine, journal, location, interval, file, last_batch, snapshots, coverage_due: now, outage: None }
@@ -154,9 +154,9 @@ impl Writer {
         // The views are read before the journal. So every write whose number the views name is in this batch or an
         // earlier one.
         let views = self.engine.aggregator.drain_view_totals();
-        match self.journal.take() {
-            Taken::Batch(batch) => self.append(now, &batch, &views).map(Some),
-            Taken::Broken => self.rewrite().map(Some),
+        match self.journal.drain() {
+            Drained::Batch(batch) => self.append(now, &batch, &views).map(Some),
+            Drained::Suspended => self.rewrite().map(Some),
         }
     }
 
@@ -168,19 +168,19 @@ impl Writer {
         let has_writes = !batch.is_empty() || !views.is_empty();
         self.last_batch += u64::from(has_writes);
         let due = self.snapshots.take_due(now, self.last_batch);
-        let is_coverage_due = now >= self.coverage_due && self.engine.feeds.are_up();
+        let is_coverage_due = now >= self.coverage_due && self.engine.feeds.is_delivering();
         if !has_writes && due.is_empty() && !is_coverage_due {
             return Ok(0);
         }
         self.coverage_due = now + COVERAGE_INTERVAL;
-        let bytes = blob::encode(batch, views, aggregator.config().rules());
+        let bytes = codec::encode(batch, views, aggregator.config().rules());
         file.commit(Commit {
             batch: has_writes.then_some((self.last_batch, bytes.as_slice())),
             snapshots: due.into_iter().filter_map(|stripe| aggregator.stripe_snapshot(stripe)),
             covered: self.last_batch,
             delete_through: self.snapshots.covered_by_all(),
             now: batch.now(),
-            feed: self.journal.feed().as_deref(),
+            feed: self.journal.last_feed().as_deref(),
             coverage: coverage(&self.engine),
         })
     }
@@ -196,7 +196,7 @@ impl Writer {
             covered: self.last_batch,
             delete_through: u64::MAX,
             now: Some(self.engine.clock.now()),
-            feed: self.journal.feed().as_deref(),
+            feed: self.journal.last_feed().as_deref(),
             coverage: coverage(&self.engine),
         })?;
         self.snapshots.covered.fill(self.last_batch);
@@ -210,7 +210,7 @@ impl Writer {
         match result {
             Ok(None) => {}
             Ok(Some(bytes)) => {
-                self.journal.note_kept(now, bytes);
+                self.journal.record_persisted(now, bytes);
                 if let Some(outage) = self.outage.take() {
                     let outage = now.saturating_sub(outage.since);
                     tracing::info!(?outage, "the store {path} is written again and complete");
@@ -218,8 +218,8 @@ impl Writer {
             }
             Err(kind) => {
                 self.file = None;
-                self.journal.break_off();
-                self.journal.note_failed();
+                self.journal.suspend();
+                self.journal.record_failure();
                 let outage = self.outage.get_or_insert(Outage { since: now, next_try: now, next_log_line: now });
                 outage.next_try = now + RETRY;
                 if outage.next_log_line <= now {

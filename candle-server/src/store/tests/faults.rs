@@ -86,7 +86,7 @@ fn writes_during_a_disk_failure_are_durable_after_it() {
             process.advance(Duration::from_millis(900));
             process.commit();
         }
-        assert_eq!(process.journal.standing(process.elapsed), Durability::Kept);
+        assert_eq!(process.journal.durability(process.elapsed), Durability::Persisted);
         if round % 2 == 0 {
             process.disk.break_down();
         } else {
@@ -99,14 +99,14 @@ fn writes_during_a_disk_failure_are_durable_after_it() {
             process.commit();
         }
         if round % 2 == 0 {
-            assert_eq!(process.journal.standing(process.elapsed), Durability::Failed);
+            assert_eq!(process.journal.durability(process.elapsed), Durability::Failed);
         }
         process.disk.repair();
         process.disk.limit(usize::MAX);
         // Longer than the pause before the next attempt.
         process.advance(Duration::from_secs(2));
         process.commit();
-        assert_eq!(process.journal.standing(process.elapsed), Durability::Kept, "round {round}");
+        assert_eq!(process.journal.durability(process.elapsed), Durability::Persisted, "round {round}");
         process = process.crash(Loss::Power);
         process.assert_durable_writes_are_present(&format!("round {round}"));
     }
@@ -141,9 +141,9 @@ fn a_writer_that_falls_behind_reports_it_and_catches_up() {
         process.ticks(ticks / 8);
     }
     process.advance(Duration::from_secs(3));
-    assert_eq!(process.journal.standing(process.elapsed), Durability::Behind);
+    assert_eq!(process.journal.durability(process.elapsed), Durability::Behind);
     process.commit();
-    assert_eq!(process.journal.standing(process.elapsed), Durability::Kept);
+    assert_eq!(process.journal.durability(process.elapsed), Durability::Persisted);
     process.ticks(1);
     process.commit();
     process = process.crash(Loss::Power);

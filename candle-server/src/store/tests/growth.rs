@@ -62,7 +62,7 @@ fn at_twenty_thousand_quotes_per_second_a_file_stops_growing_once_the_window_is_
         }
     }
     let megabytes: Vec<usize> = sizes.iter().map(|bytes| bytes >> 20).collect();
-    let written = journal.kept_bytes() as f64 / number as f64;
+    let written = journal.persisted_bytes() as f64 / number as f64;
     println!("{instruments} instruments, MiB after every five minutes: {megabytes:?}; {written:.0} bytes per quote");
     // The window is full after half of the time.
     let (full, last) = (sizes[sizes.len() / 2], sizes[sizes.len() - 1]);

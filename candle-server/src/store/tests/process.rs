@@ -67,7 +67,7 @@ impl Process {
         let location = Location { path: "disk".into(), open_backend: Box::new(open_backend) };
         let covered = (state.covered, state.last_batch);
         let writer = Writer::new(Arc::clone(&engine), Arc::clone(&journal), location, file, covered, Duration::ZERO);
-        let (durable, seq) = (log.len(), journal.lsn());
+        let (durable, seq) = (log.len(), journal.next_lsn());
         Self { engine, journal, disk, writer, log, durable, elapsed: Duration::ZERO, now, seq }
     }
 
@@ -134,7 +134,7 @@ impl Process {
     /// Lets the writer write once.
     pub(super) fn commit(&mut self) {
         self.writer.write(self.elapsed);
-        if self.journal.standing(self.elapsed) == Durability::Kept {
+        if self.journal.durability(self.elapsed) == Durability::Persisted {
             self.durable = self.log.len();
         }
     }
