@@ -146,8 +146,13 @@ fn in_process() {
 
 fn stop(sides: [(Arc<Engine>, Option<WriterHandle>); 2]) {
     for writer in sides.into_iter().filter_map(|(_, writer)| writer) {
-        writer.stop().expect("a clean stop");
+        stop_writer(writer);
     }
+}
+
+fn stop_writer(writer: WriterHandle) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(writer.stop()).expect("a clean stop");
 }
 
 /// Records 100,000 quotes per second: prints the rate reached, the time of the ingestion thread, and the bytes written.
@@ -228,7 +233,7 @@ fn fill_until_killed(path: &Path, instruments: usize) {
             }
         }
     }
-    writer.expect("a writer").stop().expect("a clean stop");
+    stop_writer(writer.expect("a writer"));
     drop(engine);
     let (engine, _writer) = with_store(path);
     let mut stream = Stream { ids: &ids, number: 180_000_000, step: 10 };

@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
-#[cfg(any(feature = "nats", feature = "store"))]
+#[cfg(feature = "nats")]
 pub(crate) use candle_engine::codec;
 pub mod document;
 pub mod face;
@@ -34,13 +34,11 @@ pub mod replica;
 pub mod route;
 pub mod settings;
 pub mod sse;
-#[cfg(feature = "store")]
-pub mod store;
 pub mod streams;
-#[cfg(any(feature = "nats", feature = "store"))]
-mod stripe_rounds;
 
 pub use candle_engine::{self as engine, clock, feeds, journal};
+#[cfg(feature = "store")]
+pub use candle_store as store;
 
 use std::io;
 use std::sync::Arc;
@@ -163,7 +161,7 @@ impl Opened {
         let served = serve_engine(self.engine, listeners, settings, shutdown).await;
         #[cfg(feature = "store")]
         if let Some(keeping) = self.keeping {
-            tokio::task::spawn_blocking(move || keeping.stop()).await??;
+            keeping.stop().await?;
         }
         served
     }

@@ -35,11 +35,14 @@ async fn a_minute_without_quotes_is_filled_or_omitted() {
     assert_eq!(field(&filled, "openTimestamp"), [json!(600), json!(660), json!(720), json!(780)]);
     assert_eq!(field(&filled, "filled"), [json!(false), json!(true), json!(true), json!(false)]);
     assert_eq!(field(&filled, "state"), [json!("final"), json!("final"), json!("final"), json!("forming")]);
-    let filler = &filled["candles"][1];
+    let quiet_minute = &filled["candles"][1];
     for name in ["openPrice", "highPrice", "lowPrice", "closePrice"] {
-        assert_eq!(filler[name], 12);
+        assert_eq!(quiet_minute[name], 12);
     }
-    assert_eq!((&filler["quotes"], &filler["volume"], &filler["closeTimestamp"]), (&json!(0), &json!(0), &json!(720)));
+    assert_eq!(
+        (&quiet_minute["quotes"], &quiet_minute["volume"], &quiet_minute["closeTimestamp"]),
+        (&json!(0), &json!(0), &json!(720))
+    );
 
     let omitted = server.history("4?fill=none").await;
     assert_eq!(field(&omitted, "openTimestamp"), [json!(600), json!(780)]);

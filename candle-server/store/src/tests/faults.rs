@@ -4,11 +4,13 @@ use std::panic::catch_unwind;
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::file::{File, file_backend};
-use super::super::{Options, StoreError, StoreErrorKind, open};
+use candle_engine::journal::{Durability, MAX_PENDING_BYTES};
+
 use super::disk::{Disk, Loss};
 use super::process::{Process, config};
-use crate::journal::{Durability, MAX_PENDING_BYTES};
+use crate::error::{StoreError, StoreErrorKind};
+use crate::file::{File, file_backend};
+use crate::{Options, open};
 
 /// Returns a store with all kinds of content, as a kill leaves it: before its last commit, and after.
 fn killed_store() -> [Vec<u8>; 2] {

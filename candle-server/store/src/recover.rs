@@ -3,16 +3,17 @@
 use std::io;
 use std::num::NonZero;
 use std::panic::resume_unwind;
+use std::path::Path;
 use std::sync::mpsc::sync_channel;
 
 use candle_core::{
     Aggregator, Arrival, Config, CoverageRing, History, InstrumentId, SnapshotError, StripeSnapshot, Timestamp,
 };
+use candle_engine::codec::Record;
 use redb::{AccessGuard, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
-use super::StoreErrorKind;
-use super::file::{BATCHES, COVERAGE, CoverageParts, File, NUMBERS, STRIPES, TEXTS};
-use crate::codec::Record;
+use crate::error::{StoreError, StoreErrorKind};
+use crate::file::{BATCHES, COVERAGE, CoverageParts, File, Location, NUMBERS, STRIPES, TEXTS};
 
 /// The number of batches that are decoded ahead of the replay. One suffices, because decoding is faster than replaying.
 const DECODED_AHEAD: usize = 1;
@@ -22,25 +23,25 @@ const PAGE: usize = 1000;
 
 /// The state that a store file contained.
 #[derive(Debug)]
-pub(super) struct StoredState {
-    pub(super) aggregator: Aggregator,
-    pub(super) now: Option<Timestamp>,
-    pub(super) feed: Option<String>,
-    pub(super) coverage: CoverageRing,
+pub(crate) struct StoredState {
+    pub(crate) aggregator: Aggregator,
+    pub(crate) now: Option<Timestamp>,
+    pub(crate) feed: Option<String>,
+    pub(crate) coverage: CoverageRing,
     /// The log sequence number of the next write.
-    pub(super) next_lsn: u64,
+    pub(crate) next_lsn: u64,
     /// By stripe: the number of the last batch that the stripe's snapshot covers.
-    pub(super) covered: Vec<u64>,
-    pub(super) last_batch: u64,
+    pub(crate) covered: Vec<u64>,
+    pub(crate) last_batch: u64,
     /// The number of stored batches.
-    pub(super) batches: u64,
+    pub(crate) batches: u64,
     /// The number of ticks in the stored batches.
-    pub(super) ticks: u64,
+    pub(crate) ticks: u64,
 }
 
 impl StoredState {
     /// Calls `visit` for every instrument in the order of the ids' bytes, with the time on the candles' clock.
-    pub(super) fn each_instrument(
+    pub(crate) fn each_instrument(
         &self,
         mut visit: impl FnMut(&str, &History, Timestamp) -> io::Result<()>,
     ) -> io::Result<()> {
@@ -58,6 +59,12 @@ impl StoredState {
     }
 }
 
+/// Reads the state of a store without changing its file.
+pub(crate) fn read(path: &Path) -> Result<StoredState, StoreError> {
+    let read = || Location::of(path).open()?.recover(Config::default());
+    read().map_err(|kind| StoreError::new(path, kind))
+}
+
 /// The outcome of replaying the stored batches.
 struct Replay {
     next_lsn: u64,
@@ -68,7 +75,7 @@ struct Replay {
 
 impl File {
     /// Restores the stripes from their snapshots and replays the batches that the snapshots do not cover.
-    pub(super) fn recover(&self, config: Config) -> Result<StoredState, StoreErrorKind> {
+    pub(crate) fn recover(&self, config: Config) -> Result<StoredState, StoreErrorKind> {
         let transaction = self.database.begin_read()?;
         let now = transaction.open_table(NUMBERS)?.get("now")?.and_then(|now| Timestamp::from_micros(now.value()));
         let feed = transaction.open_table(TEXTS)?.get("feed")?.map(|feed| feed.value().to_owned());

@@ -6,8 +6,8 @@ use std::path::Path;
 use candle_core::{Coverage, Gaps, Timestamp, WindowCandle};
 use serde::{Serialize, Serializer};
 
-use super::check::read;
-use super::{StoreError, StoreErrorKind};
+use crate::error::{StoreError, StoreErrorKind};
+use crate::recover::read;
 
 /// Writes the candles of a store to `out`, one JSON object per line. The file is not changed.
 ///

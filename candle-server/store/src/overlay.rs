@@ -9,14 +9,14 @@ use parking_lot::{Mutex, MutexGuard};
 use redb::{BackendError, StorageBackend};
 
 /// The storage of a database: a file, or memory in tests.
-pub(super) type Backend = Box<dyn StorageBackend>;
+pub(crate) type Backend = Box<dyn StorageBackend>;
 
 /// A layer over a backend that buffers writes in memory until [`enable_writes`](Self::enable_writes).
 ///
 /// While redb opens a file, it marks the file as open and repairs what a crash left. These are a few pages. Reads see
 /// the buffered writes. Clones share one buffer.
 #[derive(Clone, Debug)]
-pub(super) struct WriteOverlay(Arc<Layers>);
+pub(crate) struct WriteOverlay(Arc<Layers>);
 
 #[derive(Debug)]
 struct Layers {
@@ -34,13 +34,13 @@ enum Operation {
 }
 
 impl WriteOverlay {
-    pub(super) fn new(backend: Backend) -> Self {
+    pub(crate) fn new(backend: Backend) -> Self {
         Self(Arc::new(Layers { backend, buffer: Mutex::new(Some(Vec::new())) }))
     }
 
     /// Applies the buffered operations to the backend in their order, syncs included. Later operations are applied
     /// immediately.
-    pub(super) fn enable_writes(&self) -> io::Result<()> {
+    pub(crate) fn enable_writes(&self) -> io::Result<()> {
         let mut buffer = self.buffer();
         for operation in buffer.take().unwrap_or_default() {
             match operation {

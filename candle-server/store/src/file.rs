@@ -8,8 +8,8 @@ use candle_core::{Aggregator, Config, CoverageRing, StripeSnapshot, Timestamp};
 use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
-use super::overlay::{Backend, WriteOverlay};
-use super::{StoreError, StoreErrorKind};
+use crate::error::{StoreError, StoreErrorKind};
+use crate::overlay::{Backend, WriteOverlay};
 
 /// The version of the tables below. Every change of a table increases it.
 const FORMAT: u64 = 1;
@@ -22,47 +22,47 @@ const MAGIC: &[u8] = b"redb\x1A\x0A\xA9\x0D\x0A";
 const CACHE_BYTES: usize = 64 << 20;
 
 /// Numbers by name: `format`, and `now` in microseconds since the epoch.
-pub(super) const NUMBERS: TableDefinition<'_, &str, i64> = TableDefinition::new("numbers");
+pub(crate) const NUMBERS: TableDefinition<'_, &str, i64> = TableDefinition::new("numbers");
 /// Texts by name: `feed`, the feed that was connected last.
-pub(super) const TEXTS: TableDefinition<'_, &str, &str> = TableDefinition::new("texts");
+pub(crate) const TEXTS: TableDefinition<'_, &str, &str> = TableDefinition::new("texts");
 /// The latest snapshot of each stripe, with the number of the last batch that the snapshot covers.
-pub(super) const STRIPES: TableDefinition<'_, u32, (u64, &[u8])> = TableDefinition::new("stripes");
+pub(crate) const STRIPES: TableDefinition<'_, u32, (u64, &[u8])> = TableDefinition::new("stripes");
 /// The feed's coverage by minute, encoded by postcard, under a single key.
-pub(super) const COVERAGE: TableDefinition<'_, (), &[u8]> = TableDefinition::new("coverage");
+pub(crate) const COVERAGE: TableDefinition<'_, (), &[u8]> = TableDefinition::new("coverage");
 /// By number: the batches of writes that at least one stripe's snapshot does not cover.
-pub(super) const BATCHES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("batches");
+pub(crate) const BATCHES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("batches");
 
 /// An open store file.
 #[derive(Debug)]
-pub(super) struct File {
-    pub(super) database: Database,
+pub(crate) struct File {
+    pub(crate) database: Database,
     overlay: WriteOverlay,
 }
 
 /// A [`CoverageRing`] as plain numbers.
-pub(super) type CoverageParts = (Option<i64>, [u32; 32]);
+pub(crate) type CoverageParts = (Option<i64>, [u32; 32]);
 
 /// The content of one transaction.
 #[derive(Debug)]
-pub(super) struct Commit<'a, S> {
+pub(crate) struct Commit<'a, S> {
     /// A batch to append, with its number.
-    pub(super) batch: Option<(u64, &'a [u8])>,
+    pub(crate) batch: Option<(u64, &'a [u8])>,
     /// The stripe snapshots to write.
-    pub(super) snapshots: S,
+    pub(crate) snapshots: S,
     /// The number of the last batch that these snapshots cover.
-    pub(super) covered: u64,
+    pub(crate) covered: u64,
     /// The number of the last batch that every stripe's snapshot covers. Batches up to this number are deleted.
-    pub(super) delete_through: u64,
+    pub(crate) delete_through: u64,
     /// The time on the candles' clock, if it changed.
-    pub(super) now: Option<Timestamp>,
+    pub(crate) now: Option<Timestamp>,
     /// The connected feed.
-    pub(super) feed: Option<&'a str>,
+    pub(crate) feed: Option<&'a str>,
     /// The coverage by minute, as if the feed disconnected now.
-    pub(super) coverage: CoverageParts,
+    pub(crate) coverage: CoverageParts,
 }
 
 /// Returns the backend of an existing file.
-pub(super) fn file_backend(path: &Path) -> Result<Backend, StoreErrorKind> {
+pub(crate) fn file_backend(path: &Path) -> Result<Backend, StoreErrorKind> {
     let mut file = fs::OpenOptions::new().read(true).write(true).open(path)?;
     if file.metadata()?.is_dir() {
         return Err(io::Error::from(io::ErrorKind::IsADirectory).into());
@@ -78,7 +78,7 @@ pub(super) fn file_backend(path: &Path) -> Result<Backend, StoreErrorKind> {
 /// Creates an empty store file, unless the file exists.
 ///
 /// The file is written under a temporary name and then linked, so that a crash leaves either a complete store or none.
-pub(super) fn create(path: &Path, config: Config) -> Result<(), StoreError> {
+pub(crate) fn create(path: &Path, config: Config) -> Result<(), StoreError> {
     let create = || -> Result<(), StoreErrorKind> {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".new-{}", std::process::id()));
@@ -105,7 +105,7 @@ fn write_and_link(temporary: &Path, path: &Path, config: Config) -> Result<(), S
 }
 
 /// Writes an empty store to an empty backend.
-pub(super) fn initialise(backend: Backend, config: Config) -> Result<(), StoreErrorKind> {
+pub(crate) fn initialise(backend: Backend, config: Config) -> Result<(), StoreErrorKind> {
     let overlay = WriteOverlay::new(backend);
     overlay.enable_writes()?;
     let database = Database::builder().create_with_backend(overlay.clone())?;
@@ -120,7 +120,7 @@ pub(super) fn initialise(backend: Backend, config: Config) -> Result<(), StoreEr
 impl File {
     /// Opens a store and verifies the checksum of every page. Nothing is written to `backend` until
     /// [`enable_writes`](Self::enable_writes).
-    pub(super) fn open(backend: Backend) -> Result<Self, StoreErrorKind> {
+    pub(crate) fn open(backend: Backend) -> Result<Self, StoreErrorKind> {
         let overlay = WriteOverlay::new(backend);
         let mut builder = Database::builder();
         builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
@@ -136,12 +136,12 @@ impl File {
     }
 
     /// Writes the buffered changes to the backend. Later changes are written immediately.
-    pub(super) fn enable_writes(&self) -> Result<(), StoreErrorKind> {
+    pub(crate) fn enable_writes(&self) -> Result<(), StoreErrorKind> {
         Ok(self.overlay.enable_writes()?)
     }
 
     /// Returns the highest number of a batch, stored or covered by a snapshot.
-    pub(super) fn last_batch(&self) -> Result<u64, StoreErrorKind> {
+    pub(crate) fn last_batch(&self) -> Result<u64, StoreErrorKind> {
         let transaction = self.database.begin_read()?;
         let mut last = transaction.open_table(BATCHES)?.last()?.map_or(0, |(number, _)| number.value());
         for stripe in transaction.open_table(STRIPES)?.iter()? {
@@ -151,7 +151,7 @@ impl File {
     }
 
     /// Writes all of `commit` or nothing, and returns the number of bytes once they are safe from a loss of power.
-    pub(super) fn commit(
+    pub(crate) fn commit(
         &mut self,
         commit: Commit<'_, impl Iterator<Item = StripeSnapshot>>,
     ) -> Result<u64, StoreErrorKind> {
@@ -189,27 +189,27 @@ impl File {
     }
 
     /// Closes the file cleanly, so that the next open has nothing to repair.
-    pub(super) fn close(self) -> Result<(), StoreErrorKind> {
+    pub(crate) fn close(self) -> Result<(), StoreErrorKind> {
         Ok(self.database.close()?)
     }
 }
 
 /// The path of a store file, with the function that opens its backend. Tests replace the function.
-pub(super) struct Location {
-    pub(super) path: PathBuf,
-    pub(super) open_backend: OpenBackend,
+pub(crate) struct Location {
+    pub(crate) path: PathBuf,
+    pub(crate) open_backend: OpenBackend,
 }
 
 /// A function that opens the backend at a path.
-pub(super) type OpenBackend = Box<dyn Fn(&Path) -> Result<Backend, StoreErrorKind> + Send>;
+pub(crate) type OpenBackend = Box<dyn Fn(&Path) -> Result<Backend, StoreErrorKind> + Send>;
 
 impl Location {
     /// Returns the location of a file in the file system.
-    pub(super) fn of(path: &Path) -> Self {
+    pub(crate) fn of(path: &Path) -> Self {
         Self { path: path.to_owned(), open_backend: Box::new(file_backend) }
     }
 
-    pub(super) fn open(&self) -> Result<File, StoreErrorKind> {
+    pub(crate) fn open(&self) -> Result<File, StoreErrorKind> {
         File::open((self.open_backend)(&self.path)?)
     }
 }

@@ -4,11 +4,10 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use candle_core::{Config, Gaps, Timestamp};
+use candle_core::{Gaps, Timestamp};
 
-use super::StoreError;
-use super::file::Location;
-use super::recover::StoredState;
+use crate::error::StoreError;
+use crate::recover::read;
 
 /// A summary of a store's content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,10 +64,4 @@ pub fn check(path: &Path) -> Result<CheckReport, StoreError> {
         })
         .map_err(|error: io::Error| StoreError::new(path, error))?;
     Ok(report)
-}
-
-/// Reads a store without changing its file.
-pub(super) fn read(path: &Path) -> Result<StoredState, StoreError> {
-    let read = || Location::of(path).open()?.recover(Config::default());
-    read().map_err(|kind| StoreError::new(path, kind))
 }

@@ -4,14 +4,14 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::codec::DecodeError;
 use candle_core::SnapshotError;
+use candle_engine::codec::DecodeError;
 use redb::{CommitError, DatabaseError, StorageError, TableError, TransactionError};
 
 /// An error of a store, with the path of its file.
 ///
 /// ```
-/// let error = candle_server::store::check("Cargo.toml".as_ref()).unwrap_err();
+/// let error = candle_store::check("Cargo.toml".as_ref()).unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
 ///     "Cargo.toml is not a candle store; give another path, or move the file away to start a new store"
@@ -44,7 +44,7 @@ pub enum StoreErrorKind {
 }
 
 impl StoreError {
-    pub(super) fn new(path: &Path, kind: impl Into<StoreErrorKind>) -> Self {
+    pub(crate) fn new(path: &Path, kind: impl Into<StoreErrorKind>) -> Self {
         Self { path: path.to_owned(), kind: kind.into() }
     }
 

@@ -2,17 +2,19 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use candle_core::ViewTotal;
+use candle_engine::Engine;
+use candle_engine::codec;
+use candle_engine::journal::{Batch, Drained, Journal};
+use candle_engine::stripe_rounds::StripeRounds;
+use candle_engine::throttled_log::ThrottledLog;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
-use super::StoreErrorKind;
-use super::file::{Commit, CoverageParts, File, Location};
-use crate::codec;
-use crate::engine::Engine;
-use crate::journal::{Batch, Drained, Journal};
-use crate::stripe_rounds::StripeRounds;
+use crate::error::StoreErrorKind;
+use crate::file::{Commit, CoverageParts, File, Location};
 
 /// The time in which every stripe gets a new snapshot while writes arrive: one minute. A longer round means more to
 /// replay, a shorter one more to write. The candle of a minute is written once or twice.
@@ -24,11 +26,11 @@ const RETRY: Duration = Duration::from_secs(1);
 /// The longest time without a commit while a feed is connected: the commit extends the coverage.
 const COVERAGE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The time between two log lines about the same outage.
-const REPEAT: Duration = Duration::from_mins(1);
+/// The time between two log lines about one outage.
+const LOG_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Writes one engine's changes to one file.
-pub(super) struct Writer {
+pub(crate) struct Writer {
     engine: Arc<Engine>,
     journal: Arc<Journal>,
     location: Location,
@@ -46,7 +48,7 @@ pub(super) struct Writer {
 struct Outage {
     since: Duration,
     next_try: Duration,
-    next_log_line: Duration,
+    log: ThrottledLog,
 }
 
 /// Selects the stripes that get a new snapshot, and knows which batches the stored snapshots cover.
@@ -89,7 +91,7 @@ fn coverage(engine: &Engine) -> CoverageParts {
 }
 
 impl Writer {
-    pub(super) fn new(
+    pub(crate) fn new(
         engine: Arc<Engine>,
         journal: Arc<Journal>,
         location: Location,
@@ -104,13 +106,12 @@ impl Writer {
         Self { engine, journal, location, interval, file, last_batch, snapshots, coverage_due: now, outage: None }
     }
 
-    /// Writes every interval until `stop` receives a message or is disconnected, then writes once more and closes the
-    /// file.
-    pub(super) fn run(mut self, stop: &Receiver<()>) -> io::Result<()> {
+    /// Writes every interval until `stop` resolves. Then writes once more and closes the file.
+    pub(crate) async fn run(mut self, mut stop: oneshot::Receiver<()>) -> io::Result<()> {
         let mut next = self.engine.clock.elapsed() + self.interval;
         loop {
             let wait = next.saturating_sub(self.engine.clock.elapsed());
-            let is_stopped = !matches!(stop.recv_timeout(wait), Err(RecvTimeoutError::Timeout));
+            let is_stopped = timeout(wait, &mut stop).await.is_ok();
             let now = self.engine.clock.elapsed();
             next = now + self.interval;
             if is_stopped {
@@ -121,7 +122,7 @@ impl Writer {
     }
 
     /// Writes the changes since the last call, and notes the outcome in the journal and the log.
-    pub(super) fn write(&mut self, now: Duration) {
+    pub(crate) fn write(&mut self, now: Duration) {
         let result = self.try_write(now);
         self.note(now, result);
     }
@@ -220,10 +221,10 @@ impl Writer {
                 self.file = None;
                 self.journal.suspend();
                 self.journal.record_failure();
-                let outage = self.outage.get_or_insert(Outage { since: now, next_try: now, next_log_line: now });
+                let log = ThrottledLog::with_interval(LOG_INTERVAL);
+                let outage = self.outage.get_or_insert(Outage { since: now, next_try: now, log });
                 outage.next_try = now + RETRY;
-                if outage.next_log_line <= now {
-                    outage.next_log_line = now + REPEAT;
+                if outage.log.permit(now).is_some() {
                     tracing::error!(
                         "the store {path} can't be written: {kind}; the server continues, but a restart would lose \
                          the writes since then"

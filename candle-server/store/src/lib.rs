@@ -1,17 +1,46 @@
-//! The store: keeps candles, the catalogue and views across restarts, in one file.
+//! Persistence of a candle server: candles, the catalogue and views in one file.
 //!
-//! The [`Journal`] logs every write. A writer thread appends the logged writes to the file, one batch per interval.
-//! Within a minute it replaces a batch by snapshots of all stripes.
+//! | module | job |
+//! |---|---|
+//! | `file` | the tables and transactions of the file |
+//! | `writer` | the thread that writes the engine's changes to the file |
+//! | `recover` | reads the state out of a file |
+//! | `overlay` | buffers writes until a file is verified |
+//! | `check`, `export` | commands for a file that no server uses |
+//! | `error` | the errors of a store |
+//!
+//! The engine's [`Journal`] logs every write. The writer thread appends the logged writes to the file, one batch per
+//! interval. Within a minute, it replaces each batch by snapshots of all stripes.
 //!
 //! Each write has a log sequence number (LSN). A stripe's snapshot contains the highest LSN that the stripe has seen, so
 //! that recovery replays exactly the writes that the snapshot lacks.
 //!
-//! - `file`: tables and transactions of the file
-//! - `writer`: the writer thread
-//! - `recover`: reads the state out of a file
-//! - `overlay`: buffers writes until a file is verified
-//! - `check`, `export`: commands for a file that no server uses
-//! - `error`: errors
+//! ```
+//! use std::sync::Arc;
+//!
+//! use candle_core::{Aggregator, Config};
+//! use candle_engine::Engine;
+//! use candle_engine::clock::{Clock, ClockMode};
+//! use candle_store::{DEFAULT_INTERVAL, Options};
+//!
+//! # let path = std::env::temp_dir().join(format!("candle-store-example-{}", std::process::id()));
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! let options = Options { path: path.clone(), interval: DEFAULT_INTERVAL };
+//! let (store, recovered) = candle_store::open(options, Config::default())?;
+//! let journal = recovered.journal;
+//! let engine = Engine::new(recovered.aggregator, Clock::new(ClockMode::Wall)).with_journal(Arc::clone(&journal));
+//! let engine = Arc::new(engine);
+//! let writer = store.start_writer(Arc::clone(&engine), journal)?;
+//! engine.list("BTC", Some("Bitcoin"))?;
+//! writer.stop().await?;
+//!
+//! assert_eq!(candle_store::check(&path)?.instruments, 1);
+//! # std::fs::remove_file(&path)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![forbid(unsafe_code)]
 
 mod check;
 mod error;
@@ -27,26 +56,24 @@ mod tests;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use candle_core::{Aggregator, Config, CoverageRing, Timestamp};
+use candle_engine::Engine;
+use candle_engine::background::Background;
+use candle_engine::journal::Journal;
 
-pub use check::{CheckReport, check};
-pub use error::{StoreError, StoreErrorKind};
-pub use export::export;
-
-use crate::engine::Engine;
-use crate::journal::Journal;
-use file::{File, Location};
-use writer::Writer;
+pub use crate::check::{CheckReport, check};
+pub use crate::error::{StoreError, StoreErrorKind};
+pub use crate::export::export;
+use crate::file::{File, Location};
+use crate::writer::Writer;
 
 /// The default time between two commits: 100 ms. A kill loses at most the writes of about this time, and a sync of the
 /// disk takes less.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The shortest time between two commits with `--store-sync interval`, for slow disks: one second.
+/// The shortest time between two commits in the mode that spares a slow disk: one second.
 pub const RELAXED_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The settings of a store.
@@ -109,27 +136,20 @@ impl Store {
         let location = Location::of(&self.options.path);
         let state = (self.covered, self.last_batch);
         let writer = Writer::new(engine, journal, location, self.file, state, self.options.interval);
-        let (stop, stopped) = channel();
-        let thread = std::thread::Builder::new().name("store".into()).spawn(move || writer.run(&stopped))?;
-        Ok(WriterHandle { stop, thread })
+        Ok(WriterHandle(Background::spawn("store", |stop| writer.run(stop))?))
     }
 }
 
-/// A handle of the thread that writes a store.
+/// A handle of the thread that writes a store. Dropping it stops the thread without waiting for its last write.
 #[derive(Debug)]
-pub struct WriterHandle {
-    stop: Sender<()>,
-    thread: JoinHandle<io::Result<()>>,
-}
+pub struct WriterHandle(Background<io::Result<()>>);
 
 impl WriterHandle {
-    /// Writes the remaining changes, closes the file and ends the thread. Blocks until then.
+    /// Writes the remaining changes, closes the file and ends the thread.
     ///
     /// # Errors
     /// Returns an error if the last write failed or the thread panicked.
-    pub fn stop(self) -> io::Result<()> {
-        // Fails only if the thread has ended; then the join returns its result.
-        let _ = self.stop.send(());
-        self.thread.join().map_err(|_| io::Error::other("the store's writer panicked"))?
+    pub async fn stop(self) -> io::Result<()> {
+        self.0.stop().await?
     }
 }

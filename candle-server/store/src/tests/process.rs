@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use candle_core::{Aggregator, Config, Gaps, InstrumentId, RecordContext, Tick, Timestamp, Unlisted, WindowCandle};
+use candle_engine::Engine;
+use candle_engine::clock::{Clock, ClockMode};
+use candle_engine::journal::{Durability, Journal};
 
-use super::super::file::{self, File, Location};
-use super::super::writer::Writer;
 use super::disk::{Disk, Loss};
-use crate::clock::{Clock, ClockMode};
-use crate::engine::Engine;
-use crate::journal::{Durability, Journal};
+use crate::file::{self, File, Location};
+use crate::writer::Writer;
 
 /// The limit on instruments: low enough that some are refused.
 const MAX_INSTRUMENTS: usize = 40;
@@ -147,10 +147,11 @@ impl Process {
 
     /// Starts the next process after a clean stop.
     pub(super) fn restart(self) -> Self {
-        let (stop, stopped) = std::sync::mpsc::channel();
+        let (stop, stopped) = tokio::sync::oneshot::channel();
         drop(stop);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         // The disk of some tests is full: the content is compared afterwards instead.
-        let _ = self.writer.run(&stopped);
+        let _ = runtime.block_on(self.writer.run(stopped));
         Self::on(self.disk, self.now, self.log)
     }
 

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use candle_core::{Config, RecordContext, Tick, Timestamp, Unlisted};
+use candle_engine::Engine;
+use candle_engine::clock::{Clock, ClockMode};
+use candle_engine::journal::Journal;
 
-use super::super::file::{self, File, Location};
-use super::super::writer::Writer;
 use super::disk::Disk;
-use crate::clock::{Clock, ClockMode};
-use crate::engine::Engine;
-use crate::journal::Journal;
+use crate::file::{self, File, Location};
+use crate::writer::Writer;
 
 /// The number of instruments; each gets two quotes per second.
 const INSTRUMENTS: usize = 10_000;

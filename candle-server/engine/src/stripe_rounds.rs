@@ -6,8 +6,19 @@ use std::time::Duration;
 ///
 /// The store and the cluster both replace old writes by stripe snapshots. Writing one stripe at a time, instead of all
 /// stripes at once, keeps the load even. Times are durations since the start of the process.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use candle_engine::stripe_rounds::StripeRounds;
+///
+/// let mut rounds = StripeRounds::new(64, 0, Duration::ZERO, Duration::from_mins(1));
+/// assert_eq!(rounds.next_due(Duration::from_millis(937)), None);
+/// assert_eq!(rounds.next_due(Duration::from_millis(938)), Some(0));
+/// assert_eq!(rounds.next_due(Duration::from_millis(938)), None);
+/// ```
 #[derive(Debug)]
-pub(crate) struct StripeRounds {
+pub struct StripeRounds {
     stripes: u32,
     /// The stripe to visit next.
     next: u32,
@@ -21,7 +32,7 @@ pub(crate) struct StripeRounds {
 
 impl StripeRounds {
     /// Creates a schedule whose first round starts at `now` with the stripe `first`.
-    pub(crate) const fn new(stripes: u32, first: u32, now: Duration, length: Duration) -> Self {
+    pub const fn new(stripes: u32, first: u32, now: Duration, length: Duration) -> Self {
         Self { stripes, next: first, started: now, length, visited: 0, cancelled: 0 }
     }
 
@@ -30,7 +41,7 @@ impl StripeRounds {
     /// The k-th stripe of a round of n is due k/n of the round's length after its start. The next round follows at
     /// once. A caller that falls behind by more than one round owes one round only. A round without length is due
     /// immediately, and only once.
-    pub(crate) fn next_due(&mut self, now: Duration) -> Option<u32> {
+    pub fn next_due(&mut self, now: Duration) -> Option<u32> {
         let stripes = u64::from(self.stripes);
         let due = match self.length.as_micros() {
             0 => stripes,
@@ -51,20 +62,17 @@ impl StripeRounds {
     }
 
     /// Returns the time at which the current sequence of rounds started.
-    #[cfg(feature = "nats")]
-    pub(crate) const fn started(&self) -> Duration {
+    pub const fn started(&self) -> Duration {
         self.started
     }
 
     /// Returns the number of stripes visited since [`started`](Self::started).
-    #[cfg(feature = "nats")]
-    pub(crate) const fn visited(&self) -> u64 {
+    pub const fn visited(&self) -> u64 {
         self.visited
     }
 
     /// Starts a round of a new length at `now` with the next stripe. Visits that are still due are cancelled.
-    #[cfg(feature = "nats")]
-    pub(crate) const fn restart(&mut self, now: Duration, length: Duration) {
+    pub const fn restart(&mut self, now: Duration, length: Duration) {
         (self.started, self.length, self.visited, self.cancelled) = (now, length, 0, 0);
     }
 }
@@ -121,7 +129,6 @@ mod tests {
         assert_eq!(due(&mut rounds, ROUND * 2), [0; 0]);
     }
 
-    #[cfg(feature = "nats")]
     #[test]
     fn a_restart_cancels_what_is_due_and_continues_with_the_next_stripe() {
         let mut rounds = StripeRounds::new(4, 0, Duration::ZERO, ROUND);
