@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use candle_core::{Aggregator, Arrival, Outcomes, Prices, RecordContext, Rules, Tick, Timestamp, Unlisted, ViewTotal};
+use candle_core::replication::ViewTotal;
+use candle_core::{Aggregator, Arrival, Outcomes, Prices, RecordContext, Rules, Tick, Timestamp, Unlisted};
 use serde::{Deserialize, Serialize};
 
 use crate::journal::{Batch, Entry};
@@ -302,20 +303,20 @@ impl<'a> Replay<'a> {
                 StoredEntry::List { id, description } => {
                     let name = blob.ids.get(*id as usize)?;
                     if self.is_new(*id)? {
-                        self.aggregator.list_logged(name, *description, self.lsn).ok()?;
+                        self.aggregator.at_lsn(self.lsn).list(name, *description).ok()?;
                     }
                 }
                 StoredEntry::Delist { id } => {
                     let name = blob.ids.get(*id as usize)?;
                     if self.is_new(*id)? {
-                        self.aggregator.delist_logged(name, self.lsn);
+                        self.aggregator.at_lsn(self.lsn).delist(name);
                     }
                     // Counted before, of an instrument that is gone.
                     if views.get(id).is_some_and(|views| views.lsn < self.lsn) {
                         views.remove(id);
                     }
                 }
-                StoredEntry::Clear => self.aggregator.clear_candles(self.lsn),
+                StoredEntry::Clear => self.aggregator.at_lsn(self.lsn).clear_candles(),
                 StoredEntry::Ticks { now, lists, ticks } => {
                     self.ticks(blob, Timestamp::from_micros(*now)?, *lists, ticks)?;
                     reached(self.lsn);

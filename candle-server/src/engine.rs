@@ -111,7 +111,7 @@ impl Engine {
     pub fn statuses(&self) -> [(Status, u32); 3] {
         let quiet_since = Arrival::after(self.clock.elapsed().saturating_sub(STALE_AFTER));
         let mut statuses = [Status::Live, Status::Stale, Status::Never].map(|status| (status, 0));
-        self.aggregator.each_latest(self.clock.now(), quiet_since, |latest, usual_gap| {
+        self.aggregator.for_each_latest(self.clock.now(), quiet_since, |latest, usual_gap| {
             let is = self.status(latest, usual_gap);
             statuses.iter_mut().filter(|(status, _)| *status == is).for_each(|(_, instruments)| *instruments += 1);
         });

@@ -103,7 +103,7 @@ impl Journal {
     /// As that one's; then there is nothing to log.
     pub fn list(&self, aggregator: &Aggregator, id: &str, description: Option<&str>) -> Result<Handle, ListError> {
         let mut pending = self.lock();
-        let handle = aggregator.list_logged(id, description, pending.lsn)?;
+        let handle = aggregator.at_lsn(pending.lsn).list(id, description)?;
         pending.log(1, |batch| batch.list(id, description));
         Ok(handle)
     }
@@ -111,7 +111,7 @@ impl Journal {
     /// [`Aggregator::delist`], logged.
     pub fn delist(&self, aggregator: &Aggregator, id: &str) -> bool {
         let mut pending = self.lock();
-        let was_listed = aggregator.delist_logged(id, pending.lsn);
+        let was_listed = aggregator.at_lsn(pending.lsn).delist(id);
         // An unknown id too: its stripe has seen the lsn, which must not be given out again.
         pending.log(1, |batch| batch.delist(id));
         was_listed
@@ -120,7 +120,7 @@ impl Journal {
     /// [`Aggregator::clear_candles`], logged.
     pub fn clear_candles(&self, aggregator: &Aggregator) {
         let mut pending = self.lock();
-        aggregator.clear_candles(pending.lsn);
+        aggregator.at_lsn(pending.lsn).clear_candles();
         pending.log(1, Batch::clear);
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use candle_core::ViewTotal;
+use candle_core::replication::ViewTotal;
 
 use super::Fault;
 use super::file::{Commit, CoverageParts, File, Place};

@@ -20,7 +20,7 @@ fn folded(outbox: &Outbox) -> Aggregator {
             match write {
                 Write::List { id, description } => drop(aggregator.list(id, description)),
                 Write::Delist { id } => drop(aggregator.delist(id)),
-                Write::Clear => aggregator.clear_candles(0),
+                Write::Clear => aggregator.clear_candles(),
                 Write::Ticks { ticks, context } => {
                     let context = candle_core::RecordContext { unlisted: context.unlisted, ..context.now.into() };
                     for (id, tick) in ticks {

@@ -158,7 +158,7 @@ impl Run {
             match write {
                 Write::List(id, description) => drop(oracle.list(id, description.as_deref())),
                 Write::Delist(id) => drop(oracle.delist(id)),
-                Write::Clear => oracle.clear_candles(0),
+                Write::Clear => oracle.clear_candles(),
                 Write::View(id) => drop(oracle.history_counting_view(id)),
                 Write::Ticks(ticks, now, unlisted) => {
                     for (id, tick) in ticks {
