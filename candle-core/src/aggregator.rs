@@ -1,15 +1,24 @@
 //! The store: the rings of all instruments behind striped locks, the catalogue, and the leaders by views.
 
-mod batch;
+// Not in alphabetical order: the documentation of `Aggregator` lists its methods in the order of these modules.
+mod create;
+
 mod listing;
-mod memory;
-mod read;
+
 mod record;
-mod snapshot;
-mod stripes;
+
+mod batch;
+
+mod read;
+
 mod views;
 
-// Last, so that its methods are the last in the documentation of `Aggregator`.
+mod snapshot;
+
+mod memory;
+
+mod stripes;
+
 pub mod replication;
 
 use std::collections::BTreeMap;
@@ -58,22 +67,6 @@ pub struct Aggregator {
 const STRIPE_SHIFT: u32 = 32;
 
 impl Aggregator {
-    /// Creates an empty aggregator.
-    pub fn new(config: Config) -> Self {
-        Self {
-            hash: IdHash::new(config.seed()),
-            config,
-            stripes: Stripes::new(config.stripes()),
-            catalogue: Mutex::default(),
-            leaders: Mutex::new(Leaders::new()),
-        }
-    }
-
-    /// Returns the settings.
-    pub const fn config(&self) -> &Config {
-        &self.config
-    }
-
     #[inline]
     fn hash(&self, id: &str) -> u64 {
         self.hash.of(id.as_bytes())
@@ -104,12 +97,6 @@ impl Aggregator {
     #[cold]
     fn consider_leader(&self, handle: Handle) {
         self.leaders.lock().consider(handle, &mut &self.stripes);
-    }
-}
-
-impl Default for Aggregator {
-    fn default() -> Self {
-        Self::new(Config::default())
     }
 }
 

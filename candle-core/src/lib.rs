@@ -1,7 +1,7 @@
 //! One-minute candles of many instruments, exact under late, shuffled and repeated ticks, with an exact top ten by views.
 //!
 //! ```
-//! use candle_core::{Aggregator, Gaps, Outcome, Tick, Timestamp};
+//! use candle_core::{Aggregator, Gaps, Tick, Timestamp};
 //!
 //! let aggregator = Aggregator::default();
 //! aggregator.list("BTC", Some("Bitcoin"))?;
@@ -102,13 +102,13 @@
 //! - **Consistency.** A [`History`] is a copy at one moment, with `low <= open <= high` and `low <= close <= high`. A write
 //!   that returned is visible to every read that starts later. A page of the catalogue, the sum of outcomes and a snapshot
 //!   read one stripe after another: each stripe is consistent, the whole is not.
-//! - **Exact top.** If no view is counted during the call, [`Aggregator::top`] returns what sorting all counters would
-//!   return, ties by id. Otherwise, views that are counted during the call may be missing.
+//! - **Exact top.** If no view is counted during the call, [`Aggregator::top`] is equal to sorting all counters, ties by
+//!   id. Otherwise, views that are counted during the call may be missing.
 //! - **New listings.** An instrument that is delisted and listed again starts empty. A concurrent view of the old one does
 //!   not count for the new one.
 //! - **Outcomes.** Every tick has one [`Outcome`] and is counted under it: received = accepted + rejected.
-//! - **No allocation** for a tick or a batch of listed instruments, for a view, and for a top that is read into a buffer
-//!   with room. Exception: a top allocates if fewer than `k` leaders are left after delistings.
+//! - **No allocation** for ticks and batches of listed instruments, for views, and for a top read into a buffer with room.
+//!   Exception: a top allocates if delistings left fewer than `k` leaders.
 //! - **Merging.** [`Candle::merged`], [`Ring::merge`] and [`Aggregator::merge`] combine parts that each recorded some of the
 //!   ticks. The result is that of recording all ticks in one place.
 //! - **Snapshots.** [`Aggregator::snapshot`] copies the store while writers run. With a log, [`replication`] restores it
@@ -130,7 +130,8 @@
 //! | count | [`Candle::MAX_COUNT`] a minute | 30 bits; prices and volume are updated beyond it |
 //!
 //! The crate does not read feeds, keep a clock, write files or serve requests: `candle-server` does. It does not detect
-//! repeated ticks, and does not correct or cancel trades. Anybody who can view can also forge views.
+//! repeated ticks, and does not correct or cancel trades. Views can be forged by anybody with access to the caller's
+//! interface.
 //!
 //! # Memory
 //!

@@ -152,8 +152,8 @@ impl Popularity {
         self.len() == 0
     }
 
-    /// Replaces the content of `top` by the `k` most viewed ids: most views first, ties by the bytes of the id, all ids if
-    /// there are fewer. `k` is cut to [`MAX_TOP`].
+    /// Replaces the content of `top` by the `k` most viewed ids, or by all if there are fewer. The order is most views first,
+    /// ties by the bytes of the id. `k` is cut to [`MAX_TOP`].
     pub fn top(&mut self, k: usize, top: &mut Vec<Popular>) {
         self.leaders.top(k.min(MAX_TOP), &mut self.table, top);
     }

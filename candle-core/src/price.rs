@@ -37,7 +37,7 @@ impl Price {
             Prices::Any => f64::NEG_INFINITY,
         };
         let is_accepted = above < raw && raw < f64::INFINITY;
-        // Adding +0.0 turns -0.0 into 0.0 and changes no other number.
+        // Adding +0.0 changes -0.0 to 0.0 and no other number.
         is_accepted.then_some(Self(raw + 0.0))
     }
 

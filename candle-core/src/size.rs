@@ -44,7 +44,7 @@ mod tests {
         let edges =
             [0.0, f64::from_bits(1), f64::MIN_POSITIVE, 1.0, Size::MAX, Size::MAX.next_up(), f64::MAX, f64::INFINITY];
         for raw in edges.into_iter().flat_map(|edge| [edge, -edge]).chain([f64::NAN, -f64::NAN]) {
-            // `new` accepts -0.0 as well, and turns it into 0.0.
+            // `new` accepts -0.0 as well, and changes it to 0.0.
             let plain = Size::new(raw).filter(|_| raw.is_sign_positive());
             assert_eq!(Size::plain(raw), plain, "{raw}");
         }

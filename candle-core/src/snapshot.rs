@@ -100,7 +100,7 @@ pub enum SnapshotError {
         /// The version in the snapshot.
         version: u32,
     },
-    /// The content is not what was written.
+    /// The content was changed after it was written, or was never valid.
     Damaged {
         /// A description of the damage.
         what: &'static str,

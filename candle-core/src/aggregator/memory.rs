@@ -11,8 +11,8 @@ use crate::stripe::Stripe;
 /// Bytes of one entry of a stripe's table: a slot number and a tag.
 const ENTRY_BYTES: usize = size_of::<u32>() + 1;
 
-/// Bytes of one instrument in the catalogue: a B-tree with eleven entries a node, on average three quarters full, and a
-/// twelfth more for inner nodes and links.
+/// Bytes of one instrument in the catalogue, a B-tree with eleven entries a node. Nodes are three quarters full on average,
+/// and inner nodes and links take a twelfth more.
 const CATALOGUE_BYTES: usize = (size_of::<InstrumentId>() + size_of::<Handle>()) * 4 / 3 * 13 / 12;
 
 impl Aggregator {

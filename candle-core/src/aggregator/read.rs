@@ -36,7 +36,7 @@ impl Aggregator {
             Bound::Excluded(after) if after >= prefix.as_bytes() => start,
             _ => Bound::Included(prefix.as_bytes()),
         };
-        // Locked to the end: a concurrent delisting would shorten the page, and callers take a short page for the last.
+        // Locked to the end: a concurrent delisting would shorten the page, and a short page means the last page.
         let catalogue = self.catalogue.lock();
         let range = catalogue.range::<[u8], _>((from, Bound::Unbounded));
         let matching = range.take_while(|(id, _)| id.as_bytes().starts_with(prefix.as_bytes()));

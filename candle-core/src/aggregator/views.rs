@@ -43,14 +43,14 @@ impl Aggregator {
         Some(read)
     }
 
-    /// Replaces the content of `top` by the `k` most viewed instruments: most views first, ties by the bytes of the id, all
-    /// instruments if fewer are listed. `k` is cut to [`MAX_TOP`].
+    /// Replaces the content of `top` by the `k` most viewed instruments, or by all if fewer are listed. The order is most
+    /// views first, ties by the bytes of the id. `k` is cut to [`MAX_TOP`].
     ///
     /// The result is exact if no view is counted during the call. Otherwise, it is in order of the returned numbers, and
     /// views whose count had not returned before the call may be missing from them.
     ///
-    /// The call allocates nothing if `top` has room for `k`, unless so many of the most viewed instruments were delisted
-    /// that all counters must be read again.
+    /// The call allocates nothing if `top` has room for `k`. Exception: if delistings left fewer than `k` leaders, all
+    /// counters are read again.
     pub fn top(&self, k: usize, top: &mut Vec<Popular>) {
         let k = k.min(MAX_TOP);
         self.leaders.lock().top(k, &mut &self.stripes, top);

@@ -41,8 +41,8 @@ impl StripeSnapshot {
         bytes
     }
 
-    /// Decodes the compact stored form. Memory is bounded by a multiple of the length of `bytes`, whatever their content:
-    /// an instrument takes at least five bytes stored, and about 2.3 KB in memory.
+    /// Decodes the compact stored form. Memory is bounded by a multiple of the length of `bytes`, whatever their content. An
+    /// instrument takes at least five bytes stored, and about 2.3 KB in memory.
     ///
     /// # Errors
     /// Returns [`SnapshotError::UnknownVersion`] for another version of the format, and [`SnapshotError::Damaged`] if the

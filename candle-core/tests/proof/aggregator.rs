@@ -54,7 +54,7 @@ fn apply(call: Call, id: &str, step: &Step, aggregator: &mut Aggregator, oracle:
         }
         Call::CountView => assert_eq!(aggregator.count_view(id), oracle.count_view(id)),
         Call::HistoryCountingView => {
-            assert_eq!(aggregator.history_counting_view(id).map(|history| history.views), oracle.count_view(id))
+            assert_eq!(aggregator.history_counting_view(id).map(|history| history.views), oracle.count_view(id));
         }
         Call::ClearCandles => {
             aggregator.clear_candles();

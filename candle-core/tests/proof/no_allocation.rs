@@ -87,10 +87,10 @@ fn no_refused_listing_allocates() {
     let context = RecordContext { unlisted: Unlisted::List, ..now().into() };
     let tick = Tick::new(now(), 1.0);
     assert_no_allocation("a tick of an instrument over the limit", || {
-        assert_eq!(full.record("more", &tick, context), Outcome::Full)
+        assert_eq!(full.record("more", &tick, context), Outcome::Full);
     });
     assert_no_allocation("a tick with an invalid id", || {
-        assert_eq!(full.record("a b", &tick, context), Outcome::BadId)
+        assert_eq!(full.record("a b", &tick, context), Outcome::BadId);
     });
 }
 
@@ -108,7 +108,7 @@ fn no_batch_of_listed_instruments_allocates() {
     let by_handle: Vec<_> =
         batch.iter().enumerate().map(|(n, (_, tick))| (handles[n % handles.len()], *tick)).collect();
     assert_no_allocation("a batch by handles", || {
-        assert_eq!(aggregator.record_batch_at(&by_handle, now()).received(), 5_000)
+        assert_eq!(aggregator.record_batch_at(&by_handle, now()).received(), 5_000);
     });
 }
 
@@ -125,7 +125,7 @@ fn no_view_allocates() {
         assert_no_allocation("a read", || assert!(aggregator.history(id).is_some()));
     }
     assert_no_allocation("a view of an unknown instrument", || {
-        assert!(aggregator.history_counting_view("unknown").is_none())
+        assert!(aggregator.history_counting_view("unknown").is_none());
     });
 }
 

@@ -45,6 +45,32 @@ fn read(aggregator: &Aggregator) {
     }
 }
 
+/// Records, views and delists instruments that exist for a short time. Returns the number of ticks.
+fn churn(aggregator: &Aggregator) -> u64 {
+    let context = RecordContext { unlisted: Unlisted::List, ..now().into() };
+    for number in 0..2_000_u64 {
+        let id = format!("passing-{}", number % 150);
+        let _ = aggregator.record(&id, &Tick::new(now(), 1.0), context);
+        aggregator.count_view(&id);
+        if number % 3 == 0 {
+            aggregator.delist(&id);
+        }
+    }
+    2_000
+}
+
+/// Records the ticks of one writer, one by one and in batches. Returns the number of ticks.
+fn write(aggregator: &Aggregator, ticks: &[(String, Tick)]) -> u64 {
+    let batch: Vec<_> = ticks.iter().map(|(id, tick)| (id.as_str(), *tick)).collect();
+    for (number, chunk) in batch.chunks(50).enumerate() {
+        match number % 3 {
+            0 => chunk.iter().for_each(|(id, tick)| assert!(aggregator.record(id, tick, now()).is_accepted())),
+            _ => assert_eq!(aggregator.record_batch(chunk, now()).rejected(), 0),
+        }
+    }
+    batch.len() as u64
+}
+
 #[test]
 fn candles_views_and_outcomes_are_exact_after_all_kinds_of_calls_at_once() {
     let aggregator = Aggregator::new(Config::default().with_stripes(4));
@@ -66,17 +92,8 @@ fn candles_views_and_outcomes_are_exact_after_all_kinds_of_calls_at_once() {
             });
         });
         let churn = scope.spawn(|| {
-            let context = RecordContext { unlisted: Unlisted::List, ..now().into() };
             start.wait();
-            for number in 0..2_000_u64 {
-                let id = format!("passing-{}", number % 150);
-                let _ = aggregator.record(&id, &Tick::new(now(), 1.0), context);
-                aggregator.count_view(&id);
-                if number % 3 == 0 {
-                    aggregator.delist(&id);
-                }
-            }
-            2_000
+            churn(&aggregator)
         });
         scope.spawn(|| {
             start.wait();
@@ -89,17 +106,8 @@ fn candles_views_and_outcomes_are_exact_after_all_kinds_of_calls_at_once() {
                 let (aggregator, start) = (&aggregator, &start);
                 scope.spawn(move || {
                     let ticks: Vec<_> = ticks(writer).collect();
-                    let batch: Vec<_> = ticks.iter().map(|(id, tick)| (id.as_str(), *tick)).collect();
                     start.wait();
-                    for (number, chunk) in batch.chunks(50).enumerate() {
-                        match number % 3 {
-                            0 => chunk
-                                .iter()
-                                .for_each(|(id, tick)| assert!(aggregator.record(id, tick, now()).is_accepted())),
-                            _ => assert_eq!(aggregator.record_batch(chunk, now()).rejected(), 0),
-                        }
-                    }
-                    batch.len() as u64
+                    write(aggregator, &ticks)
                 })
             })
             .collect();
