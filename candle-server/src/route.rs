@@ -10,7 +10,7 @@ pub use form::{Form, Format};
 use std::borrow::Cow;
 use std::fmt;
 
-use candle_core::{BadId, InstrumentId};
+use candle_core::{InstrumentId, InvalidId};
 use hyper::Method;
 use percent_encoding::percent_decode_str;
 
@@ -165,7 +165,7 @@ pub enum Malformed {
     /// The decoded bytes are not UTF-8.
     Utf8,
     /// It could never be listed.
-    Id(BadId),
+    Id(InvalidId),
 }
 
 impl<'t> Asked<'t> {
@@ -328,7 +328,7 @@ fn parse_id(raw: &str) -> Result<Cow<'_, str>, Malformed> {
     let id = percent_decode_str(raw).decode_utf8().map_err(|_| Malformed::Utf8)?;
     match InstrumentId::new(&id) {
         // The reserved word is well formed: nothing of that name is listed, and some prefix may well begin with it.
-        Ok(_) | Err(BadId::Reserved) => Ok(id),
+        Ok(_) | Err(InvalidId::Reserved) => Ok(id),
         Err(bad) => Err(Malformed::Id(bad)),
     }
 }

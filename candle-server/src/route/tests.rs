@@ -97,10 +97,10 @@ fn an_id_that_could_never_be_listed_is_refused_with_the_reason() {
         ("/instruments/%zz", Malformed::Escape),
         ("/instruments/%+1", Malformed::Escape),
         ("/instruments/%FF", Malformed::Utf8),
-        ("/instruments/%00", Malformed::Id(BadId::Character('\0'))),
-        ("/instruments/a%20b", Malformed::Id(BadId::Character(' '))),
-        ("/instruments/%C2%A0", Malformed::Id(BadId::Character('\u{a0}'))),
-        (long.as_str(), Malformed::Id(BadId::TooLong { bytes: InstrumentId::MAX_BYTES + 1 })),
+        ("/instruments/%00", Malformed::Id(InvalidId::Character('\0'))),
+        ("/instruments/a%20b", Malformed::Id(InvalidId::Character(' '))),
+        ("/instruments/%C2%A0", Malformed::Id(InvalidId::Character('\u{a0}'))),
+        (long.as_str(), Malformed::Id(InvalidId::TooLong { bytes: InstrumentId::MAX_BYTES + 1 })),
     ];
     for (target, malformed) in cases {
         assert_eq!(get(target), Err(Refusal::Id(malformed)), "{target}");

@@ -1,18 +1,18 @@
-//! Ticks as they come in the worst case, and the clocks under which they come.
+//! Random ticks with every edge case, and the values of `now` at which they are recorded.
 
 use candle_core::{Prices, Tick, Timestamp};
 use proptest::prelude::*;
 
-use crate::oracle::{Limits, MINUTE};
+use crate::oracle::{MINUTE, OracleRules};
 
-/// A tick and the `now` under which it comes.
+/// A tick and the `now` at which it is recorded.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
     pub(crate) tick: Tick,
     pub(crate) now: Timestamp,
 }
 
-/// Steps, and where their sequence numbers start.
+/// Steps, and their first sequence number.
 #[derive(Clone, Debug)]
 pub(crate) struct Steps {
     pub(crate) base: u64,
@@ -23,13 +23,13 @@ pub(crate) fn at(micros: i64) -> Timestamp {
     Timestamp::EPOCH.saturating_add(micros)
 }
 
-pub(crate) fn limits() -> impl Strategy<Value = Limits> {
+pub(crate) fn limits() -> impl Strategy<Value = OracleRules> {
     let prices = prop_oneof![Just(Prices::Positive), Just(Prices::Any)];
     let ahead = prop_oneof![3 => Just(5_000_000), 1 => Just(0), 1 => Just(60_000_000)];
-    (prices, ahead).prop_map(|(prices, ahead_micros)| Limits { prices, ahead_micros })
+    (prices, ahead).prop_map(|(prices, ahead_micros)| OracleRules { prices, ahead_micros })
 }
 
-/// The first and the last minutes of all, the epoch from both sides, and a day like any other.
+/// The first and last minutes of the range of time, both sides of the epoch, and an ordinary day.
 pub(crate) fn origin() -> impl Strategy<Value = Timestamp> {
     prop_oneof![
         2 => Just(at(0)),
@@ -45,7 +45,7 @@ pub(crate) fn seq_base() -> impl Strategy<Value = u64> {
     prop_oneof![Just(0), Just((1 << 37) - 2), Just((1 << 38) - 2), Just(u64::MAX - 1), any::<u64>()]
 }
 
-/// Small steps, so that there are ties, and the widest that are told apart.
+/// Small steps, so that there are ties, and the widest steps that can be distinguished.
 fn seq_step() -> impl Strategy<Value = u64> {
     prop_oneof![8 => 0..4_u64, 1 => Just((1 << 37) - 1), 1 => 0..1_u64 << 37]
 }
@@ -58,15 +58,15 @@ pub(crate) fn price() -> impl Strategy<Value = f64> {
     ]
 }
 
-/// Now and then a price or a size that no candle may hold.
-fn price_or_worse() -> impl Strategy<Value = f64> {
+/// Mostly valid prices, and some that are refused under all rules.
+fn maybe_invalid_price() -> impl Strategy<Value = f64> {
     prop_oneof![
         15 => price(),
         1 => prop::sample::select(vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY]),
     ]
 }
 
-fn size_or_worse() -> impl Strategy<Value = f64> {
+fn maybe_invalid_size() -> impl Strategy<Value = f64> {
     prop_oneof![
         8 => Just(0.0),
         8 => 0.0..1e3_f64,
@@ -74,7 +74,7 @@ fn size_or_worse() -> impl Strategy<Value = f64> {
     ]
 }
 
-/// How far `now` moves: mostly little, sometimes back, sometimes a million minutes.
+/// Steps of `now` in microseconds: mostly small, sometimes back, sometimes a million minutes.
 fn leap() -> impl Strategy<Value = i64> {
     prop_oneof![
         6 => 0..20_000_000_i64,
@@ -84,37 +84,37 @@ fn leap() -> impl Strategy<Value = i64> {
     ]
 }
 
-/// Where a tick is, seen from `now`: anywhere in the window and a little beyond, and at each of its edges.
+/// The time of a tick: anywhere in the window, just outside, and at each edge of the window.
 #[derive(Clone, Copy, Debug)]
-enum Place {
+enum TickTime {
     FromNow(i64),
     FromMinute(i64),
     SameAsLast,
 }
 
-fn place() -> impl Strategy<Value = Place> {
+fn tick_time() -> impl Strategy<Value = TickTime> {
     let edge = -1..=1_i64;
     prop_oneof![
-        4 => (-31 * MINUTE..=6_000_000).prop_map(Place::FromNow),
-        4 => (-3 * MINUTE..=5_000_000).prop_map(Place::FromNow),
-        1 => edge.clone().prop_map(|off| Place::FromNow(5_000_000 + off)),
-        1 => edge.clone().prop_map(|off| Place::FromNow(MINUTE + off)),
-        1 => edge.clone().prop_map(|off| Place::FromMinute(-29 * MINUTE + off)),
-        1 => edge.prop_map(Place::FromMinute),
-        3 => Just(Place::SameAsLast),
+        4 => (-31 * MINUTE..=6_000_000).prop_map(TickTime::FromNow),
+        4 => (-3 * MINUTE..=5_000_000).prop_map(TickTime::FromNow),
+        1 => edge.clone().prop_map(|off| TickTime::FromNow(5_000_000 + off)),
+        1 => edge.clone().prop_map(|off| TickTime::FromNow(MINUTE + off)),
+        1 => edge.clone().prop_map(|off| TickTime::FromMinute(-29 * MINUTE + off)),
+        1 => edge.prop_map(TickTime::FromMinute),
+        3 => Just(TickTime::SameAsLast),
     ]
 }
 
 pub(crate) fn steps(len: std::ops::Range<usize>) -> impl Strategy<Value = Steps> {
-    let raw = (leap(), place(), seq_step(), price_or_worse(), size_or_worse());
+    let raw = (leap(), tick_time(), seq_step(), maybe_invalid_price(), maybe_invalid_size());
     (origin(), seq_base(), prop::collection::vec(raw, len)).prop_map(|(origin, base, raw)| {
         let (mut now, mut last) = (origin, origin);
-        let mut walk = |(leap, place, seq, price, size)| {
+        let mut walk = |(leap, tick_time, seq, price, size)| {
             now = now.saturating_add(leap);
-            last = match place {
-                Place::FromNow(off) => now.saturating_add(off),
-                Place::FromMinute(off) => now.minute().start().saturating_add(off),
-                Place::SameAsLast => last,
+            last = match tick_time {
+                TickTime::FromNow(off) => now.saturating_add(off),
+                TickTime::FromMinute(off) => now.minute().start().saturating_add(off),
+                TickTime::SameAsLast => last,
             };
             let tick = Tick { time: last, seq: base.wrapping_add(seq), price, size };
             Step { tick, now }
@@ -123,7 +123,7 @@ pub(crate) fn steps(len: std::ops::Range<usize>) -> impl Strategy<Value = Steps>
     })
 }
 
-/// Acceptable ticks of the window that ends at the returned `now`, with distinct keys, in the order of these.
+/// Acceptable ticks of the window that ends at the returned `now`, with distinct `(time, seq)`, in that order.
 pub(crate) fn distinct(len: std::ops::Range<usize>) -> impl Strategy<Value = Steps> {
     let raw = (prop_oneof![Just(0_i64), 0..2_i64, 0..MINUTE / 2], 1.0..5.0_f64, 0.0..9.0_f64);
     (origin(), seq_base(), prop::collection::vec(raw, len)).prop_map(|(origin, base, raw)| {

@@ -1,4 +1,4 @@
-//! Names of an instrument: the id that people know it by, and the handle that finds it fastest.
+//! The id of an instrument, and the error of an invalid id.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -9,26 +9,26 @@ use std::sync::Arc;
 /// The id of an instrument: 1 to [`InstrumentId::MAX_BYTES`] bytes of UTF-8 without control characters or white
 /// space, and not the reserved word `popular`.
 ///
-/// Ids are ordered by their bytes, so `"10"` comes before `"9"`. Copies never allocate: ids of up to 22 bytes (an
-/// ISIN has 12) are held in place, longer ones are shared.
+/// Ids are ordered by their bytes, so `"10"` comes before `"9"`. A clone never allocates: ids of up to 22 bytes (an ISIN
+/// has 12) are stored inline, and longer ids are shared.
 ///
 /// ```
-/// use candle_core::{BadId, InstrumentId};
+/// use candle_core::{InvalidId, InstrumentId};
 ///
 /// let id = InstrumentId::new("QV532Y814406").unwrap();
 /// assert_eq!(id.as_str(), "QV532Y814406");
-/// assert_eq!(InstrumentId::new("popular"), Err(BadId::Reserved));
-/// assert_eq!(InstrumentId::new("a b"), Err(BadId::Character(' ')));
+/// assert_eq!(InstrumentId::new("popular"), Err(InvalidId::Reserved));
+/// assert_eq!(InstrumentId::new("a b"), Err(InvalidId::Character(' ')));
 /// ```
 #[derive(Clone)]
 pub struct InstrumentId(Repr);
 
-/// What fits beside a length and the variant's tag in the 24 bytes that a shared string needs anyway.
+/// The room beside a length and the variant's tag in 24 bytes, the size of the shared variant.
 const INLINE_BYTES: usize = 22;
 
 #[derive(Clone)]
 enum Repr {
-    /// The first `len` of `bytes` are the id; they came from a `str`.
+    /// The first `len` bytes are the id, copied from a `str`.
     Inline {
         len: u8,
         bytes: [u8; INLINE_BYTES],
@@ -37,44 +37,42 @@ enum Repr {
 }
 
 impl InstrumentId {
-    /// The longest id, in bytes: an ISIN has 12, exchange symbols up to about 30, and a request line must hold it.
+    /// The longest id, in bytes. An ISIN has 12, exchange symbols have up to about 30, and the id must fit a request line.
     pub const MAX_BYTES: usize = 64;
 
-    /// The one id that no instrument can have: `/instruments/popular` is something else.
+    /// The reserved word, which is no valid id because the HTTP server uses the path `/instruments/popular`.
     pub const RESERVED: &str = "popular";
 
-    /// The id that `text` spells.
+    /// Creates an id.
     ///
     /// # Errors
-    /// [`BadId`] says why `text` is none.
-    pub fn new(text: &str) -> Result<Self, BadId> {
+    /// Returns [`InvalidId`] if `text` is no valid id.
+    pub fn new(text: &str) -> Result<Self, InvalidId> {
         if text.is_empty() {
-            return Err(BadId::Empty);
+            return Err(InvalidId::Empty);
         }
         if text.len() > Self::MAX_BYTES {
-            return Err(BadId::TooLong { bytes: text.len() });
+            return Err(InvalidId::TooLong { bytes: text.len() });
         }
         if text == Self::RESERVED {
-            return Err(BadId::Reserved);
+            return Err(InvalidId::Reserved);
         }
-        if let Some(bad) = text.chars().find(|c| c.is_control() || c.is_whitespace()) {
-            return Err(BadId::Character(bad));
+        if let Some(invalid) = text.chars().find(|c| c.is_control() || c.is_whitespace()) {
+            return Err(InvalidId::Character(invalid));
         }
         Ok(Self(Repr::of(text)))
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     #[expect(clippy::missing_panics_doc, reason = "the bytes came from a str")]
     pub fn as_str(&self) -> &str {
         match &self.0 {
-            Repr::Inline { .. } => {
-                std::str::from_utf8(self.as_bytes()).expect("an inline id holds the bytes of the str it was made from")
-            }
+            Repr::Inline { .. } => std::str::from_utf8(self.as_bytes()).expect("an inline id is a copy of a str"),
             Repr::Shared(text) => text,
         }
     }
 
-    /// The id's bytes, by which ids are compared.
+    /// Returns the bytes of the id, which define its order.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
@@ -83,7 +81,7 @@ impl InstrumentId {
         }
     }
 
-    /// Whether these are the id's bytes.
+    /// Returns true if `bytes` are the bytes of the id.
     #[inline]
     pub(crate) fn is(&self, bytes: &[u8]) -> bool {
         match &self.0 {
@@ -93,8 +91,8 @@ impl InstrumentId {
     }
 }
 
-/// Whether two texts of one length are equal. Those of 8 to 16 bytes, which most ids have, are compared as two words that
-/// may overlap; a call of `memcmp` for so few bytes takes three times as long.
+/// Returns true if two texts of the same length are equal. Texts of 8 to 16 bytes, which most ids have, are compared as two
+/// words that may overlap. A call of `memcmp` takes three times as long for so few bytes.
 #[inline]
 fn equal(a: &[u8], b: &[u8]) -> bool {
     match (a.first_chunk::<8>(), b.first_chunk::<8>(), a.last_chunk::<8>(), b.last_chunk::<8>()) {
@@ -149,9 +147,9 @@ impl Borrow<[u8]> for InstrumentId {
 }
 
 impl std::str::FromStr for InstrumentId {
-    type Err = BadId;
+    type Err = InvalidId;
 
-    fn from_str(text: &str) -> Result<Self, BadId> {
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
         Self::new(text)
     }
 }
@@ -168,68 +166,49 @@ impl fmt::Debug for InstrumentId {
     }
 }
 
-/// Why a text is no [`InstrumentId`].
+/// The reason for which a text is no valid [`InstrumentId`].
 ///
 /// ```
 /// use candle_core::InstrumentId;
 ///
 /// let error = InstrumentId::new(&"x".repeat(65)).unwrap_err();
-/// assert_eq!(error.to_string(), "an instrument id has at most 64 bytes, this one has 65");
+/// assert_eq!(error.to_string(), "the instrument id has 65 bytes; at most 64 bytes are allowed");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum BadId {
-    /// It is empty.
+pub enum InvalidId {
+    /// The text is empty.
     Empty,
-    /// It has more than [`InstrumentId::MAX_BYTES`] bytes.
+    /// The text has more than [`InstrumentId::MAX_BYTES`] bytes.
     TooLong {
-        /// How many it has.
+        /// The number of bytes.
         bytes: usize,
     },
-    /// It holds this control character or white space.
+    /// The text contains this control character or white space.
     Character(char),
-    /// It is [`InstrumentId::RESERVED`].
+    /// The text is [`InstrumentId::RESERVED`].
     Reserved,
 }
 
-impl fmt::Display for BadId {
+impl fmt::Display for InvalidId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let max = InstrumentId::MAX_BYTES;
         match self {
-            Self::Empty => f.write_str("an instrument id is never empty"),
-            Self::TooLong { bytes } => write!(f, "an instrument id has at most {max} bytes, this one has {bytes}"),
-            Self::Character(c) => write!(f, "an instrument id holds no control character or white space such as {c:?}"),
-            Self::Reserved => write!(f, "the id {:?} is reserved", InstrumentId::RESERVED),
+            Self::Empty => write!(f, "the instrument id is empty; 1 to {max} bytes are expected"),
+            Self::TooLong { bytes } => {
+                write!(f, "the instrument id has {bytes} bytes; at most {max} bytes are allowed")
+            }
+            Self::Character(c) => {
+                write!(f, "the instrument id contains {c:?}; control characters and white space are not allowed")
+            }
+            Self::Reserved => {
+                write!(f, "the instrument id {:?} is reserved; choose another id", InstrumentId::RESERVED)
+            }
         }
     }
 }
 
-impl std::error::Error for BadId {}
-
-/// A listed instrument's place in one aggregator: finds it without hashing or comparing its id.
-///
-/// A handle of a delisted instrument finds nothing, even after the same id is listed again. It is a place, and of one
-/// aggregator: in another one it names whatever is listed there.
-///
-/// ```
-/// use candle_core::{Aggregator, Outcome, Tick, Timestamp};
-///
-/// let aggregator = Aggregator::default();
-/// let handle = aggregator.list("BTC", None)?;
-/// let now = Timestamp::EPOCH;
-/// assert_eq!(aggregator.record_at(handle, &Tick::new(now, 9.5), now), Outcome::Opened);
-/// aggregator.delist("BTC");
-/// aggregator.list("BTC", None)?;
-/// assert_eq!(aggregator.record_at(handle, &Tick::new(now, 9.5), now), Outcome::UnknownInstrument);
-/// # Ok::<(), candle_core::ListError>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Handle {
-    pub(crate) stripe: u16,
-    pub(crate) slot: u32,
-    /// Which of the instruments that held the slot one after another.
-    pub(crate) generation: u32,
-}
+impl std::error::Error for InvalidId {}
 
 #[cfg(test)]
 mod tests {
@@ -246,30 +225,30 @@ mod tests {
             let text = "é".repeat(len / 2) + if len % 2 == 1 { "x" } else { "" };
             assert_eq!(InstrumentId::new(&text).unwrap().as_str(), text);
         }
-        assert_eq!(InstrumentId::new(&"é".repeat(33)), Err(BadId::TooLong { bytes: 66 }));
+        assert_eq!(InstrumentId::new(&"é".repeat(33)), Err(InvalidId::TooLong { bytes: 66 }));
     }
 
     #[test]
-    fn an_id_is_its_own_bytes_and_no_others_at_every_length() {
+    fn an_id_equals_its_own_bytes_only_at_every_length() {
         let text = "abcdefghijklmnopqrstuvwxyz012345";
         for len in 1..=text.len() {
             let id = InstrumentId::new(&text[..len]).unwrap();
             assert!(id.is(&text.as_bytes()[..len]));
             assert!(!id.is(&text.as_bytes()[..len - 1]));
-            for place in 0..len {
+            for index in 0..len {
                 let mut other = text.as_bytes()[..len].to_vec();
-                other[place] = b'!';
-                assert!(!id.is(&other), "{len} {place}");
+                other[index] = b'!';
+                assert!(!id.is(&other), "{len} {index}");
             }
         }
     }
 
     #[test]
     fn white_space_and_controls_of_any_script_are_refused() {
-        for bad in ["\0", "a\n", "\u{a0}", "x\u{2003}y", "\u{85}", "\u{7f}"] {
-            assert!(matches!(InstrumentId::new(bad), Err(BadId::Character(_))), "{bad:?}");
+        for invalid in ["\0", "a\n", "\u{a0}", "x\u{2003}y", "\u{85}", "\u{7f}"] {
+            assert!(matches!(InstrumentId::new(invalid), Err(InvalidId::Character(_))), "{invalid:?}");
         }
-        assert_eq!(InstrumentId::new(""), Err(BadId::Empty));
+        assert_eq!(InstrumentId::new(""), Err(InvalidId::Empty));
     }
 
     #[test]

@@ -1,65 +1,66 @@
-//! Whatever is listed, delisted, recorded, viewed and forgotten in whatever order, the aggregator holds what the obvious
-//! program holds.
+//! After any calls in any order, the aggregator has the same content as the oracle.
 
 use candle_core::{Aggregator, Config, RecordContext, Timestamp, Unlisted};
 use proptest::prelude::*;
 
-use crate::inputs::{Step, Steps, limits, steps};
-use crate::oracle::Book;
+use crate::oracle::OracleAggregator;
+use crate::ticks::{Step, Steps, limits, steps};
 
 const IDS: [&str; 8] = ["4", "10", "9", "é", "popular", "white space", "another-id-that-is-longer-than-inline", "z/z"];
 const DESCRIPTIONS: [Option<&str>; 3] = [None, Some(""), Some("luptatum senectus")];
 
 #[derive(Clone, Copy, Debug)]
-enum Act {
+enum Call {
     List(usize),
     Delist,
     Record(Unlisted),
     RecordAt,
-    Hit,
-    View,
+    CountView,
+    HistoryCountingView,
     ClearCandles,
     Restore,
 }
 
-fn act() -> impl Strategy<Value = Act> {
+fn call() -> impl Strategy<Value = Call> {
     prop_oneof![
-        2 => (0..DESCRIPTIONS.len()).prop_map(Act::List),
-        2 => Just(Act::Delist),
-        8 => Just(Act::Record(Unlisted::List)),
-        4 => Just(Act::Record(Unlisted::Reject)),
-        4 => Just(Act::RecordAt),
-        3 => Just(Act::Hit),
-        2 => Just(Act::View),
-        1 => Just(Act::ClearCandles),
-        1 => Just(Act::Restore),
+        2 => (0..DESCRIPTIONS.len()).prop_map(Call::List),
+        2 => Just(Call::Delist),
+        8 => Just(Call::Record(Unlisted::List)),
+        4 => Just(Call::Record(Unlisted::Reject)),
+        4 => Just(Call::RecordAt),
+        3 => Just(Call::CountView),
+        2 => Just(Call::HistoryCountingView),
+        1 => Just(Call::ClearCandles),
+        1 => Just(Call::Restore),
     ]
 }
 
-fn apply(act: Act, id: &str, step: &Step, aggregator: &mut Aggregator, book: &mut Book) {
+fn apply(call: Call, id: &str, step: &Step, aggregator: &mut Aggregator, oracle: &mut OracleAggregator) {
     let Step { tick, now } = step;
-    match act {
-        Act::List(description) => {
+    match call {
+        Call::List(description) => {
             let description = DESCRIPTIONS[description];
-            assert_eq!(aggregator.list(id, description).is_ok(), book.list(id, description));
+            assert_eq!(aggregator.list(id, description).is_ok(), oracle.list(id, description));
         }
-        Act::Delist => assert_eq!(aggregator.delist(id), book.delist(id)),
-        Act::Record(unlisted) => {
+        Call::Delist => assert_eq!(aggregator.delist(id), oracle.delist(id)),
+        Call::Record(unlisted) => {
             let context = RecordContext { unlisted, ..RecordContext::from(*now) };
-            assert_eq!(aggregator.record(id, tick, context), book.record(id, tick, *now, unlisted));
+            assert_eq!(aggregator.record(id, tick, context), oracle.record(id, tick, *now, unlisted));
         }
-        Act::RecordAt => {
+        Call::RecordAt => {
             if let Some(handle) = aggregator.resolve(id) {
-                assert_eq!(aggregator.record_at(handle, tick, *now), book.record(id, tick, *now, Unlisted::Reject));
+                assert_eq!(aggregator.record_at(handle, tick, *now), oracle.record(id, tick, *now, Unlisted::Reject));
             }
         }
-        Act::Hit => assert_eq!(aggregator.count_view(id), book.count_view(id)),
-        Act::View => assert_eq!(aggregator.history_counting_view(id).map(|history| history.views), book.count_view(id)),
-        Act::ClearCandles => {
-            aggregator.clear_candles(0);
-            book.clear_candles();
+        Call::CountView => assert_eq!(aggregator.count_view(id), oracle.count_view(id)),
+        Call::HistoryCountingView => {
+            assert_eq!(aggregator.history_counting_view(id).map(|history| history.views), oracle.count_view(id));
         }
-        Act::Restore => {
+        Call::ClearCandles => {
+            aggregator.clear_candles();
+            oracle.clear_candles();
+        }
+        Call::Restore => {
             *aggregator = Aggregator::restore(*aggregator.config(), aggregator.snapshot().collect()).unwrap();
         }
     }
@@ -67,26 +68,26 @@ fn apply(act: Act, id: &str, step: &Step, aggregator: &mut Aggregator, book: &mu
 
 proptest! {
     #[test]
-    fn any_calls_in_any_order_leave_what_the_obvious_program_has(
+    fn after_any_calls_in_any_order_the_content_is_that_of_the_oracle(
         Steps { steps, base } in steps(1..100),
-        acts in prop::collection::vec((act(), 0..IDS.len()), 100),
+        calls in prop::collection::vec((call(), 0..IDS.len()), 100),
         limits in limits(), stripes in 0..3_u32, max in 1..8_usize,
     ) {
         let config = Config::default().with_rules(limits.rules()).with_stripes(1 << stripes).with_max_instruments(max);
-        let (mut aggregator, mut book) = (Aggregator::new(config), Book::new(limits, max));
+        let (mut aggregator, mut oracle) = (Aggregator::new(config), OracleAggregator::new(limits, max));
         let mut now = Timestamp::EPOCH;
-        for (step, (act, id)) in steps.iter().zip(acts) {
-            // The book's sequence numbers start at 0.
+        for (step, (call, id)) in steps.iter().zip(calls) {
+            // Sequence numbers start at 0 in the oracle.
             let tick = step.tick.with_seq(step.tick.seq.wrapping_sub(base));
-            apply(act, IDS[id], &Step { tick, ..*step }, &mut aggregator, &mut book);
+            apply(call, IDS[id], &Step { tick, ..*step }, &mut aggregator, &mut oracle);
             now = step.now;
         }
-        book.assert_is(&aggregator, now);
+        oracle.assert_is(&aggregator, now);
     }
 }
 
 #[test]
-fn a_handle_of_a_delisted_instrument_finds_nothing_whatever_is_listed_in_its_place() {
+fn the_handle_of_a_delisted_instrument_finds_nothing_after_any_id_is_listed_in_its_slot() {
     let aggregator = Aggregator::new(Config::default().with_stripes(1));
     let old = aggregator.list("a", None).unwrap();
     assert!(aggregator.delist("a"));
@@ -99,7 +100,7 @@ fn a_handle_of_a_delisted_instrument_finds_nothing_whatever_is_listed_in_its_pla
 }
 
 #[test]
-fn pages_follow_each_other_without_gap_or_repetition() {
+fn consecutive_pages_have_no_gap_and_no_repetition() {
     let aggregator = Aggregator::default();
     let ids: std::collections::BTreeSet<String> = (0..300).map(|number| format!("{}", number * 7919 % 1000)).collect();
     ids.iter().for_each(|id| assert!(aggregator.list(id, None).is_ok()));
