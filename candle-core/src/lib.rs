@@ -16,8 +16,7 @@
 //! let closes: Vec<f64> = history.candles(now, Gaps::Filled).map(|candle| candle.close).collect();
 //! assert_eq!(closes, [11.0, 12.0]);
 //!
-//! let mut top = Vec::new();
-//! aggregator.top(10, &mut top);
+//! let top = aggregator.top(10);
 //! assert_eq!((top[0].id.as_str(), top[0].views), ("BTC", 1));
 //! # Ok::<(), candle_core::ListError>(())
 //! ```
@@ -43,7 +42,7 @@
 //! | `window`, `history`, `version` | results of reads: candles seen from `now`, a copy of one instrument, changed or not |
 //! | `tick`, `rules`, `validator`, `outcome` | a tick, the rules for ticks, the validation at one `now`, its result |
 //! | `record_context`, `arrival` | arguments of a record call besides the tick |
-//! | `time`, `price`, `size`, `instrument_id`, `handle` | values that are valid by construction |
+//! | `time`, `time_text`, `timestamp`, `price`, `size`, `instrument_id`, `handle` | values that are valid by construction |
 //! | `popularity`, `leaders` | the public top-k, and the leader set that it shares with the aggregator |
 //! | `coverage` | the part of each minute for which the feed was up |
 //! | `snapshot` | a stripe as plain data, and its stored form |
@@ -64,7 +63,7 @@
 //! | build a store of your own | [`Ring`], [`Candle`], [`RING_MINUTES`] |
 //! | express time | [`Timestamp`], [`Minute`] |
 //! | store and replicate | [`StripeSnapshot`]; with a log: [`replication`], [`LoggedWrites`](replication::LoggedWrites), [`ViewTotal`](replication::ViewTotal) |
-//! | handle errors | [`ListError`], [`InvalidId`], [`SnapshotError`], [`TimestampOutOfRange`] |
+//! | handle errors | [`ListError`], [`InvalidId`], [`SnapshotError`], [`TimestampOutOfRange`], [`InvalidTimestamp`] |
 //!
 //! # A minute as an example
 //!
@@ -171,6 +170,9 @@ mod stripe;
 mod summary;
 mod tick;
 mod time;
+mod time_text;
+#[cfg(feature = "serde")]
+pub mod timestamp;
 mod validator;
 mod version;
 mod window;
@@ -195,6 +197,7 @@ pub use snapshot::{SnapshotError, StripeSnapshot};
 pub use summary::{MAX_DESCRIPTION_BYTES, Summary};
 pub use tick::Tick;
 pub use time::{Minute, Timestamp, TimestampOutOfRange, WINDOW_MINUTES};
+pub use time_text::InvalidTimestamp;
 pub use validator::Validator;
 pub use version::{Latest, Update, Version};
 pub use window::{Gaps, State, WindowCandle};

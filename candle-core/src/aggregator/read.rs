@@ -52,6 +52,34 @@ impl Aggregator {
         matching.take(limit).filter_map(summary).collect()
     }
 
+    /// Returns every listed instrument, in the order of the bytes of their ids.
+    ///
+    /// The catalogue is read in pages, so listing and delisting wait for at most one page. Instruments that are listed or
+    /// delisted during the iteration may be missing or present.
+    ///
+    /// ```
+    /// let aggregator = candle_core::Aggregator::default();
+    /// for id in ["ETH", "BTC"] {
+    ///     aggregator.list(id, None)?;
+    /// }
+    /// assert_eq!(aggregator.instruments().map(|line| line.id.to_string()).collect::<Vec<_>>(), ["BTC", "ETH"]);
+    /// # Ok::<(), candle_core::ListError>(())
+    /// ```
+    pub fn instruments(&self) -> impl Iterator<Item = Summary> {
+        /// A hold of the catalogue's lock of about 20 microseconds.
+        const PAGE: usize = 128;
+        let mut page = Vec::new().into_iter();
+        let mut last: Option<InstrumentId> = None;
+        std::iter::from_fn(move || {
+            let next = page.next().or_else(|| {
+                page = self.page(last.as_ref().map(InstrumentId::as_str), "", PAGE).into_iter();
+                page.next()
+            });
+            last = next.as_ref().map(|line: &Summary| line.id.clone()).or(last.take());
+            next
+        })
+    }
+
     /// Calls `each` with the [`Latest`] of every listed instrument, in no order. Each stripe is copied at one moment, and
     /// its lock is released before `each` is called.
     ///

@@ -13,12 +13,16 @@ mod aggregator;
 mod batch;
 mod bytes;
 mod fuzz_inputs;
+#[cfg(feature = "serde")]
+mod golden;
 mod memory;
 mod merge;
 mod no_allocation;
 mod oracle;
 mod order;
 mod popularity;
+#[cfg(feature = "serde")]
+mod serialised;
 mod snapshot;
 #[cfg(feature = "serde")]
 mod stored_form;

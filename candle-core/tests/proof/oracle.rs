@@ -237,8 +237,7 @@ impl OracleAggregator {
     }
 
     fn refuse_listing(&self, id: &str) -> Option<Outcome> {
-        let is_invalid = |c: char| c.is_control() || c.is_whitespace();
-        if id.is_empty() || id.len() > 64 || id == "popular" || id.contains(is_invalid) {
+        if id.is_empty() || id.len() > 64 || id != id.trim() || id.contains(char::is_control) {
             return Some(Outcome::BadId);
         }
         (self.listed.len() >= self.max_instruments).then_some(Outcome::Full)
@@ -325,7 +324,5 @@ impl OracleAggregator {
 }
 
 pub(crate) fn top(aggregator: &Aggregator, k: usize) -> Vec<(String, u64)> {
-    let mut top = Vec::new();
-    aggregator.top(k, &mut top);
-    top.into_iter().map(|popular| (popular.id.as_str().to_owned(), popular.views)).collect()
+    aggregator.top(k).into_iter().map(|popular| (popular.id.as_str().to_owned(), popular.views)).collect()
 }
