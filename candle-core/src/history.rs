@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::arrival::Arrival;
 use crate::candle::Candle;
-use crate::ring::Ring;
+use crate::ring::{Ring, WindowCandles};
 use crate::time::Timestamp;
-use crate::window::{Gaps, WindowCandle};
+use crate::window_candle::Gaps;
 
 /// A copy of one instrument, made at one moment under the lock of its stripe.
 ///
@@ -37,8 +37,13 @@ pub struct History {
 
 impl History {
     /// Returns the window seen from `now`; see [`Ring::candles`].
-    pub fn candles(&self, now: Timestamp, gaps: Gaps) -> impl Iterator<Item = WindowCandle> {
+    pub fn candles(&self, now: Timestamp, gaps: Gaps) -> WindowCandles<'_> {
         self.ring.candles(now, gaps)
+    }
+
+    /// Returns the last `n` candles of the window seen from `now`; see [`Ring::last`].
+    pub fn last(&self, n: usize, now: Timestamp, gaps: Gaps) -> WindowCandles<'_> {
+        self.ring.last(n, now, gaps)
     }
 
     /// Returns the time of the last tick, on the feed's clock.

@@ -1,10 +1,11 @@
 //! The rules for ticks that do not depend on the present.
 
+use crate::interval::{Interval, OpenTime};
 use crate::key::Key;
 use crate::price::{Price, Prices};
 use crate::size::Size;
 use crate::tick::Tick;
-use crate::time::{MICROS_PER_MINUTE, Minute, Timestamp};
+use crate::time::Timestamp;
 use crate::validator::{ValidTick, Validator};
 
 /// The rules that a tick must satisfy to be accepted.
@@ -30,8 +31,8 @@ impl Rules {
     /// The default of [`max_ahead_micros`](Self::max_ahead_micros): 5 seconds. Clocks of well-kept machines differ by less.
     pub const DEFAULT_MAX_AHEAD_MICROS: i64 = 5_000_000;
 
-    /// The largest [`max_ahead_micros`](Self::max_ahead_micros): 60 seconds. A ring has one spare slot for a minute ahead,
-    /// so an early tick evicts no visible candle.
+    /// The largest [`max_ahead_micros`](Self::max_ahead_micros): 60 seconds. A ring has spare slots for the intervals
+    /// ahead, so an early tick evicts no visible candle.
     pub const MAX_AHEAD_LIMIT_MICROS: i64 = 60_000_000;
 
     /// The default rules: positive prices, at most 5 seconds ahead.
@@ -67,22 +68,31 @@ impl Rules {
         self.max_ahead_micros
     }
 
-    /// Validates a tick for a given minute that is not over at `now`. Returns `None` if the tick is of another minute, the
-    /// minute is over, or only [`Validator::validate`] can decide.
+    /// Validates a tick for the candle that opens at `open` and is not over at `now`. Returns `None` if the tick is of
+    /// another candle, the candle is over, or only [`Validator::validate`] can decide.
     ///
-    /// Nearly every tick is of the minute of its instrument's newest candle. This check needs no division, and a positive
-    /// price satisfies every rule.
+    /// Nearly every tick is of the newest candle of its instrument. This check needs no division, and a positive price
+    /// satisfies every rule.
     #[inline]
-    pub(crate) fn validate_in_order(&self, minute: Minute, now: Timestamp, tick: &Tick) -> Option<ValidTick> {
-        let start = minute.start();
-        if now.micros_since(start) >= MICROS_PER_MINUTE
-            || !tick.time.is_in(minute)
+    #[expect(clippy::cast_sign_loss, reason = "a negative offset is meant to be large")]
+    pub(crate) fn validate_in_order(
+        &self,
+        open: OpenTime,
+        interval: Interval,
+        now: Timestamp,
+        tick: &Tick,
+    ) -> Option<ValidTick> {
+        let start = open.start();
+        // A tick before the candle has a negative offset, which is above every interval if it is unsigned.
+        let offset = tick.time.micros_since(start) as u64;
+        if now.micros_since(start) >= interval.micros()
+            || offset >= interval.micros() as u64
             || self.is_too_far_ahead(tick.time, now)
         {
             return None;
         }
-        let (price, size) = (Price::positive(tick.price)?, Size::plain(tick.size)?);
-        Some(ValidTick { minute, key: Key::new(tick.time.offset_in(minute), tick.seq), price, size })
+        let (price, size) = (Price::positive(tick.price)?, Size::new(tick.size)?);
+        Some(ValidTick { open, key: Key::new(offset, tick.seq, interval), price, size })
     }
 
     #[inline]

@@ -1,4 +1,4 @@
-//! Points in time and minutes: UTC, integer microseconds, no time zones.
+//! Points in time, and minutes: UTC, integer microseconds, no time zones.
 
 use std::ops::{Add, Sub};
 use std::time::{Duration, SystemTime};
@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 /// Microseconds in a minute.
 pub(crate) const MICROS_PER_MINUTE: i64 = 60_000_000;
 
-/// The number of minutes in the window: the forming minute and the 29 before it.
+/// The number of candles of the default [`Window`](crate::Window): the forming minute and the 29 before it.
 pub const WINDOW_MINUTES: i64 = 30;
 
 /// A point in time: whole microseconds since the Unix epoch, within the years 1 to 9999.
@@ -108,26 +108,19 @@ impl Timestamp {
         self.0 - earlier.0
     }
 
-    /// Returns true if `minute` contains this point.
-    #[inline]
-    pub(crate) const fn is_in(self, minute: Minute) -> bool {
-        let offset = self.micros_since(minute.start());
-        0 <= offset && offset < MICROS_PER_MINUTE
-    }
-
-    /// Returns the microseconds since the start of `minute`, 0 to 59,999,999. `minute` must contain this point.
-    #[inline]
-    pub(crate) const fn offset_in(self, minute: Minute) -> u32 {
-        debug_assert!(self.is_in(minute));
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0..60_000_000 fits")]
-        let offset = (self.0 - minute.start().0) as u32;
-        offset
-    }
-
     /// Returns the microseconds since the start of the minute of this point, 0 to 59,999,999.
     #[inline]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0..60_000_000 fits")]
     pub const fn offset_in_minute(self) -> u32 {
-        self.offset_in(self.minute())
+        self.0.rem_euclid(MICROS_PER_MINUTE) as u32
+    }
+
+    /// Returns the point `micros` microseconds after [`MIN`](Self::MIN). The result must not be after [`MAX`](Self::MAX).
+    #[inline]
+    pub(crate) const fn after_first(micros: i64) -> Self {
+        let at = Self(Self::MIN.0 + micros);
+        debug_assert!(at.0 <= Self::MAX.0);
+        at
     }
 }
 
@@ -165,7 +158,7 @@ impl From<SystemTime> for Timestamp {
             Ok(after) => Self::EPOCH + after,
             Err(before) => {
                 let before = before.duration();
-                let below = u64::from(!before.subsec_nanos().is_multiple_of(1_000));
+                let below = u64::from(before.subsec_nanos() % 1_000 > 0);
                 Self::EPOCH - before - Duration::from_micros(below)
             }
         }
@@ -205,7 +198,8 @@ impl std::fmt::Display for TimestampOutOfRange {
 
 impl std::error::Error for TimestampOutOfRange {}
 
-/// One minute of UTC time, `[start, start + 60 s)`, numbered from the Unix epoch.
+/// One minute of UTC time, `[start, start + 60 s)`, numbered from the Unix epoch. The unit of
+/// [`Coverage`](crate::Coverage), whatever the interval of the candles.
 ///
 /// ```
 /// use candle_core::{Minute, Timestamp};
@@ -230,17 +224,8 @@ impl Minute {
         self.0
     }
 
-    /// Returns the minute `minutes` after [`MIN`](Self::MIN). The result must not be after [`MAX`](Self::MAX).
-    #[inline]
-    #[expect(clippy::cast_possible_wrap, reason = "there are fewer than 2^33 minutes")]
-    pub(crate) const fn after_first(minutes: u64) -> Self {
-        let minute = Self(Self::MIN.0 + minutes as i64);
-        debug_assert!(minute.0 <= Self::MAX.0);
-        minute
-    }
-
     /// Returns the minute with this number, cut to [`MIN`](Self::MIN) and [`MAX`](Self::MAX).
-    pub(crate) const fn saturating_from(number: i64) -> Self {
+    const fn saturating_from(number: i64) -> Self {
         if number < Self::MIN.0 {
             Self::MIN
         } else if number > Self::MAX.0 {

@@ -234,7 +234,7 @@ impl Aggregator {
             let (key, tick) = &block[position];
             let outcome = match key.find(scratch.hashes[position], *guess, &locked) {
                 Some(slot) => locked.record_uncounted(slot, tick, rules, &context),
-                None => match (context.unlisted, rules.at(context.now).validate(tick)) {
+                None => match (context.unlisted, rules.at(context.now).validate(tick, self.config.window())) {
                     (Unlisted::Reject, _) => rules.at(context.now).refuse_unlisted(tick),
                     (Unlisted::List, Err(refused)) => refused,
                     (Unlisted::List, Ok(_)) => break,

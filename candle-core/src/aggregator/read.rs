@@ -13,12 +13,34 @@ use crate::outcome::Outcomes;
 use crate::summary::Summary;
 use crate::time::Timestamp;
 use crate::version::{Latest, Update, Version};
+use crate::window_candle::{Gaps, WindowCandle};
 
 impl Aggregator {
     /// Returns a copy of one instrument, or `None` if the instrument is not listed.
     pub fn history(&self, id: &str) -> Option<History> {
         let (stripe, slot) = self.lock_id(id);
         slot.map(|slot| stripe.history(slot))
+    }
+
+    /// Returns the last `n` candles of the window of one instrument as seen from `now`, oldest first, or `None` if the
+    /// instrument is not listed. Cheaper than a [`history`](Self::history), because no other candle is copied.
+    ///
+    /// ```
+    /// use candle_core::{Aggregator, Gaps, Tick, Timestamp};
+    ///
+    /// let aggregator = Aggregator::default();
+    /// aggregator.list("BTC", None)?;
+    /// let now = Timestamp::EPOCH;
+    /// let _ = aggregator.record("BTC", &Tick::new(now, 9.5), now);
+    /// let later = now.saturating_add(600_000_000);
+    /// assert_eq!(aggregator.last("BTC", 5, later, Gaps::Filled).unwrap().len(), 5);
+    /// # Ok::<(), candle_core::ListError>(())
+    /// ```
+    pub fn last(&self, id: &str, n: usize, now: Timestamp, gaps: Gaps) -> Option<Vec<WindowCandle>> {
+        let mut candles = Vec::with_capacity(n.min(self.config.window().candles()));
+        let (stripe, slot) = self.lock_id(id);
+        candles.extend(stripe.ring(slot?).candles(now, gaps).last_of(n));
+        Some(candles)
     }
 
     /// Returns a copy of one instrument as seen from `now`, or only its [`Latest`] if the version is still `cached`. Returns

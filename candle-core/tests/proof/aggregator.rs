@@ -4,7 +4,7 @@ use candle_core::{Aggregator, Config, RecordContext, Timestamp, Unlisted};
 use proptest::prelude::*;
 
 use crate::oracle::OracleAggregator;
-use crate::ticks::{Step, Steps, limits, steps};
+use crate::ticks::{Step, Steps, steps_and_limits};
 
 const IDS: [&str; 8] =
     ["4", "10", "9", "é", "\u{a0}white", "white space", "another-id-that-is-longer-than-inline", "z/z"];
@@ -70,11 +70,11 @@ fn apply(call: Call, id: &str, step: &Step, aggregator: &mut Aggregator, oracle:
 proptest! {
     #[test]
     fn after_any_calls_in_any_order_the_content_is_that_of_the_oracle(
-        Steps { steps, base } in steps(1..100),
+        (Steps { steps, base }, limits) in steps_and_limits(1..100),
         calls in prop::collection::vec((call(), 0..IDS.len()), 100),
-        limits in limits(), stripes in 0..3_u32, max in 1..8_usize,
+        stripes in 0..3_u32, max in 1..8_usize,
     ) {
-        let config = Config::default().with_rules(limits.rules()).with_stripes(1 << stripes).with_max_instruments(max);
+        let config = limits.config().with_stripes(1 << stripes).with_max_instruments(max);
         let (mut aggregator, mut oracle) = (Aggregator::new(config), OracleAggregator::new(limits, max));
         let mut now = Timestamp::EPOCH;
         for (step, (call, id)) in steps.iter().zip(calls) {

@@ -40,7 +40,7 @@ fn kinds() -> Vec<(&'static str, Tick, Timestamp, Outcome)> {
         ("a late tick", Tick::new(now().saturating_add(-5 * MINUTE), 1.0), minute, Outcome::LateAmended),
         ("a late tick again", Tick::new(now().saturating_add(-5 * MINUTE), 2.0), minute, Outcome::LateAmended),
         ("a bad price", Tick::new(minute, f64::NAN), minute, Outcome::BadPrice),
-        ("a bad size", Tick::new(minute, 1.0).with_size(-1.0), minute, Outcome::BadSize),
+        ("a bad size", Tick::new(minute, 1.0).with_size(-2e15), minute, Outcome::BadSize),
         ("a tick too far ahead", Tick::new(later, 1.0), minute, Outcome::TooFarAhead),
         ("a tick too old", Tick::new(at(0), 1.0), minute, Outcome::TooOld),
     ];
