@@ -4,6 +4,9 @@ use std::fmt;
 
 use crate::interval::{Interval, OpenTime};
 use crate::key::Key;
+use crate::price::Price;
+use crate::size::Size;
+use crate::tick::Tick;
 use crate::time::Timestamp;
 use crate::validator::ValidTick;
 
@@ -103,6 +106,42 @@ impl Candle {
         self.buy_volume += tick.size.bought();
         self.quote_volume = bounded(self.quote_volume + price * tick.size.magnitude());
         self.stamp.count_one();
+    }
+
+    /// Adds the longest prefix of `ticks` that is in order: inside the candle, less than `limit` microseconds after its open
+    /// time, and with positive prices. Returns the length of the prefix.
+    ///
+    /// The same as [`update`](Self::update) for each tick, with the candle in registers.
+    #[inline]
+    pub(crate) fn update_all(&mut self, ticks: &[Tick], limit: u64, interval: Interval) -> usize {
+        let start = self.open_time();
+        let Self { mut high, mut low, mut close, mut volume, mut buy_volume, mut quote_volume, last, .. } = *self;
+        let mut last = last;
+        let mut updated = 0;
+        for tick in ticks {
+            #[expect(clippy::cast_sign_loss, reason = "a negative offset is meant to be large")]
+            let offset = tick.time.micros_since(start) as u64;
+            let (Some(price), Some(size)) = (Price::positive(tick.price), Size::new(tick.size)) else { break };
+            let key = Key::new(offset, tick.seq, interval);
+            // A tick that is not the last one may set the open, which is not in a register.
+            if offset >= limit || key.precedes(last) {
+                break;
+            }
+            let price = price.get();
+            (close, last) = (price, key);
+            high = if price > high { price } else { high };
+            low = if price < low { price } else { low };
+            volume += size.magnitude();
+            buy_volume += size.bought();
+            quote_volume += price * size.magnitude();
+            updated += 1;
+        }
+        if !quote_volume.is_finite() {
+            return 0;
+        }
+        *self = Self { high, low, close, volume, buy_volume, quote_volume, last, ..*self };
+        self.stamp.count_more(updated as u64);
+        updated
     }
 
     /// Marks the candle as changed after its interval was over.

@@ -64,7 +64,7 @@
 //! | build a store of your own | [`Ring`], [`Candle`] |
 //! | express time | [`Timestamp`], [`Minute`] |
 //! | store and replicate | [`StripeSnapshot`]; with a log: [`replication`], [`LoggedWrites`](replication::LoggedWrites), [`ViewTotal`](replication::ViewTotal) |
-//! | handle errors | [`ListError`], [`InvalidId`], [`SnapshotError`], [`TimestampOutOfRange`], [`InvalidTimestamp`], [`InvalidInterval`], [`InvalidWindow`] |
+//! | handle errors | [`ListError`], [`InvalidId`], [`SnapshotError`], [`TimestampOutOfRange`], [`InvalidTimestamp`], [`InvalidInterval`], [`InvalidWindow`], [`InvalidRollUp`] |
 //!
 //! # A minute as an example
 //!
@@ -206,7 +206,7 @@ pub use outcome::{Outcome, Outcomes};
 pub use popularity::{MAX_TOP, Popular, Popularity};
 pub use price::{Price, Prices};
 pub use record_context::{RecordContext, Unlisted};
-pub use ring::{Ring, WindowCandles};
+pub use ring::{InvalidRollUp, Ring, WindowCandles};
 pub use rules::Rules;
 pub use size::{Side, Size};
 pub use snapshot::{SnapshotError, StripeSnapshot};

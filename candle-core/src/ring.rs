@@ -2,6 +2,8 @@
 
 mod past;
 mod read;
+mod record_all;
+mod roll_up;
 
 use std::time::Duration;
 
@@ -13,10 +15,11 @@ use crate::tick::Tick;
 use crate::time::Timestamp;
 use crate::validator::Validator;
 use crate::window::Window;
-use crate::window_candle::Gaps;
+use crate::window_candle::{Gaps, WindowCandle};
 pub(crate) use past::{PastMut, slots};
 pub(crate) use read::RingRef;
 pub use read::WindowCandles;
+pub use roll_up::InvalidRollUp;
 
 /// The candles of one instrument: its window and a few more, counted back from its newest tick; see [`Window::stored`].
 ///
@@ -214,6 +217,36 @@ impl Ring {
     #[inline]
     pub fn candles(&self, now: Timestamp, gaps: Gaps) -> WindowCandles<'_> {
         self.as_ref().candles(now, gaps)
+    }
+
+    /// Returns the candles of a coarser interval, as if the ticks had been recorded at that interval, oldest first.
+    ///
+    /// Only candles that lie wholly inside the window are returned, so no candle has the open or the volume of a part. The
+    /// last one may be forming. A candle that is over is [`Revised`](crate::State::Revised) if one of its parts is.
+    ///
+    /// ```
+    /// use candle_core::{Gaps, Interval, Ring, Rules, Tick, Timestamp};
+    ///
+    /// let mut ring = Ring::default();
+    /// let at = |minute: i64| Timestamp::from_seconds(60 * minute).unwrap();
+    /// for minute in 0..=32 {
+    ///     let _ = ring.record(&Tick::new(at(minute), 1.0).with_size(1.0), &Rules::default().at(at(minute)));
+    /// }
+    /// // The window is the minutes 3 to 32: the candle of the minutes 0 to 4 is not whole, the last one is forming.
+    /// let volumes: Vec<_> = ring.rolled_up(Interval::minutes(5)?, at(32), Gaps::Filled)?.map(|candle| candle.volume).collect();
+    /// assert_eq!(volumes, [5.0, 5.0, 5.0, 5.0, 5.0, 3.0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns [`InvalidRollUp`] unless `interval` is a multiple of the interval of the ring.
+    pub fn rolled_up(
+        &self,
+        interval: Interval,
+        now: Timestamp,
+        gaps: Gaps,
+    ) -> Result<impl DoubleEndedIterator<Item = WindowCandle> + ExactSizeIterator + use<>, InvalidRollUp> {
+        self.as_ref().rolled_up(interval, now, gaps).map(Vec::into_iter)
     }
 
     /// Returns the last `n` candles of the window seen from `now`, oldest first.

@@ -48,7 +48,12 @@ impl<'a> RingRef<'a> {
 
     /// Returns every candle, oldest first.
     pub(crate) fn stored(self) -> impl DoubleEndedIterator<Item = &'a Candle> {
-        self.evicted().into_iter().chain(self.closed()).chain(self.newest)
+        self.evicted().into_iter().chain(self.remaining())
+    }
+
+    /// Returns every candle but the evicted one, oldest first.
+    pub(crate) fn remaining(self) -> impl DoubleEndedIterator<Item = &'a Candle> {
+        self.closed().chain(self.newest)
     }
 
     /// Returns the newest candle before `open`.
@@ -63,7 +68,7 @@ impl<'a> RingRef<'a> {
     pub(crate) fn usual_gap(self, now: Timestamp) -> Option<Duration> {
         let forming = self.window.open(now);
         // Without the evicted candle, which may be much older.
-        let over = || self.closed().chain(self.newest).take_while(|candle| candle.opens_at() < forming);
+        let over = || self.remaining().take_while(|candle| candle.opens_at() < forming);
         let (first, last) = (over().next()?.first_time(), over().last()?.last_time());
         let ticks: u64 = over().map(|candle| u64::from(candle.count())).sum();
         let micros = u64::try_from(last.micros_since(first)).unwrap_or(0);

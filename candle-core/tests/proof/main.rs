@@ -21,6 +21,8 @@ mod no_allocation;
 mod oracle;
 mod order;
 mod popularity;
+mod record_all;
+mod roll_up;
 #[cfg(feature = "serde")]
 mod serialised;
 mod snapshot;
