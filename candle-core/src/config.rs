@@ -37,10 +37,11 @@ impl Config {
     pub const MAX_STRIPES: usize = 1024;
 
     /// The default limit on listed instruments: twice the load that one small machine is built for. All of them together
-    /// take 230 MB.
+    /// take 290 MB with the default window.
     pub const DEFAULT_MAX_INSTRUMENTS: usize = 100_000;
 
-    /// The largest limit on listed instruments. Slots are numbered in 32 bits, and 16 million instruments take 37 GB.
+    /// The largest limit on listed instruments. Slots are numbered in 32 bits, and 16 million instruments take 48 GB with the default
+    /// window.
     pub const MAX_INSTRUMENTS_LIMIT: usize = 1 << 24;
 
     /// Sets the interval of the candles. The default is one minute.

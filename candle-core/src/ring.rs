@@ -72,20 +72,20 @@ pub(crate) trait Changes {
     /// Called before a past candle changes, or the newest candle after its interval.
     fn changing(&mut self);
 
-    /// Called with each candle that leaves the ring, and its slot.
-    fn left(&mut self, slot: usize, candle: &Candle);
+    /// Called with each candle that leaves the ring.
+    fn left(&mut self, candle: &Candle);
 
-    /// Called after a candle changed that was over. `slot` is `None` for the newest candle.
-    fn revised(&mut self, slot: Option<usize>, candle: &Candle);
+    /// Called after a candle changed that was over.
+    fn revised(&mut self, candle: &Candle);
 }
 
 /// Nobody needs to know of changes.
 impl Changes for () {
     fn changing(&mut self) {}
 
-    fn left(&mut self, _: usize, _: &Candle) {}
+    fn left(&mut self, _: &Candle) {}
 
-    fn revised(&mut self, _: Option<usize>, _: &Candle) {}
+    fn revised(&mut self, _: &Candle) {}
 }
 
 /// Records any tick and returns its outcome.
@@ -102,13 +102,13 @@ pub(crate) fn record(
         Err(refused) => return refused,
     };
     let is_over = tick.open < window.open(validator.now);
-    let (slot, candle, outcome) = match newest {
+    let (candle, outcome) = match newest {
         Some(candle) if candle.opens_at() == tick.open => {
             if is_over {
                 changes.changing();
             }
             candle.update(&tick);
-            (None, candle, Outcome::Updated)
+            (candle, Outcome::Updated)
         }
         Some(candle) if tick.open < candle.opens_at() => {
             // Possible only if `now` stepped back: the slot belongs to a later candle.
@@ -116,20 +116,19 @@ pub(crate) fn record(
                 return Outcome::TooOld;
             }
             changes.changing();
-            let (candle, outcome) = past.record(&tick);
-            (Some(window.slot(tick.open)), candle, outcome)
+            past.record(&tick)
         }
         newest => {
             changes.changing();
             if let Some(candle) = newest.take() {
-                past.advance(candle, tick.open, |slot, candle| changes.left(slot, candle));
+                past.advance(candle, tick.open, |candle| changes.left(candle));
             }
-            (None, newest.insert(Candle::opened(&tick, window.interval())), Outcome::Opened)
+            (newest.insert(Candle::opened(&tick, window.interval())), Outcome::Opened)
         }
     };
     if is_over {
         candle.revise();
-        changes.revised(slot, candle);
+        changes.revised(candle);
         return Outcome::LateAmended;
     }
     outcome
@@ -287,7 +286,7 @@ impl Ring {
         match self.newest {
             None => self.newest = Some(*later),
             Some(newest) if newest.opens_at() < open => {
-                self.past_mut().advance(newest, open, |_, _| ());
+                self.past_mut().advance(newest, open, |_| ());
                 self.newest = Some(*later);
             }
             Some(newest) if newest.opens_at() == open => self.newest = Some(newest.merged(later).unwrap_or(*later)),

@@ -1,6 +1,8 @@
 //! The instruments behind one lock: a table of ids over parallel arrays. The lock itself is not part of this module.
 
 mod closed;
+mod drain;
+mod slot;
 mod views;
 
 pub(crate) use views::FloorCheck;
@@ -16,7 +18,7 @@ use crate::history::History;
 use crate::instrument_id::InstrumentId;
 use crate::outcome::{Outcome, Outcomes};
 use crate::record_context::RecordContext;
-use crate::ring::{self, Changes, PastMut, Ring, RingRef};
+use crate::ring::{self, PastMut, Ring, RingRef};
 use crate::rules::Rules;
 use crate::tick::Tick;
 use crate::time::Timestamp;
@@ -24,6 +26,8 @@ use crate::validator::Validator;
 use crate::version::{Latest, Update, Version};
 use crate::window::Window;
 use closed::ClosedCandles;
+use drain::{SlotChanges, Undelivered};
+use slot::{Flag, Slot, SlotState};
 
 /// Instruments by slot.
 ///
@@ -36,6 +40,8 @@ pub(crate) struct Stripe {
     slots: Vec<Slot>,
     /// The highest lsn of any write so far.
     lsn: u64,
+    /// Candles that open before this time were delivered by [`drain_closed`](Self::drain_closed).
+    delivered_until: Timestamp,
     window: Window,
     outcomes: Outcomes,
     /// The revision given last; see [`Slot::revision`].
@@ -46,65 +52,10 @@ pub(crate) struct Stripe {
     /// True if a view was counted since the views were last drained.
     has_new_views: bool,
     closed: ClosedCandles,
+    undelivered: Undelivered,
     descriptions: Vec<Option<Arc<str>>>,
     free: Vec<u32>,
 }
-
-/// One instrument in two neighbouring cache lines: the fields of the newest candle that a tick in order changes, and the
-/// fields that a look-up or a view needs.
-#[derive(Debug)]
-#[repr(C, align(64))]
-struct Slot {
-    newest: Option<Candle>,
-    id: InstrumentId,
-    generation: u32,
-    last_arrival: Option<Arrival>,
-    views: u64,
-    state: SlotState,
-}
-
-/// The revision of a slot, and flags in its low bits.
-///
-/// The revision is the number of the last change of this slot within the stripe. Ticks in order and views give no new
-/// revision; see [`Version`].
-#[derive(Clone, Copy, Debug, Default)]
-struct SlotState(u64);
-
-/// A flag of a slot.
-#[derive(Clone, Copy, Debug)]
-enum Flag {
-    Leader = 1,
-    /// The instrument was viewed since the views were last drained.
-    NewViews = 2,
-}
-
-impl SlotState {
-    const FLAG_BITS: u32 = 4;
-
-    const fn revision(self) -> u64 {
-        self.0 >> Self::FLAG_BITS
-    }
-
-    const fn set_revision(&mut self, revision: u64) {
-        self.0 = revision << Self::FLAG_BITS | self.0 & ((1 << Self::FLAG_BITS) - 1);
-    }
-
-    #[inline]
-    const fn has(self, flag: Flag) -> bool {
-        self.0 & flag as u64 != 0
-    }
-
-    #[inline]
-    const fn set(&mut self, flag: Flag) {
-        self.0 |= flag as u64;
-    }
-
-    const fn clear(&mut self, flag: Flag) {
-        self.0 &= !(flag as u64);
-    }
-}
-
-const _: () = assert!(size_of::<Slot>() == 128);
 
 impl Stripe {
     /// Bytes of one slot without its closed candles, the overhead of the allocator and the spare room of the table.
@@ -115,7 +66,7 @@ impl Stripe {
 
     /// Returns the bytes of the closed candles of one slot.
     pub(crate) const fn closed_bytes(window: Window) -> usize {
-        closed::bytes(window)
+        closed::bytes(window) + Undelivered::bytes(window)
     }
 
     /// Returns the number of slots in a stripe of `slots` slots for whose closed candles memory is allocated ahead.
@@ -127,6 +78,7 @@ impl Stripe {
         Self {
             slots: Vec::new(),
             lsn: 0,
+            delivered_until: Timestamp::MIN,
             window,
             outcomes: Outcomes::default(),
             last_revision: 0,
@@ -134,6 +86,7 @@ impl Stripe {
             floor: 0,
             has_new_views: false,
             closed: ClosedCandles::new(window),
+            undelivered: Undelivered::new(),
             descriptions: Vec::new(),
             free: Vec::new(),
         }
@@ -201,6 +154,7 @@ impl Stripe {
             state: SlotState::default(),
         });
         self.closed.grow(len);
+        self.undelivered.grow(self.window, len + 1);
         self.descriptions.push(None);
         u32::try_from(len).expect("the limit on instruments is below 2^32")
     }
@@ -209,6 +163,7 @@ impl Stripe {
     pub(crate) fn delist(&mut self, hash: u64, slot: u32) {
         let entry = self.index.find_entry(hash, |listed| *listed == slot);
         entry.expect("a slot that was found is in the index").remove();
+        self.depart_all(slot);
         let listed = &mut self.slots[slot as usize];
         listed.generation = listed.generation.wrapping_add(1);
         listed.views = 0;
@@ -220,8 +175,10 @@ impl Stripe {
         self.free.push(slot);
     }
 
-    /// Removes the candles of every instrument.
+    /// Removes the candles of every instrument, delivered or not.
     pub(crate) fn clear_candles(&mut self) {
+        self.undelivered.clear();
+        self.delivered_until = Timestamp::MIN;
         for (number, slot) in (0..).zip(&mut self.slots) {
             self.last_revision += 1;
             slot.state.set_revision(self.last_revision);
@@ -264,12 +221,14 @@ impl Stripe {
         rules: &Rules,
         context: &RecordContext,
     ) -> Outcome {
+        // A candle that was delivered is over, also for a writer whose `now` is a moment behind.
+        let now = if context.now < self.delivered_until { self.delivered_until } else { context.now };
         let stored = &mut self.slots[slot as usize];
-        if ring::record_in_order(&mut stored.newest, self.window.interval(), tick, rules, context.now) {
+        if ring::record_in_order(&mut stored.newest, self.window.interval(), tick, rules, now) {
             stored.last_arrival = Some(context.arrival);
             return Outcome::Updated;
         }
-        self.record_slow(slot, tick, &rules.at(context.now), context.arrival)
+        self.record_slow(slot, tick, &rules.at(now), context.arrival)
     }
 
     /// Records a tick that is not in order: of a new candle, late, at a price of zero or less, or refused. Gives the slot a
@@ -279,7 +238,15 @@ impl Stripe {
     fn record_slow(&mut self, slot: u32, tick: &Tick, validator: &Validator, arrival: Arrival) -> Outcome {
         let stored = &mut self.slots[slot as usize];
         let past = PastMut::new(self.window, self.closed.of_mut(slot));
-        let mut changes = SlotChanges { last_revision: &mut self.last_revision, state: &mut stored.state };
+        let mut changes = SlotChanges {
+            window: self.window,
+            slot,
+            id: &stored.id,
+            since: self.delivered_until,
+            last_revision: &mut self.last_revision,
+            state: &mut stored.state,
+            undelivered: &mut self.undelivered,
+        };
         let outcome = ring::record(&mut stored.newest, past, tick, validator, &mut changes);
         if outcome.is_accepted() {
             stored.last_arrival = Some(arrival);
@@ -356,6 +323,7 @@ impl Stripe {
 
     /// Replaces the ring of a slot. `ring` must have the window of the stripe.
     pub(crate) fn set_ring(&mut self, slot: u32, ring: &Ring) {
+        self.mark_differences(slot, ring);
         let (newest, past) = ring.parts();
         self.slots[slot as usize].newest = newest;
         self.closed.of_mut(slot).copy_from_slice(past);
@@ -385,30 +353,4 @@ impl Stripe {
         }
         Update::Changed(Box::new(self.history(slot)), version)
     }
-}
-
-impl Slot {
-    fn clear(&mut self, past: &mut [Option<Candle>]) {
-        self.last_arrival = None;
-        if self.newest.take().is_some() {
-            past.fill(None);
-        }
-    }
-}
-
-/// Gives a slot a new revision before its past candles change.
-struct SlotChanges<'a> {
-    last_revision: &'a mut u64,
-    state: &'a mut SlotState,
-}
-
-impl Changes for SlotChanges<'_> {
-    fn changing(&mut self) {
-        *self.last_revision += 1;
-        self.state.set_revision(*self.last_revision);
-    }
-
-    fn left(&mut self, _: usize, _: &Candle) {}
-
-    fn revised(&mut self, _: Option<usize>, _: &Candle) {}
 }

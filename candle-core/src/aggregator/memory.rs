@@ -33,7 +33,7 @@ impl Aggregator {
     /// use candle_core::{Aggregator, Config};
     ///
     /// let megabytes = |instruments| Aggregator::memory_bytes(&Config::default(), instruments) / 1_000_000;
-    /// assert_eq!([megabytes(50_000), megabytes(1_000_000)], [143, 2_855]);
+    /// assert_eq!([megabytes(50_000), megabytes(1_000_000)], [143, 2_863]);
     /// ```
     pub const fn memory_bytes(config: &Config, instruments: usize) -> usize {
         let (stripes, window) = (config.stripes(), config.window());
@@ -60,10 +60,10 @@ mod tests {
     fn the_size_of_an_instrument_is_pinned() {
         let bytes = |interval, candles| Aggregator::bytes_per_instrument(Window::new(interval, candles).unwrap());
         let minutes = [30, 60, 240, 1_440].map(|candles| bytes(Interval::MINUTE, candles));
-        assert_eq!(minutes, [2_846, 5_246, 19_646, 115_646]);
+        assert_eq!(minutes, [2_854, 5_254, 19_678, 115_830]);
         assert_eq!(
             [bytes(Interval::SECOND, 60), bytes(Interval::SECOND, 600), bytes(Interval::DAY, 365)],
-            [9_966, 53_166, 29_646]
+            [9_982, 53_254, 29_694]
         );
     }
 }

@@ -39,7 +39,7 @@ impl<'a> PastMut<'a> {
 
     /// Makes room for a candle that opens at `to`, which is after that of `newest`. Moves `newest` into its slot, and evicts
     /// the candles that are a span or more before `to`, the oldest first. Calls `left` with each of them.
-    pub(super) fn advance(&mut self, newest: Candle, to: OpenTime, mut left: impl FnMut(usize, &Candle)) {
+    pub(super) fn advance(&mut self, newest: Candle, to: OpenTime, mut left: impl FnMut(&Candle)) {
         let window = self.window;
         let mut slot = window.slot(newest.opens_at());
         self.slots[slot] = Some(newest);
@@ -50,7 +50,7 @@ impl<'a> PastMut<'a> {
         for _ in 0..leaving {
             slot = if slot + 1 == window.stored() { 0 } else { slot + 1 };
             if let Some(candle) = self.slots[slot].take() {
-                left(slot, &candle);
+                left(&candle);
                 self.evict(candle);
             }
         }

@@ -56,6 +56,13 @@ impl<'a> RingRef<'a> {
         self.closed().chain(self.newest)
     }
 
+    /// Returns the candle that opens at `open`, unless it left the ring.
+    #[inline]
+    pub(crate) fn remaining_at(self, open: OpenTime) -> Option<&'a Candle> {
+        let is_it = |candle: &&Candle| candle.opens_at() == open;
+        self.newest.filter(is_it).or_else(|| self.past[self.window.slot(open)].as_ref().filter(is_it))
+    }
+
     /// Returns the newest candle before `open`.
     fn before(self, open: OpenTime) -> Option<&'a Candle> {
         if self.newest.is_some_and(|newest| newest.opens_at() < open) {

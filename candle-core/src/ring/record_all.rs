@@ -14,11 +14,11 @@ struct Leaving<F>(F);
 impl<F: FnMut(&Candle)> Changes for Leaving<F> {
     fn changing(&mut self) {}
 
-    fn left(&mut self, _: usize, candle: &Candle) {
+    fn left(&mut self, candle: &Candle) {
         (self.0)(candle);
     }
 
-    fn revised(&mut self, _: Option<usize>, _: &Candle) {}
+    fn revised(&mut self, _: &Candle) {}
 }
 
 impl Ring {

@@ -12,6 +12,7 @@
 mod aggregator;
 mod batch;
 mod bytes;
+mod drain;
 mod fuzz_inputs;
 #[cfg(feature = "serde")]
 mod golden;

@@ -151,6 +151,12 @@ impl OracleRing {
         sorted.chunk_by(|a, b| number(a) == number(b)).map(candle).collect()
     }
 
+    /// Returns open time, count and revised flag of every candle there ever was.
+    pub(crate) fn counts(&self) -> Vec<(i64, u32, bool)> {
+        let micros = self.limits.seconds * 1_000_000;
+        self.all().iter().map(|candle| (candle.number * micros, candle.count, candle.revised)).collect()
+    }
+
     /// Returns the candles that a ring stores: the span back from the newest one, and the last one before these.
     fn stored(&self) -> Vec<OracleCandle> {
         let all = self.all();
