@@ -1,264 +1,242 @@
-//! What each route answers.
+//! The responses of all routes that read an engine.
+
+mod popular;
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use candle_core::{InstrumentId, Latest, Popular, Timestamp, Update};
 use futures_util::stream;
 use hyper::header::{self, HeaderValue};
-use hyper::{HeaderMap, Response};
-use parking_lot::Mutex;
+use hyper::{HeaderMap, Method, Response};
 
-use crate::document::Document;
+use crate::body_writer::BodyWriter;
 use crate::engine::Engine;
-use crate::http::{self, Answer, Body, Representation, Verb};
-use crate::json::{self, Moment};
+use crate::history::{self, CachedHistory, HistoryCache, ReadContext};
+use crate::json;
 #[cfg(feature = "page")]
 use crate::page;
 use crate::problem::Problem;
-use crate::rendering::{KEPT, Rendering, Renderings};
-use crate::route::{Form, Page, Route};
-use crate::sse;
-use crate::streams::{self, NotOpened, Streams};
+use crate::route::{HistoryOptions, ListingQuery, Route, RouteError};
+use crate::router::{self, RouteHandler};
+use crate::server::{self, Body, CacheableResponse};
+use crate::stream::{self as streams, OpenError, Streams, sse};
+use popular::PopularCache;
 
-/// How many of the most viewed instruments are shown.
+/// The number of popular instruments in a response.
 const POPULAR: usize = 10;
-/// How many stand by for those of them that are delisted between being ranked and being written.
-const STAND_BY: usize = 10;
-const _: () = assert!(POPULAR + STAND_BY <= candle_core::MAX_TOP);
-/// How long the answer about them may be reused: no eye sees it, and it makes ten histories cost what one costs.
-const POPULAR_REUSE: Duration = Duration::from_millis(100);
+/// The number of further candidates, for popular instruments that are delisted between the ranking and the read.
+const CANDIDATES: usize = 10;
+const _: () = assert!(POPULAR + CANDIDATES <= candle_core::MAX_TOP);
 
-/// What `GET /` has always answered.
+/// The body of `GET /`, which clients may compare.
 const STARTED: &str = "\"Aggregator thread is started...\"";
 
-/// The answers, out of one engine.
+/// The handlers of the routes that read one engine.
 #[derive(Debug)]
 pub struct Api {
     engine: Arc<Engine>,
     streams: Streams,
-    renderings: Renderings,
-    popular: Mutex<Option<Kept>>,
+    histories: HistoryCache,
+    popular: PopularCache,
     readiness: Readiness,
 }
 
-/// What a server needs in order to be ready.
+/// The condition under which `/readyz` succeeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readiness {
-    /// To run.
-    Alone,
-    /// To run, and a feed that brings quotes.
-    WithFeed,
+    /// The server runs.
+    Running,
+    /// The server runs, and the active feed sends quotes.
+    HealthyFeed,
 }
 
-/// An answer, when it was asked for and when someone last set out to write a newer one, by the server's monotonic clock.
-#[derive(Debug)]
-struct Kept {
-    written: Duration,
-    renewed: Duration,
-    representation: Representation,
-}
-
-impl Answer for Api {
-    fn answer(&self, verb: Verb, route: &Route<'_>, headers: &HeaderMap) -> Response<Body> {
+impl RouteHandler for Api {
+    fn respond(&self, method: &Method, route: &Route<'_>, headers: &HeaderMap) -> Response<Body> {
         match route {
-            Route::Start => self.start(verb),
-            Route::Listing(page) => self.listing(page, headers),
+            Route::Start => self.start(method),
+            Route::Listing(query) => self.listing(query, headers),
             Route::Popular => self.popular(headers),
-            Route::History { id, form } => self.history(verb, id, *form, headers),
-            Route::Stream { ids, form } => self.stream(verb, ids, *form, headers),
+            Route::History { id, options } => self.history(method, id, *options, headers),
+            Route::Stream { ids, options } => self.stream(method, ids, *options, headers),
             #[cfg(feature = "page")]
             Route::Chart => page::chart(headers),
             #[cfg(feature = "page")]
             Route::Asset(name) => page::asset(name, headers),
-            Route::Live => http::json("{\"status\":\"live\"}"),
+            Route::Live => server::json("{\"status\":\"live\"}"),
             Route::Ready => self.ready(),
             Route::Feed => self.feed(),
-            Route::Metrics | Route::Description => http::problem(Problem::UnknownPath, "No route has this path."),
+            Route::Metrics | Route::OpenApi => router::reject(RouteError::UnknownPath),
         }
     }
 }
 
 impl Api {
-    /// The answers out of `engine`.
+    /// Handlers that read `engine`.
     pub fn new(engine: Arc<Engine>) -> Self {
-        Self::with_room(engine, KEPT)
+        Self::with_cache_capacity(engine, history::DEFAULT_CAPACITY)
     }
 
-    /// The same answers with at most so many streams open at a time.
+    /// Limits the open streams. The default is [`stream::DEFAULT_LIMIT`](streams::DEFAULT_LIMIT).
     #[must_use]
-    pub fn with_streams(self, most: usize) -> Self {
-        Self { streams: Streams::new(Arc::clone(&self.engine), most), ..self }
+    pub fn with_streams(self, limit: usize) -> Self {
+        Self { streams: Streams::new(Arc::clone(&self.engine), limit), ..self }
     }
 
-    /// The same answers, but for when they say that the server is ready.
+    /// Sets the condition under which `/readyz` succeeds. The default is [`Readiness::Running`].
     #[must_use]
     pub fn with_readiness(self, readiness: Readiness) -> Self {
         Self { readiness, ..self }
     }
 
-    /// The same, keeping the text of at most so many histories.
-    fn with_room(engine: Arc<Engine>, kept: usize) -> Self {
-        let streams = Streams::new(Arc::clone(&engine), streams::MOST);
-        let renderings = Renderings::new(kept);
-        Self { engine, streams, renderings, popular: Mutex::default(), readiness: Readiness::Alone }
+    /// Handlers that cache the text of at most `capacity` histories.
+    fn with_cache_capacity(engine: Arc<Engine>, capacity: usize) -> Self {
+        Self {
+            streams: Streams::new(Arc::clone(&engine), streams::DEFAULT_LIMIT),
+            histories: HistoryCache::new(capacity),
+            popular: PopularCache::default(),
+            readiness: Readiness::Running,
+            engine,
+        }
     }
 
-    fn start(&self, verb: Verb) -> Response<Body> {
-        if verb == Verb::Get {
+    fn start(&self, method: &Method) -> Response<Body> {
+        if method == Method::GET {
             self.engine.start();
         }
-        http::json(STARTED)
+        server::json(STARTED)
     }
 
-    fn history(&self, verb: Verb, id: &str, form: Form, headers: &HeaderMap) -> Response<Body> {
-        match self.engine.at_one_moment(|now| self.write(id, form, verb, now)) {
-            Some((document, _)) => Representation::from(document).respond(headers),
-            None => http::problem(Problem::UnknownInstrument, &format!("No instrument `{id}` is listed.")),
+    fn history(&self, method: &Method, id: &str, options: HistoryOptions, headers: &HeaderMap) -> Response<Body> {
+        match self.engine.at_one_moment(|now| self.read(id, options, method, now)) {
+            Some((body, _)) => CacheableResponse::from(body).respond_to(headers),
+            None => server::problem(Problem::UnknownInstrument, &format!("No instrument `{id}` is listed.")),
         }
     }
 
-    /// One history as seen from `now`, with its views as shown, or `None` where it is not listed. Only a [`Verb::Get`]
-    /// counts a view.
-    fn write(&self, id: &str, form: Form, verb: Verb, now: Timestamp) -> Option<(Document, u64)> {
+    /// Reads one history and its views at `now`, or returns `None` if it is not listed. Only `GET` counts a view.
+    fn read(&self, id: &str, options: HistoryOptions, method: &Method, now: Timestamp) -> Option<(BodyWriter, u64)> {
         let coverage = self.engine.feeds.coverage(now);
-        let kept = self.renderings.get(id, form).filter(|kept| kept.coverage() == coverage);
-        let known = kept.as_deref().map(Rendering::version);
-        let update = match verb {
-            Verb::Get => self.engine.aggregator.history_if_changed_counting_view(id, now, known),
-            Verb::Head => self.engine.aggregator.history_if_changed(id, now, known),
+        let cached = self.histories.get(id, options).filter(|cached| cached.coverage() == coverage);
+        let known = cached.as_deref().map(CachedHistory::version);
+        let update = if method == Method::GET {
+            self.engine.aggregator.history_if_changed_counting_view(id, now, known)
+        } else {
+            self.engine.aggregator.history_if_changed(id, now, known)
         };
-        let (rendering, latest) = match (update?, kept) {
-            (Update::Unchanged(latest), Some(kept)) => (kept, latest),
+        let (cached, latest) = match (update?, cached) {
+            (Update::Unchanged(latest), Some(cached)) => (cached, latest),
             (Update::Changed(history, version), _) => {
-                let rendering = Arc::new(Rendering::new(id, &history, version, form, now, coverage));
-                self.renderings.keep(id, &rendering);
-                (rendering, Latest::from(&*history))
+                let cached = Arc::new(CachedHistory::new(id, &history, version, options, now, coverage));
+                self.histories.insert(id, &cached);
+                (cached, Latest::from(&*history))
             }
-            // Nothing is the same as what nobody knows.
+            // The core reports no change only of a known version.
             (Update::Unchanged(_), None) => return None,
         };
-        let status = self.engine.status(&latest, rendering.usual_gap());
-        Some((rendering.document(&latest, Moment { now, status, coverage }), latest.views))
+        let status = self.engine.status(&latest, cached.usual_gap());
+        Some((cached.body(&latest, ReadContext { now, status, coverage }), latest.views))
     }
 
-    fn stream(&self, verb: Verb, ids: &[Cow<'_, str>], form: Form, headers: &HeaderMap) -> Response<Body> {
-        let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(sse::last_event);
-        let events = match self.streams.open(ids, form, last) {
+    fn stream(
+        &self,
+        method: &Method,
+        ids: &[Cow<'_, str>],
+        options: HistoryOptions,
+        headers: &HeaderMap,
+    ) -> Response<Body> {
+        let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(sse::parse_id);
+        let events = match self.streams.open(ids, options, last) {
             Ok(events) => events,
-            Err(error @ NotOpened::Unlisted) => return http::problem(Problem::UnknownInstrument, &error.to_string()),
-            Err(error @ NotOpened::Full { .. }) => return http::problem(Problem::TooManyStreams, &error.to_string()),
+            Err(error @ OpenError::Unlisted) => return server::problem(Problem::UnknownInstrument, &error.to_string()),
+            Err(error @ OpenError::TooMany { .. }) => {
+                return server::problem(Problem::TooManyStreams, &error.to_string());
+            }
         };
-        let mut response = Response::new(match verb {
-            Verb::Get => Body::events(events),
-            Verb::Head => Body::events(stream::empty()),
-        });
+        let body = if method == Method::GET { Body::stream(events) } else { Body::stream(stream::empty()) };
+        let mut response = Response::new(body);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(sse::MEDIA_TYPE));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
-        // Asks nginx, and what follows its custom, not to hold events back.
+        // Turns off the buffering of nginx and compatible proxies.
         headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
         response
     }
 
     fn popular(&self, headers: &HeaderMap) -> Response<Body> {
         let elapsed = self.engine.clock.elapsed();
-        let kept = self.fresh_popular(elapsed);
-        let representation = kept.unwrap_or_else(|| {
-            let representation = Representation::from(self.write_popular()).reusable();
-            self.keep_popular(Kept { written: elapsed, renewed: elapsed, representation: representation.clone() });
-            representation
+        let response = self.popular.get(elapsed).unwrap_or_else(|| {
+            let response = CacheableResponse::from(self.read_popular()).with_shared_gzip();
+            self.popular.insert(elapsed, response.clone());
+            response
         });
-        representation.respond(headers)
+        response.respond_to(headers)
     }
 
-    /// The kept answer, or `None` for the caller who is to write it anew. While one writes, others get the one there is,
-    /// unless that is older than two reuses: then nobody asked for a while, and all write.
-    fn fresh_popular(&self, elapsed: Duration) -> Option<Representation> {
-        let mut popular = self.popular.lock();
-        let kept = popular.as_mut()?;
-        let (age, since_renewal) = (elapsed.saturating_sub(kept.written), elapsed.saturating_sub(kept.renewed));
-        if age < POPULAR_REUSE || (age < 2 * POPULAR_REUSE && since_renewal < POPULAR_REUSE) {
-            return Some(kept.representation.clone());
-        }
-        kept.renewed = elapsed;
-        None
+    fn read_popular(&self) -> BodyWriter {
+        let mut top: Vec<Popular> = Vec::with_capacity(POPULAR + CANDIDATES);
+        self.engine.aggregator.top(POPULAR + CANDIDATES, &mut top);
+        self.read_first(&top)
     }
 
-    /// Keeps an answer, unless a newer one came first.
-    fn keep_popular(&self, answer: Kept) {
-        let mut popular = self.popular.lock();
-        if popular.as_ref().is_none_or(|kept| kept.written <= answer.written) {
-            *popular = Some(answer);
-        }
-    }
-
-    fn write_popular(&self) -> Document {
-        let mut top: Vec<Popular> = Vec::with_capacity(POPULAR + STAND_BY);
-        self.engine.aggregator.top(POPULAR + STAND_BY, &mut top);
-        self.write_first(&top)
-    }
-
-    /// Writes the first ten of `top` that are still listed.
-    fn write_first(&self, top: &[Popular]) -> Document {
-        let write = |now| {
+    /// Reads the first ten of `top` that are still listed.
+    fn read_first(&self, top: &[Popular]) -> BodyWriter {
+        let read = |now| {
             let histories = top.iter().filter_map(|Popular { id, .. }| {
-                let (history, views) = self.write(id.as_str(), Form::default(), Verb::Head, now)?;
+                let (history, views) = self.read(id.as_str(), HistoryOptions::default(), &Method::HEAD, now)?;
                 Some((views, id, history))
             });
             histories.take(POPULAR).collect::<Vec<_>>()
         };
-        let mut histories = self.engine.at_one_moment(write);
-        // Views went on being counted meanwhile: the order is that of the counts shown.
+        let mut histories = self.engine.at_one_moment(read);
+        // Views are counted between the ranking and the reads. The order is that of the views in the response.
         histories.sort_by(|(a, a_id, _), (b, b_id, _)| b.cmp(a).then_with(|| a_id.cmp(b_id)));
-        let mut document = Document::default();
-        document.array(histories, |document, (_, _, history)| document.append(&history));
-        document
+        let mut body = BodyWriter::default();
+        body.array(histories, |body, (_, _, history)| body.append(&history));
+        body
     }
 
-    fn listing(&self, page: &Page<'_>, headers: &HeaderMap) -> Response<Body> {
-        let limit = usize::from(page.limit);
-        // One more than asked for tells whether there is a next page.
-        let mut found = self.engine.aggregator.page(page.after.as_deref(), &page.prefix, limit + 1);
-        let more = found.len() > limit;
+    fn listing(&self, query: &ListingQuery<'_>, headers: &HeaderMap) -> Response<Body> {
+        let limit = usize::from(query.limit);
+        // One instrument more than the page shows if there is a next page.
+        let mut found = self.engine.aggregator.page(query.after.as_deref(), &query.prefix, limit + 1);
+        let has_next = found.len() > limit;
         found.truncate(limit);
-        let next = found.last().filter(|_| more).map(|summary| summary.id.clone());
-        let mut document = Document::default();
-        document.ignored(|out| out.extend_from_slice(b"{\"instruments\":"));
-        document.array(found, |document, summary| {
-            document.counted(|out| json::summary(out, &summary));
-            document.ignored(|out| {
+        let next = found.last().filter(|_| has_next).map(|summary| summary.id.clone());
+        let mut body = BodyWriter::default();
+        body.untagged(|out| out.extend_from_slice(b"{\"instruments\":"));
+        body.array(found, |body, summary| {
+            body.tagged(|out| json::summary(out, &summary));
+            body.untagged(|out| {
                 json::views(out, summary.views);
                 out.push(b'}');
             });
         });
-        document.counted(|out| {
+        body.tagged(|out| {
             json::next(out, next.as_ref().map(InstrumentId::as_str));
             out.push(b'}');
         });
-        Representation::from(document).respond(headers)
+        CacheableResponse::from(body).respond_to(headers)
     }
 
-    /// Whether to send requests here. A feed that is gone is gone for every replica: it takes none of them out unless
-    /// that is asked for.
+    /// The readiness probe. By default a failed feed does not fail the probe: it would take out every replica at once.
     fn ready(&self) -> Response<Body> {
         if self.engine.is_stopping() {
-            return http::problem(Problem::NotReady, "The server is stopping.");
+            return server::problem(Problem::NotReady, "The server is stopping.");
         }
         let feed = self.engine.feeds.state(self.engine.clock.elapsed());
-        if self.readiness == Readiness::WithFeed && !feed.is_healthy() {
-            return http::problem(Problem::NotReady, &format!("The feed is {}.", feed.name()));
+        if self.readiness == Readiness::HealthyFeed && !feed.is_healthy() {
+            return server::problem(Problem::NotReady, &format!("The feed is {}.", feed.name()));
         }
         let store = self.engine.standing();
         let store = store.map_or(String::new(), |store| format!(",\"store\":\"{}\"", store.name()));
-        http::json(format!("{{\"status\":\"ready\",\"feed\":\"{}\"{store}}}", feed.name()))
+        server::json(format!("{{\"status\":\"ready\",\"feed\":\"{}\"{store}}}", feed.name()))
     }
 
     fn feed(&self) -> Response<Body> {
         let report = self.engine.feeds.report(self.engine.clock.reading());
         // Plain fields always serialise.
-        http::json(serde_json::to_vec(&report).unwrap_or_default())
+        server::json(serde_json::to_vec(&report).unwrap_or_default())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Everything that can be counted, as Prometheus reads it.
+//! The metrics of the server in the format of Prometheus.
 
 mod feeds;
 
@@ -15,8 +15,9 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use crate::engine::Engine;
-use crate::http::Counts;
 use crate::journal::Durability;
+use crate::route::Route;
+use crate::server::ServerMetrics;
 
 /// The media type of [`Metrics::text`].
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -28,76 +29,81 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Those of `engine` and of what reads it over HTTP.
-    pub fn new(engine: Arc<Engine>, counts: Arc<Counts>) -> Self {
+    /// The metrics of `engine` and of the HTTP servers that read it.
+    pub fn new(engine: Arc<Engine>, http: Arc<ServerMetrics>) -> Self {
         let mut registry = Registry::with_prefix("candle");
-        counts.register(&mut registry);
+        http.register(&mut registry);
         let lags = engine.feeds.lags().clone();
-        registry.register("feed_lags_seconds", "How old the freshest quotes of each run were on arrival", lags);
-        registry.register_collector(Box::new(feeds::FeedReadings(Arc::clone(&engine))));
-        registry.register_collector(Box::new(Readings { engine, counts }));
+        registry.register("feed_lags_seconds", "Age of the newest quote of each batch on arrival", lags);
+        registry.register_collector(Box::new(feeds::FeedCollector(Arc::clone(&engine))));
+        registry.register_collector(Box::new(EngineCollector { engine, http }));
         Self { registry }
     }
 
-    /// All of them as they are now.
+    /// All metrics, in the `OpenMetrics` text format.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        // Writing into memory has nothing to fail on.
+        // A write to memory cannot fail.
         let _ = encode(&mut text, &self.registry);
         text
     }
 }
 
-/// What is read where it lies, when it is asked for.
+/// Reads the state of the engine at each scrape.
 #[derive(Debug)]
-struct Readings {
+struct EngineCollector {
     engine: Arc<Engine>,
-    counts: Arc<Counts>,
+    http: Arc<ServerMetrics>,
 }
 
-impl Readings {
-    /// How well the engine is kept, where it is to survive.
-    fn store(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+impl EngineCollector {
+    /// The number of counted views: histories read with `GET`, 304 included.
+    fn views(&self) -> u64 {
+        self.http.gets(Route::HISTORY, 200) + self.http.gets(Route::HISTORY, 304)
+    }
+
+    /// Encodes the durability of the store, if there is a store.
+    fn encode_store(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let (Some(at_risk), Some(standing)) = (self.engine.at_risk(), self.engine.standing()) else { return Ok(()) };
-        let help = "Seconds of writes that a kill would lose now";
+        let help = "Seconds of writes that a kill would lose";
         let gauge = encoder.encode_descriptor("store_at_risk_seconds", help, None, MetricType::Gauge)?;
         ConstGauge::new(at_risk.as_secs_f64()).encode(gauge)?;
-        let help = "Whether what is written is kept: 1 for the state it is in";
+        let help = "1 for the current state of the store";
         let mut states = encoder.encode_descriptor("store_state", help, None, MetricType::Gauge)?;
         for state in Durability::ALL {
-            let is_in_it = ConstGauge::new(i64::from(state == standing));
-            is_in_it.encode(states.encode_family(&[("state", state.name())])?)?;
+            let is_current = ConstGauge::new(i64::from(state == standing));
+            is_current.encode(states.encode_family(&[("state", state.name())])?)?;
         }
-        let help = "Bytes handed to the disk";
+        let help = "Bytes written to the store";
         let bytes = encoder.encode_descriptor("store_bytes", help, None, MetricType::Counter)?;
         ConstCounter::new(self.engine.kept_bytes()).encode(bytes)
     }
 }
 
-impl Collector for Readings {
+impl Collector for EngineCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let aggregator = &self.engine.aggregator;
         let outcomes = aggregator.outcomes();
-        let ticks = encoder.encode_descriptor("ticks", "Ticks by what became of them", None, MetricType::Counter);
+        let ticks = encoder.encode_descriptor("ticks", "Ticks by outcome", None, MetricType::Counter);
         let mut ticks = ticks?;
         for outcome in Outcome::ALL {
             let labels = [("outcome", outcome.name())];
             ConstCounter::new(outcomes.of(outcome)).encode(ticks.encode_family(&labels)?)?;
         }
         for (name, help, count) in [
-            ("unreadable", "Messages that could not be read", self.engine.unreadable()),
-            ("views", "Histories got by readers", self.counts.views()),
+            ("unreadable", "Messages that could not be decoded", self.engine.unreadable()),
+            ("views", "Histories read, by GET", self.views()),
         ] {
             ConstCounter::new(count).encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
         }
         let listed = i64::try_from(aggregator.len()).unwrap_or(i64::MAX);
-        let instruments = encoder.encode_descriptor("instruments", "Instruments listed", None, MetricType::Gauge)?;
+        let instruments = encoder.encode_descriptor("instruments", "Listed instruments", None, MetricType::Gauge)?;
         ConstGauge::new(listed).encode(instruments)?;
-        let help = "Instruments listed, by how fresh they are";
+        let help = "Listed instruments by status";
         let mut statuses = encoder.encode_descriptor("instrument_status", help, None, MetricType::Gauge)?;
         for (status, instruments) in self.engine.statuses() {
             ConstGauge::new(instruments).encode(statuses.encode_family(&[("status", status.name())])?)?;
         }
-        self.store(&mut encoder)
+        self.encode_store(&mut encoder)
     }
 }

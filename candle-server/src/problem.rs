@@ -1,17 +1,15 @@
-//! Refusals as problem documents (RFC 9457): one stable `type` for each thing that can be wrong.
+//! Problem documents (RFC 9457): one stable `type` for each kind of error.
 //!
-//! The types are names, `urn:candle:problem:...`, and not addresses: they mean the same behind every proxy and host
-//! name, and clients may compare them as strings. Titles and details are for people and may change.
+//! A type is a name, `urn:candle:problem:...`, and not an address: clients compare it as a string, behind any proxy and
+//! host name. Titles and details are for people and may change.
 
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::route::Refusal;
-
 /// The media type of a problem document.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
-/// A kind of thing that can be wrong with a request.
+/// A kind of error.
 ///
 /// ```
 /// use candle_server::problem::Problem;
@@ -25,21 +23,21 @@ pub const MEDIA_TYPE: &str = "application/problem+json";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {
-    /// 400: the request breaks HTTP.
+    /// 400: the request violates HTTP.
     BadRequest,
     /// 400: the id in the path could never be listed.
     BadId,
-    /// 400: a known query parameter has a bad value, or two.
+    /// 400: a known query parameter has an invalid value, or more than one.
     BadQuery,
     /// 404: no route has this path.
     UnknownPath,
-    /// 404: the instrument is not listed, or no longer.
+    /// 404: the instrument is not listed.
     UnknownInstrument,
-    /// 405: the path is right, the method is not.
+    /// 405: the path does not support the method.
     MethodNotAllowed,
     /// 408: the request did not arrive in time.
     Timeout,
-    /// 413: a body came where none is expected.
+    /// 413: the request has a body.
     UnexpectedBody,
     /// 414: the target is too long.
     TargetTooLong,
@@ -47,7 +45,7 @@ pub enum Problem {
     HeadersTooLarge,
     /// 503: the server is starting or stopping.
     NotReady,
-    /// 503: as many streams are open as may be.
+    /// 503: the limit of open streams is reached.
     TooManyStreams,
 }
 
@@ -60,25 +58,21 @@ struct Document<'a> {
 }
 
 impl Problem {
-    /// The status code of the answer.
+    /// The status code of the response.
     pub const fn status(self) -> u16 {
-        self.words().0
+        self.fields().0
     }
 
-    /// The `type` of the document: a URN that never changes.
-    pub const fn type_uri(self) -> &'static str {
-        self.words().1
-    }
-
-    /// The document, as JSON; `detail` says what is wrong this time, in a sentence.
+    /// The document, as JSON. `detail` is a sentence about this occurrence.
     pub fn document(self, detail: &str) -> Bytes {
-        let (status, r#type, title) = self.words();
+        let (status, r#type, title) = self.fields();
         let document = Document { r#type, title, status, detail };
-        // Four plain fields always serialise; an empty body would still carry the status.
+        // Four plain fields always serialise. If they did not, the response would still have its status.
         serde_json::to_vec(&document).unwrap_or_default().into()
     }
 
-    const fn words(self) -> (u16, &'static str, &'static str) {
+    /// Status, type and title.
+    const fn fields(self) -> (u16, &'static str, &'static str) {
         match self {
             Self::BadRequest => (400, "urn:candle:problem:bad-request", "Bad request"),
             Self::BadId => (400, "urn:candle:problem:bad-id", "Ill-formed instrument id"),
@@ -96,28 +90,17 @@ impl Problem {
     }
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::NoSuchPath => Self::UnknownPath,
-            Refusal::Method => Self::MethodNotAllowed,
-            Refusal::Id(_) => Self::BadId,
-            Refusal::Parameter(_) | Refusal::Repeated(_) => Self::BadQuery,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_detail_is_escaped_whatever_it_holds() {
+    fn a_detail_is_escaped() {
         let detail = "\"\\\u{0}</script>\u{2028}€";
         let document = Problem::BadId.document(detail);
         let value: serde_json::Value = serde_json::from_slice(&document).unwrap();
         assert_eq!(value["detail"], detail);
         assert_eq!(value["status"], 400);
-        assert_eq!(value["type"], Problem::BadId.type_uri());
+        assert_eq!(value["type"], "urn:candle:problem:bad-id");
     }
 }

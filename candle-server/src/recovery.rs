@@ -8,8 +8,8 @@ use candle_core::Timestamp;
 use crate::Listeners;
 use crate::clock::{Clock, ClockMode};
 use crate::engine::Engine;
-use crate::meanwhile;
 use crate::settings::Settings;
+use crate::starting;
 use crate::store::{self, Keeping, Options, Recovered};
 
 /// A wall clock that is this far behind what was kept was wrong then: those candles lie beyond any window that will be
@@ -25,11 +25,11 @@ pub(crate) async fn recover(
     settings: &Settings,
     options: Options,
 ) -> io::Result<(Arc<Engine>, Keeping)> {
-    let mut meanwhile = meanwhile::answer(listeners, "The server is recovering what it kept.")?;
+    let mut starting = starting::serve(listeners, "The server is recovering what it kept.")?;
     let settings = settings.clone();
     let engine = tokio::task::spawn_blocking(move || restore(options, &settings)).await?;
     // Nobody is accepted from here on but by the real server; those who were get their answer and are let go.
-    meanwhile.shutdown().await;
+    starting.shutdown().await;
     engine
 }
 

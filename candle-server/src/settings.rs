@@ -30,7 +30,7 @@ use crate::feed::health::SilenceTimeout;
 use crate::feed::lines;
 use crate::feed::url::FeedUrl;
 use crate::feeds::Feeds;
-use crate::streams;
+use crate::stream;
 
 /// What `--help` says of the one setting that is no flag.
 const LOGGING: &str = "Environment:\n  CANDLE_LOG  what is logged on stderr: error, warn, info, debug, or a filter of \
@@ -119,7 +119,7 @@ pub struct Settings {
     pub http: HttpSettings,
 
     /// How many streams of events may be open at a time, about 15 KB of memory each.
-    #[arg(long, value_name = "NUMBER", env = "CANDLE_MAX_STREAMS", default_value_t = streams::MOST)]
+    #[arg(long, value_name = "NUMBER", env = "CANDLE_MAX_STREAMS", default_value_t = stream::DEFAULT_LIMIT)]
     pub max_streams: usize,
 }
 
@@ -228,7 +228,7 @@ impl Settings {
 
     /// What the server needs in order to be ready.
     pub const fn readiness(&self) -> Readiness {
-        if self.ready_requires_feed { Readiness::WithFeed } else { Readiness::Alone }
+        if self.ready_requires_feed { Readiness::HealthyFeed } else { Readiness::Running }
     }
 
     /// The core's settings.

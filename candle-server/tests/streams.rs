@@ -10,7 +10,8 @@ use candle_core::{Aggregator, Tick};
 use candle_server::api::Api;
 use candle_server::clock::{Clock, ClockMode};
 use candle_server::engine::Engine;
-use candle_server::http::{Limits, Server};
+use candle_server::router::Router;
+use candle_server::server::{Limits, Server};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
@@ -28,10 +29,11 @@ struct Site {
 
 impl Site {
     /// Lists `BTC/USD`, which has one quote.
-    fn start(most_streams: usize) -> Self {
+    fn start(stream_limit: usize) -> Self {
         let engine = Arc::new(Engine::new(Aggregator::default(), Clock::new(ClockMode::Feed)));
         engine.aggregator.list("BTC/USD", Some("</script>\n")).unwrap();
-        let server = Arc::new(Server::new(Api::new(Arc::clone(&engine)).with_streams(most_streams), Limits::default()));
+        let api = Api::new(Arc::clone(&engine)).with_streams(stream_limit);
+        let server = Arc::new(Server::new(Router::new(api), Limits::default()));
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();

@@ -1,4 +1,6 @@
-//! What is kept from read to read never shows.
+//! Responses never depend on the content of a cache.
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use candle_core::{Aggregator, Config, Gaps, RecordContext, Tick, Unlisted};
@@ -25,17 +27,25 @@ fn engine() -> Arc<Engine> {
     Arc::new(engine)
 }
 
-fn get(api: &Api, verb: Verb, route: &Route<'_>, headers: &HeaderMap) -> Response<Bytes> {
+fn respond(api: &Api, method: &Method, route: &Route<'_>, headers: &HeaderMap) -> Response<Bytes> {
     let whole = |body: Body| body.collect().now_or_never().unwrap().unwrap().to_bytes();
-    api.answer(verb, route, headers).map(whole)
+    api.respond(method, route, headers).map(whole)
+}
+
+fn get(api: &Api, route: &Route<'_>, headers: &HeaderMap) -> Response<Bytes> {
+    respond(api, &Method::GET, route, headers)
+}
+
+fn head(api: &Api, route: &Route<'_>, headers: &HeaderMap) -> Response<Bytes> {
+    respond(api, &Method::HEAD, route, headers)
 }
 
 fn history(id: &str, gaps: Gaps) -> Route<'_> {
-    told(id, gaps, Format::Full)
+    history_in(id, gaps, Format::Full)
 }
 
-fn told(id: &str, gaps: Gaps, format: Format) -> Route<'_> {
-    Route::History { id: id.into(), form: Form { gaps, format } }
+fn history_in(id: &str, gaps: Gaps, format: Format) -> Route<'_> {
+    Route::History { id: id.into(), options: HistoryOptions { gaps, format } }
 }
 
 fn tick(engine: &Engine, id: &str, time: Timestamp, price: f64, now: Timestamp) {
@@ -48,10 +58,10 @@ fn with(name: header::HeaderName, value: &HeaderValue) -> HeaderMap {
     HeaderMap::from_iter([(name, value.clone())])
 }
 
-/// One thing that can happen between two reads.
+/// An event between two reads.
 #[derive(Clone, Debug)]
 enum Event {
-    /// A tick so many seconds from `now`, by a writer whose `now` is behind.
+    /// A tick this many seconds from `now`, recorded with a `now` that is `behind`.
     Tick {
         id: usize,
         seconds: i64,
@@ -74,10 +84,10 @@ enum Event {
     View {
         id: usize,
     },
-    /// The feed brings a quote over a new connection.
-    Supply,
-    /// The feed is lost.
-    Loss,
+    /// The feed connects and sends a quote.
+    FeedUp,
+    /// The feed disconnects.
+    FeedDown,
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -92,12 +102,12 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (id(), proptest::option::of("[a-c\"]{0,2}")).prop_map(|(id, description)| Event::List { id, description }),
         1 => id().prop_map(|id| Event::Delist { id }),
         2 => id().prop_map(|id| Event::View { id }),
-        1 => Just(Event::Supply),
-        1 => Just(Event::Loss),
+        1 => Just(Event::FeedUp),
+        1 => Just(Event::FeedDown),
     ]
 }
 
-fn happen(engine: &Engine, event: &Event) {
+fn run(engine: &Engine, event: &Event) {
     let now = engine.clock.now();
     let later = |seconds: i64| now.saturating_add(seconds * 1_000_000);
     match event {
@@ -116,16 +126,16 @@ fn happen(engine: &Engine, event: &Event) {
         Event::View { id } => {
             engine.aggregator.count_view(IDS[*id]);
         }
-        Event::Supply => {
+        Event::FeedUp => {
             engine.feeds.opened(0, Vec::new(), engine.clock.reading());
             engine.feeds.quoted(1, None, engine.clock.reading());
         }
-        Event::Loss => engine.feeds.lost(0, "closed", engine.clock.reading()),
+        Event::FeedDown => engine.feeds.lost(0, "closed", engine.clock.reading()),
     }
 }
 
-/// A history written the obvious way.
-fn obvious(engine: &Engine, id: &str, gaps: Gaps) -> Option<Value> {
+/// A history written by a simple implementation.
+fn expected(engine: &Engine, id: &str, gaps: Gaps) -> Option<Value> {
     let history = engine.aggregator.history(id)?;
     let now = engine.clock.now();
     let seconds = |time: Timestamp| time.as_micros() as f64 / 1e6;
@@ -144,8 +154,8 @@ fn obvious(engine: &Engine, id: &str, gaps: Gaps) -> Option<Value> {
     }))
 }
 
-/// The same for the chart library.
-fn obvious_items(engine: &Engine, id: &str, gaps: Gaps) -> Option<Value> {
+/// A lightweight history written by a simple implementation.
+fn expected_items(engine: &Engine, id: &str, gaps: Gaps) -> Option<Value> {
     let history = engine.aggregator.history(id)?;
     let item = |candle: candle_core::WindowCandle| {
         let time = candle.minute.start().as_micros() as f64 / 1e6;
@@ -160,7 +170,7 @@ fn obvious_items(engine: &Engine, id: &str, gaps: Gaps) -> Option<Value> {
     Some(history.candles(engine.clock.now(), Gaps::Filled).map(item).collect())
 }
 
-/// Equal but for the spelling of whole numbers.
+/// Converts all numbers to floats, so that `1` equals `1.0`.
 fn in_floats(value: Value) -> Value {
     match value {
         Value::Number(number) => json!(number.as_f64()),
@@ -174,28 +184,28 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_kept_history_is_byte_for_byte_a_fresh_one(events in proptest::collection::vec(event(), 1..60)) {
+    fn a_cached_history_equals_a_fresh_one_byte_for_byte(events in proptest::collection::vec(event(), 1..60)) {
         let engine = engine();
-        let keeping = Api::new(Arc::clone(&engine));
+        let caching = Api::new(Arc::clone(&engine));
         for event in &events {
-            happen(&engine, event);
-            let fresh = Api::with_room(Arc::clone(&engine), 1);
+            run(&engine, event);
+            let fresh = Api::with_cache_capacity(Arc::clone(&engine), 1);
             let forms = [Format::Full, Format::Lightweight]
                 .map(|format| [Gaps::Filled, Gaps::Omitted].map(|gaps| (gaps, format)));
             for (id, (gaps, format)) in IDS.iter().flat_map(|id| forms.iter().flatten().map(move |form| (*id, *form))) {
-                let read = |api| get(api, Verb::Head, &told(id, gaps, format), &HeaderMap::new());
-                let (kept, written) = (read(&keeping), read(&fresh));
-                prop_assert_eq!(kept.status(), written.status());
-                prop_assert_eq!(kept.body(), written.body());
-                prop_assert_eq!(kept.headers(), written.headers());
-                let obvious = match format {
-                    Format::Full => obvious(&engine, id, gaps),
-                    Format::Lightweight => obvious_items(&engine, id, gaps),
+                let read = |api| head(api, &history_in(id, gaps, format), &HeaderMap::new());
+                let (cached, written) = (read(&caching), read(&fresh));
+                prop_assert_eq!(cached.status(), written.status());
+                prop_assert_eq!(cached.body(), written.body());
+                prop_assert_eq!(cached.headers(), written.headers());
+                let expected = match format {
+                    Format::Full => expected(&engine, id, gaps),
+                    Format::Lightweight => expected_items(&engine, id, gaps),
                 };
-                if let Some(value) = obvious {
-                    prop_assert_eq!(in_floats(serde_json::from_slice(kept.body()).unwrap()), in_floats(value));
+                if let Some(value) = expected {
+                    prop_assert_eq!(in_floats(serde_json::from_slice(cached.body()).unwrap()), in_floats(value));
                 } else {
-                    prop_assert_eq!(kept.status(), 404);
+                    prop_assert_eq!(cached.status(), 404);
                 }
             }
         }
@@ -203,10 +213,10 @@ proptest! {
 }
 
 #[test]
-fn a_small_cache_keeps_what_is_viewed_more_and_answers_the_same() {
+fn a_full_cache_keeps_the_most_viewed_histories_and_changes_no_response() {
     let engine = engine();
-    // The least there is: one set of four places.
-    let api = Api::with_room(Arc::clone(&engine), 1);
+    // The smallest cache: one set of four entries.
+    let api = Api::with_cache_capacity(Arc::clone(&engine), 1);
     let now = engine.clock.now();
     let ids: Vec<String> = (0..6).map(|number| number.to_string()).collect();
     ids.iter().for_each(|id| tick(&engine, id, now, 9.5, now));
@@ -214,51 +224,35 @@ fn a_small_cache_keeps_what_is_viewed_more_and_answers_the_same() {
         engine.aggregator.count_view(id);
     }
     let read = |id: &String| {
-        let response = get(&api, Verb::Get, &history(id, Gaps::Filled), &HeaderMap::new());
+        let response = get(&api, &history(id, Gaps::Filled), &HeaderMap::new());
         let value: Value = serde_json::from_slice(response.body()).unwrap();
         assert_eq!((value["id"].as_str(), &value["candles"][0]["openPrice"]), (Some(id.as_str()), &json!(9.5)));
     };
-    let is_kept = |id: &String| api.renderings.get(id, Form::default()).is_some();
+    let is_cached = |id: &String| api.histories.get(id, HistoryOptions::default()).is_some();
     ids.iter().for_each(read);
-    assert_eq!(ids.iter().map(is_kept).collect::<Vec<_>>(), [false, true, true, true, true, false]);
-    // A minute later the places are anyone's.
+    assert_eq!(ids.iter().map(is_cached).collect::<Vec<_>>(), [false, true, true, true, true, false]);
+    // In the next minute, every entry can be replaced.
     engine.clock.advance_to(at(START + 60));
     read(&ids[0]);
-    assert!(is_kept(&ids[0]));
+    assert!(is_cached(&ids[0]));
 }
 
 #[test]
-fn while_one_writes_the_popular_anew_others_get_what_there_is() {
-    let engine = engine();
-    tick(&engine, "4", at(START), 9.5, at(START));
-    let api = Api::new(Arc::clone(&engine));
-    assert!(api.fresh_popular(Duration::ZERO).is_none(), "nothing is there yet");
-    get(&api, Verb::Get, &Route::Popular, &HeaderMap::new());
-    // By its own moment: whoever runs this may have stood still since.
-    let later = api.popular.lock().as_ref().unwrap().written + POPULAR_REUSE;
-    assert!(api.fresh_popular(later).is_none(), "the first one is to write");
-    assert!(api.fresh_popular(later).is_some());
-    assert!(api.fresh_popular(later + POPULAR_REUSE / 2).is_some());
-    assert!(api.fresh_popular(later + POPULAR_REUSE).is_none());
-    assert!(api.fresh_popular(later + POPULAR_REUSE).is_none(), "what is two reuses old is for nobody");
-}
-
-#[test]
-fn after_an_idle_hour_nobody_gets_the_most_viewed_of_an_hour_ago() {
+fn a_popular_response_is_not_reused_after_an_hour() {
     let engine = engine();
     let api = Api::new(Arc::clone(&engine));
-    get(&api, Verb::Get, &Route::Popular, &HeaderMap::new());
+    get(&api, &Route::Popular, &HeaderMap::new());
+    assert!(api.popular.get(Duration::ZERO).is_some());
     let later = engine.clock.elapsed() + Duration::from_hours(1);
-    assert!(api.fresh_popular(later).is_none());
-    assert!(api.fresh_popular(later).is_none());
+    assert!(api.popular.get(later).is_none());
+    assert!(api.popular.get(later).is_none());
 }
 
 #[test]
-fn the_tag_is_of_the_content_and_not_of_the_views_or_the_moment() {
+fn the_etag_depends_on_the_content_and_not_on_the_views_or_the_time() {
     let [engine, replica] = [engine(), engine()];
     let [api, other] = [&engine, &replica].map(|engine| Api::new(Arc::clone(engine)));
-    let tag =
-        |api: &Api, id| get(api, Verb::Get, &history(id, Gaps::Filled), &HeaderMap::new()).headers()["etag"].clone();
+    let tag = |api: &Api, id| get(api, &history(id, Gaps::Filled), &HeaderMap::new()).headers()["etag"].clone();
     for engine in [&engine, &replica] {
         tick(engine, "4", at(START), 9.5, at(START));
         tick(engine, "4", at(START - 60), 9.25, at(START));
@@ -280,36 +274,36 @@ fn the_tag_is_of_the_content_and_not_of_the_views_or_the_moment() {
 }
 
 #[test]
-fn a_client_that_has_it_gets_304_and_counts_as_a_view() {
+fn a_304_counts_a_view() {
     let engine = engine();
     let api = Api::new(Arc::clone(&engine));
     tick(&engine, "4", at(START), 9.5, at(START));
     let route = history("4", Gaps::Filled);
-    let first = get(&api, Verb::Get, &route, &HeaderMap::new());
+    let first = get(&api, &route, &HeaderMap::new());
     let tag = first.headers()[header::ETAG].clone();
-    let second = get(&api, Verb::Get, &route, &with(header::IF_NONE_MATCH, &tag));
+    let second = get(&api, &route, &with(header::IF_NONE_MATCH, &tag));
     assert_eq!((second.status().as_u16(), second.body().len()), (304, 0));
     for name in [header::ETAG, header::CACHE_CONTROL, header::VARY] {
         assert_eq!(second.headers()[&name], first.headers()[&name], "{name}");
     }
     assert_eq!(engine.aggregator.history("4").unwrap().views, 2);
-    assert_eq!(get(&api, Verb::Head, &route, &with(header::IF_NONE_MATCH, &tag)).status(), 304);
+    assert_eq!(head(&api, &route, &with(header::IF_NONE_MATCH, &tag)).status(), 304);
     assert_eq!(engine.aggregator.history("4").unwrap().views, 2);
     tick(&engine, "4", at(START), 9.75, at(START));
-    assert_eq!(get(&api, Verb::Get, &route, &with(header::IF_NONE_MATCH, &tag)).status(), 200);
+    assert_eq!(get(&api, &route, &with(header::IF_NONE_MATCH, &tag)).status(), 200);
 }
 
 #[test]
-fn popular_and_listing_have_tags_that_views_do_not_move() {
+fn views_do_not_change_the_etag_of_popular_and_listing() {
     let engine = engine();
     for id in IDS {
         tick(&engine, id, at(START), 9.5, at(START));
     }
     engine.aggregator.count_view(IDS[1]);
-    let page = Page { limit: 100, after: None, prefix: "".into() };
+    let page = ListingQuery { limit: 100, after: None, prefix: "".into() };
     for (route, price) in [(Route::Popular, 9.75), (Route::Listing(page), 10.0)] {
-        // A new one each time, as the popular are reused for a moment.
-        let read = |headers: &HeaderMap| get(&Api::new(Arc::clone(&engine)), Verb::Get, &route, headers);
+        // A new instance for each read, because the popular response is reused for a moment.
+        let read = |headers: &HeaderMap| get(&Api::new(Arc::clone(&engine)), &route, headers);
         let before = read(&HeaderMap::new());
         engine.aggregator.count_view(IDS[1]);
         let after = read(&HeaderMap::new());
@@ -322,7 +316,7 @@ fn popular_and_listing_have_tags_that_views_do_not_move() {
 }
 
 #[test]
-fn popular_is_ten_histories_most_views_first() {
+fn popular_has_ten_histories_ordered_by_views() {
     let engine = engine();
     for number in 0..12 {
         let id = number.to_string();
@@ -330,14 +324,14 @@ fn popular_is_ten_histories_most_views_first() {
         (0..number % 4).for_each(|_| assert!(engine.aggregator.count_view(&id).is_some()));
     }
     let api = Api::new(Arc::clone(&engine));
-    let value: Value = serde_json::from_slice(get(&api, Verb::Get, &Route::Popular, &HeaderMap::new()).body()).unwrap();
+    let value: Value = serde_json::from_slice(get(&api, &Route::Popular, &HeaderMap::new()).body()).unwrap();
     let shown: Vec<_> = value.as_array().unwrap().iter().map(|history| history["id"].as_str().unwrap()).collect();
     assert_eq!(shown, ["11", "3", "7", "10", "2", "6", "1", "5", "9", "0"]);
-    assert_eq!(Some(in_floats(value[0].clone())), obvious(&engine, "11", Gaps::Filled).map(in_floats));
+    assert_eq!(Some(in_floats(value[0].clone())), expected(&engine, "11", Gaps::Filled).map(in_floats));
 }
 
 #[test]
-fn popular_stays_ten_when_one_is_delisted_while_it_is_written() {
+fn popular_has_ten_histories_even_if_one_is_delisted_during_the_read() {
     let engine = engine();
     for number in 0..12 {
         let id = number.to_string();
@@ -346,23 +340,23 @@ fn popular_stays_ten_when_one_is_delisted_while_it_is_written() {
     }
     let api = Api::new(Arc::clone(&engine));
     let mut top = Vec::new();
-    engine.aggregator.top(POPULAR + STAND_BY, &mut top);
+    engine.aggregator.top(POPULAR + CANDIDATES, &mut top);
     engine.aggregator.delist("7");
-    let value: Value = serde_json::from_slice(&api.write_first(&top).into_body()).unwrap();
+    let value: Value = serde_json::from_slice(&api.read_first(&top).into_vec()).unwrap();
     let shown: Vec<_> = value.as_array().unwrap().iter().map(|history| history["id"].as_str().unwrap()).collect();
     assert_eq!(shown, ["11", "10", "9", "8", "6", "5", "4", "3", "2", "1"]);
 }
 
 #[test]
-fn a_client_that_reads_gzip_gets_the_same_bytes_compressed() {
+fn a_client_that_accepts_gzip_gets_the_same_bytes_compressed() {
     let engine = engine();
     let api = Api::new(Arc::clone(&engine));
     for minute in 0..30 {
         tick(&engine, "4", at(START - 60 * minute), 9.5 + minute as f64 / 7.0, at(START));
     }
     let route = history("4", Gaps::Filled);
-    let plain = get(&api, Verb::Head, &route, &HeaderMap::new());
-    let packed = get(&api, Verb::Head, &route, &with(header::ACCEPT_ENCODING, &HeaderValue::from_static("gzip")));
+    let plain = head(&api, &route, &HeaderMap::new());
+    let packed = head(&api, &route, &with(header::ACCEPT_ENCODING, &HeaderValue::from_static("gzip")));
     assert_eq!(packed.headers()[header::CONTENT_ENCODING], "gzip");
     assert_eq!(packed.headers()[header::ETAG], plain.headers()[header::ETAG]);
     assert!(packed.body().len() * 3 < plain.body().len());

@@ -1,4 +1,4 @@
-//! How the feeds are doing, as Prometheus reads it.
+//! The metrics of the feeds.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,34 +14,32 @@ use crate::engine::Engine;
 use crate::feed::health::State;
 use crate::feeds::Standing;
 
-/// A gauge of each feed: its name, its help, and its value where there is one.
+/// A gauge of each feed: name, help, and the value if there is one.
 type Gauge<'v> = (&'static str, &'static str, &'v dyn Fn(&Standing) -> Option<f64>);
 
-/// Read where it lies, when it is asked for.
+/// Reads the state of the feeds at each scrape.
 #[derive(Debug)]
-pub(super) struct FeedReadings(pub(super) Arc<Engine>);
+pub(super) struct FeedCollector(pub(super) Arc<Engine>);
 
-impl Collector for FeedReadings {
+impl Collector for FeedCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let Engine { feeds, clock, .. } = &*self.0;
         let standings = feeds.standings(clock.elapsed());
         let wall = clock.wall().as_micros() as f64 / 1e6;
-        let when = |age: Option<Duration>| age.map(|age| wall - age.as_secs_f64());
+        let time = |age: Option<Duration>| age.map(|age| wall - age.as_secs_f64());
 
-        let up = encoder.encode_descriptor("feed_up", "Whether the market is supplied", None, MetricType::Gauge)?;
+        let up = encoder.encode_descriptor("feed_up", "1 if a feed sends quotes", None, MetricType::Gauge)?;
         ConstGauge::new(i64::from(feeds.are_up())).encode(up)?;
-        state(&mut encoder, &standings)?;
+        encode_states(&mut encoder, &standings)?;
         let gauges: [Gauge<'_>; 5] = [
-            ("feed_active", "Whether this feed's quotes become candles", &|standing| {
+            ("feed_active", "1 if the feed is the active one", &|standing| {
                 Some(f64::from(u8::from(standing.is_active)))
             }),
-            ("feed_last_message_timestamp_seconds", "When anything was last heard of it", &|standing| {
-                when(standing.message_age)
+            ("feed_last_message_timestamp_seconds", "Time of the last message", &|standing| time(standing.message_age)),
+            ("feed_last_quote_timestamp_seconds", "Time of the last accepted quote", &|standing| {
+                time(standing.quote_age)
             }),
-            ("feed_last_quote_timestamp_seconds", "When its last accepted quote came", &|standing| {
-                when(standing.quote_age)
-            }),
-            ("feed_lag_seconds", "How old its freshest quotes are on arrival", &|standing| {
+            ("feed_lag_seconds", "Age of the newest quotes on arrival", &|standing| {
                 standing.lag.map(|lag| lag.as_secs_f64())
             }),
             ("feed_quotes_per_second", "Accepted quotes a second, over the last minutes", &|standing| {
@@ -56,15 +54,16 @@ impl Collector for FeedReadings {
                 }
             }
         }
-        let help = "Quotes left out because the feed before had brought them";
+        let help = "Quotes dropped because another feed had delivered them";
         let repeated = encoder.encode_descriptor("feed_repeated_quotes", help, None, MetricType::Counter)?;
         ConstCounter::new(feeds.repeated()).encode(repeated)?;
-        losses(&mut encoder, &standings)
+        encode_losses(&mut encoder, &standings)
     }
 }
 
-fn state(encoder: &mut DescriptorEncoder<'_>, standings: &[Standing]) -> fmt::Result {
-    let mut family = encoder.encode_descriptor("feed_state", "1 for the state it is in", None, MetricType::Gauge)?;
+fn encode_states(encoder: &mut DescriptorEncoder<'_>, standings: &[Standing]) -> fmt::Result {
+    let mut family =
+        encoder.encode_descriptor("feed_state", "1 for the current state of the feed", None, MetricType::Gauge)?;
     for standing in standings {
         for state in State::ALL {
             let labels = [("feed", standing.url.as_str()), ("state", state.name())];
@@ -74,8 +73,8 @@ fn state(encoder: &mut DescriptorEncoder<'_>, standings: &[Standing]) -> fmt::Re
     Ok(())
 }
 
-fn losses(encoder: &mut DescriptorEncoder<'_>, standings: &[Standing]) -> fmt::Result {
-    let help = "Connections lost or not made";
+fn encode_losses(encoder: &mut DescriptorEncoder<'_>, standings: &[Standing]) -> fmt::Result {
+    let help = "Connections lost or not established";
     let mut family = encoder.encode_descriptor("feed_reconnects", help, None, MetricType::Counter)?;
     for standing in standings {
         for (reason, count) in &standing.losses {

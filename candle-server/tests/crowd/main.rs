@@ -6,7 +6,7 @@
 #[allow(dead_code, reason = "the rest is for the tests beside it")]
 mod site;
 
-use candle_server::http::Limits;
+use candle_server::server::Limits;
 use site::{Client, Site, eventually};
 
 const IDLE: usize = 3000;
@@ -43,7 +43,7 @@ fn idle_half_sent_and_broken_clients_neither_stop_good_ones_nor_cost_memory() {
     }
     let more = resident_bytes().saturating_sub(before);
     assert!(more <= SCAN_BYTES, "{more} bytes more after the scan");
-    assert_eq!(site.server.counts().panics.get(), 0);
+    assert_eq!(site.server.metrics().panics.get(), 0);
     site.is_fine();
 }
 

@@ -1,15 +1,15 @@
-//! Requests as they should not be: a 4xx or a close, and the next client is served.
+//! Invalid requests get a 4xx or a close, and the next client is served.
 
 use std::time::Duration;
 
-use candle_server::http::Limits;
+use candle_server::server::Limits;
 
 use crate::site::Site;
 
 const SMUGGLED: &str = "GET /instruments/smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// A GET with these header lines, and another request hidden behind it.
-fn hiding(headers: &str) -> Vec<u8> {
+/// A GET with these header lines, followed by a smuggled request.
+fn smuggling(headers: &str) -> Vec<u8> {
     format!("GET /instruments/4 HTTP/1.1\r\nHost: a\r\n{headers}\r\n{SMUGGLED}").into_bytes()
 }
 
@@ -83,7 +83,7 @@ fn bad_lengths() -> Vec<Vec<u8>> {
         "Transfer-Encoding:\u{b}chunked\r\n",
         "X: y\r\nTransfer-Encoding\r\n",
     ];
-    let mut requests: Vec<_> = headers.into_iter().map(hiding).collect();
+    let mut requests: Vec<_> = headers.into_iter().map(smuggling).collect();
     requests.push(format!("GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{SMUGGLED}").into_bytes());
     requests
 }
@@ -114,19 +114,19 @@ fn broken_requests_get_a_4xx_or_a_close_and_the_next_is_served() {
         let reply = String::from_utf8_lossy(&client.rest()).into_owned();
         assert!(reply.is_empty() || reply.starts_with("HTTP/1.1 4"), "{shown:?} got {reply:?}");
         assert!(reply.matches("HTTP/1.1 ").count() <= 1, "{shown:?} got {reply:?}");
-        assert!(site.fake.answered().is_empty(), "{shown:?} was answered");
+        assert!(site.fake.handled().is_empty(), "{shown:?} was handled");
     }
     site.is_fine();
-    assert_eq!(site.server.counts().panics.get(), 0);
+    assert_eq!(site.server.metrics().panics.get(), 0);
 }
 
 #[test]
-fn clients_that_cut_the_line_anywhere_leave_nothing_behind() {
+fn clients_that_disconnect_at_any_byte_leave_no_connection() {
     let site = Site::start(Limits::default());
     let request = b"GET /instruments/4 HTTP/1.1\r\nHost: a\r\n\r\n";
     for cut in 0..=request.len() {
         site.connect().send(&request[..cut]);
     }
-    crate::site::eventually("all seats are free", || site.server.connections() == 0);
+    crate::site::eventually("all permits are free", || site.server.connections() == 0);
     site.is_fine();
 }

@@ -1,8 +1,8 @@
-//! The end: what is under way is finished, what is not is let go.
+//! The shutdown: requests in flight are answered, other connections are closed.
 
 use std::time::{Duration, Instant};
 
-use candle_server::http::Limits;
+use candle_server::server::Limits;
 
 use crate::site::{GUARD, Site, eventually};
 
@@ -11,7 +11,7 @@ fn a_request_in_flight_is_answered_and_its_connection_closed() {
     let mut site = Site::start(Limits::default());
     let mut client = site.connect();
     client.send("GET /instruments/wait HTTP/1.1\r\nHost: a\r\n\r\n");
-    eventually("the answer has begun", || site.fake.waiting() == 1);
+    eventually("the request is being handled", || site.fake.waiting() == 1);
     site.stop();
     site.release.send(()).unwrap();
     assert_eq!(client.response().text(), "\"wait\"");
@@ -26,7 +26,7 @@ fn idle_connections_are_closed_at_once() {
     let mut idle = site.connect();
     idle.send("GET /instruments/4 HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(idle.response().status, 200);
-    eventually("both are seated", || site.server.connections() == 2);
+    eventually("both are served", || site.server.connections() == 2);
     site.stop();
     assert_eq!(idle.rest(), b"");
     assert_eq!(silent.rest(), b"");
@@ -35,7 +35,7 @@ fn idle_connections_are_closed_at_once() {
 }
 
 #[test]
-fn a_request_half_here_may_still_arrive() {
+fn a_partial_request_may_still_arrive() {
     let mut site = Site::start(Limits::default());
     let mut client = site.connect();
     client.send("GET /instruments/4 HTTP/1.1\r\nHost: a\r\n\r\nGET /instr");
@@ -44,25 +44,25 @@ fn a_request_half_here_may_still_arrive() {
     idle.send("GET /instruments/5 HTTP/1.1\r\nHost: a\r\n\r\n");
     idle.response();
     site.stop();
-    // The idle one hears of the stop, so the other has been told as well or is about to be.
+    // The idle connection is closed, so that the shutdown has reached the other one or is about to.
     assert_eq!(idle.rest(), b"");
     client.try_send("uments/6 HTTP/1.1\r\nHost: a\r\n\r\n");
     let rest = client.rest();
-    assert!(rest.is_empty() || rest.ends_with(b"\"6\""), "whole or not at all");
+    assert!(rest.is_empty() || rest.ends_with(b"\"6\""), "a whole response or none");
     site.wait_stopped();
 }
 
 #[test]
-fn what_does_not_finish_in_time_is_cut() {
+fn requests_that_exceed_the_drain_time_are_aborted() {
     let mut site = Site::start(Limits { drain_time: Duration::from_millis(200), ..Limits::default() });
     let mut half = site.connect();
     half.send("GET /instr");
     let mut unread = site.connect();
     unread.send("GET /instruments/large HTTP/1.1\r\nHost: a\r\n\r\n");
-    eventually("the answer has begun", || site.fake.answered().len() == 1 && site.server.connections() == 2);
+    eventually("the request is being handled", || site.fake.handled().len() == 1 && site.server.connections() == 2);
     let begun = Instant::now();
     site.stop();
     site.wait_stopped();
-    assert!(begun.elapsed() < Limits::default().request_time, "the drain's own time, not a later one");
+    assert!(begun.elapsed() < Limits::default().request_time, "the drain time, not a later timeout");
     half.rest();
 }

@@ -1,20 +1,20 @@
-//! Each limit, from both sides where it has two.
+//! Each limit: just inside and just outside.
 
 use std::io::Read;
 use std::time::Duration;
 
-use candle_server::http::Limits;
+use candle_server::server::Limits;
 
 use crate::site::{LARGE, Site, eventually};
 
-/// Short enough to be waited for, long enough for a loaded machine to serve a good request in.
+/// Long enough for a loaded machine to serve a request.
 const SHORT: Duration = Duration::from_secs(1);
 
 #[test]
-fn a_client_that_sends_nothing_is_closed_without_a_word() {
+fn a_client_that_sends_nothing_is_closed_without_a_response() {
     let site = Site::start(Limits { request_time: SHORT, ..Limits::default() });
     assert_eq!(site.connect().rest(), b"");
-    eventually("the time-out is counted", || site.server.counts().timeouts.get() == 1);
+    eventually("the timeout is counted", || site.server.metrics().timeouts.get() == 1);
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn half_requests_end_in_408_while_good_clients_are_served() {
         client
     };
     let mut clients: Vec<_> = halves.iter().cycle().take(300).map(half_sent).collect();
-    while site.server.counts().timeouts.get() < 300 {
+    while site.server.metrics().timeouts.get() < 300 {
         site.is_fine();
     }
     for client in &mut clients {
@@ -37,22 +37,22 @@ fn half_requests_end_in_408_while_good_clients_are_served() {
 }
 
 #[test]
-fn a_byte_now_and_then_does_not_win_time() {
+fn a_byte_now_and_then_does_not_extend_the_request_time() {
     let site = Site::start(Limits { request_time: SHORT, ..Limits::default() });
     let mut client = site.connect();
     client.send("GET / HTTP/1.1\r\nX-Long: ");
     client.socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
     let mut first = [0];
-    // The read times out again and again, and paces the bytes, until the server has had enough.
+    // The read timeout paces the bytes until the server responds.
     while client.socket.read(&mut first).is_err() {
         client.try_send("x");
     }
-    assert_eq!(site.server.counts().timeouts.get(), 1);
-    assert!(site.fake.answered().is_empty());
+    assert_eq!(site.server.metrics().timeouts.get(), 1);
+    assert!(site.fake.handled().is_empty());
 }
 
 #[test]
-fn a_later_request_has_its_own_time_and_silence_between_has_another() {
+fn request_time_and_idle_time_are_separate() {
     let limits = Limits { request_time: SHORT, idle_time: SHORT * 3, ..Limits::default() };
     let site = Site::start(limits);
     let mut client = site.connect();
@@ -66,11 +66,11 @@ fn a_later_request_has_its_own_time_and_silence_between_has_another() {
     client.response();
     let begun = std::time::Instant::now();
     assert_eq!(client.rest(), b"");
-    assert!(begun.elapsed() >= SHORT * 2, "idling has the longer time");
+    assert!(begun.elapsed() >= SHORT * 2, "the idle time is longer");
 }
 
 #[test]
-fn half_a_request_behind_a_whole_one_is_closed_too() {
+fn a_partial_request_after_a_whole_one_times_out() {
     let site = Site::start(Limits { request_time: SHORT, idle_time: SHORT, ..Limits::default() });
     let mut client = site.connect();
     client.send("GET /instruments/4 HTTP/1.1\r\nHost: a\r\n\r\nGET /ins");
@@ -81,21 +81,21 @@ fn half_a_request_behind_a_whole_one_is_closed_too() {
 
 #[test]
 fn a_client_that_does_not_read_is_closed() {
-    let site = Site::start(Limits { answer_time: SHORT, ..Limits::default() });
+    let site = Site::start(Limits { response_time: SHORT, ..Limits::default() });
     let mut client = site.connect();
     client.send("GET /instruments/large HTTP/1.1\r\nHost: a\r\n\r\n");
-    eventually("the connection is given up", || {
-        site.server.counts().timeouts.get() == 1 && site.server.connections() == 0
+    eventually("the connection is closed", || {
+        site.server.metrics().timeouts.get() == 1 && site.server.connections() == 0
     });
     assert!(client.rest().len() < LARGE);
 }
 
 #[test]
 fn a_client_that_reads_byte_by_byte_is_closed() {
-    let site = Site::start(Limits { answer_time: SHORT, ..Limits::default() });
+    let site = Site::start(Limits { response_time: SHORT, ..Limits::default() });
     let mut client = site.connect();
     client.send("GET /instruments/large HTTP/1.1\r\nHost: a\r\n\r\n");
-    while site.server.counts().timeouts.get() == 0 {
+    while site.server.metrics().timeouts.get() == 0 {
         client.socket.read_exact(&mut [0]).unwrap();
     }
     assert!(client.rest().len() < LARGE);
@@ -113,7 +113,7 @@ fn a_target_may_have_8_kib_and_not_a_byte_more() {
 }
 
 #[test]
-fn headers_are_bounded_in_number_and_size() {
+fn headers_are_limited_in_number_and_size() {
     let site = Site::start(Limits::default());
     let limits = Limits::default();
     let with = |headers: &str| {
@@ -123,7 +123,7 @@ fn headers_are_bounded_in_number_and_size() {
     };
     assert_eq!(with(&"X: y\r\n".repeat(limits.headers - 1)).status, 200);
     with(&"X: y\r\n".repeat(limits.headers)).is_problem(431, "headers-too-large");
-    // Over its own bound the parser refuses alone: the status is right, the document is missing.
+    // Over its own limit, the parser sends a 431 without a document.
     assert_eq!(with(&"X: y\r\n".repeat(Limits::MAX_HEADERS)).status, 431);
 
     let rest = limits.header_bytes - "host".len() - "a".len() - "x".len();
@@ -133,7 +133,7 @@ fn headers_are_bounded_in_number_and_size() {
 }
 
 #[test]
-fn a_body_is_refused_unread_and_nothing_after_it_is_taken_for_a_request() {
+fn a_body_is_rejected_unread_and_never_parsed_as_a_request() {
     let site = Site::start(Limits::default());
     let smuggled = "GET /instruments/smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
     let bodies = [
@@ -153,18 +153,18 @@ fn a_body_is_refused_unread_and_nothing_after_it_is_taken_for_a_request() {
             assert_eq!(client.rest(), b"", "{body}");
         }
     }
-    assert!(site.fake.answered().is_empty());
+    assert!(site.fake.handled().is_empty());
 }
 
 #[test]
-fn a_refused_upload_may_run_on_while_its_answer_travels() {
+fn a_rejected_upload_may_continue_while_its_response_is_read() {
     let site = Site::start(Limits::default());
     let mut client = site.connect();
     client.send("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
     client.response().is_problem(413, "unexpected-body");
     assert_eq!(client.rest(), b"");
-    // Were the socket gone, the first of these would draw a reset and a later one fail; and a reset that crosses the
-    // answer on the line can destroy it.
+    // If the server had closed the socket, the first send would cause a reset and a later one would fail. A reset can
+    // destroy the response before the client reads it.
     for _ in 0..100 {
         site.is_fine();
         client.send([b'x'; 1000]);
@@ -172,36 +172,40 @@ fn a_refused_upload_may_run_on_while_its_answer_travels() {
 }
 
 #[test]
-fn connections_over_the_limit_wait_for_a_seat() {
+fn connections_over_the_limit_wait_for_a_permit() {
     let site = Site::start(Limits { connections: 2, ..Limits::default() });
     let mut first = site.connect();
     first.send("GET /instruments/first HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(first.response().header("connection"), None);
     let mut second = site.connect();
     second.send("GET /inst");
-    eventually("both seats are taken", || site.server.connections() == 2);
+    eventually("both permits are in use", || site.server.connections() == 2);
     let mut third = site.connect();
     third.send("GET /instruments/third HTTP/1.1\r\nHost: a\r\n\r\n");
 
-    // The house is full, so the next answer to anyone frees a seat.
+    // No permit is free, so that the next response closes its connection.
     first.send("GET /instruments/again HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(first.response().header("connection"), Some("close"));
     assert_eq!(first.rest(), b"");
     drop(first);
     assert_eq!(third.response().text(), "\"third\"");
-    assert_eq!(site.fake.answered(), ["Get first", "Get again", "Get third"]);
+    assert_eq!(site.fake.handled(), ["GET first", "GET again", "GET third"]);
     second.send("ruments/second HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(second.response().text(), "\"second\"");
 }
 
 #[test]
-fn a_client_that_does_not_read_its_events_holds_back_little_and_is_cut() {
-    let site = Site::start(Limits { answer_time: Duration::from_millis(300), ..Limits::default() });
+fn a_client_that_does_not_read_its_stream_buffers_little_and_is_closed() {
+    let site = Site::start(Limits { response_time: Duration::from_millis(300), ..Limits::default() });
     let mut client = site.connect();
     client.send("GET /instruments/flood HTTP/1.1\r\nHost: a\r\n\r\n");
-    eventually("the client is cut", || site.server.counts().timeouts.get() == 1 && site.server.connections() == 0);
-    let taken = client.rest().len();
+    eventually("the client is closed", || site.server.metrics().timeouts.get() == 1 && site.server.connections() == 0);
+    let received = client.rest().len();
     let ours = Limits::default().target_bytes + Limits::default().header_bytes + 64 * 1024;
-    // What both kernels took reaches the client or was lost in the reset; the rest was held by us.
-    assert!(site.fake.poured() < taken + 8 * 1024 * 1024 + ours, "{} asked for, {taken} taken", site.fake.poured());
+    // Bytes that the kernels took reached the client or were lost in the reset. The server buffered the rest.
+    assert!(
+        site.fake.polled_bytes() < received + 8 * 1024 * 1024 + ours,
+        "{} polled, {received} received",
+        site.fake.polled_bytes()
+    );
 }

@@ -1,21 +1,21 @@
-//! Requests as they should be.
+//! Valid requests.
 
 use std::sync::Arc;
 
-use candle_server::http::Limits;
+use candle_server::server::Limits;
 
 use crate::site::{Client, Site};
 
-fn ask(site: &Site, request: &str) -> crate::site::Reply {
+fn send(site: &Site, request: &str) -> crate::site::Reply {
     let mut client = site.connect();
     client.send(request);
     client.response()
 }
 
 #[test]
-fn an_answer_carries_its_type_and_may_be_read_by_any_page() {
+fn a_response_has_its_media_type_and_can_be_read_by_any_page() {
     let site = Site::start(Limits::default());
-    let reply = ask(&site, "GET /instruments/BTC%2FUSD HTTP/1.1\r\nHost: a\r\n\r\n");
+    let reply = send(&site, "GET /instruments/BTC%2FUSD HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!((reply.status, reply.text()), (200, "\"BTC/USD\""));
     assert_eq!(reply.header("content-type"), Some("application/json"));
     assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
@@ -27,13 +27,13 @@ fn an_answer_carries_its_type_and_may_be_read_by_any_page() {
 fn the_start_and_the_probes_are_never_stored() {
     let site = Site::start(Limits::default());
     for path in ["/", "/livez", "/readyz", "/nowhere"] {
-        let reply = ask(&site, &format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        let reply = send(&site, &format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
         assert_eq!(reply.header("cache-control"), Some("no-store"), "{path}");
     }
 }
 
 #[test]
-fn refusals_are_problem_documents() {
+fn rejections_are_problem_documents() {
     let site = Site::start(Limits::default());
     let cases = [
         ("GET /nowhere", 404, "unknown-path"),
@@ -44,7 +44,7 @@ fn refusals_are_problem_documents() {
         ("get /", 405, "method-not-allowed"),
     ];
     for (line, status, kind) in cases {
-        let reply = ask(&site, &format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        let reply = send(&site, &format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n"));
         reply.is_problem(status, kind);
         assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
         let allow = (status == 405).then_some("GET, HEAD, OPTIONS");
@@ -59,20 +59,20 @@ fn head_has_the_length_of_get_and_no_body() {
     for path in ["/instruments/four", "/nowhere"] {
         client.send(format!("HEAD {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
         let head = client.head();
-        // Any byte of a body would come before this answer and break it.
+        // A byte of a body would precede the next response and break it.
         client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
         let got = client.response();
         assert!(!got.body.is_empty());
         assert_eq!((got.status, got.header("content-length")), (head.status, head.header("content-length")), "{path}");
     }
-    assert_eq!(site.fake.answered(), ["Head four", "Get four"]);
+    assert_eq!(site.fake.handled(), ["HEAD four", "GET four"]);
 }
 
 #[test]
-fn options_answers_a_preflight() {
+fn options_responds_to_a_preflight() {
     let site = Site::start(Limits::default());
     for target in ["/instruments/4", "*"] {
-        let reply = ask(
+        let reply = send(
             &site,
             &format!("OPTIONS {target} HTTP/1.1\r\nHost: a\r\nOrigin: b\r\nAccess-Control-Request-Method: GET\r\n\r\n"),
         );
@@ -82,11 +82,11 @@ fn options_answers_a_preflight() {
         assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
         assert!(reply.header("access-control-max-age").is_some());
     }
-    assert!(site.fake.answered().is_empty());
+    assert!(site.fake.handled().is_empty());
 }
 
 #[test]
-fn unusual_but_lawful_requests_are_served() {
+fn unusual_but_valid_requests_are_served() {
     let site = Site::start(Limits::default());
     let requests = [
         "GET /instruments/4 HTTP/1.0\r\n\r\n",
@@ -99,13 +99,13 @@ fn unusual_but_lawful_requests_are_served() {
         "GET /instruments/4 HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\n\r\n",
     ];
     for request in requests {
-        let reply = ask(&site, request);
+        let reply = send(&site, request);
         assert_eq!((reply.status, reply.text()), (200, "\"4\""), "{request:?}");
     }
 }
 
 #[test]
-fn one_connection_serves_many_requests_one_by_one_or_all_at_once() {
+fn one_connection_serves_many_requests_in_turn_or_pipelined() {
     let site = Site::start(Limits::default());
     let mut client = site.connect();
     for number in 0..100 {
@@ -121,7 +121,7 @@ fn one_connection_serves_many_requests_one_by_one_or_all_at_once() {
 }
 
 #[test]
-fn pipelined_answers_before_a_close_all_arrive() {
+fn pipelined_responses_before_a_close_all_arrive() {
     let site = Site::start(Limits::default());
     let mut client = site.connect();
     let close = "GET /instruments/2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
@@ -130,11 +130,11 @@ fn pipelined_answers_before_a_close_all_arrive() {
     let last = client.response();
     assert_eq!((last.text(), last.header("connection")), ("\"2\"", Some("close")));
     assert_eq!(client.rest(), b"");
-    assert_eq!(site.fake.answered(), ["Get 1", "Get 2"]);
+    assert_eq!(site.fake.handled(), ["GET 1", "GET 2"]);
 }
 
 #[test]
-fn a_request_may_come_a_byte_at_a_time() {
+fn a_request_can_arrive_byte_by_byte() {
     let site = Site::start(Limits::default());
     let mut client = site.connect();
     client.socket.set_nodelay(true).unwrap();
@@ -145,22 +145,22 @@ fn a_request_may_come_a_byte_at_a_time() {
 }
 
 #[test]
-fn a_panicking_answer_costs_one_connection_and_is_counted() {
+fn a_panicking_handler_closes_one_connection_and_is_counted() {
     let site = Site::start(Limits::default());
     let mut bystander = site.connect();
     for count in 1..=3 {
         let mut client = site.connect();
         client.send("GET /instruments/panic HTTP/1.1\r\nHost: a\r\n\r\n");
         assert_eq!(client.rest(), b"");
-        crate::site::eventually("the panic is counted", || site.server.counts().panics.get() == count);
+        crate::site::eventually("the panic is counted", || site.server.metrics().panics.get() == count);
     }
     bystander.send("GET /instruments/4 HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(bystander.response().status, 200);
-    crate::site::eventually("the seats are free again", || site.server.connections() == 1);
+    crate::site::eventually("the permits are free again", || site.server.connections() == 1);
 }
 
 #[test]
-fn several_single_threaded_loops_share_one_socket() {
+fn several_single_threaded_accept_loops_share_one_socket() {
     let shared = Site::start(Limits::default());
     let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();

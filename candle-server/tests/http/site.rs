@@ -1,4 +1,4 @@
-//! A server on a port of its own, and clients that speak bytes.
+//! A server with a fake handler on a port of its own, and clients that write raw bytes.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -8,68 +8,69 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use candle_server::http::{Answer, Body, Limits, Origins, Server, Verb, json};
 use candle_server::route::Route;
+use candle_server::router::{RouteHandler, Router};
+use candle_server::server::{Body, Limits, Origins, Server, json};
 use futures_util::stream;
-use hyper::{HeaderMap, Response};
+use hyper::{HeaderMap, Method, Response};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// Far longer than anything here takes: reaching it is a failure, never a pace.
+/// The timeout of every wait: far longer than a passing test takes.
 pub(crate) const GUARD: Duration = Duration::from_secs(30);
-/// A body that no pair of socket buffers holds.
+/// Bytes of a body that exceeds both socket buffers.
 pub(crate) const LARGE: usize = 32 << 20;
 
-/// One part of a body without end.
-const DROP: [u8; 4096] = [b'.'; 4096];
+/// One part of an endless body.
+const PART: [u8; 4096] = [b'.'; 4096];
 
-/// Answers with the route's own words, in JSON; some ids do more.
+/// A handler that returns the id or the route as JSON. Some ids do more.
 pub(crate) struct Fake {
-    answered: Mutex<Vec<String>>,
-    in_answer: AtomicUsize,
-    poured: Arc<AtomicUsize>,
+    handled: Mutex<Vec<String>>,
+    waiting: AtomicUsize,
+    polled_bytes: Arc<AtomicUsize>,
     release: Mutex<Receiver<()>>,
 }
 
 impl Fake {
-    /// The ids and routes answered so far, in order.
-    pub(crate) fn answered(&self) -> Vec<String> {
-        self.answered.lock().unwrap().clone()
+    /// The methods and ids of all handled requests, in order.
+    pub(crate) fn handled(&self) -> Vec<String> {
+        self.handled.lock().unwrap().clone()
     }
 
-    /// Bytes of the id `flood` that were asked for.
-    pub(crate) fn poured(&self) -> usize {
-        self.poured.load(Ordering::SeqCst)
+    /// Bytes of the id `flood` that the server has polled.
+    pub(crate) fn polled_bytes(&self) -> usize {
+        self.polled_bytes.load(Ordering::SeqCst)
     }
 
-    /// Answers begun and held back by the id `wait`.
+    /// Requests of the id `wait` that are blocked.
     pub(crate) fn waiting(&self) -> usize {
-        self.in_answer.load(Ordering::SeqCst)
+        self.waiting.load(Ordering::SeqCst)
     }
 }
 
-/// What a test holds of the answerer: it lives as long as the server.
+/// The fake handler, shared with the test.
 pub(crate) struct Shared(pub(crate) Arc<Fake>);
 
-impl Answer for Shared {
-    fn answer(&self, verb: Verb, route: &Route<'_>, _: &HeaderMap) -> Response<Body> {
+impl RouteHandler for Shared {
+    fn respond(&self, method: &Method, route: &Route<'_>, _: &HeaderMap) -> Response<Body> {
         let id = match route {
             Route::History { id, .. } => id.to_string(),
             other => format!("{other:?}"),
         };
-        self.0.answered.lock().unwrap().push(format!("{verb:?} {id}"));
+        self.0.handled.lock().unwrap().push(format!("{method} {id}"));
         match id.as_str() {
-            "panic" => panic!("asked to"),
+            "panic" => panic!("requested by the test"),
             "wait" => {
-                self.0.in_answer.fetch_add(1, Ordering::SeqCst);
+                self.0.waiting.fetch_add(1, Ordering::SeqCst);
                 self.0.release.lock().unwrap().recv_timeout(GUARD).unwrap();
             }
             "flood" => {
-                let poured = Arc::clone(&self.0.poured);
-                return Response::new(Body::events(stream::repeat_with(move || {
-                    poured.fetch_add(DROP.len(), Ordering::SeqCst);
-                    Bytes::from_static(&DROP)
+                let polled_bytes = Arc::clone(&self.0.polled_bytes);
+                return Response::new(Body::stream(stream::repeat_with(move || {
+                    polled_bytes.fetch_add(PART.len(), Ordering::SeqCst);
+                    Bytes::from_static(&PART)
                 })));
             }
             "large" => return json(vec![b' '; LARGE]),
@@ -80,7 +81,7 @@ impl Answer for Shared {
 }
 
 pub(crate) struct Site {
-    pub(crate) server: Arc<Server<Shared>>,
+    pub(crate) server: Arc<Server<Router<Shared>>>,
     pub(crate) fake: Arc<Fake>,
     pub(crate) release: SyncSender<()>,
     address: SocketAddr,
@@ -97,12 +98,12 @@ impl Site {
     pub(crate) fn start_for(limits: Limits, origins: Origins) -> Self {
         let (release, held) = sync_channel(8);
         let fake = Arc::new(Fake {
-            answered: Mutex::default(),
-            in_answer: AtomicUsize::new(0),
-            poured: Arc::default(),
+            handled: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            polled_bytes: Arc::default(),
             release: Mutex::new(held),
         });
-        let server = Arc::new(Server::new(Shared(Arc::clone(&fake)), limits).with_origins(origins));
+        let server = Arc::new(Server::new(Router::new(Shared(Arc::clone(&fake))), limits).with_origins(origins));
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
@@ -117,7 +118,7 @@ impl Site {
         Client::connect(self.address)
     }
 
-    /// One good request on a connection of its own, answered.
+    /// Sends a good request on a new connection, and checks the response.
     pub(crate) fn is_fine(&self) {
         let mut client = self.connect();
         client.send("GET /instruments/good HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -125,7 +126,7 @@ impl Site {
         assert_eq!((response.status, response.text()), (200, "\"good\""));
     }
 
-    /// Asks the server to stop, without waiting.
+    /// Starts the shutdown of the server.
     pub(crate) fn stop(&mut self) {
         drop(self.stop.take());
     }
@@ -137,11 +138,11 @@ impl Site {
     }
 }
 
-/// Waits for `condition`, which must come.
+/// Waits until `condition` is true.
 pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
     let begun = Instant::now();
     while !condition() {
-        assert!(begun.elapsed() < GUARD, "never: {what}");
+        assert!(begun.elapsed() < GUARD, "timeout: {what}");
         std::thread::yield_now();
     }
 }
@@ -167,7 +168,7 @@ impl Reply {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    /// Holds the reply to be a problem document of this status and kind.
+    /// Checks that the reply is a problem document of this status and kind.
     pub(crate) fn is_problem(&self, status: u16, kind: &str) {
         assert_eq!(self.status, status, "{self:?}");
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
@@ -190,12 +191,12 @@ impl Client {
         self.socket.write_all(bytes.as_ref()).unwrap();
     }
 
-    /// Sends what the server still takes; it may have closed already.
+    /// Sends bytes, even if the server has closed the connection.
     pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.socket.write_all(bytes.as_ref());
     }
 
-    /// The next response, head and body.
+    /// Reads the next response, head and body.
     pub(crate) fn response(&mut self) -> Reply {
         let mut reply = self.head();
         let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
@@ -204,7 +205,7 @@ impl Client {
         reply
     }
 
-    /// The next response's head; no body is read.
+    /// Reads the head of the next response.
     pub(crate) fn head(&mut self) -> Reply {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -217,7 +218,7 @@ impl Client {
         Reply { status, head, body: Vec::new() }
     }
 
-    /// Everything until the server closes; a reset is a close.
+    /// Reads until the server closes or resets the connection.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         match self.socket.read_to_end(&mut bytes) {
