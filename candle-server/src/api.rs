@@ -108,7 +108,7 @@ impl Api {
     }
 
     fn history(&self, method: &Method, id: &str, options: HistoryOptions, headers: &HeaderMap) -> Response<Body> {
-        match self.engine.at_one_moment(|now| self.read(id, options, method, now)) {
+        match self.engine.at_one_instant(|now| self.read(id, options, method, now)) {
             Some((body, _)) => CacheableResponse::from(body).respond_to(headers),
             None => server::problem(Problem::UnknownInstrument, &format!("No instrument `{id}` is listed.")),
         }
@@ -188,7 +188,7 @@ impl Api {
             });
             histories.take(POPULAR).collect::<Vec<_>>()
         };
-        let mut histories = self.engine.at_one_moment(read);
+        let mut histories = self.engine.at_one_instant(read);
         // Views are counted between the ranking and the reads. The order is that of the views in the response.
         histories.sort_by(|(a, a_id, _), (b, b_id, _)| b.cmp(a).then_with(|| a_id.cmp(b_id)));
         let mut body = BodyWriter::default();
@@ -224,11 +224,12 @@ impl Api {
         if self.engine.is_stopping() {
             return server::problem(Problem::NotReady, "The server is stopping.");
         }
-        let feed = self.engine.feeds.state(self.engine.clock.elapsed());
+        let elapsed = self.engine.clock.elapsed();
+        let feed = self.engine.feeds.inspect(|failover| failover.state(elapsed));
         if self.readiness == Readiness::HealthyFeed && !feed.is_healthy() {
             return server::problem(Problem::NotReady, &format!("The feed is {}.", feed.name()));
         }
-        let store = self.engine.standing();
+        let store = self.engine.journal().map(|journal| journal.durability(elapsed));
         let store = store.map_or(String::new(), |store| format!(",\"store\":\"{}\"", store.name()));
         server::json(format!("{{\"status\":\"ready\",\"feed\":\"{}\"{store}}}", feed.name()))
     }

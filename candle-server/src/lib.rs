@@ -7,17 +7,13 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
-#[cfg(any(feature = "nats", feature = "store"))]
-mod blob;
 pub mod body_writer;
-pub mod clock;
+#[cfg(any(feature = "nats", feature = "store"))]
+pub(crate) use candle_engine::codec;
 pub mod endpoints;
-pub mod engine;
 pub mod feed;
-pub mod feeds;
 pub mod health;
 pub mod history;
-pub mod journal;
 pub mod json;
 pub mod message;
 pub mod metrics;
@@ -25,6 +21,8 @@ pub mod metrics;
 pub mod nats;
 #[cfg(feature = "page")]
 pub mod page;
+#[cfg(test)]
+mod paused_time;
 pub mod problem;
 #[cfg(feature = "store")]
 mod recovery;
@@ -36,6 +34,8 @@ pub mod starting;
 #[cfg(feature = "store")]
 pub mod store;
 pub mod stream;
+
+pub use candle_engine::{self as engine, clock, feeds, journal};
 
 use std::io;
 use std::sync::Arc;
@@ -213,7 +213,7 @@ async fn serve_shown(
             () = broken(end) => tracing::error!("ingestion broke off; the server stops"),
             never = turning => match never {},
         }
-        shown.borrow().stop();
+        shown.borrow().begin_shutdown();
     };
     serve_http(current, &http_metrics, listeners, &settings.http, shutdown).await?;
     // Fails only if the feed came to its end before.

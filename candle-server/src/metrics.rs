@@ -64,19 +64,21 @@ impl EngineCollector {
 
     /// Encodes the durability of the store, if there is a store.
     fn encode_store(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let (Some(at_risk), Some(standing)) = (self.engine.at_risk(), self.engine.standing()) else { return Ok(()) };
+        let Some(journal) = self.engine.journal() else { return Ok(()) };
+        let elapsed = self.engine.clock.elapsed();
         let help = "Seconds of writes that a kill would lose";
         let gauge = encoder.encode_descriptor("store_at_risk_seconds", help, None, MetricType::Gauge)?;
-        ConstGauge::new(at_risk.as_secs_f64()).encode(gauge)?;
+        ConstGauge::new(journal.unpersisted_for(elapsed).as_secs_f64()).encode(gauge)?;
         let help = "1 for the current state of the store";
+        let durability = journal.durability(elapsed);
         let mut states = encoder.encode_descriptor("store_state", help, None, MetricType::Gauge)?;
         for state in Durability::ALL {
-            let is_current = ConstGauge::new(i64::from(state == standing));
+            let is_current = ConstGauge::new(i64::from(state == durability));
             is_current.encode(states.encode_family(&[("state", state.name())])?)?;
         }
         let help = "Bytes written to the store";
         let bytes = encoder.encode_descriptor("store_bytes", help, None, MetricType::Counter)?;
-        ConstCounter::new(self.engine.kept_bytes()).encode(bytes)
+        ConstCounter::new(journal.persisted_bytes()).encode(bytes)
     }
 }
 
@@ -101,7 +103,7 @@ impl Collector for EngineCollector {
         ConstGauge::new(listed).encode(instruments)?;
         let help = "Listed instruments by status";
         let mut statuses = encoder.encode_descriptor("instrument_status", help, None, MetricType::Gauge)?;
-        for (status, instruments) in self.engine.statuses() {
+        for (status, instruments) in self.engine.count_statuses() {
             ConstGauge::new(instruments).encode(statuses.encode_family(&[("status", status.name())])?)?;
         }
         self.encode_store(&mut encoder)

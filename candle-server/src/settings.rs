@@ -219,7 +219,7 @@ impl Settings {
             // A pipe may be played at will, as files are, or be live: only who sets it up knows.
             (FeedUrl::Demo(_) | FeedUrl::File { .. }, _) | (FeedUrl::Stdin, None) => SilenceTimeout::Never,
             (_, Some(fixed)) => SilenceTimeout::Fixed(fixed),
-            (_, None) => SilenceTimeout::OwnRate,
+            (_, None) => SilenceTimeout::FromRate,
         };
         let feeds = self.feeds.iter().map(|feed| (feed.to_string(), stale_after(feed)));
         let turns = FailoverConfig { fail_over_after: self.fail_over_after, fail_back_after: self.fail_back_after };
@@ -285,7 +285,7 @@ mod tests {
     fn a_pipe_is_silent_when_it_is_told_so_and_a_file_never_is() {
         let silence_timeout = |words: &[&str]| {
             let settings = Settings::from_args([&["candle-server"], words].concat()).unwrap();
-            settings.watched().standings(Duration::ZERO)[0].silence_timeout
+            settings.watched().feed_reports(Duration::ZERO)[0].silence_timeout
         };
         assert_eq!(silence_timeout(&["--feed", "stdin:"]), None);
         assert_eq!(silence_timeout(&["--feed", "stdin:", "--stale-after", "3s"]), Some(Duration::from_secs(3)));

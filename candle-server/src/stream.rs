@@ -130,7 +130,7 @@ impl Subscriber {
                 None => self.write_start(&mut out, last),
                 Some(polled) => {
                     sleep_until(polled + POLL_INTERVAL).await;
-                    self.engine.at_one_moment(|now| {
+                    self.engine.at_one_instant(|now| {
                         self.histories.iter_mut().for_each(|diff| diff.write_changes(&mut out, &self.engine, now));
                     });
                 }
@@ -150,7 +150,7 @@ impl Subscriber {
         if self.feed.is_some_and(|(_, polled)| polled.elapsed() < FEED_POLL_INTERVAL) {
             return;
         }
-        let state = self.engine.feeds.state(self.engine.clock.elapsed());
+        let state = self.engine.feeds.inspect(|failover| failover.state(self.engine.clock.elapsed()));
         if self.feed.is_none_or(|(sent, _)| sent != state) {
             sse::event(out, "feed", self.engine.clock.now(), |out| {
                 out.extend_from_slice(format!("{{\"state\":\"{}\"}}", state.name()).as_bytes());
@@ -162,7 +162,7 @@ impl Subscriber {
     /// Appends the first events of the stream.
     fn write_start(&mut self, out: &mut Vec<u8>, last: Option<Timestamp>) {
         sse::retry(out, RETRY_MILLIS);
-        self.engine.at_one_moment(|now| {
+        self.engine.at_one_instant(|now| {
             for diff in &mut self.histories {
                 match last {
                     Some(last) => diff.write_changes_since(out, &self.engine, now, last),

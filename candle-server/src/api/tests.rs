@@ -130,7 +130,7 @@ fn run(engine: &Engine, event: &Event) {
             engine.feeds.opened(0, Vec::new(), engine.clock.reading());
             engine.feeds.quoted(1, None, engine.clock.reading());
         }
-        Event::FeedDown => engine.feeds.lost(0, "closed", engine.clock.reading()),
+        Event::FeedDown => engine.feeds.update(|failover| failover.lost(0, "closed", engine.clock.reading())),
     }
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use candle_core::{CoverageWindow, Gaps, History, Latest, Timestamp, Version, WindowCandle};
 
 use crate::body_writer::{BodyWriter, Digest};
-use crate::engine::Status;
+use crate::engine::status::Status;
 use crate::json::{self, lightweight};
 use crate::route::{Format, HistoryOptions};
 
