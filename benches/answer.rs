@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use candle_core::{Aggregator, RecordContext, Tick, Timestamp, Unlisted};
-use candle_server::api::Api;
+use candle_http::api::Api;
+use candle_http::route::{HistoryOptions, Route};
+use candle_http::router::RouteHandler;
+use candle_http::server::json;
 use candle_server::clock::{Clock, ClockMode};
 use candle_server::engine::Engine;
-use candle_server::route::{HistoryOptions, Route};
-use candle_server::router::RouteHandler;
-use candle_server::server::json;
 use hyper::header::{ACCEPT_ENCODING, HeaderValue};
 use hyper::{HeaderMap, Method};
 

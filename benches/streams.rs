@@ -13,11 +13,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use candle_core::{Aggregator, RecordContext, Tick, Unlisted};
-use candle_server::api::Api;
+use candle_http::api::Api;
+use candle_http::router::Router;
+use candle_http::server::{Limits, Server};
 use candle_server::clock::{Clock, ClockMode};
 use candle_server::engine::Engine;
-use candle_server::router::Router;
-use candle_server::server::{Limits, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const STREAMS: usize = 10_000;

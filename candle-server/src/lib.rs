@@ -1,41 +1,29 @@
 //! A price stream in, one-minute candles out over HTTP.
 //!
 //! A tick comes down: [`feed`] reads a socket, [`message`] decodes it, the intake gives it its time and number, and
-//! [`candle_core::Aggregator`] folds it into its candle. A request comes up: [`server`] reads it, [`router`] finds its
-//! [`route`], [`api`] reads the [`engine::Engine`], and [`history`] writes the JSON. Ingestion has a thread and a
-//! runtime of its own, so that no reader can delay a quote.
+//! [`candle_core::Aggregator`] folds it into its candle. A request comes up:
+//! [`candle_http`] finds its route, reads the [`engine::Engine`] and writes the JSON. Ingestion has a thread and a runtime
+//! of its own, so that no reader can delay a quote.
 #![forbid(unsafe_code)]
 
-pub mod api;
-pub mod body_writer;
 #[cfg(any(feature = "nats", feature = "store"))]
 pub(crate) use candle_engine::codec;
-pub mod endpoints;
 pub mod feed;
 pub mod health;
-pub mod history;
-pub mod json;
 pub mod message;
-pub mod metrics;
 #[cfg(feature = "nats")]
 pub mod nats;
-#[cfg(feature = "page")]
-pub mod page;
 #[cfg(test)]
 mod paused_time;
-pub mod problem;
 #[cfg(feature = "store")]
 mod recovery;
-pub mod route;
-pub mod router;
-pub mod server;
 pub mod settings;
-pub mod starting;
 #[cfg(feature = "store")]
 pub mod store;
-pub mod stream;
 
 pub use candle_engine::{self as engine, clock, feeds, journal};
+pub use candle_http as http;
+pub use candle_http::server::Listeners;
 
 use std::io;
 use std::sync::Arc;
@@ -43,17 +31,16 @@ use std::sync::Arc;
 use candle_core::Aggregator;
 use tokio::sync::{oneshot, watch};
 
-use crate::api::Api;
 use crate::clock::Clock;
-use crate::endpoints::Endpoints;
 use crate::engine::Engine;
 use crate::feed::url::FeedUrl;
-use crate::metrics::Metrics;
-use crate::route::Route;
-use crate::router::{Exposure, Router};
-pub use crate::server::Listeners;
-use crate::server::{Server, ServerMetrics, serve_on_threads};
 use crate::settings::{HttpSettings, Settings, StartChoice};
+use candle_http::api::Api;
+use candle_http::endpoints::Endpoints;
+use candle_http::metrics::Metrics;
+use candle_http::route::Route;
+use candle_http::router::{Exposure, Router};
+use candle_http::server::{Server, ServerMetrics, serve_on_threads};
 
 /// Reads the feeds and serves `listeners` until `shutdown`; then finishes the requests in flight and returns.
 ///

@@ -34,7 +34,6 @@ use crate::engine::Engine;
 use crate::feed::url::FeedUrl;
 use crate::journal::Journal;
 use crate::settings::Settings;
-use crate::starting;
 
 /// The way to the log, on a thread of its own.
 #[derive(Debug)]
@@ -108,7 +107,7 @@ pub(crate) async fn read(
     settings: &Settings,
     url: &LogUrl,
 ) -> io::Result<(Arc<Engine>, Linked)> {
-    let mut starting = starting::serve(listeners, "The server is catching up with the log.")?;
+    let mut starting = candle_http::starting::serve(listeners, "The server is catching up with the log.")?;
     let (settings, url) = (settings.clone(), url.clone());
     let feeds = settings.clone();
     let way = move || way(&settings, &url, Role::Reader);

@@ -9,7 +9,6 @@ use crate::Listeners;
 use crate::clock::{Clock, ClockMode};
 use crate::engine::Engine;
 use crate::settings::Settings;
-use crate::starting;
 use crate::store::{self, Keeping, Options, Recovered};
 
 /// A wall clock that is this far behind what was kept was wrong then: those candles lie beyond any window that will be
@@ -25,7 +24,7 @@ pub(crate) async fn recover(
     settings: &Settings,
     options: Options,
 ) -> io::Result<(Arc<Engine>, Keeping)> {
-    let mut starting = starting::serve(listeners, "The server is recovering what it kept.")?;
+    let mut starting = candle_http::starting::serve(listeners, "The server is recovering what it kept.")?;
     let settings = settings.clone();
     let engine = tokio::task::spawn_blocking(move || restore(options, &settings)).await?;
     // Nobody is accepted from here on but by the real server; those who were get their answer and are let go.

@@ -4,9 +4,8 @@ use std::net::SocketAddr;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use candle_http::server::{Limits, Origins};
 use clap::Args;
-
-use crate::server::{Limits, Origins};
 
 /// A stream with nothing to tell breaks its silence every 15 s: it must not be taken for idle before that.
 const LEAST_IDLE_SECONDS: u64 = 20;
@@ -113,7 +112,8 @@ fn within(text: &str, most: usize) -> Result<usize, String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::server::Limits;
+    use candle_http::server::Limits;
+
     use crate::settings::Settings;
 
     #[test]

@@ -8,7 +8,6 @@ use candle_core::{Config, Gaps, InstrumentId, Timestamp};
 
 use super::file::{Content, Place};
 use super::{Fault, StoreError};
-use crate::json;
 
 /// How many instruments are looked up at once.
 const PAGE: usize = 1000;
@@ -82,7 +81,7 @@ pub fn export(path: &Path, mut out: impl Write) -> Result<(), StoreError> {
     let written = each(&content, |id, history, now| {
         for candle in history.candles(now, Gaps::Omitted) {
             line.clear();
-            json::exported(&mut line, id, candle, coverage.of(candle.minute));
+            candle_http::json::exported(&mut line, id, candle, coverage.of(candle.minute));
             line.push(b'\n');
             out.write_all(&line)?;
         }

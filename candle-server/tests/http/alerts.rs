@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 
+use crate::client::eventually;
 use crate::operators::{RealServer, get};
-use crate::site::eventually;
 
 const ALERTS: &str = include_str!("../../../ops/alerts.yml");
 /// The label that Prometheus adds to every series.

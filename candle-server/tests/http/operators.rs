@@ -1,8 +1,7 @@
-//! The features for operators: metrics, the admin listener, origins, the limit for each address.
+//! The features for operators: metrics and the admin listener.
 
 use std::net::SocketAddr;
 
-use candle_server::server::{Limits, Origins};
 use candle_server::settings::Settings;
 use candle_server::{Listeners, serve};
 use tokio::net::TcpListener;
@@ -10,7 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::site::{Client, Reply, Site, eventually};
+use crate::client::{Client, Reply, eventually};
 
 /// The real server with its demo feed, on one port or two.
 pub(crate) struct RealServer {
@@ -111,37 +110,4 @@ fn only_the_admin_listener_serves_the_routes_of_operators() {
         assert_eq!([get(address, "/livez").status, get(address, "/readyz").status], [200, 200]);
     }
     server.stop();
-}
-
-#[test]
-fn only_pages_of_the_configured_origins_may_read() {
-    let allowed = |site: &Site, origin: &str| {
-        let mut client = site.connect();
-        client.send(format!("GET /instruments/4 HTTP/1.1\r\nHost: a\r\nOrigin: {origin}\r\n\r\n"));
-        let reply = client.response();
-        let header = |name| reply.header(name).map(str::to_owned);
-        (header("access-control-allow-origin"), header("vary"))
-    };
-    let any = Site::start(Limits::default());
-    assert_eq!(allowed(&any, "https://any.example"), (Some("*".into()), None));
-    let restricted =
-        Site::start_for(Limits::default(), "https://a.example http://b.example:8080".parse::<Origins>().unwrap());
-    for origin in ["https://a.example", "http://b.example:8080"] {
-        assert_eq!(allowed(&restricted, origin), (Some(origin.to_owned()), Some("origin".into())));
-    }
-    for origin in ["http://a.example", "https://a.example.evil", "null"] {
-        assert_eq!(allowed(&restricted, origin), (None, Some("origin".into())));
-    }
-}
-
-#[test]
-fn connections_of_one_address_are_limited() {
-    let site = Site::start(Limits { connections_per_address: Some(2), ..Limits::default() });
-    let open = [site.connect(), site.connect()];
-    eventually("both are served", || site.server.connections() == 2);
-    assert_eq!(site.connect().rest(), b"");
-    assert_eq!(site.server.metrics().rejected_connections.get(), 1);
-    drop(open);
-    eventually("the permits are free again", || site.server.connections() == 0);
-    site.is_fine();
 }

@@ -3,19 +3,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use candle_core::{Config, CoverageRing, Gaps, RecordContext, Tick, Unlisted};
+use candle_http::api::Api;
+use candle_http::route::{HistoryOptions, Route};
+use candle_http::router::RouteHandler;
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use hyper::HeaderMap;
 
 use super::*;
-use crate::api::Api;
 use crate::clock::{Clock, ClockMode};
 use crate::feeds::Feeds;
 use crate::journal::{Drained, Journal};
 use crate::nats::message::ARRIVAL_NUMBERS;
 use crate::nats::{checkpoint, outbox};
-use crate::route::{HistoryOptions, Route};
-use crate::router::RouteHandler;
 
 const CREATED: i128 = 1_700_000_000_000_000_000;
 
