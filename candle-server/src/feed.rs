@@ -1,24 +1,22 @@
 //! The feed side: where quotes come from, and their way into the engine.
 
 pub mod backoff;
+mod dedup;
 mod deletions;
-pub mod demo;
+mod expiring;
 pub mod failover;
-mod grumble;
 pub mod health;
-mod high_water;
 pub mod intake;
-pub mod lines;
 pub mod pace;
 pub mod partner;
 mod probe;
 pub mod rate;
-mod run;
 #[cfg(test)]
 mod simulation;
-mod source;
+pub mod source;
+mod supervisor;
+mod throttle;
 pub mod url;
-mod waiting;
-pub mod websocket;
 
-pub use run::run;
+pub use source::{demo, lines, websocket};
+pub use supervisor::run;

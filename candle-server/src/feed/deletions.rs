@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use super::waiting::{MAX_WAITING, PATIENCE};
+use super::expiring::{MAX_WAITING, PATIENCE};
 
 /// Ids deleted within the last [`PATIENCE`]: their quotes do not wait for an `ADD`. Bounded like the quotes that do.
 #[derive(Debug, Default)]

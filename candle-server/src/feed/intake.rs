@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use candle_core::{Outcome, Outcomes, RecordContext, Tick, Timestamp, Unlisted};
 
-use super::grumble::Grumble;
-use super::high_water::HighWater;
+use super::dedup::HighWater;
+use super::throttle::Grumble;
 use crate::clock::ClockMode;
 use crate::engine::Engine;
 use crate::message::{Message, Quote, Unreadable, decode};

@@ -10,8 +10,8 @@ use std::time::Duration;
 use candle_core::{InstrumentId, Tick, Unlisted};
 
 use super::deletions::Deletions;
+use super::expiring::Waiting;
 use super::intake::Intake;
-use super::waiting::Waiting;
 use crate::engine::Engine;
 use crate::message::{Message, Quote, Unreadable, decode};
 

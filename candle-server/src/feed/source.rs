@@ -1,12 +1,16 @@
 //! The connections that a live feed is made of.
 
+pub mod demo;
+pub mod lines;
+pub mod websocket;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::url::FeedUrl;
-use super::websocket::{Connection, Ended, Frame, LastHeard};
 use crate::message::Unreadable;
+use websocket::{Connection, Ended, Frame, LastHeard};
 
 /// A live feed that is connected.
 #[derive(Debug)]

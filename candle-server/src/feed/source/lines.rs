@@ -7,8 +7,8 @@ use candle_core::Timestamp;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::time::{Instant, sleep_until};
 
-use super::intake::Intake;
-use super::url::Pace;
+use crate::feed::intake::Intake;
+use crate::feed::url::Pace;
 use crate::message::{Message, Unreadable, decode};
 
 /// The longest line, in bytes; like a frame, ten thousand quotes in one array.

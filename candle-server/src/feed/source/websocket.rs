@@ -18,8 +18,8 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
-use super::health::Loss;
-use super::url::SocketUrl;
+use crate::feed::health::Loss;
+use crate::feed::url::SocketUrl;
 use crate::message::Unreadable;
 
 /// The longest a connect may take, name look-up and handshakes included: three lost packets and some patience.
