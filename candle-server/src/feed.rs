@@ -19,4 +19,4 @@ mod throttle;
 pub mod url;
 
 pub use source::{demo, lines, websocket};
-pub use supervisor::run;
+pub use supervisor::{run, watch_external};

@@ -51,7 +51,6 @@ use crate::api::Api;
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::face::{Answers, Face, Shown};
-use crate::feed::url::FeedUrl;
 use crate::http::{Counts, Server, serve_on};
 use crate::metrics::Metrics;
 use crate::settings::{HttpSettings, Settings, StartChoice};
@@ -105,7 +104,7 @@ pub struct Opened {
 )]
 pub async fn open(listeners: &Listeners, settings: &Settings) -> io::Result<Opened> {
     #[cfg(feature = "nats")]
-    if let [feed::url::FeedUrl::Log(url)] = settings.feeds.as_slice() {
+    if let Some(url) = &settings.log {
         let (engine, linked) = nats::read(listeners, settings, url).await?;
         return Ok(Opened { linked: Some(linked), ..Opened::of(engine) });
     }
@@ -285,7 +284,7 @@ fn spawn_ingestion(
     let ingest = move || {
         runtime.block_on(async {
             tokio::select! {
-                () = ingest(shown, &settings.feeds) => {}
+                () = ingest(shown, &settings) => {}
                 _ = stopped => {}
             }
         });
@@ -298,11 +297,18 @@ fn spawn_ingestion(
 }
 
 /// Reads the feeds into whichever engine is `shown`, until they end.
-async fn ingest(mut shown: watch::Receiver<Arc<Engine>>, feeds: &[FeedUrl]) {
+async fn ingest(mut shown: watch::Receiver<Arc<Engine>>, settings: &Settings) {
     loop {
         let engine = Arc::clone(&shown.borrow_and_update());
+        let ended = async {
+            #[cfg(feature = "nats")]
+            if let Some(log) = &settings.log {
+                return feed::watch_external(&engine, &log.to_string()).await;
+            }
+            feed::run(Arc::clone(&engine), &settings.feeds).await;
+        };
         tokio::select! {
-            () = feed::run(engine, feeds) => return,
+            () = ended => return,
             Ok(()) = shown.changed() => {}
         }
     }

@@ -44,8 +44,6 @@ impl Source {
                     Some(both.map(|(instruments, quotes)| Self::Pair(Box::new([instruments, quotes]))))
                 }
                 FeedUrl::Demo(_) | FeedUrl::Stdin | FeedUrl::File { .. } => None,
-                #[cfg(feature = "nats")]
-                FeedUrl::Log(_) => None,
             }
         })
     }

@@ -1,5 +1,6 @@
 //! Which feed is read, and what happens when it fails.
 
+use std::fmt;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +45,16 @@ pub async fn run(engine: Arc<Engine>, feeds: &[FeedUrl]) {
             }
         }
         supervisor.turn_to(place);
+    }
+}
+
+/// Watches a feed whose quotes another task writes to the engine, and logs changes of its state.
+pub async fn watch_external(engine: &Engine, name: &str) {
+    engine.started().await;
+    engine.feeds.opened(0, Vec::new(), engine.clock.reading());
+    // Nothing here can connect the feed again, whatever the watchdog wants.
+    loop {
+        watchdog(engine, &name, false, 0).await;
     }
 }
 
@@ -171,9 +182,6 @@ async fn play(intake: &mut Intake, feed: &FeedUrl) -> Read {
         },
         FeedUrl::Stdin => lines::run(intake, tokio::io::stdin(), Pace::Full).await,
         FeedUrl::WebSocket(_) | FeedUrl::Partner { .. } => Ok(()),
-        // Whoever follows the log writes it into the engine.
-        #[cfg(feature = "nats")]
-        FeedUrl::Log(_) => std::future::pending().await,
     };
     match played {
         Ok(()) => Read::Finished,
@@ -237,13 +245,12 @@ async fn orders(engine: &Engine, feeds: &[FeedUrl], place: usize) -> Order {
         // The first feed, if it is there, is better than the next one.
         biased;
         source = come_back => Order::ComeBack(source),
-        next = watchdog(engine, feeds, place) => Order::TurnTo(next),
+        next = watchdog(engine, &feeds[place], feeds[place].is_connection(), place) => Order::TurnTo(next),
     }
 }
 
 /// Looks at the active feed, says in the log how its state changes, and returns which feed to turn to.
-async fn watchdog(engine: &Engine, feeds: &[FeedUrl], place: usize) -> usize {
-    let feed = &feeds[place];
+async fn watchdog(engine: &Engine, feed: &impl fmt::Display, can_reconnect: bool, place: usize) -> usize {
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut known = None;
@@ -261,7 +268,7 @@ async fn watchdog(engine: &Engine, feeds: &[FeedUrl], place: usize) -> usize {
         }
         match verdict {
             Some(Action::FailOver(next)) => return next,
-            Some(Action::Reconnect) if feed.is_connection() => {
+            Some(Action::Reconnect) if can_reconnect => {
                 engine.feeds.lost(place, STALLED, at);
                 return place;
             }

@@ -51,9 +51,6 @@ pub enum FeedUrl {
         /// How fast it is replayed.
         pace: Pace,
     },
-    /// `nats://HOST/NAME`: the log that another server writes.
-    #[cfg(feature = "nats")]
-    Log(crate::nats::LogUrl),
 }
 
 /// How fast a file is replayed.
@@ -80,8 +77,6 @@ impl FromStr for FeedUrl {
             "stdin" if rest.is_empty() => Ok(Self::Stdin),
             "stdin" => Err(FeedUrlError::Path("stdin:")),
             "file" => file(rest),
-            #[cfg(feature = "nats")]
-            "nats" | "tls" => text.parse().map(Self::Log).map_err(FeedUrlError::Log),
             _ => Err(FeedUrlError::Scheme),
         }
     }
@@ -104,8 +99,6 @@ impl fmt::Display for FeedUrl {
             }
             Self::Stdin => f.write_str("stdin:"),
             Self::File { path, .. } => write!(f, "file:{}", path.display()),
-            #[cfg(feature = "nats")]
-            Self::Log(url) => url.fmt(f),
         }
     }
 }
@@ -264,9 +257,6 @@ pub enum FeedUrlError {
     Repeated(&'static str),
     /// An option whose value is not what its second part says.
     Value(&'static str, &'static str),
-    /// Not the address of a log.
-    #[cfg(feature = "nats")]
-    Log(crate::nats::LogUrlError),
 }
 
 impl fmt::Display for FeedUrlError {
@@ -281,8 +271,6 @@ impl fmt::Display for FeedUrlError {
             Self::NoPath => f.write_str("file: needs the path of a file, as in file:ticks.ndjson"),
             Self::Option(name) => write!(f, "the feed has no option {name:?}"),
             Self::Repeated(name) => write!(f, "the feed's option {name} is given twice"),
-            #[cfg(feature = "nats")]
-            Self::Log(error) => error.fmt(f),
             Self::Value(name, expected) => write!(f, "the feed's option {name} must be {expected}"),
         }
     }
