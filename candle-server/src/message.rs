@@ -1,6 +1,6 @@
-//! The messages of a price stream: bytes in, typed values out.
+//! The messages of a feed: decodes frames into typed values.
 //!
-//! A frame (one WebSocket text frame, or one line) holds one JSON object or an array of them:
+//! A frame (one WebSocket text frame, or one line) contains one JSON object or an array of objects:
 //!
 //! ```json
 //! {"id": 1, "price": 12.34, "timestamp": 12345678, "size": 0.5, "seq": 7}
@@ -9,12 +9,12 @@
 //! {"type": "DELETE", "data": {"isin": "IU1I5C5N8300"}}
 //! ```
 //!
-//! - An object whose `type` is `QUOTE`, `ADD` or `DELETE` carries its fields in `data`; any other object is a plain
-//!   quote. `id` and `isin` are two names of one field: the plain quote prefers the first, `data` the second.
-//! - `timestamp`, `size`, `seq` and `description` are optional, and `null` is the same as absent.
-//! - Other fields are ignored, whatever they hold. A field named above that comes twice makes its message unreadable.
+//! - An object whose `type` is `QUOTE`, `ADD` or `DELETE` has its fields in `data`. Any other object is a plain quote.
+//! - `id` and `isin` are two names of one field. A plain quote prefers `id`, and `data` prefers `isin`.
+//! - `timestamp`, `size`, `seq` and `description` are optional. `null` means absent.
+//! - Other fields are ignored. If a field named above is repeated, the message is unreadable.
 //!
-//! Only form is judged here. A price of -5 or an id of 5000 characters is readable; the core refuses it.
+//! The decoder checks only the form. A price of -5 and an id of 5000 characters are readable; the core rejects them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -29,76 +29,76 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-/// One message of a feed, borrowed from its frame where no escape stands in the way.
+/// One message of a feed. Texts without escapes are borrowed from the frame.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Message<'a> {
-    /// An instrument has a new price.
+    /// A new price of an instrument.
     Quote(Quote<'a>),
-    /// An instrument exists from now on.
+    /// The announcement of an instrument.
     Add {
-        /// The instrument.
+        /// The id of the instrument.
         id: Cow<'a, str>,
-        /// What it is, in the feed's words.
+        /// The description of the instrument.
         description: Option<Cow<'a, str>>,
     },
-    /// An instrument is gone.
+    /// The removal of an instrument.
     Delete {
-        /// The instrument.
+        /// The id of the instrument.
         id: Cow<'a, str>,
     },
 }
 
-/// One price update as the feed sent it.
+/// One price update, as sent by the feed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quote<'a> {
-    /// The instrument: the text of a JSON string, or the digits of an integer (`4` and `"4"` are one).
+    /// The id of the instrument: the text of a JSON string, or the digits of an integer (`4` equals `"4"`).
     pub id: Cow<'a, str>,
-    /// The price; finite, otherwise unjudged.
+    /// The price: any finite number.
     pub price: f64,
-    /// When the feed says it happened.
+    /// The time of the update, if the feed sends one.
     pub time: Option<Timestamp>,
-    /// How much was traded, 0 where the feed does not say; finite, otherwise unjudged.
+    /// The traded size: any finite number, 0 by default.
     pub size: f64,
-    /// The feed's own number of this update.
+    /// The sequence number of the update, if the feed sends one.
     pub seq: Option<u64>,
 }
 
-/// Why a message, or the rest of a frame, could not be read.
+/// The reason why a message, or the rest of a frame, is unreadable.
 ///
 /// ```
 /// use candle_server::message::{Unreadable, decode};
 ///
 /// decode(b"{\"id\": 1, \"price\": 1e999}", |message| assert_eq!(message, Err(Unreadable::Price)));
-/// assert_eq!(Unreadable::Price.to_string(), "the price is missing or no finite number");
+/// assert_eq!(Unreadable::Price.to_string(), "the price is missing or not a finite number");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Unreadable {
-    /// A binary frame.
+    /// The frame is binary.
     Binary,
-    /// A frame over the size limit of its reader.
+    /// The frame is longer than the limit of its reader.
     Oversize,
-    /// A frame that is not UTF-8.
+    /// The frame is not UTF-8.
     NotUtf8,
-    /// Broken JSON; whatever follows in the frame is lost with it.
+    /// The JSON is invalid, and the rest of the frame is dropped.
     Syntax,
-    /// JSON, but not an object.
+    /// The message is JSON, but not an object.
     NotAnObject,
-    /// A known field that comes twice.
+    /// A known field is repeated.
     RepeatedField,
-    /// A `type` with no `data` object beside it.
+    /// The `type` has no `data` object.
     Data,
-    /// An id that is missing, or neither a string nor an integer.
+    /// The id is missing, or neither a string nor an integer.
     Id,
-    /// A price that is missing or no finite number.
+    /// The price is missing, or not a finite number.
     Price,
-    /// A timestamp that is no number, or outside the years 1 to 9999.
+    /// The timestamp is not a number, or outside the years 1 to 9999.
     Time,
-    /// A size that is no finite number.
+    /// The size is not a finite number.
     Size,
-    /// A sequence number that is no integer from 0 to 2^64 - 1.
+    /// The sequence number is not an integer from 0 to 2^64 - 1.
     Seq,
-    /// A description that is no string.
+    /// The description is not a string.
     Description,
 }
 
@@ -106,28 +106,28 @@ impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Binary => "the frame is binary",
-            Self::Oversize => "the frame is over the size limit",
+            Self::Oversize => "the frame is longer than the size limit",
             Self::NotUtf8 => "the frame is not UTF-8",
-            Self::Syntax => "the JSON is broken",
+            Self::Syntax => "the JSON is invalid",
             Self::NotAnObject => "the message is not a JSON object",
-            Self::RepeatedField => "a field comes twice",
-            Self::Data => "the data is missing or no object",
+            Self::RepeatedField => "a field is repeated",
+            Self::Data => "the data is missing or not an object",
             Self::Id => "the id is missing or neither a string nor an integer",
-            Self::Price => "the price is missing or no finite number",
-            Self::Time => "the timestamp is no number or outside the years 1 to 9999",
-            Self::Size => "the size is no finite number",
-            Self::Seq => "the sequence number is no integer of 64 bits",
-            Self::Description => "the description is no string",
+            Self::Price => "the price is missing or not a finite number",
+            Self::Time => "the timestamp is not a number or outside the years 1 to 9999",
+            Self::Size => "the size is not a finite number",
+            Self::Seq => "the sequence number is not an integer from 0 to 2^64 - 1",
+            Self::Description => "the description is not a string",
         })
     }
 }
 
 impl std::error::Error for Unreadable {}
 
-/// Reads one frame and hands each message of it to `each`, in order.
+/// Decodes one frame and calls `each` with its messages, in order.
 ///
-/// An element of an array that cannot be read fails alone. Where the JSON itself breaks, the rest of the frame is one
-/// [`Unreadable`]. Memory and time are bounded by the length of the frame, however deep its brackets go.
+/// An unreadable element of an array does not affect the other elements. From the first JSON syntax error on, the rest of
+/// the frame is one [`Unreadable`]. The length of the frame bounds memory and time at any nesting depth.
 ///
 /// ```
 /// use candle_server::message::{Message, decode};
@@ -151,7 +151,7 @@ pub fn decode<'a>(frame: &'a [u8], mut each: impl FnMut(Result<Message<'a>, Unre
     }
 }
 
-/// [`decode`] without its template: what the template must agree with, and is measured against.
+/// Decodes one frame without the template, as the reference for its tests and benchmarks.
 #[doc(hidden)]
 pub fn decode_without_template<'a>(frame: &'a [u8], mut each: impl FnMut(Result<Message<'a>, Unreadable>)) {
     if let Some(text) = text_of(frame, &mut each) {
@@ -165,12 +165,12 @@ fn text_of<'a>(frame: &'a [u8], each: &mut impl FnMut(Result<Message<'a>, Unread
         each(Err(Unreadable::NotUtf8));
     }
     let text = text.ok()?;
-    // Few have anything around them, and looking for it costs more than seeing that.
+    // Most frames have no white space around them, and this check is cheaper than `trim_matches`.
     let is_bare = text.starts_with(['{', '[']) && text.ends_with(['}', ']']);
     Some(if is_bare { text } else { text.trim_matches([' ', '\t', '\r', '\n']) })
 }
 
-/// Hands over the messages of `text` but for the first `skip` elements of an array.
+/// Parses the messages of `text`, without the first `skip` elements of an array.
 fn parse<'a>(text: &'a str, skip: usize, mut each: impl FnMut(Result<Message<'a>, Unreadable>)) {
     if !text.starts_with('[') {
         return each(message(text));
@@ -182,7 +182,7 @@ fn parse<'a>(text: &'a str, skip: usize, mut each: impl FnMut(Result<Message<'a>
     }
 }
 
-/// Hands over the elements of an array as they are met, so that a break does not cost those before it.
+/// A visitor that passes on each element at once, so that a syntax error does not affect the elements before it.
 struct Elements<F> {
     skip: usize,
     each: F,
@@ -207,7 +207,7 @@ impl<'a, F: FnMut(Result<Message<'a>, Unreadable>)> Visitor<'a> for Elements<F> 
     }
 }
 
-/// The known fields of an object, each as its own JSON text: only that text has every digit of a number.
+/// The known fields of an object as raw JSON texts, because only the text has every digit of a number.
 #[derive(Deserialize)]
 struct Fields<'a> {
     #[serde(borrow)]
@@ -233,11 +233,11 @@ struct Fields<'a> {
 impl<'a> Fields<'a> {
     fn of(object: &'a str) -> Result<Self, Unreadable> {
         if !object.starts_with('{') {
-            // Checked first because serde reads a struct from an array as well.
+            // serde would read the struct from an array as well.
             return Err(Unreadable::NotAnObject);
         }
         serde_json::from_str(object).map_err(|error| match error.classify() {
-            // Raw fields leave nothing else that could be wrong with well-formed JSON.
+            // In valid JSON, a repeated field is the only possible error of raw fields.
             serde_json::error::Category::Data => Unreadable::RepeatedField,
             _ => Unreadable::Syntax,
         })

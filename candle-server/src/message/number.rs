@@ -1,8 +1,8 @@
-//! Numbers from the text of JSON tokens, exact to the last digit.
+//! Exact numbers from the text of JSON tokens.
 
 use candle_core::Timestamp;
 
-/// The finite value of a JSON number, correctly rounded; `None` for any other token and for what overflows.
+/// Parses a JSON number, correctly rounded. Returns `None` for any other token and on overflow.
 pub(super) fn finite(token: &str) -> Option<f64> {
     if !is_number(token) {
         return None;
@@ -10,16 +10,16 @@ pub(super) fn finite(token: &str) -> Option<f64> {
     token.parse().ok().filter(|value: &f64| value.is_finite())
 }
 
-/// The value of a run of decimal digits; `None` for anything else and for what 64 bits don't hold.
+/// Parses decimal digits. Returns `None` for any other token and on overflow of 64 bits.
 pub(super) fn integer(token: &str) -> Option<u64> {
-    // `parse` alone would take a leading plus.
+    // `parse` accepts a leading plus.
     token.bytes().all(|byte| byte.is_ascii_digit()).then(|| token.parse().ok())?
 }
 
-/// The point in time a JSON number of epoch seconds names, rounded to the nearest microsecond, halves away from zero.
+/// Parses a JSON number of epoch seconds, rounded to the nearest microsecond with halves away from zero.
 ///
-/// It works on the decimal digits: between the years 2255 and 9999 a double no longer holds every microsecond.
-/// `None` for any other token and outside the years 1 to 9999.
+/// The function uses the decimal digits, because an `f64` is not exact to the microsecond between the years 2255 and
+/// 9999. Returns `None` for any other token and outside the years 1 to 9999.
 pub(super) fn timestamp(token: &str) -> Option<Timestamp> {
     if !is_number(token) {
         return None;
@@ -30,7 +30,7 @@ pub(super) fn timestamp(token: &str) -> Option<Timestamp> {
     };
     let (mantissa, exponent) = magnitude.split_once(['e', 'E']).unwrap_or((magnitude, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    // How many of the digits stand before the decimal point once the number counts microseconds.
+    // The number of digits before the decimal point, if the number is written in microseconds.
     let point = exponent_of(exponent).saturating_add(MICRO_DIGITS).saturating_add_unsigned(whole.len() as u64);
     let micros = shifted(whole.bytes().chain(fraction.bytes()), point)?;
     Timestamp::from_micros(if negative { -micros } else { micros })
@@ -43,12 +43,12 @@ fn is_number(token: &str) -> bool {
     token.starts_with(|first: char| first == '-' || first.is_ascii_digit())
 }
 
-/// The value of an exponent; one too long for 64 bits is as good as infinite, whatever the mantissa a frame can hold.
+/// Parses an exponent. One that overflows 64 bits acts as infinite for every mantissa that fits a frame.
 fn exponent_of(digits: &str) -> i64 {
     digits.parse().unwrap_or(if digits.starts_with('-') { i64::MIN } else { i64::MAX })
 }
 
-/// The digits as a number with its decimal point after the first `point` of them, rounded; `None` if it overflows.
+/// Returns the number whose decimal point follows the first `point` digits, rounded; `None` on overflow.
 fn shifted(digits: impl Iterator<Item = u8>, point: i64) -> Option<i64> {
     let mut value: i64 = 0;
     let mut left = point;
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_exact_as_far_as_the_text_says() {
+    fn times_are_exact_to_the_microsecond() {
         assert_eq!(micros("1742944020.715000"), Some(1_742_944_020_715_000));
         assert_eq!(micros("1629648467.1999998"), Some(1_629_648_467_200_000));
         assert_eq!(micros("1629648467"), Some(1_629_648_467_000_000));
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn times_outside_the_years_1_to_9999_are_refused() {
+    fn times_outside_the_years_1_to_9999_are_rejected() {
         assert_eq!(micros("253402300799.9999995"), None);
         assert_eq!(micros("-62135596800"), Some(Timestamp::MIN.as_micros()));
         assert_eq!(micros("-62135596800.000001"), None);
@@ -108,14 +108,14 @@ mod tests {
     }
 
     #[test]
-    fn absurd_exponents_cost_nothing() {
+    fn huge_exponents_are_parsed_in_constant_time() {
         assert_eq!(micros("0e99999999999999999999"), Some(0));
         assert_eq!(micros("1e-99999999999999999999"), Some(0));
         assert_eq!(micros("0e9223372036854775807"), Some(0));
     }
 
     #[test]
-    fn only_digits_make_an_integer() {
+    fn only_digits_are_an_integer() {
         assert_eq!(integer("18446744073709551615"), Some(u64::MAX));
         for token in ["18446744073709551616", "+1", "-1", "1.0", "1e3", "", "\"1\"", "null"] {
             assert_eq!(integer(token), None, "{token}");
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn only_finite_numbers_are_finite() {
+    fn only_finite_numbers_are_accepted() {
         assert_eq!(finite("-0.0").map(f64::to_bits), Some((-0.0f64).to_bits()));
         assert_eq!(finite("37.85049409295805"), Some(37.850_494_092_958_05));
         for token in ["1e999", "NaN", "inf", "\"1\"", "null", "true", "[1]"] {

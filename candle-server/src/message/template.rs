@@ -1,8 +1,7 @@
-//! The hot quote shapes, read without a general JSON parser.
+//! The template decoder: reads the most frequent quote shapes without a general JSON parser.
 //!
-//! The stream sends the same few shapes a hundred thousand times a second. This reads exactly those, each with or
-//! without a single space where printers put one, and leaves everything else to the parser, so that it can only ever
-//! be faster, never different:
+//! A feed sends a few shapes up to a hundred thousand times per second. The template reads exactly the shapes below, with
+//! or without single spaces between tokens, and leaves everything else to the parser. Both give equal results.
 //!
 //! ```json
 //! {"id":1,"price":12.34,"timestamp":1629648467.2,"size":0.5,"seq":7}
@@ -10,7 +9,7 @@
 //! {"data":{"price":452.2828,"isin":"QV532Y814406"},"type":"QUOTE"}
 //! ```
 //!
-//! and arrays of them. `timestamp`, `size` and `seq` may be missing, from the plain quote alone.
+//! Arrays of these shapes are read as well. In the first shape, `timestamp`, `size` and `seq` are optional.
 
 use std::borrow::Cow;
 
@@ -18,23 +17,24 @@ use candle_core::Timestamp;
 
 use super::{Quote, number};
 
-/// What is left of a frame when the template has done its part.
+/// The part of a frame that the template did not read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Rest {
-    /// The whole frame has been read.
+    /// No part: the whole frame was read.
     Nothing,
-    /// This many elements have been read; the parser takes the rest.
+    /// The elements after this number of elements, which the parser reads.
     After(usize),
 }
 
-/// The quote that a frame is, if it is exactly a template. Of a frame that is, all but the inside of strings is ASCII, and
-/// those are checked: it is UTF-8 without another look at it.
+/// Reads a frame that is exactly one quote of a template shape.
+///
+/// The function needs no UTF-8 check of the frame: it checks the strings, and the rest of a template is ASCII.
 pub(super) fn quote(frame: &[u8]) -> Option<Quote<'_>> {
     let mut cursor = Cursor { text: frame, at: 0 };
     cursor.quote().filter(|_| cursor.at == frame.len())
 }
 
-/// Hands over the quotes of a frame up to the first thing that is not exactly a template.
+/// Calls `each` with the quotes of a frame, up to the first element that is not of a template shape.
 pub(super) fn quotes<'a>(text: &'a str, mut each: impl FnMut(Quote<'a>)) -> Rest {
     let mut cursor = Cursor { text: text.as_bytes(), at: 0 };
     if !cursor.eat(b"[") {
@@ -51,7 +51,7 @@ pub(super) fn quotes<'a>(text: &'a str, mut each: impl FnMut(Quote<'a>)) -> Rest
         let Some(quote) = cursor.quote() else {
             return Rest::After(read);
         };
-        // An element counts only with what follows it: `{...}x` is no element.
+        // An element is complete only if a comma or the end of the array follows: `{...}x` is not an element.
         let last = cursor.eat(b"]");
         if last && cursor.at < text.len() || !last && !cursor.eat(b",") {
             return Rest::After(read);
@@ -65,7 +65,7 @@ pub(super) fn quotes<'a>(text: &'a str, mut each: impl FnMut(Quote<'a>)) -> Rest
     }
 }
 
-/// A place in the text. Its readers move past what they recognise and stay put at anything else.
+/// A position in the text. Its methods advance past the expected tokens and stay at any other text.
 struct Cursor<'a> {
     text: &'a [u8],
     at: usize,
@@ -97,7 +97,7 @@ impl<'a> Cursor<'a> {
         Some(quote)
     }
 
-    /// A plain quote from its id on.
+    /// Reads the rest of a plain quote, from its id on.
     fn plain(&mut self) -> Option<Quote<'a>> {
         let id = self.id()?;
         self.comma()?;
@@ -115,7 +115,7 @@ impl<'a> Cursor<'a> {
         Some(quote)
     }
 
-    /// The object of an enveloped quote.
+    /// Reads the `data` object of an enveloped quote.
     fn data(&mut self) -> Option<Quote<'a>> {
         self.expect(b"{")?;
         self.space();
@@ -145,7 +145,7 @@ impl<'a> Cursor<'a> {
         (number.fraction == 0).then(|| number.text().map(Cow::Borrowed))?
     }
 
-    /// A string that holds no escape.
+    /// Reads a string without escapes.
     fn string(&mut self) -> Option<&'a str> {
         self.expect(b"\"")?;
         let start = self.at;
@@ -155,11 +155,8 @@ impl<'a> Cursor<'a> {
         std::str::from_utf8(self.text.get(start..end)?).ok()
     }
 
-    /// A number without an exponent.
-    #[expect(
-        clippy::inline_always,
-        reason = "returned through memory, its fields wait for their own stores: a third slower"
-    )]
+    /// Reads a number without an exponent.
+    #[expect(clippy::inline_always, reason = "a call would return the struct through memory, which is a third slower")]
     #[inline(always)]
     fn number(&mut self) -> Option<Number<'a>> {
         let start = self.at;
@@ -176,7 +173,7 @@ impl<'a> Cursor<'a> {
         Some(Number { token, mantissa, digits: whole + fraction, fraction })
     }
 
-    /// How many digits come next, and the number they make when they are put behind those of `value`.
+    /// Reads the next digits and appends them to `value`. Returns their count and the new value.
     #[inline]
     fn digits(&mut self, mut value: u64) -> (usize, u64) {
         let start = self.at;
@@ -190,22 +187,22 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The next eight bytes, with zeros where the text is over.
+    /// Returns the next eight bytes, padded with zeros at the end of the text.
     #[inline]
     fn eight(&self) -> [u8; 8] {
         let rest = self.rest();
         match (rest.first_chunk(), self.text.last_chunk()) {
             (Some(bytes), _) => *bytes,
-            // The last number of a frame: of the last eight bytes, those that were read are shifted out.
+            // Near the end of the text, the last eight bytes are loaded and the bytes already read are shifted out.
             (None, Some(last)) if !rest.is_empty() => {
                 (u64::from_le_bytes(*last) >> (64 - 8 * rest.len())).to_le_bytes()
             }
-            // No template is this short, or ends in a number.
+            // The text is shorter than eight bytes or at its end, so it is not a template.
             _ => [0; 8],
         }
     }
 
-    /// A comma and the key after it, or nothing at all.
+    /// Reads a comma and the key after it, or nothing.
     #[inline]
     fn next_key<const N: usize>(&mut self, key: &[u8; N]) -> bool {
         let start = self.at;
@@ -265,26 +262,26 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// A decimal number as it stands in the text.
+/// A decimal number and its text.
 struct Number<'a> {
     token: &'a [u8],
-    /// Its digits as one integer, point and sign left out; meaningless beyond [`Number::MAX_DIGITS`] of them.
+    /// The digits as an integer, without point and sign; invalid if there are more than [`Number::MAX_DIGITS`].
     mantissa: u64,
     digits: usize,
-    /// How many of the digits stand behind the point.
+    /// The number of digits after the decimal point.
     fraction: usize,
 }
 
 impl<'a> Number<'a> {
-    /// Every integer of so many digits fits 64 bits.
+    /// The number of decimal digits that always fit into 64 bits.
     const MAX_DIGITS: usize = 19;
-    /// Every integer below it is a double.
+    /// The limit below which an `f64` represents every integer.
     const MAX_EXACT: u64 = 1 << f64::MANTISSA_DIGITS;
 
-    /// The correctly rounded value.
+    /// Returns the correctly rounded value.
     ///
-    /// Two exact doubles divide into the correctly rounded quotient (Clinger, "How to Read Floating Point Numbers
-    /// Accurately", 1990); the standard library takes what has more digits.
+    /// The quotient of two exact `f64` is correctly rounded (Clinger, "How to Read Floating Point Numbers Accurately",
+    /// 1990). The standard library parses numbers with more digits.
     #[inline]
     fn value(&self) -> Option<f64> {
         if self.digits > Self::MAX_DIGITS || self.mantissa >= Self::MAX_EXACT {
@@ -318,7 +315,7 @@ impl<'a> Number<'a> {
         self.token.starts_with(b"-")
     }
 
-    /// Digits, a sign and a point: always text.
+    /// The token as text: digits, a sign and a point are always UTF-8.
     fn text(&self) -> Option<&'a str> {
         std::str::from_utf8(self.token).ok()
     }
@@ -327,7 +324,7 @@ impl<'a> Number<'a> {
 /// Decimal digits between a second and a microsecond.
 const MICRO_DIGITS: usize = 6;
 
-/// All that fit 64 bits; as doubles they are exact as well.
+/// The powers of ten that fit into 64 bits; as `f64` they are exact as well.
 const POWERS_OF_TEN: [u64; Number::MAX_DIGITS + 1] = {
     let mut powers = [1; Number::MAX_DIGITS + 1];
     let mut place = 1;
@@ -338,18 +335,20 @@ const POWERS_OF_TEN: [u64; Number::MAX_DIGITS + 1] = {
     powers
 };
 
-/// How many of eight bytes are digits before the first that is none, and the number they make: all at once in one word,
-/// without a branch for each (Lemire, "Quickly parsing eight digits", 2018).
+/// Parses the leading digits of eight bytes. Returns their count and the number.
+///
+/// The function processes all bytes in one word without a branch per digit (Lemire, "Quickly parsing eight digits",
+/// 2018).
 #[inline]
 fn leading_digits(bytes: [u8; 8]) -> (usize, u64) {
     const HIGH: u64 = 0xf0f0_f0f0_f0f0_f0f0;
     /// Eight zeros in ASCII.
     const ZEROS: u64 = 0x3030_3030_3030_3030;
     let word = u64::from_le_bytes(bytes);
-    // A digit's high half is 3, and still is with 6 added; a carry only reaches bytes behind one that is no digit.
+    // The high half of a digit is 3 and stays 3 if 6 is added. A carry only reaches bytes after a byte that is no digit.
     let others = (word & HIGH ^ ZEROS) | (word.wrapping_add(0x0606_0606_0606_0606) & HIGH ^ ZEROS);
     let count = others.trailing_zeros() / u8::BITS;
-    // Zeros in front make them eight.
+    // Leading zeros pad the number to eight digits.
     let blank = u64::BITS - count * u8::BITS;
     let word = if count == 0 { ZEROS } else { word << blank | ZEROS & ((1 << blank) - 1) };
     let pairs = ((word & 0x0f0f_0f0f_0f0f_0f0f).wrapping_mul(10 << 8 | 1) >> 8) & 0x00ff_00ff_00ff_00ff;

@@ -28,7 +28,7 @@ fn at(micros: i64) -> Timestamp {
 }
 
 #[test]
-fn a_plain_quote_reads_whole() {
+fn a_plain_quote_is_decoded() {
     let line = r#"{"id":"BTCUSDT","price":87232.0,"timestamp":1742944020.715000,"size":0.00012,"seq":4744868157}"#;
     let expected = Quote {
         id: "BTCUSDT".into(),
@@ -43,7 +43,7 @@ fn a_plain_quote_reads_whole() {
 }
 
 #[test]
-fn envelopes_read_in_either_order() {
+fn envelopes_are_decoded_in_either_order() {
     let expected = plain("QV532Y814406", 452.2828);
     assert_eq!(quote(r#"{"type":"QUOTE","data":{"isin":"QV532Y814406","price":452.2828}}"#), expected);
     assert_eq!(quote(r#"{"data":{"price":452.2828,"isin":"QV532Y814406"},"type":"QUOTE"}"#), expected);
@@ -52,7 +52,7 @@ fn envelopes_read_in_either_order() {
 }
 
 #[test]
-fn adds_and_deletes_read() {
+fn adds_and_deletes_are_decoded() {
     let add = r#"{"data":{"description":"luptatum senectus","isin":"IU1I5C5N8300"},"type":"ADD"}"#;
     let id = Cow::Borrowed("IU1I5C5N8300");
     assert_eq!(one(add), Ok(Message::Add { id: id.clone(), description: Some("luptatum senectus".into()) }));
@@ -77,7 +77,7 @@ fn an_id_is_a_string_or_an_integer_token() {
 }
 
 #[test]
-fn id_and_isin_are_two_names_and_each_shape_prefers_its_own() {
+fn id_and_isin_are_two_names_and_each_shape_prefers_its_own_name() {
     assert_eq!(quote(r#"{"isin":"A","price":1}"#).id, "A");
     assert_eq!(quote(r#"{"isin":"A","id":"B","price":1}"#).id, "B");
     assert_eq!(quote(r#"{"type":"QUOTE","data":{"isin":"A","id":"B","price":1}}"#).id, "A");
@@ -115,11 +115,11 @@ fn prices_are_correctly_rounded() {
 }
 
 #[test]
-fn optional_fields_may_be_null_but_not_wrong() {
+fn optional_fields_may_be_null_but_not_invalid() {
     assert_eq!(quote(r#"{"id":1,"price":2,"timestamp":null,"size":null,"seq":null}"#), plain("1", 2.0));
     assert_eq!(quote(r#"{"id":1,"price":2,"seq":"17"}"#).seq, Some(17));
     assert_eq!(quote(r#"{"id":1,"price":2,"seq":18446744073709551615}"#).seq, Some(u64::MAX));
-    assert!(quote(r#"{"id":1,"price":2,"size":-1}"#).size < 0.0, "the core judges it");
+    assert!(quote(r#"{"id":1,"price":2,"size":-1}"#).size < 0.0, "the core rejects it");
     let wrong = [
         (r#""timestamp":"1""#, Unreadable::Time),
         (r#""timestamp":1742944020715"#, Unreadable::Time),
@@ -165,7 +165,7 @@ fn twenty_thousand_open_brackets_are_unreadable() {
 }
 
 #[test]
-fn what_is_no_object_is_unreadable() {
+fn a_frame_without_an_object_is_unreadable() {
     for frame in ["", " ", "nonsense", "4", "null", "\"id\"", "true"] {
         assert_eq!(one(frame), Err(Unreadable::NotAnObject), "{frame}");
     }
@@ -176,7 +176,7 @@ fn what_is_no_object_is_unreadable() {
 }
 
 #[test]
-fn a_bad_element_of_an_array_fails_alone() {
+fn an_unreadable_element_of_an_array_does_not_affect_the_others() {
     let frame = r#"[{"id":1,"price":2},{"id":1,"price":"2"},7,["id",1],{"id":1.5,"price":2},null,{"id":3,"price":4}]"#;
     let expected = [
         Ok(Message::Quote(plain("1", 2.0))),
@@ -193,7 +193,7 @@ fn a_bad_element_of_an_array_fails_alone() {
 }
 
 #[test]
-fn a_break_costs_the_rest_of_the_frame_and_nothing_before_it() {
+fn a_syntax_error_drops_the_rest_of_the_frame_and_nothing_before_it() {
     let first = Ok(Message::Quote(plain("1", 2.0)));
     let breaks = [",", ",]", r#",{"id":1,"price":NaN},{"id":1,"price":2}]"#, r#" {"id":1,"price":2}]"#, "", "] x"];
     for rest in breaks {

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::super::{Message, Unreadable, decode, decode_without_template};
 use super::*;
 
-/// Lines of every shape, templates and their near misses alike.
+/// Generates lines of every template shape, and lines that almost have a template shape.
 fn lines() -> impl Strategy<Value = String> {
     let id = prop_oneof![
         "-?[0-9]{1,22}",
@@ -17,7 +17,7 @@ fn lines() -> impl Strategy<Value = String> {
             4 => "-?[0-9]{1,10}(\\.[0-9]{1,12})?",
             1 => "-?[0-9]{1,22}(\\.[0-9]{0,22})?([eE][+-]?[0-9]{1,3})?",
             1 => any::<f64>().prop_map(|value| format!("{value}")),
-            // Halves of a microsecond, and what is next to them.
+            // Halves of a microsecond, and their neighbours.
             1 => "[0-9]{1,10}\\.[0-9]{6}(4999|5|50|5000)",
             1 => Just("\"5\"".to_owned()),
         ]
@@ -44,7 +44,7 @@ fn lines() -> impl Strategy<Value = String> {
     )
 }
 
-/// A frame of one line or several, with up to three bytes replaced, dropped or doubled.
+/// Generates frames of one or several lines, with up to three bytes replaced, inserted or removed.
 fn frames() -> impl Strategy<Value = Vec<u8>> {
     let whole = prop_oneof![
         lines(),
@@ -70,7 +70,7 @@ fn frames() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// A message with its floats as bits, so that zeros of both signs differ.
+/// Adds the bits of the floats to a message, so that the two zeros differ.
 fn exact(message: Result<Message<'_>, Unreadable>) -> (Result<Message<'_>, Unreadable>, Option<(u64, u64)>) {
     let bits = match &message {
         Ok(Message::Quote(quote)) => Some((quote.price.to_bits(), quote.size.to_bits())),
@@ -91,13 +91,13 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_survived(frame in proptest::collection::vec(any::<u8>(), 0..64)) {
+    fn no_bytes_cause_a_panic(frame in proptest::collection::vec(any::<u8>(), 0..64)) {
         decode(&frame, drop);
     }
 }
 
 #[test]
-fn the_template_reads_every_hot_shape_to_its_end() {
+fn the_template_reads_every_template_shape_completely() {
     let shapes = [
         r#"{"id":1,"price":12.34,"timestamp":1629648467.2}"#,
         r#"{"id": 1, "price": 12.34, "timestamp": 12345678}"#,
@@ -114,7 +114,7 @@ fn the_template_reads_every_hot_shape_to_its_end() {
 }
 
 #[test]
-fn digits_are_counted_and_read_up_to_the_first_that_is_none() {
+fn digits_are_counted_and_parsed_up_to_the_first_other_byte() {
     for number in [0_u64, 1, 12_345_678, 87_654_321, 99_999_999, 10_000_000, 90_909_090] {
         assert_eq!(leading_digits(format!("{number:08}").as_bytes().try_into().unwrap()), (8, number));
     }
