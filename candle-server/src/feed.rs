@@ -1,13 +1,20 @@
-//! The feed side: where quotes come from, and their way into the engine.
+//! The feed side: reads quotes from feeds and records them in the engine.
+//!
+//! - [`url`]: parses feed URLs.
+//! - [`source`]: the connections of live feeds, files and standard input, and the demo.
+//! - [`intake`]: turns quotes into ticks and records them.
+//! - [`partner`]: the rules of a partner, which announces its instruments.
+//! - `dedup`: drops quotes that the previous feed already delivered.
+//! - `supervisor`: reads one feed at a time and switches feeds on failure.
+//! - `probe`: checks if the first feed has recovered.
+//! - [`backoff`]: the wait before a reconnect.
 
 pub mod backoff;
 mod dedup;
-mod deletions;
 mod expiring;
 pub mod failover;
 pub mod health;
 pub mod intake;
-pub mod pace;
 pub mod partner;
 mod probe;
 pub mod rate;
@@ -18,5 +25,4 @@ mod supervisor;
 mod throttle;
 pub mod url;
 
-pub use source::{demo, lines, websocket};
-pub use supervisor::{run, watch_external};
+pub use supervisor::{run, run_with, watch_external};

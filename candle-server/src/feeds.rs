@@ -17,7 +17,7 @@ use report::{seconds, timestamp};
 use crate::clock::{ClockMode, Reading};
 use crate::feed::failover::{Action, Failover, FailoverConfig, Supply};
 use crate::feed::health::{Health, Loss, SilenceTimeout, State};
-use crate::feed::websocket::LastHeard;
+use crate::feed::source::websocket::LastHeard;
 
 /// The bounds of the lags that are told apart, in seconds: from what a good network does to what is no price any more.
 const LAG_BOUNDS: [f64; 10] = [0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 2.0, 5.0, 30.0, 300.0];

@@ -27,7 +27,7 @@ use crate::api::Readiness;
 use crate::clock::ClockMode;
 use crate::feed::failover::FailoverConfig;
 use crate::feed::health::SilenceTimeout;
-use crate::feed::lines;
+use crate::feed::source::lines;
 use crate::feed::url::{FeedUrl, FeedUrlError};
 use crate::feeds::Feeds;
 #[cfg(feature = "nats")]

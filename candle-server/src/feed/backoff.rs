@@ -1,17 +1,17 @@
-//! How long to wait before a lost feed is tried again.
+//! The wait before a reconnect.
 
 use std::time::Duration;
 
-/// The longest wait before the first attempt.
+/// The maximum wait before the first reconnect.
 pub const BASE: Duration = Duration::from_millis(100);
-/// The longest wait ever: what a feed that comes back may go unnoticed for.
+/// The maximum wait: the longest time for which the recovery of a feed goes unnoticed.
 pub const CAP: Duration = Duration::from_secs(30);
-/// How long a connection must have brought data before its loss counts as the first one again.
+/// The time for which a connection must bring data before its loss counts as the first one again.
 pub const HEALTHY: Duration = Duration::from_secs(30);
 
-/// Exponential back-off with full jitter: each wait is uniform between zero and a ceiling that doubles.
+/// Exponential back-off with full jitter: each wait is uniform between zero and a limit that doubles.
 ///
-/// Full jitter spreads the clients of a restarted service best (Brooker, "Exponential Backoff And Jitter", 2015).
+/// Full jitter spreads the reconnects of many clients best (Brooker, "Exponential Backoff And Jitter", 2015).
 ///
 /// ```
 /// use candle_server::feed::backoff::{BASE, Backoff};
@@ -23,19 +23,20 @@ pub const HEALTHY: Duration = Duration::from_secs(30);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Backoff {
-    /// Losses since the last healthy connection.
+    /// The number of losses since the last healthy connection.
     losses: u32,
 }
 
 impl Backoff {
-    /// No loss so far.
+    /// Creates a back-off without losses.
     pub const fn new() -> Self {
         Self { losses: 0 }
     }
 
-    /// The wait after the loss of a connection that brought data for `healthy` (zero if it never came to be), with
-    /// `random` uniform over all 64-bit values.
-    #[must_use = "the wait is the caller's to keep"]
+    /// Returns the wait after the loss of a connection that brought data for `healthy`, zero if it was never open.
+    ///
+    /// `random` must be uniform over all 64-bit values.
+    #[must_use = "the caller has to wait"]
     pub fn after(&mut self, healthy: Duration, random: u64) -> Duration {
         if healthy >= HEALTHY {
             self.losses = 0;
@@ -46,10 +47,10 @@ impl Backoff {
     }
 }
 
-/// `ceiling` times `random / 2^64`.
+/// Returns `ceiling * random / 2^64`.
 fn fraction(ceiling: Duration, random: u64) -> Duration {
     let nanos = (ceiling.as_nanos() * u128::from(random)) >> 64;
-    // Below the ceiling, and [`CAP`] in nanoseconds is far below 2^64.
+    // The result is below the ceiling, and CAP in nanoseconds is far below 2^64.
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
@@ -83,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn only_thirty_seconds_of_data_start_it_afresh() {
+    fn only_thirty_seconds_of_data_reset_the_back_off() {
         let mut backoff = Backoff::new();
         for _ in 0..5 {
             let _ = backoff.after(Duration::ZERO, HALF);

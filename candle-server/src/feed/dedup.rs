@@ -1,71 +1,75 @@
-//! What the feed before the present one had brought already, where quotes carry sequence numbers.
+//! The deduplicator: drops quotes that the previous feed already delivered.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use candle_core::{InstrumentId, Timestamp};
 
-/// How many instruments are remembered: as many as are listed by default. Of others a few quotes may count twice.
-const MAX_MARKS: usize = 100_000;
+/// The maximum number of tracked instruments: the default limit of listed ones. A few quotes of others may count twice.
+const MAX_INSTRUMENTS: usize = 100_000;
 
-/// For how long after a turn quotes without a time are held against their sequence number alone: longer than any feed
-/// repeats, and short enough where two feeds number their quotes in ways that have nothing to do with each other.
+/// The time after a switch during which the sequence number alone decides about quotes without a timestamp.
+///
+/// Ten seconds are longer than any feed repeats quotes after a connect. Two feeds with unrelated numbers lose quotes for
+/// no longer than this time.
 const OVERLAP: Duration = Duration::from_secs(10);
 
-/// The highest sequence number of each instrument, now and at the last turn from feed to feed.
+/// Drops quotes whose sequence numbers the previous feed already delivered.
 #[derive(Debug, Default)]
-pub(super) struct HighWater {
-    marks: HashMap<InstrumentId, Mark>,
-    turned: Option<Duration>,
+pub(super) struct Deduplicator {
+    instruments: HashMap<InstrumentId, Progress>,
+    /// The time of the last switch from feed to feed.
+    switched_at: Option<Duration>,
 }
 
+/// The delivered quotes of one instrument.
 #[derive(Debug)]
-struct Mark {
-    newest: Seen,
-    /// What was the newest at the last turn.
-    at_turn: Option<Seen>,
+struct Progress {
+    newest: Delivered,
+    /// The value of `newest` at the last switch.
+    at_switch: Option<Delivered>,
 }
 
-/// The latest of what was seen of an instrument.
+/// The highest sequence number and the latest timestamp that were delivered.
 #[derive(Clone, Copy, Debug)]
-struct Seen {
+struct Delivered {
     seq: u64,
     time: Option<Timestamp>,
 }
 
-impl HighWater {
-    /// Whether a quote that arrives at `now` is new: not among those that the feed before brought.
+impl Deduplicator {
+    /// Returns true if the previous feed did not deliver the quote, which arrives at `now`.
     ///
-    /// A quote that is later by its own time is new whatever its number, so that feeds with numbers of their own lose
-    /// nothing.
+    /// A quote with a later timestamp is new whatever its sequence number, because each feed may count on its own.
     pub(super) fn is_new(&self, id: &str, seq: u64, time: Option<Timestamp>, now: Duration) -> bool {
-        let before = self.marks.get(id.as_bytes()).and_then(|mark| mark.at_turn).filter(|before| seq <= before.seq);
-        before.is_none_or(|before| match (time, before.time) {
+        let before = self.instruments.get(id.as_bytes()).and_then(|progress| progress.at_switch);
+        before.filter(|before| seq <= before.seq).is_none_or(|before| match (time, before.time) {
             (Some(time), Some(latest)) => time > latest,
-            _ => self.turned.is_none_or(|turned| now.saturating_sub(turned) >= OVERLAP),
+            _ => self.switched_at.is_none_or(|switched_at| now.saturating_sub(switched_at) >= OVERLAP),
         })
     }
 
-    /// Notes a quote that is new and will be taken. One that is refused must not be noted: its number and time may be
-    /// such as no quote ever reaches.
-    pub(super) fn note(&mut self, id: &str, seq: u64, time: Option<Timestamp>) {
-        if let Some(Mark { newest, .. }) = self.marks.get_mut(id.as_bytes()) {
-            *newest = Seen { seq: newest.seq.max(seq), time: newest.time.max(time) };
-        } else if let (true, Ok(id)) = (self.marks.len() < MAX_MARKS, InstrumentId::new(id)) {
-            self.marks.insert(id, Mark { newest: Seen { seq, time }, at_turn: None });
+    /// Records the delivery of a new quote that the engine will accept.
+    ///
+    /// A rejected quote must not be recorded: a number or time far in the future would make all later quotes old.
+    pub(super) fn record(&mut self, id: &str, seq: u64, time: Option<Timestamp>) {
+        if let Some(Progress { newest, .. }) = self.instruments.get_mut(id.as_bytes()) {
+            *newest = Delivered { seq: newest.seq.max(seq), time: newest.time.max(time) };
+        } else if let (true, Ok(id)) = (self.instruments.len() < MAX_INSTRUMENTS, InstrumentId::new(id)) {
+            self.instruments.insert(id, Progress { newest: Delivered { seq, time }, at_switch: None });
         }
     }
 
-    /// Forgets an instrument that is delisted: if its id is listed again, that is another one.
-    pub(super) fn forget(&mut self, id: &str) {
-        self.marks.remove(id.as_bytes());
+    /// Removes a delisted instrument: its id may be listed again for another instrument.
+    pub(super) fn remove(&mut self, id: &str) {
+        self.instruments.remove(id.as_bytes());
     }
 
-    /// Another feed is read from `now` on.
-    pub(super) fn turned(&mut self, now: Duration) {
-        self.turned = Some(now);
-        for mark in self.marks.values_mut() {
-            mark.at_turn = Some(mark.newest);
+    /// Marks the switch to another feed at `now`.
+    pub(super) fn switched(&mut self, now: Duration) {
+        self.switched_at = Some(now);
+        for progress in self.instruments.values_mut() {
+            progress.at_switch = Some(progress.newest);
         }
     }
 }
@@ -80,38 +84,38 @@ mod tests {
 
     const NOW: Duration = Duration::from_secs(100);
 
-    /// Whether a quote is new; it is noted if so.
-    fn brings(seen: &mut HighWater, id: &str, seq: u64, time: Option<Timestamp>, now: Duration) -> bool {
-        let is_new = seen.is_new(id, seq, time, now);
+    /// Delivers a quote and returns true if it is new.
+    fn deliver(dedup: &mut Deduplicator, id: &str, seq: u64, time: Option<Timestamp>, now: Duration) -> bool {
+        let is_new = dedup.is_new(id, seq, time, now);
         if is_new {
-            seen.note(id, seq, time);
+            dedup.record(id, seq, time);
         }
         is_new
     }
 
     #[test]
-    fn what_two_feeds_bring_counts_once_and_nothing_new_is_lost() {
-        let mut seen = HighWater::default();
-        assert!((1..=5).all(|seq| brings(&mut seen, "a", seq, at(10), NOW)));
-        seen.turned(NOW);
-        let again: Vec<bool> = (3..=8).map(|seq| brings(&mut seen, "a", seq, at(10), NOW)).collect();
+    fn a_quote_of_two_feeds_counts_once_and_no_new_quote_is_dropped() {
+        let mut dedup = Deduplicator::default();
+        assert!((1..=5).all(|seq| deliver(&mut dedup, "a", seq, at(10), NOW)));
+        dedup.switched(NOW);
+        let again: Vec<bool> = (3..=8).map(|seq| deliver(&mut dedup, "a", seq, at(10), NOW)).collect();
         assert_eq!(again, [false, false, false, true, true, true]);
-        assert!(brings(&mut seen, "b", 1, at(10), NOW));
+        assert!(deliver(&mut dedup, "b", 1, at(10), NOW));
     }
 
     #[test]
-    fn within_one_feed_order_and_repetition_are_the_cores_matter() {
-        let mut seen = HighWater::default();
-        assert!([5, 4, 4].iter().all(|seq| brings(&mut seen, "a", *seq, at(10), NOW)));
+    fn within_one_feed_no_quote_is_dropped() {
+        let mut dedup = Deduplicator::default();
+        assert!([5, 4, 4].iter().all(|seq| deliver(&mut dedup, "a", *seq, at(10), NOW)));
     }
 
     #[test]
-    fn a_feed_with_numbers_of_its_own_loses_nothing_that_is_later() {
-        let mut seen = HighWater::default();
-        assert!(brings(&mut seen, "a", 1_000_000, at(10), NOW) && brings(&mut seen, "b", 1_000_000, None, NOW));
-        seen.turned(NOW);
-        assert!(brings(&mut seen, "a", 1, at(11), NOW));
-        assert!(!brings(&mut seen, "b", 1, None, NOW));
-        assert!(brings(&mut seen, "b", 2, None, NOW + OVERLAP));
+    fn a_later_quote_of_a_feed_with_its_own_numbers_is_new() {
+        let mut dedup = Deduplicator::default();
+        assert!(deliver(&mut dedup, "a", 1_000_000, at(10), NOW) && deliver(&mut dedup, "b", 1_000_000, None, NOW));
+        dedup.switched(NOW);
+        assert!(deliver(&mut dedup, "a", 1, at(11), NOW));
+        assert!(!deliver(&mut dedup, "b", 1, None, NOW));
+        assert!(deliver(&mut dedup, "b", 2, None, NOW + OVERLAP));
     }
 }

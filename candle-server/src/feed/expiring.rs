@@ -1,84 +1,91 @@
-//! Quotes that came before their instrument was announced.
+//! A queue whose entries expire.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use candle_core::Tick;
+/// The maximum number of entries: one second of the full load. An entry beyond it evicts the oldest one.
+pub(super) const MAX_ENTRIES: usize = 100_000;
 
-/// How long a quote waits for its `ADD`.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
-
-/// How many quotes wait at most: a second of the full load. Over it the oldest is given up.
-pub(super) const MAX_WAITING: usize = 100_000;
-
-/// Quotes by the instrument they wait for, bounded in number and time.
-#[derive(Debug, Default)]
-pub(super) struct Waiting {
-    /// Each id's quotes in order of arrival; no entry is empty.
-    quotes: HashMap<String, VecDeque<(Duration, Tick)>>,
-    /// Since when which id has a quote waiting, oldest first. The entries of quotes that were released stay until they
-    /// are due; at most [`MAX_WAITING`].
-    queue: VecDeque<(Duration, String)>,
+/// Values by instrument id, each with the time of its arrival; bounded in number and, by [`expired`](Self::expired), in
+/// time.
+#[derive(Debug)]
+pub(super) struct ExpiringQueue<T> {
+    timeout: Duration,
+    /// The values of each id in order of arrival; no list is empty.
+    values: HashMap<String, VecDeque<(Duration, T)>>,
+    /// The arrival time and id of each value, oldest first. Entries of removed values stay until they expire.
+    order: VecDeque<(Duration, String)>,
 }
 
-impl Waiting {
-    /// Lets a quote wait from `now` on. Returns the one that is given up for it, if there is no room.
-    pub(super) fn hold(&mut self, id: &str, tick: Tick, now: Duration) -> Option<(String, Tick)> {
-        let given_up = if self.queue.len() == MAX_WAITING { self.pop() } else { None };
-        self.quotes.entry(id.to_owned()).or_default().push_back((now, tick));
-        self.queue.push_back((now, id.to_owned()));
-        given_up
+impl<T> ExpiringQueue<T> {
+    /// Creates an empty queue whose entries expire `timeout` after their arrival.
+    pub(super) fn new(timeout: Duration) -> Self {
+        Self { timeout, values: HashMap::new(), order: VecDeque::new() }
     }
 
-    /// The quotes that waited for `id`, in their order.
-    pub(super) fn release(&mut self, id: &str) -> impl Iterator<Item = Tick> + use<> {
-        self.quotes.remove(id).unwrap_or_default().into_iter().map(|(_, tick)| tick)
+    /// Adds a value that arrived at `now`. Returns the oldest value if the queue was full.
+    pub(super) fn push(&mut self, id: &str, value: T, now: Duration) -> Option<(String, T)> {
+        let evicted = if self.order.len() == MAX_ENTRIES { self.pop_entry() } else { None };
+        self.values.entry(id.to_owned()).or_default().push_back((now, value));
+        self.order.push_back((now, id.to_owned()));
+        evicted
     }
 
-    /// The oldest quote, if it has waited for [`PATIENCE`] at `now`.
-    pub(super) fn expired(&mut self, now: Duration) -> Option<(String, Tick)> {
+    /// Removes and returns the values of `id` in order of arrival.
+    pub(super) fn remove(&mut self, id: &str) -> impl Iterator<Item = T> + use<T> {
+        self.values.remove(id).unwrap_or_default().into_iter().map(|(_, value)| value)
+    }
+
+    /// Returns true if there is a value of `id`.
+    pub(super) fn contains(&self, id: &str) -> bool {
+        self.values.contains_key(id)
+    }
+
+    /// Removes and returns the oldest value that has expired by `now`.
+    pub(super) fn expired(&mut self, now: Duration) -> Option<(String, T)> {
         while self.deadline()? <= now {
-            if let Some(expired) = self.pop() {
+            if let Some(expired) = self.pop_entry() {
                 return Some(expired);
             }
         }
         None
     }
 
-    /// Any quote, until there is none.
-    pub(super) fn given_up(&mut self) -> Option<(String, Tick)> {
-        while !self.queue.is_empty() {
-            if let Some(given_up) = self.pop() {
-                return Some(given_up);
+    /// Removes and returns the oldest value.
+    pub(super) fn pop(&mut self) -> Option<(String, T)> {
+        while !self.order.is_empty() {
+            if let Some(oldest) = self.pop_entry() {
+                return Some(oldest);
             }
         }
         None
     }
 
-    /// When the oldest entry is due.
+    /// The time at which the oldest entry expires.
     pub(super) fn deadline(&self) -> Option<Duration> {
-        self.queue.front().map(|(since, _)| *since + PATIENCE)
+        self.order.front().map(|(arrival, _)| *arrival + self.timeout)
     }
 
-    /// Takes the oldest entry, and its quote if that was not released.
-    fn pop(&mut self) -> Option<(String, Tick)> {
-        let (since, id) = self.queue.pop_front()?;
-        let quotes = self.quotes.get_mut(&id)?;
-        let (_, tick) = quotes.pop_front_if(|(first, _)| *first == since)?;
-        if quotes.is_empty() {
-            self.quotes.remove(&id);
+    /// Removes the oldest entry, and returns its value unless the value was removed before.
+    fn pop_entry(&mut self) -> Option<(String, T)> {
+        let (arrival, id) = self.order.pop_front()?;
+        let values = self.values.get_mut(&id)?;
+        let (_, value) = values.pop_front_if(|(first, _)| *first == arrival)?;
+        if values.is_empty() {
+            self.values.remove(&id);
         }
-        Some((id, tick))
+        Some((id, value))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Timestamp;
 
-    fn tick(price: f64) -> Tick {
-        Tick::new(Timestamp::EPOCH, price)
+    const TIMEOUT: Duration = Duration::from_secs(2);
+
+    fn queue() -> ExpiringQueue<usize> {
+        ExpiringQueue::new(TIMEOUT)
     }
 
     fn at(seconds: u64) -> Duration {
@@ -86,35 +93,49 @@ mod tests {
     }
 
     #[test]
-    fn quotes_leave_in_order_and_once() {
-        let mut waiting = Waiting::default();
-        for (id, price) in [("a", 1.0), ("b", 2.0), ("a", 3.0)] {
-            assert_eq!(waiting.hold(id, tick(price), at(0)), None);
+    fn each_value_leaves_once_and_in_order() {
+        let mut queue = queue();
+        for (id, value) in [("a", 1), ("b", 2), ("a", 3)] {
+            assert_eq!(queue.push(id, value, at(0)), None);
         }
-        assert_eq!(waiting.release("a").map(|tick| tick.price).collect::<Vec<_>>(), [1.0, 3.0]);
-        assert_eq!(waiting.expired(at(1)), None);
-        assert_eq!(waiting.expired(at(2)), Some(("b".into(), tick(2.0))));
-        assert_eq!(waiting.expired(at(2)), None);
-        assert_eq!(waiting.deadline(), None);
+        assert_eq!(queue.remove("a").collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(queue.expired(at(1)), None);
+        assert_eq!(queue.expired(at(2)), Some(("b".into(), 2)));
+        assert_eq!(queue.expired(at(2)), None);
+        assert_eq!(queue.deadline(), None);
     }
 
     #[test]
-    fn a_quote_that_waits_again_is_not_taken_for_the_one_released() {
-        let mut waiting = Waiting::default();
-        assert_eq!(waiting.hold("a", tick(1.0), at(0)), None);
-        assert_eq!(waiting.release("a").count(), 1);
-        assert_eq!(waiting.hold("a", tick(2.0), at(1)), None);
-        assert_eq!(waiting.expired(at(2)), None);
-        assert_eq!(waiting.expired(at(3)), Some(("a".into(), tick(2.0))));
+    fn a_value_added_after_a_removal_expires_at_its_own_time() {
+        let mut queue = queue();
+        assert_eq!(queue.push("a", 1, at(0)), None);
+        assert_eq!(queue.remove("a").count(), 1);
+        assert_eq!(queue.push("a", 2, at(1)), None);
+        assert_eq!(queue.expired(at(2)), None);
+        assert_eq!(queue.expired(at(3)), Some(("a".into(), 2)));
     }
 
     #[test]
-    fn the_oldest_is_given_up_where_there_is_no_room() {
-        let mut waiting = Waiting::default();
-        for number in 0..MAX_WAITING {
-            assert_eq!(waiting.hold("a", tick(number as f64), at(0)), None);
+    fn a_full_queue_evicts_its_oldest_value() {
+        let mut queue = queue();
+        for number in 0..MAX_ENTRIES {
+            assert_eq!(queue.push("a", number, at(0)), None);
         }
-        assert_eq!(waiting.hold("b", tick(0.5), at(1)), Some(("a".into(), tick(0.0))));
-        assert_eq!(std::iter::from_fn(|| waiting.given_up()).count(), MAX_WAITING);
+        assert_eq!(queue.push("b", MAX_ENTRIES, at(1)), Some(("a".into(), 0)));
+        assert_eq!(std::iter::from_fn(|| queue.pop()).count(), MAX_ENTRIES);
+    }
+
+    #[test]
+    fn an_id_is_contained_until_its_latest_value_has_expired() {
+        let mut queue = queue();
+        queue.push("a", 1, at(0));
+        queue.push("b", 1, at(0));
+        assert_eq!(queue.remove("b").count(), 1);
+        assert!(queue.contains("a") && !queue.contains("b"));
+        queue.push("a", 2, at(1));
+        while queue.expired(at(2)).is_some() {}
+        assert!(queue.contains("a"));
+        while queue.expired(at(3)).is_some() {}
+        assert!(!queue.contains("a") && queue.deadline().is_none());
     }
 }

@@ -1,136 +1,145 @@
-//! From quotes to candles: the one place that gives a quote its time and number, and hands it to the core.
+//! The intake: turns quotes into ticks with a time and a sequence number, and records them in the engine.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use candle_core::{Outcome, Outcomes, RecordContext, Tick, Timestamp, Unlisted};
+use candle_core::{ListError, Outcome, Outcomes, RecordContext, Tick, Timestamp, Unlisted};
 
-use super::dedup::HighWater;
-use super::throttle::Grumble;
+use super::dedup::Deduplicator;
+use super::throttle::ThrottledLog;
 use crate::clock::ClockMode;
 use crate::engine::Engine;
 use crate::message::{Message, Quote, Unreadable, decode};
 
-/// A connection that starts more than this much earlier than its feed's clock stood starts candles afresh.
+/// If a connection starts more than this much before the feed clock, in microseconds, candles start afresh.
 const RESTART_MICROS: i64 = 5_000_000;
 
-/// Whether a connection that starts at `time` starts over a feed whose clock stands at `clock`.
+/// Returns true if a connection whose first quote has the time `time` restarts a feed clock that shows `clock`.
 pub(crate) const fn starts_over(clock: Timestamp, time: Timestamp) -> bool {
     time.as_micros() < clock.as_micros().saturating_sub(RESTART_MICROS)
 }
 
-/// How many ticks of a connection are judged before it is asked whether most are refused for their time.
-const ENOUGH_TO_TELL: u64 = 1000;
+/// The number of ticks of a connection after which their outcomes show that the clock mode is wrong.
+const CLOCK_CHECK_TICKS: u64 = 1000;
 
-/// A feed's way into the engine, owned by the one task that reads the feed.
+/// The maximum number of bytes of an unreadable message in the log: enough to recognise the message.
+const LOGGED_BYTES: usize = 80;
+
+/// The text of a frame, or the reason why it is unreadable and the bytes that are known.
+pub type FrameBytes<'f> = Result<&'f [u8], (Unreadable, &'f [u8])>;
+
+/// The write path of a feed into the engine, owned by the one task that reads the feed.
 ///
-/// Ticks without a sequence number are numbered here in arrival order. On a feed's own clock, `now` is the newest tick
-/// time of the connection, advanced before the tick is judged.
+/// Quotes without a sequence number are numbered here in arrival order. On a feed clock, `now` is the newest tick time of
+/// the connection, and advances before the tick is validated.
 #[derive(Debug)]
 pub struct Intake {
     engine: Arc<Engine>,
-    /// The number of the next tick that has none of its own.
+    /// The number of the next tick without a number of its own.
     next_seq: u64,
-    /// The newest time that a quote of the present batch which will be taken told of itself.
+    /// The newest timestamp among the acceptable quotes of the current batch.
     freshest: Option<Timestamp>,
-    /// `now` when the present run of frames came.
-    came: Timestamp,
-    connection: Connection,
-    /// What was brought already, where feeds take turns.
-    seen: Option<HighWater>,
-    grumble: Grumble,
+    /// The value of `now` when the current batch of frames arrived.
+    batch_now: Timestamp,
+    connection: ConnectionStats,
+    /// Set if there is more than one feed.
+    dedup: Option<Deduplicator>,
+    log: ThrottledLog,
 }
 
-/// What is remembered of one connection.
+/// The state of one connection.
 #[derive(Debug, Default)]
-struct Connection {
-    /// The newest time that a quote brought, recorded or not; the first one may set a feed's clock back.
+struct ConnectionStats {
+    /// The newest timestamp of a quote, accepted or not. While it is unset, a quote may set the feed clock back.
     newest: Option<Timestamp>,
     outcomes: Outcomes,
     has_warned: bool,
 }
 
 impl Intake {
-    /// A way into `engine`.
+    /// Creates a write path into `engine`.
     pub fn new(engine: Arc<Engine>) -> Self {
         Self {
             next_seq: engine.first_seq(),
-            came: engine.clock.now(),
+            batch_now: engine.clock.now(),
             engine,
             freshest: None,
-            connection: Connection::default(),
-            seen: None,
-            grumble: Grumble::default(),
+            connection: ConnectionStats::default(),
+            dedup: None,
+            log: ThrottledLog::default(),
         }
     }
 
-    /// The same for feeds that take turns: quotes with a sequence number count once, whichever feed brings them.
+    /// Counts quotes with a sequence number once, even if several feeds deliver them.
     #[must_use]
-    pub fn for_turns(self) -> Self {
-        Self { seen: Some(HighWater::default()), ..self }
+    pub(crate) fn with_deduplication(self) -> Self {
+        Self { dedup: Some(Deduplicator::default()), ..self }
     }
 
-    /// Notes that what comes next is of another feed.
-    pub fn turned(&mut self) {
+    /// Marks the switch to another feed.
+    pub(crate) fn switched(&mut self) {
         let now = self.engine.clock.elapsed();
-        if let Some(seen) = &mut self.seen {
-            seen.turned(now);
+        if let Some(dedup) = &mut self.dedup {
+            dedup.switched(now);
         }
     }
 
-    /// Whether a quote is new, and not one that the feed before brought; those are counted.
-    pub fn is_new(&mut self, quote: &Quote<'_>) -> bool {
-        let (Some(seen), Some(seq)) = (&self.seen, quote.seq) else { return true };
-        if !seen.is_new(&quote.id, seq, quote.time, self.engine.clock.elapsed()) {
+    /// Returns true if the previous feed did not deliver the quote; counts repeated quotes.
+    pub(crate) fn is_new(&mut self, quote: &Quote<'_>) -> bool {
+        let (Some(dedup), Some(seq)) = (&self.dedup, quote.seq) else { return true };
+        if !dedup.is_new(&quote.id, seq, quote.time, self.engine.clock.elapsed()) {
             self.engine.feeds.count_repeated();
             return false;
         }
-        if self.will_take(quote)
-            && let Some(seen) = &mut self.seen
+        if self.is_acceptable(quote)
+            && let Some(dedup) = &mut self.dedup
         {
-            seen.note(&quote.id, seq, quote.time);
+            dedup.record(&quote.id, seq, quote.time);
         }
         true
     }
 
-    /// Notes that a run of frames has come.
-    pub fn came(&mut self) {
-        self.came = self.engine.clock.now();
+    /// Starts a batch of frames, which arrived now.
+    pub(crate) fn begin_batch(&mut self) {
+        self.batch_now = self.engine.clock.now();
     }
 
-    /// Whether a quote is such as the core takes of a listed instrument.
-    fn will_take(&self, quote: &Quote<'_>) -> bool {
-        let time = quote.time.unwrap_or(self.came);
+    /// Returns true if the core would accept the quote for a listed instrument.
+    fn is_acceptable(&self, quote: &Quote<'_>) -> bool {
+        let time = quote.time.unwrap_or(self.batch_now);
         let now = match self.engine.clock.mode() {
-            ClockMode::Wall => self.came,
-            // It goes along with its quotes.
-            ClockMode::Feed => self.came.max(time),
+            ClockMode::Wall => self.batch_now,
+            // A feed clock advances with its quotes.
+            ClockMode::Feed => self.batch_now.max(time),
         };
         let tick = Tick::new(time, quote.price).with_size(quote.size);
         self.engine.aggregator.config().rules().at(now).refusal(&tick).is_none()
     }
 
-    /// The engine it leads to.
+    /// The engine that the quotes are recorded in.
     pub const fn engine(&self) -> &Arc<Engine> {
         &self.engine
     }
 
-    /// Notes that what comes next is of a new connection.
-    pub fn connected(&mut self) {
-        self.connection = Connection::default();
+    /// Starts a new connection.
+    pub(crate) fn connected(&mut self) {
+        self.connection = ConnectionStats::default();
     }
 
-    /// Counts a message that could not be read, and says so in the log at a bounded rate.
-    pub fn unreadable(&mut self, reason: Unreadable, message: &[u8]) {
+    /// Counts an unreadable message, and logs its first bytes, escaped, at a limited rate.
+    pub(crate) fn unreadable(&mut self, reason: Unreadable, message: &[u8]) {
         self.engine.count_unreadable(1);
-        self.grumble.unreadable(self.engine.clock.elapsed(), reason, message);
+        if let Some(suppressed) = self.log.permit(self.engine.clock.elapsed()) {
+            let start = message[..message.len().min(LOGGED_BYTES)].escape_ascii();
+            tracing::warn!(bytes = message.len(), suppressed, "unreadable message: {reason}: {start}");
+        }
     }
 
-    /// Takes a run of frames of a feed without a catalogue, in order; one that holds no text comes as the reason why, with
-    /// what there is of it. An instrument is listed at its first acceptable quote; `ADD` and `DELETE` are heeded where one
-    /// comes.
-    pub fn frames<'f>(&mut self, frames: impl Iterator<Item = Result<&'f [u8], (Unreadable, &'f [u8])>>) {
-        self.came();
+    /// Applies the messages of a batch of frames, in order, for a feed without a catalogue.
+    ///
+    /// An instrument is listed at its first acceptable quote, and by an `ADD`.
+    pub(crate) fn frames<'f>(&mut self, frames: impl Iterator<Item = FrameBytes<'f>>) {
+        self.begin_batch();
         let mut quotes: Vec<Quote<'f>> = Vec::new();
         for frame in frames {
             let frame = match frame {
@@ -160,62 +169,66 @@ impl Intake {
         self.quotes(quotes.drain(..), Unlisted::List);
     }
 
-    /// Delists an instrument; whether it was listed.
-    pub fn delist(&mut self, id: &str) -> bool {
-        if let Some(seen) = &mut self.seen {
-            seen.forget(id);
+    /// Delists an instrument and returns true if it was listed.
+    pub(crate) fn delist(&mut self, id: &str) -> bool {
+        if let Some(dedup) = &mut self.dedup {
+            dedup.remove(id);
         }
         self.engine.delist(id)
     }
 
-    /// Lists an instrument; whether it is listed now.
-    pub fn list(&mut self, id: &str, description: Option<&str>) -> bool {
-        match self.engine.list(id, description) {
-            Ok(_) => true,
-            Err(error) => {
-                self.grumble.unlisted(self.engine.clock.elapsed(), &error);
-                false
-            }
+    /// Lists an instrument and returns true if it is listed now.
+    pub(crate) fn list(&mut self, id: &str, description: Option<&str>) -> bool {
+        let listed = self.engine.list(id, description);
+        if let Err(error) = &listed {
+            self.log_unlisted(error);
+        }
+        listed.is_ok()
+    }
+
+    fn log_unlisted(&mut self, error: &ListError) {
+        if let Some(suppressed) = self.log.permit(self.engine.clock.elapsed()) {
+            tracing::warn!(suppressed, "cannot list an instrument: {error}");
         }
     }
 
-    /// Whether `quote` sets a feed's clock back to where its connection starts: what came before it must be recorded
-    /// before its [`tick`](Self::tick) is made.
-    pub fn starts_over(&self, quote: &Quote<'_>) -> bool {
+    /// Returns true if `quote` sets the feed clock back. The quotes before it must be recorded before its
+    /// [`tick`](Self::tick) is created.
+    pub(crate) fn restarts_clock(&self, quote: &Quote<'_>) -> bool {
         let clock = &self.engine.clock;
         let may = self.connection.newest.is_none() && clock.mode() == ClockMode::Feed;
         may && quote.time.is_some_and(|time| starts_over(clock.now(), time))
     }
 
-    /// The tick of a quote that arrives now: stamped and numbered where the feed did not.
-    pub fn tick(&mut self, quote: &Quote<'_>) -> Tick {
+    /// Creates the tick of a quote that arrives now. A missing time or sequence number is filled in.
+    pub(crate) fn tick(&mut self, quote: &Quote<'_>) -> Tick {
         let time = match quote.time {
-            Some(time) => self.meet(quote, time),
-            None => self.stamp(),
+            Some(time) => self.observe_time(quote, time),
+            None => self.arrival_time(),
         };
         let tick = Tick { time, seq: 0, price: quote.price, size: quote.size };
         match quote.seq {
             Some(seq) => tick.with_seq(seq),
-            None => self.number(tick),
+            None => self.with_arrival_seq(tick),
         }
     }
 
-    /// Notes the time that a quote brought.
-    fn meet(&mut self, quote: &Quote<'_>, time: Timestamp) -> Timestamp {
-        if self.starts_over(quote) {
+    /// Records the timestamp of a quote, which may set the feed clock back, and returns it.
+    fn observe_time(&mut self, quote: &Quote<'_>, time: Timestamp) -> Timestamp {
+        if self.restarts_clock(quote) {
             self.engine.clear_candles();
             self.engine.clock.restart_at(time);
             self.engine.feeds.started_over();
         }
-        if self.freshest.is_none_or(|freshest| freshest < time) && self.will_take(quote) {
+        if self.freshest.is_none_or(|freshest| freshest < time) && self.is_acceptable(quote) {
             self.freshest = Some(time);
         }
         self.connection.newest = self.connection.newest.max(Some(time));
         time
     }
 
-    /// The time of a quote that brought none. On a feed's clock the quotes before it count, recorded or not.
-    fn stamp(&mut self) -> Timestamp {
+    /// The time of a quote without a timestamp. On a feed clock, the newest quote before it counts, accepted or not.
+    fn arrival_time(&mut self) -> Timestamp {
         let now = self.engine.clock.now();
         if self.engine.clock.mode() == ClockMode::Wall {
             return now;
@@ -223,24 +236,24 @@ impl Intake {
         if self.connection.newest.is_none() && !self.connection.has_warned {
             self.connection.has_warned = true;
             tracing::warn!(
-                "quotes without a timestamp don't move the feed's own clock: --clock wall stamps on arrival"
+                "quotes without a timestamp do not advance the feed clock; --clock wall stamps quotes on arrival"
             );
         }
         self.connection.newest.map_or(now, |newest| now.max(newest))
     }
 
-    /// The same tick with the next number of arrival.
-    pub const fn number(&mut self, tick: Tick) -> Tick {
+    /// Gives a tick the next sequence number in arrival order.
+    pub(crate) const fn with_arrival_seq(&mut self, tick: Tick) -> Tick {
         let seq = self.next_seq;
         self.next_seq = self.next_seq.wrapping_add(1);
         tick.with_seq(seq)
     }
 
-    /// Records quotes in their order.
-    pub fn quotes<'q>(&mut self, quotes: impl Iterator<Item = Quote<'q>>, unlisted: Unlisted) {
+    /// Records quotes in order.
+    fn quotes<'q>(&mut self, quotes: impl Iterator<Item = Quote<'q>>, unlisted: Unlisted) {
         let mut stamped: Vec<(Cow<'q, str>, Tick)> = Vec::with_capacity(quotes.size_hint().0);
         for quote in quotes {
-            if self.starts_over(&quote) {
+            if self.restarts_clock(&quote) {
                 self.record_stamped(&stamped, unlisted);
                 stamped.clear();
             }
@@ -255,64 +268,66 @@ impl Intake {
         self.record(&batch, unlisted);
     }
 
-    /// Records ticks in their order, each under the `now` of its moment.
-    pub fn record(&mut self, mut batch: &[(&str, Tick)], unlisted: Unlisted) {
+    /// Records ticks in order. On a feed clock, each tick is validated at the `now` that it advances the clock to.
+    pub(crate) fn record(&mut self, mut batch: &[(&str, Tick)], unlisted: Unlisted) {
         while !batch.is_empty() {
-            let (now, together) = self.now_for(batch);
-            let (head, rest) = batch.split_at(together);
+            let (now, count) = self.next_now(batch);
+            let (head, rest) = batch.split_at(count);
             let context = RecordContext { arrival: self.engine.clock.arrival(), unlisted, ..RecordContext::from(now) };
             let outcomes = self.engine.record_batch(head, context);
             self.connection.outcomes.merge(&outcomes);
-            self.tell(outcomes.accepted());
+            self.report_accepted(outcomes.accepted());
             batch = rest;
         }
         self.warn_of_wrong_clock();
     }
 
-    /// Tells the watch over the feeds that quotes were accepted. On a feed's own clock none of them is late.
-    fn tell(&mut self, accepted: u64) {
+    /// Reports accepted quotes to the feed health. On a feed clock no quote is late.
+    fn report_accepted(&mut self, accepted: u64) {
         let Engine { feeds, clock, .. } = &*self.engine;
         let freshest = self.freshest.take().filter(|_| clock.mode() == ClockMode::Wall);
         feeds.quoted(accepted, freshest, clock.reading());
     }
 
-    /// The `now` for the first ticks of a batch, and for how many of them it is right: candles can tell apart only the
-    /// minutes of `now`, so on a feed's clock a batch is cut where its minute turns.
-    fn now_for(&self, batch: &[(&str, Tick)]) -> (Timestamp, usize) {
+    /// Returns the `now` for the first ticks of a batch, and the number of these ticks.
+    ///
+    /// The outcome of a tick depends on the minute of `now` only. On a feed clock, a batch is therefore cut where the
+    /// minute of `now` changes.
+    fn next_now(&self, batch: &[(&str, Tick)]) -> (Timestamp, usize) {
         let clock = &self.engine.clock;
         if clock.mode() == ClockMode::Wall {
             return (clock.now(), batch.len());
         }
         let mut now = clock.now().max(batch[0].1.time);
         let minute = now.minute();
-        let mut together = 1;
+        let mut count = 1;
         for (_, tick) in &batch[1..] {
             let next = now.max(tick.time);
             if next.minute() != minute {
                 break;
             }
             now = next;
-            together += 1;
+            count += 1;
         }
         clock.advance_to(now);
-        (now, together)
+        (now, count)
     }
 
-    /// Says once for each connection which flag would help, where most of its ticks are refused for their time.
+    /// Warns once per connection if most of its ticks are rejected for their time, and names the flag that helps.
     fn warn_of_wrong_clock(&mut self) {
         let outcomes = &self.connection.outcomes;
         let received = outcomes.received();
-        if self.connection.has_warned || received < ENOUGH_TO_TELL {
+        if self.connection.has_warned || received < CLOCK_CHECK_TICKS {
             return;
         }
-        let refused = outcomes.of(Outcome::TooFarAhead) + outcomes.of(Outcome::TooOld);
-        if 2 * refused > received {
+        let rejected = outcomes.of(Outcome::TooFarAhead) + outcomes.of(Outcome::TooOld);
+        if 2 * rejected > received {
             self.connection.has_warned = true;
             let flag = match self.engine.clock.mode() {
                 ClockMode::Wall => "--clock feed",
                 ClockMode::Feed => "--clock wall",
             };
-            tracing::warn!(refused, received, "most quotes are too far ahead or too old for this clock: try {flag}");
+            tracing::warn!(rejected, received, "most quotes are too old or too far ahead for this clock; try {flag}");
         }
     }
 }

@@ -1,93 +1,87 @@
-//! The partner's rules: two sockets without a common order, brought into one.
+//! The rules of a partner feed, which sends its catalogue and its quotes over two sockets without a common order.
 //!
-//! A quote may come before its `ADD`, or after its `DELETE`; a connect replays the whole catalogue without an end mark;
-//! a restarted partner comes back with other instruments. Time is an argument here: the time since the server's start.
+//! A quote may arrive before its `ADD` or after its `DELETE`. Each connect replays the whole catalogue without an end
+//! mark, and a restarted partner announces other instruments. Times are arguments, measured since the server's start.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use candle_core::{InstrumentId, Tick, Unlisted};
 
-use super::deletions::Deletions;
-use super::expiring::Waiting;
-use super::intake::Intake;
-use crate::engine::Engine;
-use crate::message::{Message, Quote, Unreadable, decode};
+use super::expiring::ExpiringQueue;
+use super::intake::{FrameBytes, Intake};
+use crate::message::{Message, Quote, decode};
 
-/// The catalogue counts as replayed after this long without an `ADD`...
+/// The time without an `ADD` after which a catalogue replay counts as complete.
 pub const REPLAY_QUIET: Duration = Duration::from_secs(1);
 
-/// ...and at the latest this long after the connect.
+/// The time after the connect at which a catalogue replay counts as complete in any case.
 pub const REPLAY_LIMIT: Duration = Duration::from_secs(10);
 
-/// What is known of a partner besides what is listed.
+/// The maximum time that a quote waits for its `ADD`.
+const ADD_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The time for which a deletion is remembered: its quotes do not wait up to and including [`ADD_TIMEOUT`] later.
+const DELETION_MEMORY: Duration = ADD_TIMEOUT.saturating_add(Duration::from_nanos(1));
+
+/// One connection to a partner, which writes to the engine of its [`Intake`].
 #[derive(Debug)]
-pub struct Partner {
-    intake: Intake,
-    waiting: Waiting,
-    deletions: Deletions,
+pub struct Partner<'i> {
+    intake: &'i mut Intake,
+    /// The quotes that arrived before the `ADD` of their instrument.
+    waiting: ExpiringQueue<Tick>,
+    /// The instruments deleted recently: their last quotes may still arrive and do not wait for an `ADD`.
+    deletions: ExpiringQueue<()>,
     replay: Option<Replay>,
 }
 
-/// A catalogue being replayed after a reconnect to the same partner.
+/// A catalogue replay after a reconnect to the same partner.
 #[derive(Debug)]
 struct Replay {
     connected: Duration,
-    /// When the last `ADD` came; while there is none, nothing is concluded.
+    /// The time of the last `ADD`. Without one, nothing is delisted.
     last_add: Option<Duration>,
     announced: HashSet<String>,
 }
 
-/// What a connect is to what was connected before.
+/// The relation of a connect to the connection before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Connect {
-    /// The first, or the first after another feed: nothing that is listed is missed.
-    Fresh,
-    /// To the same partner again: what it does not announce again is gone.
+    /// The first connect, or the first after another feed was read. No instrument is delisted.
+    First,
+    /// A reconnect to the same partner. Instruments that are not announced again are delisted.
     Again,
 }
 
-impl Partner {
-    /// A partner that leads into the engine of `intake`.
-    pub fn new(intake: Intake) -> Self {
-        Self { intake, waiting: Waiting::default(), deletions: Deletions::default(), replay: None }
+impl<'i> Partner<'i> {
+    /// Creates the rules of one connection, whose quotes go through `intake`.
+    pub fn new(intake: &'i mut Intake) -> Self {
+        Self {
+            intake,
+            waiting: ExpiringQueue::new(ADD_TIMEOUT),
+            deletions: ExpiringQueue::new(DELETION_MEMORY),
+            replay: None,
+        }
     }
 
-    /// The engine it leads to.
-    pub const fn engine(&self) -> &Arc<Engine> {
-        self.intake.engine()
-    }
-
-    /// Gives the way into the engine back, with nothing waiting any more.
-    pub fn into_intake(mut self) -> Intake {
-        self.disconnected();
-        self.intake
-    }
-
-    /// Notes that both sockets are connected.
+    /// Starts a connection: both sockets are connected.
     pub fn connected(&mut self, connect: Connect, now: Duration) {
         self.intake.connected();
         self.replay =
             (connect == Connect::Again).then(|| Replay { connected: now, last_add: None, announced: HashSet::new() });
     }
 
-    /// Counts what still waits as refused: its `ADD` won't come over a connection that is gone.
+    /// Ends a connection. Waiting quotes are rejected, because their `ADD` cannot arrive any more.
     pub fn disconnected(&mut self) {
         self.replay = None;
-        while let Some((id, tick)) = self.waiting.given_up() {
+        while let Some((id, tick)) = self.waiting.pop() {
             self.record(&[(&id, tick)]);
         }
     }
 
-    /// Takes a run of frames from either socket, in order; a frame that holds no text comes as the reason why, with what
-    /// there is of it.
-    pub fn frames<'f>(
-        &mut self,
-        frames: impl Iterator<Item = Result<&'f [u8], (Unreadable, &'f [u8])>>,
-        now: Duration,
-    ) {
-        self.intake.came();
+    /// Applies the messages of a batch of frames from either socket, in order.
+    pub fn frames<'f>(&mut self, frames: impl Iterator<Item = FrameBytes<'f>>, now: Duration) {
+        self.intake.begin_batch();
         let mut quotes: Vec<Quote<'f>> = Vec::new();
         for frame in frames {
             let frame = match frame {
@@ -117,21 +111,21 @@ impl Partner {
         self.quotes(&mut quotes, now);
     }
 
-    /// Records quotes of listed instruments, and lets those of others wait.
+    /// Records the quotes of listed instruments, and queues the others.
     fn quotes(&mut self, quotes: &mut Vec<Quote<'_>>, now: Duration) {
         let mut ready: Vec<(&str, Tick)> = Vec::with_capacity(quotes.len());
         for quote in quotes.iter() {
-            if self.intake.starts_over(quote) {
+            if self.intake.restarts_clock(quote) {
                 self.record(&ready);
                 ready.clear();
             }
             let tick = self.intake.tick(quote);
             let is_listed = self.intake.engine().aggregator.resolve(&quote.id).is_some();
-            // An id that can't be listed waits for nothing, and may be as long as a frame.
-            if is_listed || InstrumentId::new(&quote.id).is_err() || self.deletions.contains(&quote.id, now) {
+            // An invalid id can never be listed, and may be as long as a frame.
+            if is_listed || InstrumentId::new(&quote.id).is_err() || self.is_deleted(&quote.id, now) {
                 ready.push((&quote.id, tick));
-            } else if let Some((id, given_up)) = self.waiting.hold(&quote.id, tick, now) {
-                self.intake.record(&[(&id, given_up)], Unlisted::Reject);
+            } else if let Some((id, evicted)) = self.waiting.push(&quote.id, tick, now) {
+                self.record(&[(&id, evicted)]);
             }
         }
         self.record(&ready);
@@ -140,6 +134,12 @@ impl Partner {
 
     fn record(&mut self, batch: &[(&str, Tick)]) {
         self.intake.record(batch, Unlisted::Reject);
+    }
+
+    /// Returns true if `id` was deleted recently.
+    fn is_deleted(&mut self, id: &str, now: Duration) -> bool {
+        while self.deletions.expired(now).is_some() {}
+        self.deletions.contains(id)
     }
 
     fn add(&mut self, id: &str, description: Option<&str>, now: Duration) {
@@ -152,7 +152,7 @@ impl Partner {
         if let Some(replay) = &mut self.replay {
             replay.announced.insert(id.to_owned());
         }
-        self.deletions.revoke(id);
+        drop(self.deletions.remove(id));
         self.release(id);
     }
 
@@ -162,25 +162,25 @@ impl Partner {
         }
         self.intake.delist(id);
         if InstrumentId::new(id).is_ok() {
-            self.deletions.note(id, now);
+            self.deletions.push(id, (), now);
         }
         self.release(id);
     }
 
-    /// Records what waited for `id`: accepted if it is listed now.
+    /// Records the waiting quotes of `id`, which are accepted if the instrument is listed.
     fn release(&mut self, id: &str) {
-        let released: Vec<(&str, Tick)> = self.waiting.release(id).map(|tick| (id, tick)).collect();
+        let released: Vec<(&str, Tick)> = self.waiting.remove(id).map(|tick| (id, tick)).collect();
         self.record(&released);
     }
 
-    /// When [`pass`](Self::pass) has something to do next.
+    /// The time at which [`expire`](Self::expire) has something to do next.
     pub fn deadline(&self) -> Option<Duration> {
         let replay = self.replay.as_ref().and_then(Replay::end);
         [self.waiting.deadline(), replay].into_iter().flatten().min()
     }
 
-    /// Does what is due at `now`: gives up on quotes, ends a replay.
-    pub fn pass(&mut self, now: Duration) {
+    /// Rejects quotes that have waited too long, and ends a complete replay.
+    pub fn expire(&mut self, now: Duration) {
         while let Some((id, tick)) = self.waiting.expired(now) {
             self.record(&[(&id, tick)]);
         }
@@ -190,27 +190,28 @@ impl Partner {
         }
     }
 
-    /// Delists what was not announced again.
+    /// Delists the instruments that were not announced again.
     fn delist_missing(&mut self, announced: &HashSet<String>) {
-        /// How many are looked at under one lock of the catalogue.
+        /// The number of instruments read under one lock of the catalogue.
         const PAGE: usize = 1000;
-        let engine = Arc::clone(self.intake.engine());
+        let engine = self.intake.engine().clone();
         let aggregator = &engine.aggregator;
-        let mut gone: u64 = 0;
+        let mut delisted: u64 = 0;
         let mut page = aggregator.page(None, "", PAGE);
         while let Some(last) = page.last().map(|summary| summary.id.clone()) {
             for missing in page.iter().filter(|summary| !announced.contains(summary.id.as_str())) {
-                gone += u64::from(self.intake.delist(missing.id.as_str()));
+                delisted += u64::from(self.intake.delist(missing.id.as_str()));
             }
             page = aggregator.page(Some(InstrumentId::as_str(&last)), "", PAGE);
         }
-        if gone > 0 {
-            tracing::info!(gone, "delisted what the feed did not announce again");
+        if delisted > 0 {
+            tracing::info!(delisted, "delisted instruments that the feed did not announce again");
         }
     }
 }
 
 impl Replay {
+    /// The time at which the replay counts as complete.
     fn end(&self) -> Option<Duration> {
         let quiet = self.last_add? + REPLAY_QUIET;
         Some(quiet.min(self.connected + REPLAY_LIMIT))

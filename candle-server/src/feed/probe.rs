@@ -1,4 +1,4 @@
-//! Whether the first feed is well again while another one is active.
+//! The probe: checks if the first feed has recovered while another feed is active.
 
 use std::time::Duration;
 
@@ -6,28 +6,29 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::backoff::Backoff;
 use super::health::State;
-use super::source::{Source, bytes};
+use super::source::websocket::Frame;
+use super::source::{Connector, Source};
 use super::url::FeedUrl;
-use super::websocket::Frame;
 use crate::engine::Engine;
 use crate::message::{Message, decode};
 
-/// How often a feed's state is looked at: short against any patience.
-pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// The interval between two checks of a feed's state: short against the shortest silence timeout, 2 s.
+pub(super) const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Why a connection that is open and brings no quotes is given up.
+/// The loss reason of an open connection that brings no quotes.
 pub(super) const STALLED: &str = "stalled";
 
-/// Connects to the feed at `place` until it has been well for as long as is wanted, then once more: that last
-/// connection is ready to be read from its start, as the ones before have used up what a connect brings.
-pub(super) async fn probe(engine: &Engine, place: usize, feed: &FeedUrl) -> Source {
+/// Connects to the feed at index `place` until it has recovered, and returns a new connection to it.
+///
+/// The connection that proved the recovery is dropped, because the catalogue at its start was not recorded.
+pub(super) async fn probe<C: Connector>(connector: &C, engine: &Engine, place: usize, feed: &FeedUrl) -> C::Source {
     let mut backoff = Backoff::new();
     loop {
         let mut healthy_for = Duration::ZERO;
-        if let Some(mut source) = open(engine, place, feed).await {
-            if is_well(engine, place, &mut source).await {
+        if let Some(mut source) = connect(connector, engine, place, feed).await {
+            if has_recovered(engine, place, &mut source).await {
                 drop(source);
-                if let Some(source) = open(engine, place, feed).await {
+                if let Some(source) = connect(connector, engine, place, feed).await {
                     return source;
                 }
             } else {
@@ -38,37 +39,40 @@ pub(super) async fn probe(engine: &Engine, place: usize, feed: &FeedUrl) -> Sour
     }
 }
 
-async fn open(engine: &Engine, place: usize, feed: &FeedUrl) -> Option<Source> {
+async fn connect<C: Connector>(connector: &C, engine: &Engine, place: usize, feed: &FeedUrl) -> Option<C::Source> {
     engine.feeds.connecting(place, engine.clock.reading());
-    match Source::open(feed).await {
-        Some(Ok(source)) => {
+    let Some(endpoint) = feed.endpoint() else {
+        // A demo, a file or standard input cannot recover.
+        return std::future::pending().await;
+    };
+    match Box::pin(connector.connect(endpoint)).await {
+        Ok(source) => {
             engine.feeds.opened(place, source.last_heard(), engine.clock.reading());
             Some(source)
         }
-        Some(Err(ended)) => {
-            engine.feeds.lost(place, ended.loss(), engine.clock.reading());
+        Err(error) => {
+            engine.feeds.lost(place, error.loss(), engine.clock.reading());
             None
         }
-        // What is played and not connected to has been played: there is nothing to come back to.
-        None => std::future::pending().await,
     }
 }
 
-/// Reads quotes, without recording them, until the feed has been well for long enough or is not.
-async fn is_well(engine: &Engine, place: usize, source: &mut Source) -> bool {
-    let wanted = engine.feeds.turns().fail_back_after;
-    let mut looks = interval(LOOK_EVERY);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut well_since = None;
+/// Reads quotes without recording them. Returns true once the feed has been healthy for the fail-back time, and false
+/// if the connection ends or brings no quotes.
+async fn has_recovered(engine: &Engine, place: usize, source: &mut impl Source) -> bool {
+    let fail_back_after = engine.feeds.turns().fail_back_after;
+    let mut checks = interval(CHECK_INTERVAL);
+    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut healthy_since = None;
     loop {
         tokio::select! {
-            // A stream that is always ready must not keep it from being looked at.
+            // The check comes first, because a busy stream is always ready.
             biased;
-            _ = looks.tick() => {}
-            run = source.run() => match run {
-                Ok(run) => engine.feeds.probed(place, quotes(run), engine.clock.reading()),
-                Err(ended) => {
-                    engine.feeds.lost(place, ended.loss(), engine.clock.reading());
+            _ = checks.tick() => {}
+            frames = source.frames() => match frames {
+                Ok(frames) => engine.feeds.probed(place, count_quotes(frames), engine.clock.reading()),
+                Err(error) => {
+                    engine.feeds.lost(place, error.loss(), engine.clock.reading());
                     return false;
                 }
             },
@@ -80,20 +84,19 @@ async fn is_well(engine: &Engine, place: usize, source: &mut Source) -> bool {
                 return false;
             }
             state if state.is_healthy() => {
-                if elapsed.saturating_sub(*well_since.get_or_insert(elapsed)) >= wanted {
+                if elapsed.saturating_sub(*healthy_since.get_or_insert(elapsed)) >= fail_back_after {
                     return true;
                 }
             }
-            _ => well_since = None,
+            _ => healthy_since = None,
         }
     }
 }
 
-/// How many quotes there are in these frames.
-fn quotes(frames: &[Frame]) -> u64 {
+fn count_quotes(frames: &[Frame]) -> u64 {
     let mut quotes = 0;
-    for frame in frames.iter().filter_map(|frame| bytes(frame).ok()) {
-        decode(frame, |message| quotes += u64::from(matches!(message, Ok(Message::Quote(_)))));
+    for bytes in frames.iter().filter_map(|frame| frame.bytes().ok()) {
+        decode(bytes, |message| quotes += u64::from(matches!(message, Ok(Message::Quote(_)))));
     }
     quotes
 }

@@ -1,97 +1,102 @@
-//! The connections that a live feed is made of.
+//! The sources of a feed: live connections behind the traits [`Connector`] and [`Source`], files, and the demo.
 
 pub mod demo;
+mod error;
 pub mod lines;
 pub mod websocket;
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::url::FeedUrl;
-use crate::message::Unreadable;
-use websocket::{Connection, Ended, Frame, LastHeard};
+use super::url::Endpoint;
+pub use error::ConnectionError;
+use websocket::{Frame, LastHeard, WebSocket};
 
-/// A live feed that is connected.
-#[derive(Debug)]
-pub(super) enum Source {
-    /// One WebSocket of quotes.
-    Single(Box<Connection>),
-    /// A partner's `/instruments` and `/quotes`.
-    Pair(Box<[Connection; 2]>),
-    /// One that a simulation makes up.
-    #[cfg(test)]
-    Simulated(Box<super::simulation::Line>),
+/// An open connection to a live feed.
+pub trait Source {
+    /// Waits for the next frames, at least one. Dropping the future before it is ready loses no frame.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the connection has ended. The method must not be called again afterwards.
+    fn frames(&mut self) -> impl Future<Output = Result<&[Frame], ConnectionError>>;
+
+    /// The time at which each socket last received something, readable while the source is in use.
+    fn last_heard(&self) -> Vec<Arc<LastHeard>>;
+
+    /// The time between the first and the latest data frame.
+    fn healthy_for(&self) -> Duration;
 }
 
-/// A connection being made.
-pub(super) type Opening<'f> = Pin<Box<dyn Future<Output = Option<Result<Source, Ended>>> + Send + 'f>>;
+/// Opens connections to live feeds.
+pub trait Connector {
+    /// An open connection of this connector.
+    type Source: Source;
 
-impl Source {
-    /// Connects to `feed`; `None` where it is none that is connected to.
+    /// Connects to the feed at `endpoint`.
     ///
-    /// On the heap: two handshakes under way are large, and there is one of this for hours of reading.
-    pub(super) fn open(feed: &FeedUrl) -> Opening<'_> {
-        Box::pin(async move {
-            #[cfg(test)]
-            if let Some(upstream) = super::simulation::upstream(feed) {
-                return Some(upstream.dial().await.map(|line| Self::Simulated(Box::new(line))));
-            }
-            match feed {
-                FeedUrl::WebSocket(url) => Some(Connection::open(url).await.map(|one| Self::Single(Box::new(one)))),
-                FeedUrl::Partner { instruments, quotes } => {
-                    let both = tokio::try_join!(Connection::open(instruments), Connection::open(quotes));
-                    Some(both.map(|(instruments, quotes)| Self::Pair(Box::new([instruments, quotes]))))
-                }
-                FeedUrl::Demo(_) | FeedUrl::Stdin | FeedUrl::File { .. } => None,
-            }
-        })
-    }
+    /// # Errors
+    ///
+    /// The reason why there is no connection.
+    fn connect(&self, endpoint: Endpoint<'_>) -> impl Future<Output = Result<Self::Source, ConnectionError>>;
+}
 
-    /// Waits for frames of any socket. The feed ends with the first of them: half a partner is none.
-    pub(super) async fn run(&mut self) -> Result<&[Frame], Ended> {
-        match self {
-            Self::Single(one) => one.run().await,
-            Self::Pair(both) => {
-                let [instruments, quotes] = &mut **both;
-                tokio::select! {
-                    run = instruments.run() => run,
-                    run = quotes.run() => run,
-                }
+/// The connector of the server, which opens WebSockets.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WebSocketConnector;
+
+impl Connector for WebSocketConnector {
+    type Source = WebSockets;
+
+    async fn connect(&self, endpoint: Endpoint<'_>) -> Result<WebSockets, ConnectionError> {
+        match endpoint {
+            Endpoint::Single(url) => WebSocket::connect(url).await.map(|one| WebSockets::Single(Box::new(one))),
+            Endpoint::Pair { instruments, quotes } => {
+                let both = tokio::try_join!(WebSocket::connect(instruments), WebSocket::connect(quotes));
+                both.map(|(instruments, quotes)| WebSockets::Pair(Box::new([instruments, quotes])))
             }
-            #[cfg(test)]
-            Self::Simulated(line) => line.run().await,
         }
     }
+}
 
-    /// The last_heard of each socket.
-    pub(super) fn last_heard(&self) -> Vec<Arc<LastHeard>> {
-        self.connections().iter().map(Connection::last_heard).collect()
-    }
+/// The open WebSockets of one feed.
+#[derive(Debug)]
+pub enum WebSockets {
+    /// One WebSocket of quotes.
+    Single(Box<WebSocket>),
+    /// A partner's `/instruments` and `/quotes`.
+    Pair(Box<[WebSocket; 2]>),
+}
 
-    /// For how long it has brought data.
-    pub(super) fn healthy_for(&self) -> Duration {
-        #[cfg(test)]
-        if let Self::Simulated(line) = self {
-            return line.healthy_for();
-        }
-        self.connections().iter().map(Connection::healthy_for).max().unwrap_or_default()
-    }
-
-    fn connections(&self) -> &[Connection] {
+impl WebSockets {
+    fn all(&self) -> &[WebSocket] {
         match self {
             Self::Single(one) => std::slice::from_ref(one),
             Self::Pair(both) => &**both,
-            #[cfg(test)]
-            Self::Simulated(_) => &[],
         }
     }
 }
 
-/// The text of a frame, or why it has none and what there is of it.
-pub(super) fn bytes(frame: &Frame) -> Result<&[u8], (Unreadable, &[u8])> {
-    match frame {
-        Frame::Text(text) => Ok(text.as_bytes()),
-        Frame::Unreadable(reason, bytes) => Err((*reason, bytes)),
+impl Source for WebSockets {
+    /// If either socket of a pair ends, the pair ends.
+    async fn frames(&mut self) -> Result<&[Frame], ConnectionError> {
+        match self {
+            Self::Single(one) => one.frames().await,
+            Self::Pair(both) => {
+                let [instruments, quotes] = &mut **both;
+                tokio::select! {
+                    frames = instruments.frames() => frames,
+                    frames = quotes.frames() => frames,
+                }
+            }
+        }
+    }
+
+    fn last_heard(&self) -> Vec<Arc<LastHeard>> {
+        self.all().iter().map(WebSocket::last_heard).collect()
+    }
+
+    fn healthy_for(&self) -> Duration {
+        self.all().iter().map(WebSocket::healthy_for).max().unwrap_or_default()
     }
 }

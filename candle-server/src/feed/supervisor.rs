@@ -1,6 +1,7 @@
-//! Which feed is read, and what happens when it fails.
+//! The supervisor: reads one feed at a time, reconnects it, and switches feeds when the active one fails.
 
 use std::fmt;
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,265 +13,279 @@ use super::failover::Action;
 use super::health::State;
 use super::intake::Intake;
 use super::partner::{Connect, Partner};
-use super::probe::{LOOK_EVERY, STALLED, probe};
-use super::source::{Source, bytes};
+use super::probe::{CHECK_INTERVAL, STALLED, probe};
+use super::source::websocket::Frame;
+use super::source::{ConnectionError, Connector, Source, WebSocketConnector, demo, lines};
 use super::url::{FeedUrl, Pace};
-use super::websocket::Ended;
-use super::{lines, pace};
 use crate::engine::Engine;
 
-/// Reads the feeds into the engine, one at a time: the first one, the next in order where one fails, and the first one
-/// again when it is well. Returns when one came to its end, as files do.
+/// Reads the feeds into the engine, one at a time, until a feed ends.
+///
+/// When the active feed fails, the next feed in order is read. When the first feed has recovered, it is read again. A
+/// file and standard input end; a live feed is reconnected instead.
 pub async fn run(engine: Arc<Engine>, feeds: &[FeedUrl]) {
+    run_with(&WebSocketConnector, engine, feeds).await;
+}
+
+/// Reads the feeds as [`run`] does, over the connections that `connector` opens.
+pub async fn run_with<C: Connector>(connector: &C, engine: Arc<Engine>, feeds: &[FeedUrl]) {
     engine.started().await;
-    // The process before may have left what the feed announced to it.
+    // An earlier process may have recorded the catalogue of one of these feeds.
     let last_connected = engine.last_feed().and_then(|name| engine.feeds.place_of(&name));
     let intake = Intake::new(Arc::clone(&engine));
     let mut supervisor = Supervisor {
-        intake: if feeds.len() > 1 { intake.for_turns() } else { intake },
+        intake: if feeds.len() > 1 { intake.with_deduplication() } else { intake },
+        connector,
         engine,
         feeds,
         backoffs: feeds.iter().map(|_| Backoff::new()).collect(),
         last_connected,
     };
-    let mut place = 0;
-    let mut opened = None;
-    loop {
-        match Box::pin(supervisor.read_while_well(place, opened.take())).await {
-            Left::Finished => return,
-            Left::Ordered(Order::TurnTo(next)) => place = next,
-            Left::Ordered(Order::ComeBack(source)) => {
-                place = 0;
-                opened = Some(source);
+    let mut active = 0;
+    let mut source = None;
+    while let Some(switch) = Box::pin(supervisor.read_until_switch(active, source.take())).await {
+        match switch {
+            Switch::To(next) => active = next,
+            Switch::FailBack(recovered) => {
+                active = 0;
+                source = Some(recovered);
             }
         }
-        supervisor.turn_to(place);
+        supervisor.switch_to(active);
     }
 }
 
-/// Watches a feed whose quotes another task writes to the engine, and logs changes of its state.
+/// Watches a feed whose quotes another task writes to the engine, and logs its changes of state.
 pub async fn watch_external(engine: &Engine, name: &str) {
     engine.started().await;
     engine.feeds.opened(0, Vec::new(), engine.clock.reading());
-    // Nothing here can connect the feed again, whatever the watchdog wants.
+    // The feed cannot be reconnected from here, so the watchdog's result is ignored.
     loop {
-        watchdog(engine, &name, false, 0).await;
+        watchdog(engine, &name, 0, false).await;
     }
 }
 
-/// Reads one feed after the other.
-struct Supervisor<'f> {
+/// The state of the supervisor between two connections.
+struct Supervisor<'f, C> {
+    connector: &'f C,
     engine: Arc<Engine>,
     feeds: &'f [FeedUrl],
-    /// Given away while a feed is read, and back afterwards.
     intake: Intake,
     backoffs: Box<[Backoff]>,
-    /// The feed that was connected last.
+    /// The index of the feed that was connected last.
     last_connected: Option<usize>,
 }
 
-/// Why a feed is not read any more.
-enum Left {
-    /// It came to its end, or can't be read on.
+/// The decision to stop reading the active feed before it ends.
+enum Switch<S> {
+    /// Read the feed with this index, which may be the active one.
+    To(usize),
+    /// Read the first feed, over this connection.
+    FailBack(S),
+}
+
+/// The reason why the reading of one connection, file or demo stopped.
+enum ReadEnd {
+    /// The input has ended.
     Finished,
-    /// There is a better one.
-    Ordered(Order),
+    /// A file or standard input cannot be read.
+    Failed(io::Error),
+    /// The connection ended, or could not be opened. `healthy_for` is set if the connection was open.
+    Disconnected { error: ConnectionError, healthy_for: Option<Duration> },
 }
 
-/// What to read instead.
-enum Order {
-    /// The feed at this place.
-    TurnTo(usize),
-    /// The first feed, by this connection.
-    ComeBack(Source),
-}
-
-/// How the reading of a connection ended.
-enum Read {
-    /// There is no more.
-    Finished,
-    /// A file or standard input broke.
-    Failed(std::io::Error),
-    /// A socket is gone, or never was there; `healthy_for` tells how long it brought data, if it was connected.
-    Lost { ended: Ended, healthy_for: Option<Duration> },
-}
-
-impl Supervisor<'_> {
-    fn turn_to(&mut self, place: usize) {
-        self.intake.turned();
-        self.engine.feeds.turned_to(place, self.engine.clock.reading());
-        tracing::warn!(feed = %self.feeds[place], "turning to this feed");
+impl<C: Connector> Supervisor<'_, C> {
+    fn switch_to(&mut self, next: usize) {
+        self.intake.switched();
+        self.engine.feeds.turned_to(next, self.engine.clock.reading());
+        tracing::warn!(feed = %self.feeds[next], "switching to this feed");
     }
 
-    /// Reads the feed at `place`, by the connection `opened` to begin with, until another one is the better choice.
-    async fn read_while_well(&mut self, place: usize, mut opened: Option<Source>) -> Left {
+    /// Reads the feed `active`, starting with `source`, and reconnects it. Returns `None` when the feed has ended.
+    async fn read_until_switch(&mut self, active: usize, mut source: Option<C::Source>) -> Option<Switch<C::Source>> {
         let engine = Arc::clone(&self.engine);
-        let mut orders = pin!(orders(&engine, self.feeds, place));
+        let mut switch = pin!(next_switch(self.connector, &engine, self.feeds, active));
         loop {
-            let read = match self.read(place, opened.take(), orders.as_mut()).await {
-                Ok(read) => read,
-                Err(order) => return Left::Ordered(order),
+            let end = match self.read(active, source.take(), switch.as_mut()).await {
+                Ok(end) => end,
+                Err(switch) => return Some(switch),
             };
-            let feed = &self.feeds[place];
-            match read {
-                Read::Finished => tracing::info!(%feed, "the feed came to its end; serving goes on"),
-                Read::Failed(error) => tracing::error!(%feed, "the feed can't be read on: {error}"),
-                Read::Lost { ended, healthy_for } => {
-                    engine.feeds.lost(place, ended.loss(), engine.clock.reading());
-                    let wait = self.backoffs[place].after(healthy_for.unwrap_or_default(), fastrand::u64(..));
-                    tracing::warn!(%feed, reason = ended.reason(), ?wait, "the feed is lost: {ended}");
-                    if let Err(order) = unless(orders.as_mut(), sleep(wait)).await {
-                        return Left::Ordered(order);
+            let feed = &self.feeds[active];
+            match end {
+                ReadEnd::Finished => tracing::info!(%feed, "the feed has ended; the server keeps serving"),
+                ReadEnd::Failed(error) => tracing::error!(%feed, "cannot read the feed: {error}"),
+                ReadEnd::Disconnected { error, healthy_for } => {
+                    engine.feeds.lost(active, error.loss(), engine.clock.reading());
+                    let wait = self.backoffs[active].after(healthy_for.unwrap_or_default(), fastrand::u64(..));
+                    tracing::warn!(%feed, reason = error.reason(), ?wait, "feed disconnected: {error}");
+                    if let Err(switch) = unless_switched(switch.as_mut(), sleep(wait)).await {
+                        return Some(switch);
                     }
                     continue;
                 }
             }
-            engine.feeds.ended(place, engine.clock.reading());
-            return Left::Finished;
+            engine.feeds.ended(active, engine.clock.reading());
+            return None;
         }
     }
 
-    /// Reads the feed at `place` by one connection, until that ends or an order comes.
-    async fn read(&mut self, place: usize, opened: Option<Source>, mut orders: Orders<'_>) -> Result<Read, Order> {
-        let engine = Arc::clone(&self.engine);
-        let feed = &self.feeds[place];
+    /// Reads the feed `active` over one connection until the connection ends.
+    async fn read(
+        &mut self,
+        active: usize,
+        source: Option<C::Source>,
+        mut switch: PendingSwitch<'_, C::Source>,
+    ) -> Result<ReadEnd, Switch<C::Source>> {
+        let feed = &self.feeds[active];
         let opening = async {
-            if let Some(source) = opened {
-                return Some(Ok(source));
+            match source {
+                Some(source) => Some(Ok(source)),
+                None => self.open(active).await,
             }
-            engine.feeds.connecting(place, engine.clock.reading());
-            let source = Source::open(feed).await;
-            if let Some(Ok(source)) = &source {
-                engine.feeds.opened(place, source.last_heard(), engine.clock.reading());
-            }
-            source
         };
-        let mut source = match unless(orders.as_mut(), opening).await? {
+        let mut source = match unless_switched(switch.as_mut(), opening).await? {
             Some(Ok(source)) => source,
-            Some(Err(ended)) => return Ok(Read::Lost { ended, healthy_for: None }),
-            None => {
-                engine.feeds.opened(place, Vec::new(), engine.clock.reading());
-                return unless(orders, play(&mut self.intake, feed)).await;
-            }
+            Some(Err(error)) => return Ok(ReadEnd::Disconnected { error, healthy_for: None }),
+            None => return unless_switched(switch, play(&mut self.intake, feed)).await,
         };
         tracing::info!(%feed, "connected");
-        let connect = if self.last_connected == Some(place) { Connect::Again } else { Connect::Fresh };
-        self.last_connected = Some(place);
-        engine.note_feed(engine.feeds.name(place));
+        let connect = if self.last_connected == Some(active) { Connect::Again } else { Connect::First };
+        self.last_connected = Some(active);
+        self.engine.note_feed(self.engine.feeds.name(active));
         let FeedUrl::Partner { .. } = feed else {
-            return unless(orders, follow(&mut self.intake, &mut source)).await;
+            return unless_switched(switch, read_single(&mut self.intake, &mut source)).await;
         };
-        let intake = std::mem::replace(&mut self.intake, Intake::new(Arc::clone(&engine)));
-        let mut partner = Partner::new(intake);
-        partner.connected(connect, engine.clock.elapsed());
-        let read = unless(orders, accompany(&mut partner, &mut source)).await;
-        self.intake = partner.into_intake();
-        read
+        let mut partner = Partner::new(&mut self.intake);
+        partner.connected(connect, self.engine.clock.elapsed());
+        let end = unless_switched(switch, read_partner(&mut partner, &self.engine, &mut source)).await;
+        partner.disconnected();
+        end
+    }
+
+    /// Opens the feed `active`. Returns `None` for a demo, a file and standard input, which have no connection.
+    async fn open(&self, active: usize) -> Option<Result<C::Source, ConnectionError>> {
+        let Engine { feeds, clock, .. } = &*self.engine;
+        feeds.connecting(active, clock.reading());
+        let Some(endpoint) = self.feeds[active].endpoint() else {
+            feeds.opened(active, Vec::new(), clock.reading());
+            return None;
+        };
+        // On the heap: the state of two handshakes is large, and is needed only until the connection is open.
+        let source = Box::pin(self.connector.connect(endpoint)).await;
+        if let Ok(source) = &source {
+            feeds.opened(active, source.last_heard(), clock.reading());
+        }
+        Some(source)
     }
 }
 
-/// Plays what is not connected to, to its end.
-async fn play(intake: &mut Intake, feed: &FeedUrl) -> Read {
+/// Sends the quotes of a demo, a file or standard input to `intake` until the input ends.
+async fn play(intake: &mut Intake, feed: &FeedUrl) -> ReadEnd {
     let played = match feed {
         FeedUrl::Demo(options) => {
-            pace::run(intake, options).await;
+            demo::play(intake, options).await;
             Ok(())
         }
         FeedUrl::File { path, pace } => match lines::open(path) {
-            Ok(file) => lines::run(intake, tokio::fs::File::from_std(file), *pace).await,
+            Ok(file) => lines::play(intake, tokio::fs::File::from_std(file), *pace).await,
             Err(error) => Err(error),
         },
-        FeedUrl::Stdin => lines::run(intake, tokio::io::stdin(), Pace::Full).await,
+        FeedUrl::Stdin => lines::play(intake, tokio::io::stdin(), Pace::Full).await,
         FeedUrl::WebSocket(_) | FeedUrl::Partner { .. } => Ok(()),
     };
     match played {
-        Ok(()) => Read::Finished,
-        Err(error) => Read::Failed(error),
+        Ok(()) => ReadEnd::Finished,
+        Err(error) => ReadEnd::Failed(error),
     }
 }
 
-/// Reads one WebSocket until it is lost.
-async fn follow(intake: &mut Intake, source: &mut Source) -> Read {
+/// Reads one WebSocket of quotes until it ends.
+async fn read_single(intake: &mut Intake, source: &mut impl Source) -> ReadEnd {
     intake.connected();
     loop {
-        match source.run().await {
-            Ok(run) => intake.frames(run.iter().map(bytes)),
-            Err(ended) => return Read::Lost { ended, healthy_for: Some(source.healthy_for()) },
+        match source.frames().await {
+            Ok(frames) => intake.frames(frames.iter().map(Frame::bytes)),
+            Err(error) => return ReadEnd::Disconnected { error, healthy_for: Some(source.healthy_for()) },
         }
     }
 }
 
-/// Reads a partner's two WebSockets until either is lost.
-async fn accompany(partner: &mut Partner, source: &mut Source) -> Read {
-    let engine = Arc::clone(partner.engine());
+/// Reads a partner's two WebSockets until either ends.
+async fn read_partner(partner: &mut Partner<'_>, engine: &Engine, source: &mut impl Source) -> ReadEnd {
     loop {
         let due = partner.deadline().map(|due| due.saturating_sub(engine.clock.elapsed()));
-        let run = tokio::select! {
-            // What has come may be what a quote waits for; what is due is done after each run in any case.
+        let frames = tokio::select! {
+            // Frames come first: they may contain the `ADD` that a quote waits for.
             biased;
-            run = source.run() => run,
+            frames = source.frames() => frames,
             () = sleep(due.unwrap_or_default()), if due.is_some() => Ok(&[][..]),
         };
         let now = engine.clock.elapsed();
-        match run {
-            Ok(run) => partner.frames(run.iter().map(bytes), now),
-            Err(ended) => return Read::Lost { ended, healthy_for: Some(source.healthy_for()) },
+        match frames {
+            Ok(frames) => partner.frames(frames.iter().map(Frame::bytes), now),
+            Err(error) => return ReadEnd::Disconnected { error, healthy_for: Some(source.healthy_for()) },
         }
-        partner.pass(now);
+        partner.expire(now);
     }
 }
 
-/// Resolves when another feed, or another connection to this one, should be read instead.
-type Orders<'o> = Pin<&'o mut dyn Future<Output = Order>>;
+/// A future that resolves when another feed, or another connection to the active feed, should be read.
+type PendingSwitch<'s, S> = Pin<&'s mut dyn Future<Output = Switch<S>>>;
 
-/// The outcome of `reading`, unless an order comes first.
-async fn unless<T>(orders: Orders<'_>, reading: impl Future<Output = T>) -> Result<T, Order> {
+/// Returns the output of `work`, unless a switch comes first.
+async fn unless_switched<T, S>(switch: PendingSwitch<'_, S>, work: impl Future<Output = T>) -> Result<T, Switch<S>> {
     tokio::select! {
-        // What is left is not read on; and which comes first is no chance, so that a life can be lived again.
+        // A fixed polling order keeps simulations reproducible.
         biased;
-        order = orders => Err(order),
-        read = reading => Ok(read),
+        switch = switch => Err(switch),
+        output = work => Ok(output),
     }
 }
 
-/// Watches the active feed, at `place`, and the first feed if that is another one.
-async fn orders(engine: &Engine, feeds: &[FeedUrl], place: usize) -> Order {
-    let come_back = async {
-        if place == 0 {
+/// Watches the active feed, and probes the first feed if it is not the active one.
+async fn next_switch<C: Connector>(
+    connector: &C,
+    engine: &Engine,
+    feeds: &[FeedUrl],
+    active: usize,
+) -> Switch<C::Source> {
+    let recovered = async {
+        if active == 0 {
             return std::future::pending().await;
         }
-        probe(engine, 0, &feeds[0]).await
+        probe(connector, engine, 0, &feeds[0]).await
     };
+    let can_reconnect = feeds[active].endpoint().is_some();
     tokio::select! {
-        // The first feed, if it is there, is better than the next one.
+        // If the first feed has recovered, it is preferred to the next one.
         biased;
-        source = come_back => Order::ComeBack(source),
-        next = watchdog(engine, &feeds[place], feeds[place].is_connection(), place) => Order::TurnTo(next),
+        source = recovered => Switch::FailBack(source),
+        next = watchdog(engine, &feeds[active], active, can_reconnect) => Switch::To(next),
     }
 }
 
-/// Looks at the active feed, says in the log how its state changes, and returns which feed to turn to.
-async fn watchdog(engine: &Engine, feed: &impl fmt::Display, can_reconnect: bool, place: usize) -> usize {
-    let mut looks = interval(LOOK_EVERY);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut known = None;
+/// Checks the active feed, logs its changes of state, and returns the index of the feed to read instead.
+async fn watchdog(engine: &Engine, feed: &impl fmt::Display, active: usize, can_reconnect: bool) -> usize {
+    let mut checks = interval(CHECK_INTERVAL);
+    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut logged = None;
     loop {
-        looks.tick().await;
+        checks.tick().await;
         let at = engine.clock.reading();
-        let verdict = engine.feeds.verdict(at);
+        let action = engine.feeds.verdict(at);
         let state = engine.feeds.state(at.elapsed);
-        if known != Some(state) {
+        if logged != Some(state) {
             match state {
                 State::Silent | State::Slow | State::Lagging => tracing::warn!(%feed, "the feed is {}", state.name()),
                 _ => tracing::info!(%feed, "the feed is {}", state.name()),
             }
-            known = Some(state);
+            logged = Some(state);
         }
-        match verdict {
+        match action {
             Some(Action::FailOver(next)) => return next,
             Some(Action::Reconnect) if can_reconnect => {
-                engine.feeds.lost(place, STALLED, at);
-                return place;
+                engine.feeds.lost(active, STALLED, at);
+                return active;
             }
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! Where a feed comes from: the texts of `--feed`.
+//! Feed URLs: the parsed values of `--feed`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,18 +7,16 @@ use std::str::FromStr;
 use tokio_tungstenite::tungstenite::http::Uri;
 use tokio_tungstenite::tungstenite::http::uri::PathAndQuery;
 
-use super::demo::DemoOptions;
-
-/// The most instruments a demo has: ten times the default limit of the server, to try that limit.
+/// The maximum number of demo instruments: ten times the server's default limit, so that the limit can be tested.
 pub const MAX_INSTRUMENTS: u32 = 1_000_000;
-/// The most events a second a demo sends: more than a core takes in.
+/// The maximum rate of the demo, in quotes per second: more than one core can process.
 pub const MAX_RATE: f64 = 10_000_000.0;
-/// The most a feed's clock is sped up: a week in less than a second.
+/// The maximum replay speed, as a multiple of the wall clock's speed: a week in less than a second.
 pub const MAX_SPEED: f64 = 1_000_000.0;
 
-/// A feed, parsed and within its bounds.
+/// A validated feed URL.
 ///
-/// `Display` and `Debug` leave out user info and queries, which may hold secrets.
+/// `Display` and `Debug` omit user info and queries, which may contain secrets.
 ///
 /// ```
 /// use candle_server::feed::url::FeedUrl;
@@ -31,34 +29,75 @@ pub const MAX_SPEED: f64 = 1_000_000.0;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum FeedUrl {
-    /// `demo:[?instruments=10&rate=5000/min&speed=50&seed=1]`: the built-in stream.
+    /// `demo:[?instruments=10&rate=5000/min&speed=50&seed=1]`: the built-in demo stream.
     Demo(DemoOptions),
     /// `ws://` or `wss://`: one WebSocket of quotes.
     WebSocket(SocketUrl),
     /// `partner+ws://` or `partner+wss://`: two WebSockets under one address.
     Partner {
-        /// The stream of `ADD` and `DELETE`, at `/instruments`.
+        /// The stream of `ADD` and `DELETE` messages, at `/instruments`.
         instruments: SocketUrl,
-        /// The stream of `QUOTE`, at `/quotes`.
+        /// The stream of `QUOTE` messages, at `/quotes`.
         quotes: SocketUrl,
     },
-    /// `stdin:`: one message a line.
+    /// `stdin:`: standard input, one message per line.
     Stdin,
-    /// `file:PATH[?speed=..]`: one message a line.
+    /// `file:PATH[?speed=..]`: a file, one message per line.
     File {
-        /// The file, as it was written.
+        /// The path as given, absolute or relative to the working directory.
         path: PathBuf,
-        /// How fast it is replayed.
+        /// The speed of the replay.
         pace: Pace,
     },
 }
 
-/// How fast a file is replayed.
+/// The WebSockets that a live feed consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint<'u> {
+    /// One WebSocket of quotes.
+    Single(&'u SocketUrl),
+    /// The two WebSockets of a partner.
+    Pair {
+        /// The stream of `ADD` and `DELETE` messages.
+        instruments: &'u SocketUrl,
+        /// The stream of `QUOTE` messages.
+        quotes: &'u SocketUrl,
+    },
+}
+
+/// The options of a `demo:` feed.
+///
+/// ```
+/// use candle_server::feed::url::DemoOptions;
+///
+/// let options = DemoOptions { instruments: 50_000, ..DemoOptions::default() };
+/// assert_eq!(options.speed, 50.0);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DemoOptions {
+    /// The number of instruments; their ids are `0` to `instruments - 1`.
+    pub instruments: u32,
+    /// Quotes per second of wall time; finite and above zero.
+    pub rate: f64,
+    /// Seconds of stream time per second of wall time; finite and above zero.
+    pub speed: f64,
+    /// The seed of the random walk; equal seeds give equal streams.
+    pub seed: u64,
+}
+
+impl Default for DemoOptions {
+    /// 10 instruments, 5000 quotes per minute, 50 times the wall clock's speed: a full chart in under a minute.
+    fn default() -> Self {
+        Self { instruments: 10, rate: 5000.0 / 60.0, speed: 50.0, seed: 1 }
+    }
+}
+
+/// The speed at which a file is replayed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pace {
-    /// As fast as it can be read.
+    /// As fast as the file can be read.
     Full,
-    /// So many seconds of its own time in a second of wall time; above zero, at most [`MAX_SPEED`].
+    /// Seconds of message time per second of wall time; above zero, at most [`MAX_SPEED`].
     Times(f64),
 }
 
@@ -83,9 +122,13 @@ impl FromStr for FeedUrl {
 }
 
 impl FeedUrl {
-    /// Whether it is connected to, and so can be connected to anew.
-    pub const fn is_connection(&self) -> bool {
-        matches!(self, Self::WebSocket(_) | Self::Partner { .. })
+    /// Returns the WebSockets of a live feed; `None` for a feed without a connection.
+    pub const fn endpoint(&self) -> Option<Endpoint<'_>> {
+        match self {
+            Self::WebSocket(url) => Some(Endpoint::Single(url)),
+            Self::Partner { instruments, quotes } => Some(Endpoint::Pair { instruments, quotes }),
+            Self::Demo(_) | Self::Stdin | Self::File { .. } => None,
+        }
     }
 }
 
@@ -108,22 +151,22 @@ impl fmt::Display for FeedUrl {
 pub struct SocketUrl(Uri);
 
 impl SocketUrl {
-    /// The whole address, secrets included: for the handshake and nothing else.
+    /// The whole address, including secrets; only for the handshake.
     pub const fn uri(&self) -> &Uri {
         &self.0
     }
 
-    /// The host, an IPv6 address without its brackets.
+    /// The host; an IPv6 address has no brackets.
     pub fn host(&self) -> &str {
         self.0.host().unwrap_or_default().trim_matches(['[', ']'])
     }
 
-    /// The port, by default 80, or 443 with TLS.
+    /// The port; the default is 80, with TLS 443.
     pub fn port(&self) -> u16 {
         self.0.port_u16().unwrap_or(if self.0.scheme_str() == Some("wss") { 443 } else { 80 })
     }
 
-    /// The address with `path` put behind its own path, the query kept.
+    /// The address with `path` appended to its path; the query stays.
     fn join(&self, path: &str) -> Result<Self, FeedUrlError> {
         let mut joined = format!("{}{path}", self.0.path().trim_end_matches('/'));
         if let Some(query) = self.0.query() {
@@ -142,7 +185,7 @@ impl FromStr for SocketUrl {
         let uri: Uri = text.parse().map_err(|_| FeedUrlError::Address)?;
         let authority = uri.authority().ok_or(FeedUrlError::Address)?;
         let after_user = authority.as_str().rsplit('@').next().unwrap_or_default();
-        // `Uri` takes a port for a port only if it is one; anything else would silently become the default.
+        // `Uri` accepts a malformed port as part of the host, and the default port would be used silently.
         let ends_in_port = match authority.port_u16() {
             Some(0) => false,
             Some(_) => true,
@@ -178,20 +221,20 @@ fn demo(rest: &str) -> Result<DemoOptions, FeedUrlError> {
         _ => rest.strip_prefix('?').ok_or(FeedUrlError::Path("demo:"))?,
     };
     let mut options = DemoOptions::default();
-    let [count, rate, pace, seed] = values(query, ["instruments", "rate", "speed", "seed"])?;
+    let [count, rate, speed, seed] = values(query, ["instruments", "rate", "speed", "seed"])?;
     if let Some(text) = count {
         options.instruments = within(text.parse().ok(), 1..=MAX_INSTRUMENTS)
-            .ok_or(FeedUrlError::Value("instruments", "a number from 1 to 1000000"))?;
+            .ok_or(FeedUrlError::Value("instruments", "an integer from 1 to 1000000"))?;
     }
     if let Some(text) = rate {
         options.rate =
             rate_of(text).ok_or(FeedUrlError::Value("rate", "a number above 0 with /s or /min, at most 10000000/s"))?;
     }
-    if let Some(text) = pace {
+    if let Some(text) = speed {
         options.speed = speed_of(text)?;
     }
     if let Some(text) = seed {
-        options.seed = text.parse().map_err(|_| FeedUrlError::Value("seed", "a number of 64 bits"))?;
+        options.seed = text.parse().map_err(|_| FeedUrlError::Value("seed", "an integer from 0 to 2^64 - 1"))?;
     }
     Ok(options)
 }
@@ -206,28 +249,29 @@ fn file(rest: &str) -> Result<FeedUrl, FeedUrlError> {
     Ok(FeedUrl::File { path: path.into(), pace })
 }
 
-/// The values of the named options, each at most once and no others.
+/// Returns the values of the named options; an unknown or repeated option is an error.
 fn values<'a, const N: usize>(query: &'a str, names: [&'static str; N]) -> Result<[Option<&'a str>; N], FeedUrlError> {
     let mut values = [None; N];
     for option in query.split('&').filter(|option| !option.is_empty()) {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
-        let place = names.iter().position(|known| *known == name);
-        let place = place.ok_or_else(|| FeedUrlError::Option(name.to_owned()))?;
-        if values[place].replace(value).is_some() {
-            return Err(FeedUrlError::Repeated(names[place]));
+        let index = names.iter().position(|known| *known == name);
+        let index = index.ok_or_else(|| FeedUrlError::Option(name.to_owned()))?;
+        if values[index].replace(value).is_some() {
+            return Err(FeedUrlError::Repeated(names[index]));
         }
     }
     Ok(values)
 }
 
+/// Parses a rate such as `5000/min` into quotes per second.
 fn rate_of(text: &str) -> Option<f64> {
-    let (events, unit) = text.split_once('/')?;
+    let (quotes, unit) = text.split_once('/')?;
     let seconds = match unit {
         "s" => 1.0,
         "min" => 60.0,
         _ => return None,
     };
-    within(Some(events.parse::<f64>().ok()? / seconds), f64::MIN_POSITIVE..=MAX_RATE)
+    within(Some(quotes.parse::<f64>().ok()? / seconds), f64::MIN_POSITIVE..=MAX_RATE)
 }
 
 fn speed_of(text: &str) -> Result<f64, FeedUrlError> {
@@ -239,23 +283,23 @@ fn within<T: PartialOrd>(value: Option<T>, bounds: std::ops::RangeInclusive<T>) 
     value.filter(|value| bounds.contains(value))
 }
 
-/// Why a text names no feed. Its line never repeats user info or the value of an option.
+/// The reason why a text is not a feed URL. The message contains no user info and no option value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FeedUrlError {
-    /// No known scheme.
+    /// The scheme is unknown.
     Scheme,
-    /// Not the address of a WebSocket.
+    /// The text is not a WebSocket address.
     Address,
-    /// A path where none belongs, behind this scheme.
+    /// The named scheme is followed by a path.
     Path(&'static str),
-    /// `file:` without a path.
+    /// `file:` is not followed by a path.
     NoPath,
-    /// An option that the feed does not have.
+    /// The feed has no option of this name.
     Option(String),
-    /// An option that comes twice.
+    /// The named option is given twice.
     Repeated(&'static str),
-    /// An option whose value is not what its second part says.
+    /// The value of the named option differs from the expected form, which is the second field.
     Value(&'static str, &'static str),
 }
 
@@ -266,12 +310,15 @@ impl fmt::Display for FeedUrlError {
                 "a feed is one of demo:, ws://HOST, wss://HOST, partner+ws://HOST, partner+wss://HOST, stdin: and \
                  file:PATH",
             ),
-            Self::Address => f.write_str("the feed's address must be ws://HOST[:PORT][/PATH] or the same with wss://"),
-            Self::Path(scheme) => write!(f, "only options may follow {scheme}, as in demo:?instruments=10"),
-            Self::NoPath => f.write_str("file: needs the path of a file, as in file:ticks.ndjson"),
-            Self::Option(name) => write!(f, "the feed has no option {name:?}"),
-            Self::Repeated(name) => write!(f, "the feed's option {name} is given twice"),
-            Self::Value(name, expected) => write!(f, "the feed's option {name} must be {expected}"),
+            Self::Address => {
+                f.write_str("the feed address must be ws://HOST[:PORT][/PATH] or wss://HOST[:PORT][/PATH]")
+            }
+            Self::Path("stdin:") => f.write_str("stdin: takes no path and no options"),
+            Self::Path(scheme) => write!(f, "{scheme} takes only options, for example demo:?instruments=10"),
+            Self::NoPath => f.write_str("file: must be followed by a path, for example file:ticks.ndjson"),
+            Self::Option(name) => write!(f, "unknown feed option {name:?}"),
+            Self::Repeated(name) => write!(f, "the feed option {name} is given twice"),
+            Self::Value(name, expected) => write!(f, "the feed option {name} must be {expected}"),
         }
     }
 }

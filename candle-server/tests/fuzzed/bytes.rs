@@ -30,10 +30,11 @@ fn all<'f>(frame: &'f [u8], decode: impl FnOnce(&'f [u8], &mut dyn FnMut(Result<
 /// listed is what the obvious program lists.
 pub(crate) fn partner(script: &[u8]) {
     let engine = Arc::new(Engine::new(Aggregator::new(Config::default().with_seed(1)), Clock::new(ClockMode::Wall)));
-    let mut partner = Partner::new(Intake::new(Arc::clone(&engine)));
+    let mut intake = Intake::new(Arc::clone(&engine));
+    let mut partner = Partner::new(&mut intake);
     let mut model = Model::default();
     let mut now = Duration::ZERO;
-    partner.connected(Connect::Fresh, now);
+    partner.connected(Connect::First, now);
     for line in script.split(|byte| *byte == b'\n') {
         let [step, what, rest @ ..] = line else { continue };
         let reconnects = *step > 100;
@@ -46,14 +47,14 @@ pub(crate) fn partner(script: &[u8]) {
         let frame = frame(*what, rest);
         partner.frames([Ok(frame.as_slice())].into_iter(), now);
         decode(&frame, |message| model.take(message, now));
-        partner.pass(now);
+        partner.expire(now);
         model.pass(now);
         assert!(partner.deadline().is_none_or(|deadline| deadline > now), "something due is not done");
         let page = engine.aggregator.page(None, "", script.len() + 1);
         let listed: BTreeSet<String> = page.iter().map(|summary| summary.id.as_str().to_owned()).collect();
         assert_eq!(listed, model.listed);
     }
-    drop(partner.into_intake());
+    partner.disconnected();
     assert_eq!(engine.aggregator.outcomes().received(), model.quotes);
     assert_eq!(engine.unreadable(), model.unreadable);
 }

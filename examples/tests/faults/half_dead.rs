@@ -1,6 +1,6 @@
 //! A partner of which one socket stands still while the other one flows.
 
-use candle_server::feed::websocket::SILENCE;
+use candle_server::feed::source::websocket::SILENCE;
 use serde_json::Value;
 
 use crate::proxy::Fault;

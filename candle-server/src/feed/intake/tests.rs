@@ -6,10 +6,10 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_seconds(second).unwrap()
 }
 
-/// A way into an empty engine whose clock, if it is the feed's, stands at `second`.
-fn intake(source: ClockMode, second: i64) -> Intake {
-    let clock = Clock::new(source);
-    if source == ClockMode::Feed {
+/// Creates an intake of an empty engine. A feed clock shows `second`.
+fn intake(mode: ClockMode, second: i64) -> Intake {
+    let clock = Clock::new(mode);
+    if mode == ClockMode::Feed {
         clock.restart_at(at(second));
     }
     Intake::new(Arc::new(Engine::new(Aggregator::default(), clock)))
@@ -28,7 +28,7 @@ fn count(intake: &Intake, outcome: Outcome) -> u64 {
     intake.engine.aggregator.outcomes().of(outcome)
 }
 
-/// Frames of three instruments over eight minutes: mostly forward, some late, some unstamped, one with a bad price.
+/// Returns frames of three instruments over eight minutes. Some quotes are late, unstamped or have a bad price.
 fn mixed_frames() -> Vec<String> {
     let mut random = fastrand::Rng::with_seed(7);
     let frame = |step: i64| {
@@ -43,19 +43,19 @@ fn mixed_frames() -> Vec<String> {
 }
 
 #[test]
-fn on_a_feeds_clock_a_run_of_frames_gives_the_candles_of_one_frame_at_a_time() {
+fn on_a_feed_clock_the_batch_size_does_not_change_the_candles() {
     let frames = mixed_frames();
     let mut one_by_one = intake(ClockMode::Feed, 2_000_000);
     one_by_one.connected();
     for frame in &frames {
         send(&mut one_by_one, &[frame]);
     }
-    for run in [2, 7, 61, 480] {
+    for size in [2, 7, 61, 480] {
         let mut together = intake(ClockMode::Feed, 2_000_000);
         together.connected();
-        frames.chunks(run).for_each(|run| send(&mut together, run));
+        frames.chunks(size).for_each(|batch| send(&mut together, batch));
         for id in ["0", "1", "2"] {
-            assert_eq!(candles(&together, id), candles(&one_by_one, id), "runs of {run}");
+            assert_eq!(candles(&together, id), candles(&one_by_one, id), "batches of {size}");
         }
         assert_eq!(together.engine.aggregator.outcomes(), one_by_one.engine.aggregator.outcomes());
         assert_eq!(together.engine.clock.now(), one_by_one.engine.clock.now());
@@ -64,7 +64,7 @@ fn on_a_feeds_clock_a_run_of_frames_gives_the_candles_of_one_frame_at_a_time() {
 }
 
 #[test]
-fn an_unstamped_quote_takes_the_time_of_the_newest_before_it() {
+fn an_unstamped_quote_takes_the_newest_time_before_it() {
     let mut intake = intake(ClockMode::Feed, 9_000_000);
     intake.connected();
     send(
@@ -82,20 +82,20 @@ fn an_unstamped_quote_takes_the_time_of_the_newest_before_it() {
 }
 
 #[test]
-fn an_unstamped_quote_first_does_not_keep_a_feed_from_its_own_time() {
-    for run in [1, 3] {
+fn an_unstamped_first_quote_does_not_set_the_feed_clock() {
+    for size in [1, 3] {
         let mut intake = intake(ClockMode::Feed, 9_000_000);
         intake.connected();
         let frames = [r#"{"id":1,"price":5}"#, r#"{"id":1,"price":6,"timestamp":1000}"#, r#"{"id":1,"price":7}"#];
-        frames.chunks(run).for_each(|run| send(&mut intake, run));
-        assert_eq!(intake.engine.clock.now(), at(1000), "runs of {run}");
+        frames.chunks(size).for_each(|batch| send(&mut intake, batch));
+        assert_eq!(intake.engine.clock.now(), at(1000), "batches of {size}");
         let closes: Vec<_> = candles(&intake, "1").iter().map(|candle| (candle.open, candle.close)).collect();
-        assert_eq!(closes, [(6.0, 7.0)], "runs of {run}");
+        assert_eq!(closes, [(6.0, 7.0)], "batches of {size}");
     }
 }
 
 #[test]
-fn a_connection_that_starts_more_than_five_seconds_earlier_starts_candles_afresh() {
+fn a_connection_that_starts_more_than_five_seconds_earlier_clears_the_candles() {
     let mut intake = intake(ClockMode::Feed, 0);
     intake.connected();
     send(&mut intake, &[r#"{"id":1,"price":5,"timestamp":100000}"#, r#"{"id":2,"price":5,"timestamp":100000}"#]);
@@ -107,12 +107,12 @@ fn a_connection_that_starts_more_than_five_seconds_earlier_starts_candles_afresh
     let history = intake.engine.aggregator.history("1").unwrap();
     assert_eq!((history.views, candles(&intake, "1").len()), (1, 1));
     assert_eq!(candles(&intake, "1")[0].open, 9.0);
-    assert!(candles(&intake, "2").is_empty(), "listed still, without candles");
-    assert_eq!(count(&intake, Outcome::Opened), 3, "what happened stays counted");
+    assert!(candles(&intake, "2").is_empty(), "still listed, without candles");
+    assert_eq!(count(&intake, Outcome::Opened), 3, "the counts of outcomes stay");
 }
 
 #[test]
-fn a_connection_that_starts_five_seconds_earlier_goes_on() {
+fn a_connection_that_starts_five_seconds_earlier_clears_nothing() {
     let mut intake = intake(ClockMode::Feed, 0);
     intake.connected();
     send(&mut intake, &[r#"{"id":1,"price":5,"timestamp":100000}"#]);
@@ -135,17 +135,17 @@ fn within_a_connection_time_that_goes_back_clears_nothing() {
 }
 
 #[test]
-fn on_a_feeds_clock_nothing_is_too_far_ahead() {
+fn on_a_feed_clock_no_quote_is_too_far_ahead() {
     let mut intake = intake(ClockMode::Feed, 0);
     intake.connected();
     send(&mut intake, &[r#"{"id":1,"price":5,"timestamp":100}"#, r#"{"id":1,"price":6,"timestamp":4000000000}"#]);
     assert_eq!(intake.engine.aggregator.outcomes().accepted(), 2);
     let real = candles(&intake, "1").iter().filter(|candle| !candle.filled).count();
-    assert_eq!(real, 1, "the first is out of the window by now");
+    assert_eq!(real, 1, "the first candle has left the window");
 }
 
 #[test]
-fn on_the_wall_clock_a_quote_of_the_future_changes_nothing_but_its_count() {
+fn on_a_wall_clock_a_quote_of_the_future_is_rejected() {
     let mut intake = intake(ClockMode::Wall, 0);
     intake.connected();
     send(&mut intake, &[r#"{"id":1,"price":5}"#, r#"{"id":1,"price":6,"timestamp":4000000000}"#]);
@@ -154,7 +154,7 @@ fn on_the_wall_clock_a_quote_of_the_future_changes_nothing_but_its_count() {
 }
 
 #[test]
-fn quotes_are_numbered_as_they_arrive_across_connections_unless_they_have_a_number() {
+fn quotes_without_a_number_are_numbered_in_arrival_order_across_connections() {
     let mut intake = intake(ClockMode::Feed, 0);
     let mut seq_of = |frame: &str| {
         let mut seq = None;
@@ -172,7 +172,7 @@ fn quotes_are_numbered_as_they_arrive_across_connections_unless_they_have_a_numb
 }
 
 #[test]
-fn of_quotes_at_one_moment_the_first_opens_and_the_last_closes() {
+fn among_quotes_of_equal_time_the_first_opens_and_the_last_closes() {
     let mut intake = intake(ClockMode::Feed, 0);
     intake.connected();
     let frames: Vec<_> = [3, 9, 1, 4].map(|price| format!(r#"{{"id":1,"price":{price},"timestamp":100}}"#)).into();
@@ -196,7 +196,7 @@ fn an_instrument_is_listed_at_its_first_acceptable_quote() {
 }
 
 #[test]
-fn unreadable_messages_are_counted_and_the_others_taken() {
+fn unreadable_messages_are_counted_and_the_others_are_recorded() {
     let mut intake = intake(ClockMode::Feed, 0);
     intake.connected();
     let frames = [
@@ -212,11 +212,11 @@ fn unreadable_messages_are_counted_and_the_others_taken() {
 }
 
 #[test]
-fn a_wrong_clock_is_told_once_a_connection_where_most_quotes_are_refused_for_their_time() {
+fn a_connection_whose_quotes_are_mostly_rejected_for_their_time_warns_once() {
     let mut intake = intake(ClockMode::Wall, 0);
     let old = r#"{"id":1,"price":5,"timestamp":100}"#;
     intake.connected();
-    for _ in 1..ENOUGH_TO_TELL {
+    for _ in 1..CLOCK_CHECK_TICKS {
         send(&mut intake, &[old]);
     }
     assert!(!intake.connection.has_warned);
@@ -225,28 +225,28 @@ fn a_wrong_clock_is_told_once_a_connection_where_most_quotes_are_refused_for_the
 
     intake.connected();
     assert!(!intake.connection.has_warned);
-    let half: Vec<_> = (0..ENOUGH_TO_TELL).flat_map(|_| [old, r#"{"id":1,"price":5}"#]).collect();
+    let half: Vec<_> = (0..CLOCK_CHECK_TICKS).flat_map(|_| [old, r#"{"id":1,"price":5}"#]).collect();
     send(&mut intake, &half);
-    assert!(!intake.connection.has_warned, "half of them is not most");
+    assert!(!intake.connection.has_warned, "half of the quotes are rejected, not most");
 }
 
 #[test]
-fn a_refused_quote_of_the_feed_before_hides_nothing_of_the_next_one() {
-    let mut intake = intake(ClockMode::Wall, 0).for_turns();
+fn a_rejected_quote_of_the_previous_feed_makes_no_later_quote_old() {
+    let mut intake = intake(ClockMode::Wall, 0).with_deduplication();
     intake.connected();
     let now = intake.engine.clock.now().as_micros() / 1_000_000;
     let quote =
         |seq: i64, time: i64, price: i64| format!(r#"{{"id":"a","price":{price},"timestamp":{time},"seq":{seq}}}"#);
     send(&mut intake, &[quote(1, now, 5), quote(1_000_000, now + 3600, 5), quote(2_000_000, now + 4, -1)]);
     assert_eq!((count(&intake, Outcome::TooFarAhead), count(&intake, Outcome::BadPrice)), (1, 1));
-    intake.turned();
+    intake.switched();
     send(&mut intake, &[quote(1, now, 5), quote(2, now, 6)]);
     assert_eq!((intake.engine.feeds.repeated(), intake.engine.aggregator.outcomes().accepted()), (1, 2));
     assert_eq!(candles(&intake, "a").last().unwrap().close.to_string(), "6");
 }
 
 #[test]
-fn refused_quotes_of_the_future_dont_make_a_late_feed_look_fresh() {
+fn rejected_quotes_of_the_future_do_not_make_a_late_feed_look_fresh() {
     let mut intake = intake(ClockMode::Wall, 0);
     intake.connected();
     let now = intake.engine.clock.now().as_micros() / 1_000_000;

@@ -1,21 +1,28 @@
+use std::sync::Arc;
+
+use candle_core::{Aggregator, Config, Outcome};
+
 use super::*;
 use crate::clock::{Clock, ClockMode};
-use candle_core::{Aggregator, Config, Outcome};
+use crate::engine::Engine;
 
 const fn at(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-fn partner() -> Partner {
-    let engine = Engine::new(Aggregator::default(), Clock::new(ClockMode::Wall));
-    let mut partner = Partner::new(Intake::new(Arc::new(engine)));
-    partner.connected(Connect::Fresh, at(0));
+fn intake() -> Intake {
+    Intake::new(Arc::new(Engine::new(Aggregator::default(), Clock::new(ClockMode::Wall))))
+}
+
+fn connect(intake: &mut Intake) -> Partner<'_> {
+    let mut partner = Partner::new(intake);
+    partner.connected(Connect::First, at(0));
     partner
 }
 
-fn send(partner: &mut Partner, frames: &[String], millis: u64) {
+fn send(partner: &mut Partner<'_>, frames: &[String], millis: u64) {
     partner.frames(frames.iter().map(|frame| Ok(frame.as_bytes())), at(millis));
-    partner.pass(at(millis));
+    partner.expire(at(millis));
 }
 
 fn add(id: &str) -> String {
@@ -30,34 +37,36 @@ fn quote(id: &str, price: f64) -> String {
     format!(r#"{{"type":"QUOTE","data":{{"isin":"{id}","price":{price}}}}}"#)
 }
 
-fn accepted(partner: &Partner) -> u64 {
-    partner.engine().aggregator.outcomes().accepted()
+fn accepted(partner: &Partner<'_>) -> u64 {
+    partner.intake.engine().aggregator.outcomes().accepted()
 }
 
-fn unknown(partner: &Partner) -> u64 {
-    partner.engine().aggregator.outcomes().of(Outcome::UnknownInstrument)
+fn unknown(partner: &Partner<'_>) -> u64 {
+    partner.intake.engine().aggregator.outcomes().of(Outcome::UnknownInstrument)
 }
 
-fn listed(partner: &Partner) -> Vec<String> {
-    partner.engine().aggregator.page(None, "", 1000).iter().map(|summary| summary.id.to_string()).collect()
+fn listed(partner: &Partner<'_>) -> Vec<String> {
+    partner.intake.engine().aggregator.page(None, "", 1000).iter().map(|summary| summary.id.to_string()).collect()
 }
 
 #[test]
 fn an_early_quote_waits_for_its_add() {
-    let mut partner = partner();
+    let mut intake = intake();
+    let mut partner = connect(&mut intake);
     send(&mut partner, &[quote("A", 1.0), quote("A", 2.0)], 0);
-    assert_eq!(partner.engine().aggregator.outcomes().received(), 0);
+    assert_eq!(partner.intake.engine().aggregator.outcomes().received(), 0);
     assert_eq!(partner.deadline(), Some(at(2000)));
     send(&mut partner, &[add("A"), quote("A", 3.0)], 1999);
     assert_eq!((accepted(&partner), unknown(&partner)), (3, 0));
-    assert_eq!(partner.engine().aggregator.history("A").unwrap().last_price(), Some(3.0));
+    assert_eq!(partner.intake.engine().aggregator.history("A").unwrap().last_price(), Some(3.0));
     send(&mut partner, &[], 9999);
-    assert_eq!((accepted(&partner), unknown(&partner)), (3, 0), "each counts once");
+    assert_eq!((accepted(&partner), unknown(&partner)), (3, 0), "each quote counts once");
 }
 
 #[test]
-fn an_early_quote_is_given_up_after_two_seconds() {
-    let mut partner = partner();
+fn an_early_quote_is_rejected_after_two_seconds() {
+    let mut intake = intake();
+    let mut partner = connect(&mut intake);
     send(&mut partner, &[quote("A", 1.0)], 0);
     send(&mut partner, &[quote("A", 2.0)], 500);
     send(&mut partner, &[], 2000);
@@ -68,50 +77,55 @@ fn an_early_quote_is_given_up_after_two_seconds() {
 }
 
 #[test]
-fn an_early_quote_is_given_up_with_its_connection() {
-    let mut partner = partner();
+fn an_early_quote_is_rejected_when_the_connection_ends() {
+    let mut intake = intake();
+    let mut partner = connect(&mut intake);
     send(&mut partner, &[quote("A", 1.0)], 0);
-    let intake = partner.into_intake();
+    partner.disconnected();
     assert_eq!(intake.engine().aggregator.outcomes().of(Outcome::UnknownInstrument), 1);
 }
 
 #[test]
-fn a_late_quote_does_not_wait_and_never_revives() {
-    let mut partner = partner();
+fn a_late_quote_does_not_wait_and_never_lists_the_instrument_again() {
+    let mut intake = intake();
+    let mut partner = connect(&mut intake);
     send(&mut partner, &[add("A"), quote("A", 1.0), delete("A"), quote("A", 2.0)], 0);
     assert_eq!((accepted(&partner), unknown(&partner)), (1, 1));
     send(&mut partner, &[quote("A", 3.0)], 2000);
     assert_eq!((unknown(&partner), partner.deadline()), (2, None));
     send(&mut partner, &[add("A")], 2001);
-    let again = partner.engine().aggregator.history("A").unwrap();
+    let again = partner.intake.engine().aggregator.history("A").unwrap();
     assert_eq!((again.views, again.last_price()), (0, None), "another instrument");
     send(&mut partner, &[quote("A", 4.0)], 2002);
     assert_eq!(accepted(&partner), 2);
 }
 
 #[test]
-fn a_second_add_changes_the_description_alone() {
-    let mut partner = partner();
+fn a_second_add_changes_only_the_description() {
+    let mut intake = intake();
+    let mut partner = connect(&mut intake);
     send(&mut partner, &[add("A"), quote("A", 1.0)], 0);
-    assert_eq!(partner.engine().aggregator.count_view("A"), Some(1));
+    assert_eq!(partner.intake.engine().aggregator.count_view("A"), Some(1));
     send(&mut partner, &[r#"{"type":"ADD","data":{"isin":"A","description":"new"}}"#.to_owned()], 1);
-    let history = partner.engine().aggregator.history("A").unwrap();
+    let history = partner.intake.engine().aggregator.history("A").unwrap();
     assert_eq!((history.description.as_deref(), history.views, history.last_price()), (Some("new"), 1, Some(1.0)));
 }
 
 #[test]
-fn an_id_that_can_not_be_listed_waits_for_nothing_and_is_not_remembered() {
-    let mut partner = partner();
+fn an_invalid_id_does_not_wait_and_is_not_remembered() {
+    let mut intake = intake();
+    let mut partner = connect(&mut intake);
     let long = "x".repeat(5000);
     send(&mut partner, &[quote(&long, 1.0), add(&long), delete(&long), quote("popular", 1.0), add("popular")], 0);
     assert_eq!((unknown(&partner), partner.deadline()), (2, None));
     assert!(listed(&partner).is_empty());
-    assert!(!partner.deletions.contains(&long, at(0)));
+    assert!(!partner.is_deleted(&long, at(0)));
 }
 
 #[test]
-fn after_a_reconnect_what_is_not_announced_again_within_a_second_of_silence_is_gone() {
-    let mut partner = partner();
+fn after_a_reconnect_an_instrument_that_is_not_announced_again_is_delisted_after_a_second_of_silence() {
+    let mut intake = intake();
+    let mut partner = connect(&mut intake);
     send(&mut partner, &[add("A"), add("B"), add("C"), quote("A", 1.0)], 0);
     partner.connected(Connect::Again, at(10_000));
     send(&mut partner, &[add("A")], 10_500);
@@ -122,15 +136,16 @@ fn after_a_reconnect_what_is_not_announced_again_within_a_second_of_silence_is_g
     send(&mut partner, &[], 12_400);
     assert_eq!(listed(&partner), ["A", "D"]);
     assert_eq!(
-        partner.engine().aggregator.history("A").unwrap().last_price(),
+        partner.intake.engine().aggregator.history("A").unwrap().last_price(),
         Some(1.0),
-        "what stays keeps its candles"
+        "a listed instrument keeps its candles"
     );
 }
 
 #[test]
-fn a_catalogue_that_never_falls_silent_counts_as_replayed_after_ten_seconds() {
-    let mut partner = partner();
+fn a_replay_without_a_pause_ends_after_ten_seconds() {
+    let mut intake = intake();
+    let mut partner = connect(&mut intake);
     send(&mut partner, &[add("A")], 0);
     partner.connected(Connect::Again, at(20_000));
     for step in 0..20 {
@@ -142,8 +157,9 @@ fn a_catalogue_that_never_falls_silent_counts_as_replayed_after_ten_seconds() {
 }
 
 #[test]
-fn nothing_is_concluded_from_a_reconnect_without_an_add() {
-    let mut partner = partner();
+fn a_reconnect_without_an_add_delists_nothing() {
+    let mut intake = intake();
+    let mut partner = connect(&mut intake);
     send(&mut partner, &[add("A")], 0);
     partner.connected(Connect::Again, at(10_000));
     send(&mut partner, &[quote("A", 1.0)], 60_000);
@@ -151,17 +167,19 @@ fn nothing_is_concluded_from_a_reconnect_without_an_add() {
 }
 
 #[test]
-fn nothing_is_missed_after_a_first_connect() {
-    let mut partner = partner();
-    partner.engine().aggregator.list("kept", None).unwrap();
+fn a_first_connect_delists_nothing() {
+    let mut intake = intake();
+    let mut partner = connect(&mut intake);
+    partner.intake.engine().aggregator.list("kept", None).unwrap();
     send(&mut partner, &[add("A")], 0);
     send(&mut partner, &[], 60_000);
     assert_eq!(listed(&partner), ["A", "kept"]);
 }
 
 #[test]
-fn a_replay_that_broke_off_concludes_nothing_and_the_next_one_does() {
-    let mut partner = partner();
+fn an_interrupted_replay_delists_nothing_and_the_next_replay_does() {
+    let mut intake = intake();
+    let mut partner = connect(&mut intake);
     send(&mut partner, &[add("A"), add("B")], 0);
     partner.connected(Connect::Again, at(1000));
     send(&mut partner, &[add("A")], 1500);
@@ -175,8 +193,9 @@ fn a_replay_that_broke_off_concludes_nothing_and_the_next_one_does() {
 }
 
 #[test]
-fn what_is_deleted_during_a_replay_is_gone_and_what_is_added_again_stays() {
-    let mut partner = partner();
+fn an_instrument_deleted_during_a_replay_is_delisted_and_one_added_again_stays_listed() {
+    let mut intake = intake();
+    let mut partner = connect(&mut intake);
     send(&mut partner, &[add("A"), add("B")], 0);
     partner.connected(Connect::Again, at(1000));
     send(&mut partner, &[add("A"), add("B"), delete("A"), delete("B"), add("B")], 1000);
@@ -186,12 +205,24 @@ fn what_is_deleted_during_a_replay_is_gone_and_what_is_added_again_stays() {
 }
 
 #[test]
-fn an_instrument_beyond_the_limit_is_refused_and_its_quotes_count_as_unknown() {
+fn an_instrument_beyond_the_limit_is_not_listed_and_its_quotes_count_as_unknown() {
     let config = Config::default().with_max_instruments(1);
     let engine = Engine::new(Aggregator::new(config), Clock::new(ClockMode::Wall));
-    let mut partner = Partner::new(Intake::new(Arc::new(engine)));
-    partner.connected(Connect::Fresh, at(0));
+    let mut intake = Intake::new(Arc::new(engine));
+    let mut partner = connect(&mut intake);
     send(&mut partner, &[add("A"), add("B"), quote("A", 1.0), quote("B", 1.0)], 0);
     send(&mut partner, &[], 2000);
     assert_eq!((listed(&partner), accepted(&partner), unknown(&partner)), (vec!["A".to_owned()], 1, 1));
+}
+
+#[test]
+fn a_deletion_is_remembered_for_two_seconds_unless_the_instrument_is_added_again() {
+    let mut intake = intake();
+    let mut partner = connect(&mut intake);
+    send(&mut partner, &[add("A"), add("B"), delete("A"), delete("B"), add("B")], 0);
+    assert!(partner.is_deleted("A", at(2000)) && !partner.is_deleted("B", at(2000)));
+    send(&mut partner, &[delete("A")], 2000);
+    assert!(partner.is_deleted("A", at(4000)));
+    assert!(!partner.is_deleted("A", at(5000)));
+    assert_eq!(partner.deletions.deadline(), None, "no entry is left");
 }

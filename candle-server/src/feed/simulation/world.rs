@@ -1,4 +1,4 @@
-//! One simulated world: its feeds, the engine that they feed, and the truth about both.
+//! One simulated world: the feeds, the engine that reads them, and the model of both.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,38 +7,40 @@ use candle_core::{Gaps, Timestamp, WINDOW_MINUTES, WindowCandle};
 use fastrand::Rng;
 use tokio::time::Instant;
 
-use super::book::{Bar, Book, Catalogue};
-use super::supply::{Kind, Supply};
-use super::tape::{self, EPOCH, Made, STEP};
-use super::trouble::{Fate, Spell, Trouble};
-use super::{COME_BACK, FAIL_OVER, LONGEST, Millis, SHOWN};
+use super::candles::{Catalogue, ExpectedCandle, Model};
+use super::coverage::{CoverageModel, Delivery};
+use super::quotes::{self, START, STEP, SimulatedQuote};
+use super::scenario::{Fault, Phase, Scenario};
+use super::{MAX_FAIL_BACK, MAX_FAIL_OVER, MAX_UNSUPPLIED, Millis, STATE_DELAY};
 use crate::engine::Engine;
 use crate::feed::health::{LATE, State};
 use crate::feed::rate::FIRST_QUOTE;
 
-/// Everything that is simulated, shared by the connections and the checks.
+/// The simulated state, shared by the connections and the checks.
 #[derive(Debug)]
 pub(super) struct World {
     seed: u64,
-    pub(super) began: Instant,
+    pub(super) started: Instant,
     pub(super) random: Rng,
-    pub(super) fates: Vec<Fate>,
+    pub(super) scenarios: Vec<Scenario>,
     catalogues: Vec<Catalogue>,
     engine: Arc<Engine>,
-    pub(super) book: Book,
-    supply: Supply,
-    /// The active feed, since when, and the connection that is read for candles, by its feed and when it was opened.
+    pub(super) model: Model,
+    coverage: CoverageModel,
+    /// The index of the active feed, and the time since which it is active.
     active: usize,
     active_since: Millis,
+    /// The feed and the opening time of the connection whose quotes are recorded, and the time of its first read.
     reading: Option<(usize, Millis)>,
     reading_since: Millis,
-    /// The longest pause that is no silence, as the active feed tells it; it is looked at twice a second.
+    /// The silence timeout of the active feed, as the engine reports it.
     silence_timeout: Millis,
-    /// When the engine was last supplied in full.
+    /// The last time at which the active feed delivered every quote.
     supplied: Millis,
-    /// When quotes last came as they are made, or a few of them.
+    /// The last time at which the active feed delivered every quote, or dripped.
     flowed: Millis,
-    pub(super) turns: u64,
+    /// The number of switches between feeds.
+    pub(super) switches: u64,
 }
 
 impl World {
@@ -46,13 +48,13 @@ impl World {
         let mut random = Rng::with_seed(seed);
         Self {
             seed,
-            began: Instant::now(),
-            fates: catalogues.iter().map(|_| Fate::drawn(&mut random)).collect(),
+            started: Instant::now(),
+            scenarios: catalogues.iter().map(|_| Scenario::random(&mut random)).collect(),
             random,
             catalogues,
             engine,
-            book: Book::default(),
-            supply: Supply::new(),
+            model: Model::default(),
+            coverage: CoverageModel::new(),
             active: 0,
             active_since: 0,
             reading: None,
@@ -60,128 +62,129 @@ impl World {
             silence_timeout: 0,
             supplied: 0,
             flowed: 0,
-            turns: 0,
+            switches: 0,
         }
     }
 
     pub(super) fn now(&self) -> Millis {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap()
+        u64::try_from(self.started.elapsed().as_millis()).unwrap()
     }
 
-    pub(super) fn spell(&self, place: usize) -> Spell {
-        self.fates[place].at(self.now())
+    pub(super) fn phase(&self, feed: usize) -> Phase {
+        self.scenarios[feed].at(self.now())
     }
 
-    /// Accounts for the time up to now.
-    fn settle(&mut self) -> Millis {
+    /// Extends the model to the current time, and returns that time.
+    fn advance(&mut self) -> Millis {
         let now = self.now();
-        self.book.pass(now);
-        while self.supply.present.to < now {
-            let (kind, to) = match self.reading {
-                Some((place, _)) => {
-                    let spell = self.fates[place].at(self.supply.present.to);
-                    (spell.trouble.into(), spell.to.min(now))
+        self.model.expire(now);
+        while self.coverage.current.to < now {
+            let (delivery, to) = match self.reading {
+                Some((feed, _)) => {
+                    let phase = self.scenarios[feed].at(self.coverage.current.to);
+                    (phase.fault.into(), phase.to.min(now))
                 }
-                None => (Kind::Unconnected, now),
+                None => (Delivery::Unconnected, now),
             };
-            self.supply.goes_on(kind, to, self.silence_timeout);
+            self.coverage.extend(delivery, to, self.silence_timeout);
         }
         now
     }
 
-    /// Notes which feed is the active one.
-    fn look(&mut self) {
+    /// Updates the index of the active feed.
+    fn observe_active(&mut self) {
         let active = self.engine.feeds.active();
         if active != self.active {
             self.active = active;
             self.active_since = self.now();
-            self.turns += 1;
-            self.book.turns();
+            self.switches += 1;
+            self.model.switched();
         }
     }
 
-    /// A feed is connected to.
-    pub(super) fn dialled(&mut self) {
-        self.look();
+    /// A connection to a feed is being opened.
+    pub(super) fn connecting(&mut self) {
+        self.observe_active();
     }
 
-    /// The connection to the feed at `place` is read from, for candles or to see how it is.
-    pub(super) fn reads(&mut self, place: usize, opened: Millis) {
-        self.look();
-        let line = (place, opened);
-        if place == self.active && self.reading != Some(line) {
-            let now = self.settle();
-            assert_eq!(self.reading, None, "{}: two connections are read", self.moment());
-            self.reading = Some(line);
+    /// A connection to `feed` is read, by the supervisor or by the probe.
+    pub(super) fn reads(&mut self, feed: usize, opened: Millis) {
+        self.observe_active();
+        let connection = (feed, opened);
+        if feed == self.active && self.reading != Some(connection) {
+            let now = self.advance();
+            assert_eq!(self.reading, None, "{}: two connections are read", self.context());
+            self.reading = Some(connection);
             self.reading_since = now;
-            self.book.connects(place, now);
+            self.model.connected(feed, now);
         }
     }
 
-    fn is_read(&self, place: usize) -> bool {
-        self.reading.is_some_and(|(reading, _)| reading == place)
+    fn is_read(&self, feed: usize) -> bool {
+        self.reading.is_some_and(|(reading, _)| reading == feed)
     }
 
-    /// What the feed at `place` announces.
-    pub(super) fn announces(&mut self, place: usize) -> std::ops::Range<u64> {
-        let now = self.settle();
-        let ids = tape::instruments(self.spell(place).era);
-        if self.is_read(place) {
-            ids.clone().for_each(|id| self.book.announces(id, now));
+    /// Returns the instruments that `feed` announces now.
+    pub(super) fn announces(&mut self, feed: usize) -> std::ops::Range<u64> {
+        let now = self.advance();
+        let ids = quotes::instruments(self.phase(feed).restarts);
+        if self.is_read(feed) {
+            ids.clone().for_each(|id| self.model.announced(id, now));
         }
         ids
     }
 
-    /// The quotes of `step` that the feed at `place` delivers.
-    pub(super) fn brings(&mut self, place: usize, step: u64) -> Vec<Made> {
-        self.settle();
-        let era = self.fates[place].at(step * STEP).era;
-        let made: Vec<Made> = tape::quotes(self.seed, step, era).collect();
-        if self.is_read(place) {
-            self.supply.quoted();
-            made.iter().for_each(|made| self.book.brings(*made, self.catalogues[place]));
+    /// Returns the quotes of `step` that `feed` delivers now.
+    pub(super) fn delivers(&mut self, feed: usize, step: u64) -> Vec<SimulatedQuote> {
+        self.advance();
+        let restarts = self.scenarios[feed].at(step * STEP).restarts;
+        let quotes: Vec<SimulatedQuote> = quotes::quotes(self.seed, step, restarts).collect();
+        if self.is_read(feed) {
+            self.coverage.quoted();
+            quotes.iter().for_each(|quote| self.model.delivered(*quote, self.catalogues[feed]));
         }
-        made
+        quotes
     }
 
     /// A connection is dropped.
-    pub(super) fn hangs_up(&mut self, place: usize, opened: Millis) {
-        if self.reading == Some((place, opened)) {
-            self.settle();
+    pub(super) fn disconnects(&mut self, feed: usize, opened: Millis) {
+        if self.reading == Some((feed, opened)) {
+            self.advance();
             self.reading = None;
-            self.book.disconnects();
+            self.model.disconnected();
         }
     }
 
-    /// Where in which life this is.
-    fn moment(&self) -> String {
+    /// The seed, the feeds and the time, as the prefix of a failure message.
+    fn context(&self) -> String {
         let now = self.now();
         format!("CANDLE_SIMULATION_SEED={}, {:?}, step {} at {now} ms", self.seed, self.catalogues, now / STEP)
     }
 
-    /// Holds everything that the engine says to the truth.
+    /// Compares everything that the engine reports with the model.
     pub(super) fn check(&mut self) {
-        let now = self.settle();
-        self.look();
+        let now = self.advance();
+        self.observe_active();
         self.check_counts();
-        for id in std::mem::take(&mut self.book.touched) {
+        for id in std::mem::take(&mut self.model.touched) {
             self.check_candles(id, 1);
         }
         if now.is_multiple_of(50 * STEP) {
             self.check_catalogue();
-            self.book.bars.keys().for_each(|id| self.check_candles(*id, usize::MAX));
+            self.model.candles.keys().for_each(|id| self.check_candles(*id, usize::MAX));
         }
         self.check_state(now);
         self.check_coverage(now);
         self.check_gap(now);
-        self.check_turns(now);
+        self.check_switches(now);
     }
 
     fn check_counts(&self) {
         let outcomes = self.engine.aggregator.outcomes();
-        let told = (outcomes.accepted(), outcomes.rejected(), self.engine.feeds.repeated(), self.engine.unreadable());
-        let truth = (self.book.accepted, self.book.rejected, self.book.repeated, 0);
-        assert_eq!(told, truth, "{}: quotes accepted, rejected, repeated, unreadable", self.moment());
+        let reported =
+            (outcomes.accepted(), outcomes.rejected(), self.engine.feeds.repeated(), self.engine.unreadable());
+        let expected = (self.model.accepted, self.model.rejected, self.model.repeated, 0);
+        assert_eq!(reported, expected, "{}: quotes accepted, rejected, repeated, unreadable", self.context());
     }
 
     fn check_catalogue(&self) {
@@ -190,124 +193,129 @@ impl World {
             listed.push(summary.id.as_str().parse().unwrap());
         }
         listed.sort_unstable();
-        assert!(listed.iter().eq(self.book.bars.keys()), "{}: {listed:?} are listed", self.moment());
+        assert!(listed.iter().eq(self.model.candles.keys()), "{}: {listed:?} are listed", self.context());
     }
 
-    /// Compares the newest candles of an instrument with the obvious program's.
+    /// Compares the `newest` candles of an instrument with the model.
     fn check_candles(&self, id: u64, newest: usize) {
         let history = self.engine.aggregator.history(&id.to_string()).unwrap();
         let candles: Vec<WindowCandle> = history.candles(self.engine.clock.now(), Gaps::Omitted).collect();
-        let forming = (EPOCH + self.now()) / 60_000;
+        let forming = (START + self.now()) / 60_000;
         let window = forming + 1 - WINDOW_MINUTES.unsigned_abs()..=forming;
-        let bars: Vec<(&u64, &Bar)> = self.book.bars[&id].range(window).collect();
-        let told = candles.iter().map(|candle| {
+        let expected: Vec<(&u64, &ExpectedCandle)> = self.model.candles[&id].range(window).collect();
+        let reported = candles.iter().map(|candle| {
             let WindowCandle { minute, open, high, low, close, count, volume, .. } = *candle;
             (minute.number().unsigned_abs(), [open, high, low, close, volume], count)
         });
-        let truth = bars
-            .into_iter()
-            .map(|(minute, bar)| (*minute, [bar.open, bar.high, bar.low, bar.close, f64::from(bar.count)], bar.count));
+        let expected = expected.into_iter().map(|(minute, candle)| {
+            let ExpectedCandle { open, high, low, close, count, .. } = *candle;
+            (*minute, [open, high, low, close, f64::from(count)], count)
+        });
         assert!(
-            told.clone().rev().take(newest).eq(truth.clone().rev().take(newest)),
+            reported.clone().rev().take(newest).eq(expected.clone().rev().take(newest)),
             "{}: candles of {id}\n{:?}\nare not\n{:?}",
-            self.moment(),
-            told.collect::<Vec<_>>(),
-            truth.collect::<Vec<_>>(),
+            self.context(),
+            reported.collect::<Vec<_>>(),
+            expected.collect::<Vec<_>>(),
         );
     }
 
-    /// Holds the states of the feeds to what they do, once they have done it for long enough to be seen.
+    /// Compares the state of each feed with its behaviour, once the behaviour has lasted long enough to show.
     fn check_state(&mut self, now: Millis) {
         let feeds = &self.engine.feeds;
         let elapsed = self.engine.clock.elapsed();
         if (now / STEP).is_multiple_of(8) {
             let silence_timeout = feeds.standings(elapsed)[self.active].silence_timeout.unwrap();
-            assert!(silence_timeout <= FIRST_QUOTE, "{}: silence_timeout of {silence_timeout:?}", self.moment());
+            assert!(silence_timeout <= FIRST_QUOTE, "{}: silence_timeout of {silence_timeout:?}", self.context());
             self.silence_timeout = u64::try_from(silence_timeout.as_millis()).unwrap();
         }
-        for place in (1..self.fates.len()).filter(|place| *place != self.active) {
-            let state = feeds.state_of(place, elapsed);
-            assert_eq!(state, State::Standby, "{}: the feed at {place}", self.moment());
+        for feed in (1..self.scenarios.len()).filter(|feed| *feed != self.active) {
+            let state = feeds.state_of(feed, elapsed);
+            assert_eq!(state, State::Standby, "{}: the feed {feed}", self.context());
         }
         let state = feeds.state(elapsed);
-        let Some((place, _)) = self.reading else {
-            let is_known = matches!(state, State::Connecting | State::Down);
-            assert!(is_known || now == 0, "{}: {state:?} without a connection", self.moment());
+        let Some((feed, _)) = self.reading else {
+            let is_expected = matches!(state, State::Connecting | State::Down);
+            assert!(is_expected || now == 0, "{}: {state:?} without a connection", self.context());
             return;
         };
-        let Spell { from, trouble, .. } = self.fates[place].at(now);
+        let Phase { from, fault, .. } = self.scenarios[feed].at(now);
         let lasted = now - from.max(self.reading_since);
-        let expected = match trouble {
-            Trouble::None if lasted > SHOWN => State::Live,
-            Trouble::Late(lag) if lasted > SHOWN => {
+        let expected = match fault {
+            Fault::None if lasted > STATE_DELAY => State::Live,
+            Fault::Late(lag) if lasted > STATE_DELAY => {
                 let lag = lag.min((now - from) / 3);
                 let late = u64::try_from(LATE.as_millis()).unwrap();
-                if lag.abs_diff(late) < SHOWN {
+                if lag.abs_diff(late) < STATE_DELAY {
                     return;
                 }
                 if lag > late { State::Lagging } else { State::Live }
             }
-            Trouble::Mute | Trouble::Frozen if lasted > self.silence_timeout + 2 * STEP => State::Silent,
-            Trouble::Drip if lasted > 2 * SHOWN => State::Slow,
+            Fault::Mute | Fault::Frozen if lasted > self.silence_timeout + 2 * STEP => State::Silent,
+            Fault::Drip if lasted > 2 * STATE_DELAY => State::Slow,
             _ => return,
         };
-        assert_eq!(state, expected, "{}: {trouble:?} for {lasted} ms", self.moment());
+        assert_eq!(state, expected, "{}: {fault:?} for {lasted} ms", self.context());
     }
 
     fn check_coverage(&self, now: Millis) {
         let at: Timestamp = self.engine.clock.now();
         let window = self.engine.feeds.coverage(at);
-        let looked = if now.is_multiple_of(50 * STEP) { WINDOW_MINUTES } else { 3 };
-        for back in 1..looked {
+        let checked = if now.is_multiple_of(50 * STEP) { WINDOW_MINUTES } else { 3 };
+        for back in 1..checked {
             let minute = at.minute().saturating_add(-back);
             let number = minute.number().unsigned_abs();
-            if number < EPOCH / 60_000 {
+            if number < START / 60_000 {
                 break;
             }
-            if let Err(wrong) = self.supply.allows(window.of(minute), number) {
-                panic!("{}: {wrong}, {back} minutes before", self.moment());
+            if let Err(error) = self.coverage.check(window.of(minute), number) {
+                panic!("{}: {error}, {back} minutes before", self.context());
             }
         }
     }
 
-    /// A gap begins with the last that came, however late it is noticed.
+    /// Checks that a gap starts at the last delivery, however late it is noticed.
     fn check_gap(&mut self, now: Millis) {
-        if matches!(self.supply.present.kind, Kind::Supplied | Kind::Dripping) {
+        if matches!(self.coverage.current.delivery, Delivery::Supplied | Delivery::Dripping) {
             self.flowed = now;
         } else if !self.engine.feeds.are_up() {
             let report = self.engine.feeds.report(self.engine.clock.reading());
             let Some(gap) = report.gaps.last() else { return };
-            let latest = Duration::from_millis(EPOCH + self.flowed + 2 * STEP).as_secs_f64();
-            assert!(gap.from <= latest && gap.to.is_none(), "{}: {gap:?} after {latest}", self.moment());
+            let latest = Duration::from_millis(START + self.flowed + 2 * STEP).as_secs_f64();
+            assert!(gap.from <= latest && gap.to.is_none(), "{}: {gap:?} after {latest}", self.context());
         }
     }
 
-    /// Bounds the time without supply while there is a feed that is well, and how long the first one is not used.
-    fn check_turns(&mut self, now: Millis) {
-        let well_for = |place: usize| self.fates[place].well_since(now).map_or(0, |since| now - since);
-        if self.supply.present.kind == Kind::Supplied {
+    /// Checks the limits on the time without supply, until the fail-over and until the fail-back.
+    fn check_switches(&mut self, now: Millis) {
+        let healthy_for = |feed: usize| self.scenarios[feed].healthy_since(now).map_or(0, |since| now - since);
+        if self.coverage.current.delivery == Delivery::Supplied {
             self.supplied = now;
         }
-        let best = (0..self.fates.len()).map(well_for).max().unwrap();
-        let neglected = (now - self.supplied).min(best);
-        assert!(neglected <= LONGEST, "{}: {neglected} ms without supply", self.moment());
-        if let [_, _] = *self.fates {
-            // The other one was well when this one failed, and long before.
-            let other = well_for(1 - self.active);
-            let is_over_due = now - self.supplied > FAIL_OVER && other > now - self.supplied + LONGEST;
-            assert!(!is_over_due, "{}: still not turned to the other feed", self.moment());
+        let best = (0..self.scenarios.len()).map(healthy_for).max().unwrap();
+        let unsupplied = (now - self.supplied).min(best);
+        assert!(unsupplied <= MAX_UNSUPPLIED, "{}: {unsupplied} ms without supply", self.context());
+        if let [_, _] = *self.scenarios {
+            // The other feed was healthy when the active feed failed, and long before.
+            let other = healthy_for(1 - self.active);
+            let is_overdue = now - self.supplied > MAX_FAIL_OVER && other > now - self.supplied + MAX_UNSUPPLIED;
+            assert!(!is_overdue, "{}: no fail-over to the other feed", self.context());
         }
-        let first = well_for(0).min(now - self.active_since);
-        assert!(self.active == 0 || first <= COME_BACK, "{}: the first feed is well for {first} ms", self.moment());
+        let first = healthy_for(0).min(now - self.active_since);
+        assert!(
+            self.active == 0 || first <= MAX_FAIL_BACK,
+            "{}: no fail-back to the first feed, healthy for {first} ms",
+            self.context()
+        );
     }
 }
 
-/// A moment of a life on the candles' clock.
+/// The start of a run.
 pub(super) fn start() -> Timestamp {
-    Timestamp::EPOCH.saturating_add(i64::try_from(EPOCH).unwrap() * 1000)
+    Timestamp::EPOCH.saturating_add(i64::try_from(START).unwrap() * 1000)
 }
 
-/// A time as the runtime takes it.
+/// Converts milliseconds.
 pub(super) const fn duration(millis: Millis) -> Duration {
     Duration::from_millis(millis)
 }

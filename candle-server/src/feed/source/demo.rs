@@ -1,58 +1,69 @@
-//! A made-up price stream: random walks of any number of instruments on one clock.
+//! The demo feed: random walks of any number of instruments on one clock.
 
-use candle_core::Timestamp;
+use std::time::Duration;
 
-/// What the stream of [`Demo`] looks like.
-///
-/// ```
-/// use candle_server::feed::demo::DemoOptions;
-///
-/// let options = DemoOptions { instruments: 50_000, ..DemoOptions::default() };
-/// assert_eq!(options.speed, 50.0);
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct DemoOptions {
-    /// How many instruments there are; their ids are 0 to one less.
-    pub instruments: u32,
-    /// Events a second of wall time; finite and above zero.
-    pub rate: f64,
-    /// Seconds of the stream's own time in a second of wall time; finite and above zero.
-    pub speed: f64,
-    /// Equal seeds give equal streams.
-    pub seed: u64,
-}
+use candle_core::{Tick, Timestamp, Unlisted};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
-impl Default for DemoOptions {
-    /// 10 instruments, 5000 events a minute, 50 times as fast as the wall clock: a full chart in under a minute.
-    fn default() -> Self {
-        Self { instruments: 10, rate: 5000.0 / 60.0, speed: 50.0, seed: 1 }
+use crate::feed::intake::Intake;
+pub use crate::feed::url::DemoOptions;
+
+/// The interval at which due quotes are sent: too short to be seen on a chart.
+const STEP: Duration = Duration::from_millis(10);
+/// The maximum number of quotes in one step; a demo that is behind catches up over the next steps.
+const MAX_STEP_QUOTES: usize = 200_000;
+
+/// Sends the demo stream to `intake` in real time, forever.
+pub(crate) async fn play(intake: &mut Intake, options: &DemoOptions) {
+    let ids: Vec<String> = (0..options.instruments).map(|number| number.to_string()).collect();
+    let mut demo = Demo::new(options, intake.engine().clock.now());
+    let started = Instant::now();
+    let mut sent: u64 = 0;
+    let mut steps = interval(STEP);
+    steps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    intake.connected();
+    loop {
+        steps.tick().await;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float cast saturates")]
+        let due = ((started.elapsed().as_secs_f64() * options.rate) as u64 + 1).saturating_sub(sent);
+        let count = usize::try_from(due).unwrap_or(MAX_STEP_QUOTES).min(MAX_STEP_QUOTES);
+        let quotes: Vec<DemoQuote> = demo.by_ref().take(count).collect();
+        sent += quotes.len() as u64;
+        let batch: Vec<(&str, Tick)> = quotes
+            .iter()
+            .map(|quote| {
+                let tick = intake.with_arrival_seq(Tick::new(quote.time, quote.price));
+                (ids[quote.instrument as usize].as_str(), tick)
+            })
+            .collect();
+        intake.record(&batch, Unlisted::List);
     }
 }
 
-/// One event of the demo stream.
+/// One quote of the demo stream.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DemoQuote {
     /// The number of the instrument, which is its id.
     pub instrument: u32,
-    /// Its new price, at least [`FLOOR`].
+    /// The new price, at least [`FLOOR`].
     pub price: f64,
-    /// When that was, on the stream's own clock.
+    /// The time of the quote on the stream's clock.
     pub time: Timestamp,
 }
 
-/// What every price walks from.
+/// The price from which every walk starts.
 pub const FIRST_PRICE: f64 = 10.0;
-/// What no price goes below.
+/// The minimum price.
 pub const FLOOR: f64 = 1.0;
 
-/// The demo stream: an endless iterator that knows neither clock nor pace.
+/// The demo stream: an endless iterator that reads no clock.
 ///
-/// Each event picks an instrument at random, moves its price by a standard normal step and the stream's clock by
-/// `speed / rate` seconds. The events depend on the options and the start alone.
+/// Each quote picks a random instrument and moves its price by a standard normal step. The stream's clock advances by
+/// `speed / rate` seconds per quote. The quotes depend only on the options and the start time.
 ///
 /// ```
 /// use candle_core::Timestamp;
-/// use candle_server::feed::demo::{Demo, DemoOptions};
+/// use candle_server::feed::source::demo::{Demo, DemoOptions};
 ///
 /// let mut demo = Demo::new(&DemoOptions::default(), Timestamp::EPOCH);
 /// assert_eq!(demo.next().unwrap().time, Timestamp::EPOCH);
@@ -64,27 +75,28 @@ pub struct Demo {
     prices: Box<[f64]>,
     random: SplitMix64,
     start: Timestamp,
-    /// Microseconds of the stream's own time between two events.
+    /// Microseconds of stream time between two quotes.
     step: f64,
-    events: u64,
+    /// The number of quotes returned so far.
+    quotes: u64,
 }
 
 impl Demo {
-    /// The stream of `options`, its first event at `start`.
+    /// Creates the stream of `options`, whose first quote has the time `start`.
     pub fn new(options: &DemoOptions, start: Timestamp) -> Self {
         Self {
             prices: vec![FIRST_PRICE; options.instruments as usize].into_boxed_slice(),
             random: SplitMix64(options.seed),
             start,
             step: options.speed / options.rate * 1e6,
-            events: 0,
+            quotes: 0,
         }
     }
 
     fn time(&self) -> Timestamp {
-        // From the start each time, so that roundings never add up.
+        // Computed from the start each time, so that rounding errors do not accumulate.
         #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates, and so does the clock")]
-        let elapsed = (self.events as f64 * self.step).round() as i64;
+        let elapsed = (self.quotes as f64 * self.step).round() as i64;
         self.start.saturating_add(elapsed)
     }
 }
@@ -92,18 +104,18 @@ impl Demo {
 impl Iterator for Demo {
     type Item = DemoQuote;
 
-    /// The next event; `None` only if there is no instrument.
+    /// Returns the next quote; `None` only without instruments.
     fn next(&mut self) -> Option<DemoQuote> {
         let time = self.time();
         let instrument = self.random.below(u32::try_from(self.prices.len()).ok()?);
         let price = self.prices.get_mut(instrument as usize)?;
         *price = (*price + self.random.normal()).max(FLOOR);
-        self.events += 1;
+        self.quotes += 1;
         Some(DemoQuote { instrument, price: *price, time })
     }
 }
 
-/// The generator of Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators" (2014).
+/// The random number generator of Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators" (2014).
 #[derive(Clone, Debug)]
 struct SplitMix64(u64);
 
@@ -116,19 +128,19 @@ impl SplitMix64 {
         mixed ^ (mixed >> 31)
     }
 
-    /// Uniform from 0 to one less than `bound`, with a bias below 2^-32.
+    /// Returns a uniform number from 0 to `bound - 1`, with a bias below 2^-32.
     fn below(&mut self, bound: u32) -> u32 {
         (((self.next() >> 32) * u64::from(bound)) >> 32) as u32
     }
 
-    /// Uniform above 0 up to and with 1.
+    /// Returns a uniform number in (0, 1].
     fn unit(&mut self) -> f64 {
         ((self.next() >> 11) + 1) as f64 / (1_u64 << f64::MANTISSA_DIGITS) as f64
     }
 
-    /// Standard normal, by ratio of uniforms (Leva, "A Fast Normal Random Number Generator", 1992).
+    /// Returns a standard normal number by ratio of uniforms (Leva, "A Fast Normal Random Number Generator", 1992).
     ///
-    /// The value itself needs a division only. The logarithm, which platforms may round differently, decides one
+    /// The value is the result of one division. The logarithm, which platforms may round differently, decides one
     /// draw in eighty and never enters a price.
     #[expect(clippy::many_single_char_names, reason = "the names of the paper")]
     fn normal(&mut self) -> f64 {
@@ -154,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_seeds_give_equal_streams_and_others_do_not() {
+    fn equal_seeds_give_equal_streams_and_different_seeds_do_not() {
         let stream = |seed| demo(DemoOptions { seed, ..DemoOptions::default() }).take(1000).collect::<Vec<_>>();
         assert_eq!(stream(7), stream(7));
         assert_ne!(stream(7), stream(8));
@@ -162,25 +174,25 @@ mod tests {
 
     #[test]
     fn the_generator_is_splitmix64() {
-        // The first outputs for seed 1234567, from the reference implementation's test vector.
+        // The test vector of the reference implementation for seed 1234567.
         let mut random = SplitMix64(1_234_567);
         assert_eq!(random.next(), 6_457_827_717_110_365_317);
         assert_eq!(random.next(), 3_203_168_211_198_807_973);
     }
 
     #[test]
-    fn its_clock_goes_six_tenths_of_a_second_an_event() {
+    fn the_default_clock_advances_by_six_tenths_of_a_second_per_quote() {
         let times: Vec<i64> = demo(DemoOptions::default()).take(100_001).map(|quote| quote.time.as_micros()).collect();
         assert!(times.windows(2).all(|pair| pair[1] - pair[0] == 600_000));
     }
 
     #[test]
-    fn every_instrument_gets_its_share() {
+    fn instruments_are_picked_uniformly() {
         let mut counts = [0_u32; 10];
         for quote in demo(DemoOptions::default()).take(100_000) {
             counts[quote.instrument as usize] += 1;
         }
-        // Ten times the standard deviation of 95 either way.
+        // The tolerance is ten times the standard deviation of 95.
         assert!(counts.iter().all(|count| (9_050..10_950).contains(count)), "{counts:?}");
     }
 
@@ -195,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn prices_walk_from_ten_and_stop_at_the_floor() {
+    fn prices_start_near_ten_and_stop_at_the_floor() {
         let quotes: Vec<DemoQuote> =
             demo(DemoOptions { instruments: 1, ..DemoOptions::default() }).take(10_000).collect();
         assert!((quotes[0].price - FIRST_PRICE).abs() < 6.0);
@@ -204,12 +216,12 @@ mod tests {
     }
 
     #[test]
-    fn without_instruments_there_is_no_event() {
+    fn a_stream_without_instruments_is_empty() {
         assert_eq!(demo(DemoOptions { instruments: 0, ..DemoOptions::default() }).next(), None);
     }
 
     #[test]
-    fn the_clock_stops_at_the_end_of_time() {
+    fn the_clock_saturates_at_the_maximum_timestamp() {
         let options = DemoOptions { speed: 1e6, rate: 1e-300, ..DemoOptions::default() };
         assert_eq!(demo(options).nth(1).unwrap().time, Timestamp::MAX);
     }

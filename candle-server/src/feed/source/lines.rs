@@ -1,4 +1,4 @@
-//! One message a line: standard input and files.
+//! Line-based input: one message per line from standard input or a file.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,15 +11,15 @@ use crate::feed::intake::Intake;
 use crate::feed::url::Pace;
 use crate::message::{Message, Unreadable, decode};
 
-/// The longest line, in bytes; like a frame, ten thousand quotes in one array.
+/// The maximum length of a line, in bytes: ten thousand quotes in one array, as for a frame.
 const MAX_LINE_BYTES: usize = 1 << 20;
-/// What is read at once, in bytes: a thousand quotes and more for one system call.
-const READ_BYTES: usize = 256 << 10;
+/// The size of the read buffer, in bytes: one system call reads more than a thousand quotes.
+const READ_BUFFER_BYTES: usize = 256 << 10;
 
-/// Opens a file of messages, and makes sure that it is one.
+/// Opens a file of messages.
 ///
 /// # Errors
-/// Whatever the system says, or that it is a directory.
+/// If the file cannot be opened, or is a directory.
 pub fn open(path: &Path) -> std::io::Result<std::fs::File> {
     let file = std::fs::File::open(path)?;
     if file.metadata()?.is_dir() {
@@ -28,12 +28,12 @@ pub fn open(path: &Path) -> std::io::Result<std::fs::File> {
     Ok(file)
 }
 
-/// Reads messages until the input ends.
+/// Sends the messages of `input` to `intake` until the input ends.
 ///
 /// # Errors
-/// Where the input can't be read on.
-pub async fn run(intake: &mut Intake, input: impl AsyncRead + Unpin, pace: Pace) -> std::io::Result<()> {
-    let mut reader = BufReader::with_capacity(READ_BYTES, input);
+/// If the input cannot be read.
+pub(crate) async fn play(intake: &mut Intake, input: impl AsyncRead + Unpin, pace: Pace) -> std::io::Result<()> {
+    let mut reader = BufReader::with_capacity(READ_BUFFER_BYTES, input);
     let mut block = Vec::new();
     let mut pacer = Pacer::new(pace);
     intake.connected();
@@ -42,24 +42,24 @@ pub async fn run(intake: &mut Intake, input: impl AsyncRead + Unpin, pace: Pace)
         if read.is_empty() {
             break;
         }
-        // Whole lines are taken together, so that their look-ups overlap; the rest of a line waits for more of it.
+        // Complete lines are recorded together, so that their look-ups overlap; an incomplete line waits for its rest.
         block.extend_from_slice(read);
         let length = read.len();
         reader.consume(length);
-        let whole = block.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        take(intake, &block[..whole], &mut pacer).await;
-        block.drain(..whole);
+        let complete = block.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        record(intake, &block[..complete], &mut pacer).await;
+        block.drain(..complete);
         if block.len() > MAX_LINE_BYTES {
             intake.unreadable(Unreadable::Oversize, &block);
             block.clear();
             skip_line(&mut reader).await?;
         }
     }
-    take(intake, &block, &mut pacer).await;
+    record(intake, &block, &mut pacer).await;
     Ok(())
 }
 
-/// Throws away the rest of a line.
+/// Discards the rest of a line.
 async fn skip_line(reader: &mut (impl AsyncBufReadExt + Unpin)) -> std::io::Result<()> {
     loop {
         let read = reader.fill_buf().await?;
@@ -73,12 +73,13 @@ async fn skip_line(reader: &mut (impl AsyncBufReadExt + Unpin)) -> std::io::Resu
     }
 }
 
-async fn take(intake: &mut Intake, block: &[u8], pacer: &mut Pacer) {
+/// Records the messages of complete lines at the replay speed.
+async fn record(intake: &mut Intake, block: &[u8], pacer: &mut Pacer) {
     let lines = || block.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
     match pacer.pace {
         Pace::Full => {
             intake.frames(lines().map(Ok));
-            // Nothing here waits for long, and other tasks share the thread.
+            // A file is always ready to read; the yield lets other tasks of the thread run.
             tokio::task::yield_now().await;
         }
         Pace::Times(_) => {
@@ -90,10 +91,10 @@ async fn take(intake: &mut Intake, block: &[u8], pacer: &mut Pacer) {
     }
 }
 
-/// Holds messages back until their time has come.
+/// Delays each message until its time has come.
 struct Pacer {
     pace: Pace,
-    /// The first time in the input, and when it was read.
+    /// The first timestamp of the input, and the moment at which it was read.
     first: Option<(Timestamp, Instant)>,
 }
 
@@ -111,10 +112,10 @@ impl Pacer {
             }
         });
         let Some(time) = time else { return };
-        let (first, began) = *self.first.get_or_insert_with(|| (time, Instant::now()));
+        let (first, started) = *self.first.get_or_insert_with(|| (time, Instant::now()));
         let due = (time.as_micros() - first.as_micros()) as f64 / 1e6 / speed;
-        // A time before the first is due at once; one that is centuries away is never waited for.
-        if let Some(due) = Duration::try_from_secs_f64(due).ok().and_then(|due| began.checked_add(due)) {
+        // A message older than the first is due at once. A due time beyond the range of the clock is not waited for.
+        if let Some(due) = Duration::try_from_secs_f64(due).ok().and_then(|due| started.checked_add(due)) {
             sleep_until(due).await;
         }
     }

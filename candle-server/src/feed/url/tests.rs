@@ -9,7 +9,7 @@ fn error(text: &str) -> FeedUrlError {
 }
 
 #[test]
-fn a_demo_has_defaults_for_all_its_options() {
+fn every_demo_option_has_a_default() {
     assert_eq!(feed("demo:"), FeedUrl::Demo(DemoOptions::default()));
     assert_eq!(feed("demo:?"), FeedUrl::Demo(DemoOptions::default()));
     assert_eq!(feed("demo:?instruments=10&rate=5000/min&speed=50&seed=1"), feed("demo:"));
@@ -18,7 +18,7 @@ fn a_demo_has_defaults_for_all_its_options() {
 }
 
 #[test]
-fn options_keep_their_bounds() {
+fn option_values_outside_their_bounds_are_rejected() {
     for ok in ["instruments=1", "instruments=1000000", "rate=1e7/s", "rate=0.5/min", "speed=1e6", "seed=0"] {
         let _ = feed(&format!("demo:?{ok}"));
     }
@@ -47,7 +47,7 @@ fn options_keep_their_bounds() {
 }
 
 #[test]
-fn sockets_know_host_and_port() {
+fn a_socket_url_has_a_host_and_a_port() {
     let FeedUrl::WebSocket(url) = feed("ws://example.com:8033/quotes?x=1") else { panic!("no socket") };
     assert_eq!((url.host(), url.port(), url.uri().query()), ("example.com", 8033, Some("x=1")));
     let FeedUrl::WebSocket(url) = feed("wss://[::1]") else { panic!("no socket") };
@@ -55,7 +55,7 @@ fn sockets_know_host_and_port() {
 }
 
 #[test]
-fn a_partner_is_two_sockets_under_one_address() {
+fn a_partner_url_gives_two_socket_urls() {
     let FeedUrl::Partner { instruments, quotes } = feed("partner+wss://example.com:8032/v1/?key=k") else {
         panic!("no partner")
     };
@@ -65,7 +65,7 @@ fn a_partner_is_two_sockets_under_one_address() {
 }
 
 #[test]
-fn a_file_replays_at_full_speed_unless_told_otherwise() {
+fn a_file_is_replayed_at_full_speed_unless_a_speed_is_given() {
     let path = PathBuf::from("../data/ticks.ndjson");
     assert_eq!(feed("file:../data/ticks.ndjson"), FeedUrl::File { path: path.clone(), pace: Pace::Full });
     assert_eq!(feed("file:../data/ticks.ndjson?speed=2.5"), FeedUrl::File { path, pace: Pace::Times(2.5) });
@@ -74,7 +74,7 @@ fn a_file_replays_at_full_speed_unless_told_otherwise() {
 }
 
 #[test]
-fn neither_text_nor_debug_output_shows_secrets() {
+fn neither_display_nor_debug_output_contains_secrets() {
     for text in [
         "ws://user:secret@example.com:81/path?token=secret",
         "wss://secret@example.com/?secret",
@@ -87,7 +87,7 @@ fn neither_text_nor_debug_output_shows_secrets() {
 }
 
 #[test]
-fn what_is_no_feed_gets_one_clear_line() {
+fn an_invalid_url_gets_a_one_line_error() {
     for text in ["nonsense", "", ":", "http://example.com", "partner+http://x", "stdin", "demo"] {
         assert_eq!(error(text), FeedUrlError::Scheme, "{text}");
     }

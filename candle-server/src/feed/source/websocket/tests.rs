@@ -16,22 +16,22 @@ async fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
 }
 
-/// Both ends of a new connection.
-async fn pair() -> (Connection, Server) {
+/// Returns both ends of a new connection.
+async fn pair() -> (WebSocket, Server) {
     let listener = listener().await;
     let url = address("ws", &listener);
     let accept = async { accept_async(listener.accept().await.unwrap().0).await.unwrap() };
-    let (client, server) = tokio::join!(Connection::open(&url), accept);
+    let (client, server) = tokio::join!(WebSocket::connect(&url), accept);
     (client.unwrap(), server)
 }
 
-/// All that a connection brings until it ends, and why it ended.
-async fn to_the_end(client: &mut Connection) -> (Vec<Frame>, Ended) {
+/// Reads a connection until it ends and returns its frames and the error.
+async fn read_to_end(client: &mut WebSocket) -> (Vec<Frame>, ConnectionError) {
     let mut frames = Vec::new();
     loop {
-        match client.run().await {
-            Ok(run) => frames.extend_from_slice(run),
-            Err(ended) => return (frames, ended),
+        match client.frames().await {
+            Ok(batch) => frames.extend_from_slice(batch),
+            Err(error) => return (frames, error),
         }
     }
 }
@@ -41,92 +41,93 @@ fn text(text: &str) -> Frame {
 }
 
 #[tokio::test]
-async fn every_frame_arrives_in_order_before_the_good_bye() {
+async fn every_frame_arrives_in_order_before_the_close() {
     let (mut client, mut server) = pair().await;
     let sender = tokio::spawn(async move {
         for number in 0..5000 {
-            server.feed(Message::text(number.to_string())).await.unwrap();
+            server.feed(tungstenite::Message::text(number.to_string())).await.unwrap();
         }
         server.close(None).await.unwrap();
         while let Some(Ok(_)) = server.next().await {}
     });
-    let (frames, ended) = to_the_end(&mut client).await;
+    let (frames, error) = read_to_end(&mut client).await;
     assert_eq!(frames, (0..5000).map(|number| text(&number.to_string())).collect::<Vec<_>>());
-    assert_eq!(ended.reason(), "closed");
+    assert_eq!(error.reason(), "closed");
     drop(client);
     sender.await.unwrap();
 }
 
 #[tokio::test]
-async fn frames_that_are_ready_come_as_one_run() {
+async fn buffered_frames_are_returned_as_one_batch() {
     let (mut client, mut server) = pair().await;
     for frame in ["one", "two", "three"] {
-        server.feed(Message::text(frame)).await.unwrap();
+        server.feed(tungstenite::Message::text(frame)).await.unwrap();
     }
     server.flush().await.unwrap();
-    // Loopback hands over what one write sent in one piece; nothing else is sent until it was read.
-    assert_eq!(client.run().await.unwrap(), [text("one"), text("two"), text("three")]);
+    // On the loopback device one write arrives in one piece, and the server writes nothing else before the read.
+    assert_eq!(client.frames().await.unwrap(), [text("one"), text("two"), text("three")]);
 }
 
 #[tokio::test]
-async fn a_run_is_bounded_in_frames_and_in_bytes() {
+async fn a_batch_is_bounded_in_frames_and_in_bytes() {
     let (mut client, mut server) = pair().await;
     let sender = tokio::spawn(async move {
         for _ in 0..5000 {
-            server.feed(Message::text("x")).await.unwrap();
+            server.feed(tungstenite::Message::text("x")).await.unwrap();
         }
         for _ in 0..16 {
-            server.feed(Message::text("x".repeat(300_000))).await.unwrap();
+            server.feed(tungstenite::Message::text("x".repeat(300_000))).await.unwrap();
         }
         server.flush().await.unwrap();
     });
     let mut frames = 0;
     while frames < 5016 {
-        let run = client.run().await.unwrap();
-        assert!(run.len() <= MAX_RUN_FRAMES);
+        let batch = client.frames().await.unwrap();
+        assert!(batch.len() <= MAX_BATCH_FRAMES);
         let bytes = |frame: &Frame| if let Frame::Text(text) = frame { text.len() } else { 0 };
-        assert!(run[..run.len() - 1].iter().map(bytes).sum::<usize>() < MAX_RUN_BYTES);
-        frames += run.len();
+        assert!(batch[..batch.len() - 1].iter().map(bytes).sum::<usize>() < MAX_BATCH_BYTES);
+        frames += batch.len();
     }
     sender.await.unwrap();
 }
 
 #[tokio::test]
-async fn fragments_become_one_frame_and_pings_none() {
+async fn fragments_give_one_frame_and_pings_give_none() {
     let (mut client, mut server) = pair().await;
-    let fragment = |part: &'static str, data, last| Message::Frame(RawFrame::message(part, OpCode::Data(data), last));
+    let fragment =
+        |part: &'static str, data, last| tungstenite::Message::Frame(RawFrame::message(part, OpCode::Data(data), last));
     server.send(fragment("[1,", Data::Text, false)).await.unwrap();
-    server.send(Message::Ping("are you there".into())).await.unwrap();
+    server.send(tungstenite::Message::Ping("are you there".into())).await.unwrap();
     server.send(fragment("2]", Data::Continue, true)).await.unwrap();
-    assert_eq!(client.run().await.unwrap(), [text("[1,2]")]);
-    server.send(Message::text("more")).await.unwrap();
-    client.run().await.unwrap();
-    assert_eq!(server.next().await.unwrap().unwrap(), Message::Pong("are you there".into()));
+    assert_eq!(client.frames().await.unwrap(), [text("[1,2]")]);
+    server.send(tungstenite::Message::text("more")).await.unwrap();
+    client.frames().await.unwrap();
+    assert_eq!(server.next().await.unwrap().unwrap(), tungstenite::Message::Pong("are you there".into()));
 }
 
 #[tokio::test]
-async fn a_binary_frame_is_unreadable_and_the_connection_goes_on() {
+async fn a_binary_frame_is_unreadable_and_the_connection_stays_open() {
     let (mut client, mut server) = pair().await;
-    server.send(Message::binary(vec![0, 159, 146])).await.unwrap();
+    server.send(tungstenite::Message::binary(vec![0, 159, 146])).await.unwrap();
     assert_eq!(
-        client.run().await.unwrap(),
+        client.frames().await.unwrap(),
         [Frame::Unreadable(Unreadable::Binary, Bytes::from_static(&[0, 159, 146]))]
     );
-    server.send(Message::text("next")).await.unwrap();
-    assert_eq!(client.run().await.unwrap(), [text("next")]);
+    server.send(tungstenite::Message::text("next")).await.unwrap();
+    assert_eq!(client.frames().await.unwrap(), [text("next")]);
 }
 
 #[tokio::test]
 async fn an_oversize_frame_is_unreadable_and_ends_the_connection() {
     let (mut client, mut server) = pair().await;
     let sender = tokio::spawn(async move {
-        server.send(Message::text("first")).await.unwrap();
-        // The other side gives up while this is under way.
-        let _ = server.send(Message::text("x".repeat(MAX_MESSAGE_BYTES + 1))).await;
+        server.send(tungstenite::Message::text("first")).await.unwrap();
+        // The client closes the connection during this write.
+        let _ = server.send(tungstenite::Message::text("x".repeat(MAX_MESSAGE_BYTES + 1))).await;
     });
-    let (frames, ended) = to_the_end(&mut client).await;
+    let (frames, error) = read_to_end(&mut client).await;
     assert_eq!(frames, [text("first"), Frame::Unreadable(Unreadable::Oversize, Bytes::new())]);
-    assert_eq!(ended.reason(), "oversize");
+    assert_eq!(error.reason(), "oversize");
     drop(client);
     sender.await.unwrap();
 }
@@ -136,38 +137,38 @@ async fn the_longest_frame_allowed_is_read() {
     let (mut client, mut server) = pair().await;
     let longest = "x".repeat(MAX_MESSAGE_BYTES);
     let frame = text(&longest);
-    let sender = tokio::spawn(async move { server.send(Message::text(longest)).await.unwrap() });
-    assert_eq!(client.run().await.unwrap(), [frame]);
+    let sender = tokio::spawn(async move { server.send(tungstenite::Message::text(longest)).await.unwrap() });
+    assert_eq!(client.frames().await.unwrap(), [frame]);
     sender.await.unwrap();
 }
 
 #[tokio::test]
-async fn text_that_is_not_utf8_is_unreadable_and_breaks_the_protocol() {
+async fn text_that_is_not_utf8_is_unreadable_and_ends_the_connection() {
     let (mut client, mut server) = pair().await;
     let frame = RawFrame::message(&b"\xff\xfe"[..], OpCode::Data(Data::Text), true);
-    server.send(Message::Frame(frame)).await.unwrap();
-    let (frames, ended) = to_the_end(&mut client).await;
+    server.send(tungstenite::Message::Frame(frame)).await.unwrap();
+    let (frames, error) = read_to_end(&mut client).await;
     assert_eq!(frames, [Frame::Unreadable(Unreadable::NotUtf8, Bytes::new())]);
-    assert_eq!(ended.reason(), "protocol");
+    assert_eq!(error.reason(), "protocol");
 }
 
 #[tokio::test]
 async fn a_cut_socket_ends_the_connection_after_its_last_frame() {
     let (mut client, mut server) = pair().await;
-    server.send(Message::text("last")).await.unwrap();
+    server.send(tungstenite::Message::text("last")).await.unwrap();
     drop(server);
-    let (frames, ended) = to_the_end(&mut client).await;
+    let (frames, error) = read_to_end(&mut client).await;
     assert_eq!(frames, [text("last")]);
-    assert!(["protocol", "lost", "closed"].contains(&ended.reason()), "{ended}");
+    assert!(["protocol", "lost", "closed"].contains(&error.reason()), "{error}");
 }
 
 #[tokio::test]
-async fn a_silent_connection_is_pinged_and_given_up_after_twenty_seconds() {
+async fn a_silent_connection_is_pinged_and_ends_after_twenty_seconds() {
     let (mut client, server) = pair().await;
     let mut raw = server.into_inner();
     tokio::time::pause();
     let start = Instant::now();
-    assert_eq!(client.run().await.unwrap_err().reason(), "silent");
+    assert_eq!(client.frames().await.unwrap_err().reason(), "silent");
     assert_eq!(start.elapsed().as_secs(), SILENCE.as_secs());
     let mut frame = [0; 2];
     raw.read_exact(&mut frame).await.unwrap();
@@ -181,16 +182,16 @@ async fn pongs_keep_a_quiet_connection_alive() {
     let pings = tokio::spawn(async move {
         for _ in 0..6 {
             assert!(server.next().await.unwrap().unwrap().is_ping());
-            // Asking for more sends the pong; nothing waits for it here.
+            // The flush sends the pong; the client does not wait for a message.
             let _ = server.flush().await;
         }
         quiet_for.send(()).unwrap();
-        server.send(Message::text("still here")).await.unwrap();
+        server.send(tungstenite::Message::text("still here")).await.unwrap();
         server
     });
     tokio::time::pause();
     let start = Instant::now();
-    assert_eq!(client.run().await.unwrap(), [text("still here")]);
+    assert_eq!(client.frames().await.unwrap(), [text("still here")]);
     quiet.await.unwrap();
     assert!(start.elapsed() >= 5 * PING_EVERY, "{:?}", start.elapsed());
     assert_eq!(client.healthy_for(), Duration::ZERO);
@@ -198,21 +199,21 @@ async fn pongs_keep_a_quiet_connection_alive() {
 }
 
 #[tokio::test]
-async fn what_came_while_the_caller_was_busy_is_no_silence() {
+async fn frames_that_arrive_while_the_caller_is_busy_are_no_silence() {
     let (mut client, mut server) = pair().await;
-    server.send(Message::text("early")).await.unwrap();
+    server.send(tungstenite::Message::text("early")).await.unwrap();
     tokio::time::pause();
     tokio::time::advance(3 * SILENCE).await;
-    assert_eq!(client.run().await.unwrap(), [text("early")]);
+    assert_eq!(client.frames().await.unwrap(), [text("early")]);
 }
 
 #[tokio::test]
-async fn health_is_the_time_between_first_and_latest_data() {
+async fn healthy_for_is_the_time_between_the_first_and_the_latest_data_frame() {
     let (mut client, mut server) = pair().await;
     tokio::time::pause();
     for _ in 0..3 {
-        server.send(Message::text("x")).await.unwrap();
-        client.run().await.unwrap();
+        server.send(tungstenite::Message::text("x")).await.unwrap();
+        client.frames().await.unwrap();
         tokio::time::advance(Duration::from_secs(5)).await;
     }
     assert_eq!(client.healthy_for().as_secs(), 10);
@@ -223,11 +224,11 @@ async fn a_closed_port_is_unreachable() {
     let listener = listener().await;
     let url = address("ws", &listener);
     drop(listener);
-    assert_eq!(Connection::open(&url).await.unwrap_err().reason(), "unreachable");
+    assert_eq!(WebSocket::connect(&url).await.unwrap_err().reason(), "unreachable");
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_upgrade_is_a_refusal() {
+async fn a_response_without_an_upgrade_is_a_refusal() {
     let listener = listener().await;
     let url = address("ws", &listener);
     let answer = async {
@@ -237,10 +238,10 @@ async fn an_answer_that_is_no_upgrade_is_a_refusal() {
         socket.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await.unwrap();
         socket
     };
-    let (client, _socket) = tokio::join!(Connection::open(&url), answer);
-    let ended = client.unwrap_err();
-    assert_eq!(ended.reason(), "refused");
-    assert_eq!(ended.to_string(), "the server refused the WebSocket with status 404 Not Found");
+    let (client, _socket) = tokio::join!(WebSocket::connect(&url), answer);
+    let error = client.unwrap_err();
+    assert_eq!(error.reason(), "refused");
+    assert_eq!(error.to_string(), "the server refused the WebSocket with status 404 Not Found");
 }
 
 #[tokio::test(start_paused = true)]
@@ -249,13 +250,13 @@ async fn a_server_that_never_answers_times_out() {
         let listener = listener().await;
         let start = Instant::now();
         let url = address(scheme, &listener);
-        assert_eq!(Connection::open(&url).await.unwrap_err().reason(), "timed-out");
+        assert_eq!(WebSocket::connect(&url).await.unwrap_err().reason(), "timed-out");
         assert_eq!(start.elapsed().as_secs(), CONNECT_TIMEOUT.as_secs());
     }
 }
 
 #[tokio::test]
-async fn tls_to_a_server_without_it_is_a_clean_error() {
+async fn tls_to_a_plain_text_server_is_a_tls_error() {
     let listener = listener().await;
     let url = address("wss", &listener);
     let answer = async {
@@ -263,7 +264,7 @@ async fn tls_to_a_server_without_it_is_a_clean_error() {
         socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
         socket
     };
-    let (client, _socket) = tokio::join!(Connection::open(&url), answer);
-    let ended = client.unwrap_err();
-    assert_eq!(ended.reason(), "tls", "{ended}");
+    let (client, _socket) = tokio::join!(WebSocket::connect(&url), answer);
+    let error = client.unwrap_err();
+    assert_eq!(error.reason(), "tls", "{error}");
 }
