@@ -125,7 +125,11 @@ fn in_process() {
                 std::hint::black_box(engine.record_batch(batch, *context));
             }
             times[side].push(began.elapsed().as_secs_f64());
-            behind += usize::from(engine.standing() == Some(Durability::Behind));
+            behind += usize::from(
+                engine
+                    .journal()
+                    .is_some_and(|journal| journal.durability(engine.clock.elapsed()) == Durability::Behind),
+            );
         }
     }
     let [bare, stored] = times.map(|times| (BATCHES * TOGETHER) as f64 / median(times));
@@ -172,7 +176,7 @@ fn paced() {
         }
     }
     let quotes = streams[1].number;
-    let bytes = sides[1].0.kept_bytes();
+    let bytes = sides[1].0.journal().map_or(0, |journal| journal.persisted_bytes());
     let [bare, stored] = rates.map(median);
     println!("at 100 k quotes/s: {bare:.0}/s bare, {stored:.0}/s with the store: {:.3} x", stored / bare);
     println!(

@@ -113,7 +113,7 @@ impl Api {
     }
 
     fn history(&self, verb: Verb, id: &str, form: Form, headers: &HeaderMap) -> Response<Body> {
-        match self.engine.at_one_moment(|now| self.write(id, form, verb, now)) {
+        match self.engine.at_one_instant(|now| self.write(id, form, verb, now)) {
             Some((document, _)) => Representation::from(document).respond(headers),
             None => http::problem(Problem::UnknownInstrument, &format!("No instrument `{id}` is listed.")),
         }
@@ -209,7 +209,7 @@ impl Api {
             });
             histories.take(POPULAR).collect::<Vec<_>>()
         };
-        let mut histories = self.engine.at_one_moment(write);
+        let mut histories = self.engine.at_one_instant(write);
         // Views went on being counted meanwhile: the order is that of the counts shown.
         histories.sort_by(|(a, a_id, _), (b, b_id, _)| b.cmp(a).then_with(|| a_id.cmp(b_id)));
         let mut document = Document::default();
@@ -246,11 +246,12 @@ impl Api {
         if self.engine.is_stopping() {
             return http::problem(Problem::NotReady, "The server is stopping.");
         }
-        let feed = self.engine.feeds.state(self.engine.clock.elapsed());
+        let feed = self.engine.feeds.inspect(|failover| failover.state(self.engine.clock.elapsed()));
         if self.readiness == Readiness::WithFeed && !feed.is_healthy() {
             return http::problem(Problem::NotReady, &format!("The feed is {}.", feed.name()));
         }
-        let store = self.engine.standing();
+        let elapsed = self.engine.clock.elapsed();
+        let store = self.engine.journal().map(|journal| journal.durability(elapsed));
         let store = store.map_or(String::new(), |store| format!(",\"store\":\"{}\"", store.name()));
         http::json(format!("{{\"status\":\"ready\",\"feed\":\"{}\"{store}}}", feed.name()))
     }

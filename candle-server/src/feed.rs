@@ -12,17 +12,14 @@
 pub mod backoff;
 mod dedup;
 mod expiring;
-pub mod failover;
-pub mod health;
 pub mod intake;
 pub mod partner;
 mod probe;
-pub mod rate;
 #[cfg(test)]
 mod simulation;
 pub mod source;
 mod supervisor;
-mod throttle;
 pub mod url;
 
+pub use candle_engine::feeds::{failover, health, rate};
 pub use supervisor::{run, run_with, watch_external};

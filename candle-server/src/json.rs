@@ -2,7 +2,7 @@
 
 use candle_core::{Coverage, CoverageWindow, Latest, Summary, Timestamp, WindowCandle};
 
-use crate::engine::Status;
+use crate::engine::status::Status;
 
 /// What a history says of its moment.
 #[derive(Clone, Copy, Debug)]

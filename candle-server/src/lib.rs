@@ -8,16 +8,12 @@
 
 pub mod api;
 #[cfg(any(feature = "nats", feature = "store"))]
-mod blob;
-pub mod clock;
+pub(crate) use candle_engine::codec;
 pub mod document;
-pub mod engine;
 pub mod face;
 pub mod feed;
-pub mod feeds;
 pub mod health;
 pub mod http;
-pub mod journal;
 pub mod json;
 pub mod lightweight;
 #[cfg(any(feature = "nats", feature = "store"))]
@@ -28,6 +24,8 @@ pub mod metrics;
 pub mod nats;
 #[cfg(feature = "page")]
 pub mod page;
+#[cfg(test)]
+mod paused_time;
 pub mod problem;
 #[cfg(feature = "store")]
 mod recovery;
@@ -39,6 +37,8 @@ pub mod sse;
 #[cfg(feature = "store")]
 pub mod store;
 pub mod streams;
+
+pub use candle_engine::{self as engine, clock, feeds, journal};
 
 use std::io;
 use std::sync::Arc;
@@ -228,7 +228,7 @@ async fn serve_shown(
             () = broken(end) => tracing::error!("ingestion broke off; the server stops"),
             never = turning => match never {},
         }
-        shown.borrow().stop();
+        shown.borrow().begin_shutdown();
     };
     serve_http(answering, &counts, listeners, &settings.http, shutdown).await?;
     // Fails only if the feed came to its end before.

@@ -58,7 +58,9 @@ struct Readings {
 impl Readings {
     /// How well the engine is kept, where it is to survive.
     fn store(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let (Some(at_risk), Some(standing)) = (self.engine.at_risk(), self.engine.standing()) else { return Ok(()) };
+        let Some(journal) = self.engine.journal() else { return Ok(()) };
+        let elapsed = self.engine.clock.elapsed();
+        let (at_risk, standing) = (journal.unpersisted_for(elapsed), journal.durability(elapsed));
         let help = "Seconds of writes that a kill would lose now";
         let gauge = encoder.encode_descriptor("store_at_risk_seconds", help, None, MetricType::Gauge)?;
         ConstGauge::new(at_risk.as_secs_f64()).encode(gauge)?;
@@ -70,7 +72,7 @@ impl Readings {
         }
         let help = "Bytes handed to the disk";
         let bytes = encoder.encode_descriptor("store_bytes", help, None, MetricType::Counter)?;
-        ConstCounter::new(self.engine.kept_bytes()).encode(bytes)
+        ConstCounter::new(journal.persisted_bytes()).encode(bytes)
     }
 }
 
@@ -95,7 +97,7 @@ impl Collector for Readings {
         ConstGauge::new(listed).encode(instruments)?;
         let help = "Instruments listed, by how fresh they are";
         let mut statuses = encoder.encode_descriptor("instrument_status", help, None, MetricType::Gauge)?;
-        for (status, instruments) in self.engine.statuses() {
+        for (status, instruments) in self.engine.count_statuses() {
             ConstGauge::new(instruments).encode(statuses.encode_family(&[("status", status.name())])?)?;
         }
         self.store(&mut encoder)

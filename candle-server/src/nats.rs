@@ -112,7 +112,7 @@ pub(crate) async fn read(
     let (settings, url) = (settings.clone(), url.clone());
     let feeds = settings.clone();
     let way = move || way(&settings, &url, Role::Reader);
-    let feeds = move || feeds.watched().told_by_log();
+    let feeds = move || feeds.watched().with_log_coverage();
     let (shown, engines) = watch::channel(None);
     let mut linked =
         Linked::spawn(engines, move |stop| async move { reader::Node::new(way, feeds, shown, stop).run().await })?;

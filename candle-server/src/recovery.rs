@@ -57,7 +57,7 @@ fn resume_at(engine: &Engine, kept: Timestamp) {
         ClockMode::Wall if kept > wall.saturating_add(HOPELESS_MICROS) => {
             tracing::warn!("what was kept is of a later time than the wall clock shows: candles start afresh");
             engine.clear_candles();
-            engine.feeds.started_over();
+            engine.feeds.clear_coverage();
         }
         ClockMode::Wall => engine.clock.advance_to(kept),
     }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use candle_core::{CoverageWindow, Gaps, History, Latest, Minute, State, Timestamp, Update, Version, WindowCandle};
 
-use crate::engine::{Engine, Status};
+use crate::engine::Engine;
+use crate::engine::status::Status;
 use crate::json::{self, Moment};
 use crate::lightweight;
 use crate::rendering::Rendering;

@@ -231,12 +231,12 @@ impl Settings {
             // A pipe may be played at will, as files are, or be live: only who sets it up knows.
             (FeedUrl::Demo(_) | FeedUrl::File { .. }, _) | (FeedUrl::Stdin, None) => SilenceTimeout::Never,
             (_, Some(fixed)) => SilenceTimeout::Fixed(fixed),
-            (_, None) => SilenceTimeout::OwnRate,
+            (_, None) => SilenceTimeout::FromRate,
         };
         let feeds = self.feeds.iter().map(|feed| (feed.to_string(), stale_after(feed)));
         #[cfg(feature = "nats")]
         let feeds = {
-            let timeout = self.stale_after.map_or(SilenceTimeout::OwnRate, SilenceTimeout::Fixed);
+            let timeout = self.stale_after.map_or(SilenceTimeout::FromRate, SilenceTimeout::Fixed);
             feeds.chain(self.log.iter().map(move |log| (log.to_string(), timeout)))
         };
         let turns = FailoverConfig { fail_over_after: self.fail_over_after, fail_back_after: self.fail_back_after };
@@ -313,7 +313,7 @@ mod tests {
     fn a_pipe_is_silent_when_it_is_told_so_and_a_file_never_is() {
         let silence_timeout = |words: &[&str]| {
             let settings = Settings::from_args([&["candle-server"], words].concat()).unwrap();
-            settings.watched().standings(Duration::ZERO)[0].silence_timeout
+            settings.watched().feed_reports(Duration::ZERO)[0].silence_timeout
         };
         assert_eq!(silence_timeout(&["--feed", "stdin:"]), None);
         assert_eq!(silence_timeout(&["--feed", "stdin:", "--stale-after", "3s"]), Some(Duration::from_secs(3)));

@@ -125,7 +125,7 @@ impl Client {
                 None => self.begin(&mut out, last),
                 Some(looked) => {
                     sleep_until(looked + PACE).await;
-                    self.engine.at_one_moment(|now| {
+                    self.engine.at_one_instant(|now| {
                         self.replicas.iter_mut().for_each(|replica| replica.catch_up(&mut out, &self.engine, now));
                     });
                 }
@@ -145,7 +145,7 @@ impl Client {
         if self.feed.is_some_and(|(_, looked)| looked.elapsed() < FEED_PACE) {
             return;
         }
-        let state = self.engine.feeds.state(self.engine.clock.elapsed());
+        let state = self.engine.feeds.inspect(|failover| failover.state(self.engine.clock.elapsed()));
         if self.feed.is_none_or(|(told, _)| told != state) {
             sse::event(out, "feed", self.engine.clock.now(), |out| {
                 out.extend_from_slice(format!("{{\"state\":\"{}\"}}", state.name()).as_bytes());
@@ -156,7 +156,7 @@ impl Client {
 
     fn begin(&mut self, out: &mut Vec<u8>, last: Option<Timestamp>) {
         sse::retry(out, RETRY);
-        self.engine.at_one_moment(|now| {
+        self.engine.at_one_instant(|now| {
             for replica in &mut self.replicas {
                 match last {
                     Some(last) => replica.catch_up_since(out, &self.engine, now, last),

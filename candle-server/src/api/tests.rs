@@ -120,7 +120,7 @@ fn happen(engine: &Engine, event: &Event) {
             engine.feeds.opened(0, Vec::new(), engine.clock.reading());
             engine.feeds.quoted(1, None, engine.clock.reading());
         }
-        Event::Loss => engine.feeds.lost(0, "closed", engine.clock.reading()),
+        Event::Loss => engine.feeds.update(|failover| failover.lost(0, "closed", engine.clock.reading())),
     }
 }
 

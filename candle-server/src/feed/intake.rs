@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use candle_core::{ListError, Outcome, Outcomes, RecordContext, Tick, Timestamp, Unlisted};
+use candle_engine::throttled_log::ThrottledLog;
 
 use super::dedup::Deduplicator;
-use super::throttle::ThrottledLog;
 use crate::clock::ClockMode;
 use crate::engine::Engine;
 use crate::message::{Message, Quote, Unreadable, decode};
@@ -218,7 +218,7 @@ impl Intake {
         if self.restarts_clock(quote) {
             self.engine.clear_candles();
             self.engine.clock.restart_at(time);
-            self.engine.feeds.started_over();
+            self.engine.feeds.clear_coverage();
         }
         if self.freshest.is_none_or(|freshest| freshest < time) && self.is_acceptable(quote) {
             self.freshest = Some(time);

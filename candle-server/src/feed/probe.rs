@@ -40,7 +40,7 @@ pub(super) async fn probe<C: Connector>(connector: &C, engine: &Engine, place: u
 }
 
 async fn connect<C: Connector>(connector: &C, engine: &Engine, place: usize, feed: &FeedUrl) -> Option<C::Source> {
-    engine.feeds.connecting(place, engine.clock.reading());
+    engine.feeds.update(|failover| failover.connecting(place, engine.clock.reading()));
     let Some(endpoint) = feed.endpoint() else {
         // A demo, a file or standard input cannot recover.
         return std::future::pending().await;
@@ -51,7 +51,7 @@ async fn connect<C: Connector>(connector: &C, engine: &Engine, place: usize, fee
             Some(source)
         }
         Err(error) => {
-            engine.feeds.lost(place, error.loss(), engine.clock.reading());
+            engine.feeds.update(|failover| failover.lost(place, error.loss(), engine.clock.reading()));
             None
         }
     }
@@ -60,7 +60,7 @@ async fn connect<C: Connector>(connector: &C, engine: &Engine, place: usize, fee
 /// Reads quotes without recording them. Returns true once the feed has been healthy for the fail-back time, and false
 /// if the connection ends or brings no quotes.
 async fn has_recovered(engine: &Engine, place: usize, source: &mut impl Source) -> bool {
-    let fail_back_after = engine.feeds.turns().fail_back_after;
+    let fail_back_after = engine.feeds.inspect(|failover| failover.config().fail_back_after);
     let mut checks = interval(CHECK_INTERVAL);
     checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut healthy_since = None;
@@ -70,17 +70,20 @@ async fn has_recovered(engine: &Engine, place: usize, source: &mut impl Source) 
             biased;
             _ = checks.tick() => {}
             frames = source.frames() => match frames {
-                Ok(frames) => engine.feeds.probed(place, count_quotes(frames), engine.clock.reading()),
+                Ok(frames) => {
+                    let (quotes, at) = (count_quotes(frames), engine.clock.reading());
+                    engine.feeds.update(|failover| failover.quoted(place, quotes, None, at));
+                }
                 Err(error) => {
-                    engine.feeds.lost(place, error.loss(), engine.clock.reading());
+                    engine.feeds.update(|failover| failover.lost(place, error.loss(), engine.clock.reading()));
                     return false;
                 }
             },
         }
         let elapsed = engine.clock.elapsed();
-        match engine.feeds.state_of(place, elapsed) {
+        match engine.feeds.inspect(|failover| failover.feeds()[place].state(elapsed)) {
             State::Silent => {
-                engine.feeds.lost(place, STALLED, engine.clock.reading());
+                engine.feeds.update(|failover| failover.lost(place, STALLED, engine.clock.reading()));
                 return false;
             }
             state if state.is_healthy() => {

@@ -28,6 +28,7 @@ use super::url::FeedUrl;
 use crate::clock::{Clock, ClockMode};
 use crate::engine::Engine;
 use crate::feeds::Feeds;
+use crate::paused_time::PausedTime;
 
 /// A time since the start of a run, or a length of time, in milliseconds.
 type Millis = u64;
@@ -60,10 +61,11 @@ fn simulate(seed: u64, catalogues: &[Catalogue]) {
         let feeds: Vec<FeedUrl> = catalogues.iter().enumerate().map(|feed| url(feed).parse().unwrap()).collect();
         let config =
             FailoverConfig { fail_over_after: Duration::from_secs(2), fail_back_after: Duration::from_secs(10) };
-        let watched = feeds.iter().map(|feed| (feed.to_string(), SilenceTimeout::OwnRate));
+        let watched = feeds.iter().map(|feed| (feed.to_string(), SilenceTimeout::FromRate));
         // One thread needs one stripe, and each step reads the outcomes of all stripes.
         let aggregator = Aggregator::new(Config::default().with_stripes(1));
-        let engine = Engine::new(aggregator, Clock::driven_from(world::start()));
+        let engine =
+            Engine::new(aggregator, Clock::with_time(ClockMode::Wall, PausedTime::starting_at(world::start())));
         let engine = Arc::new(engine.with_feeds(Feeds::new(watched, ClockMode::Wall, config)));
         engine.start();
         let world = Arc::new(Mutex::new(World::new(seed, catalogues.to_vec(), Arc::clone(&engine))));

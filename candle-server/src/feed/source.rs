@@ -8,9 +8,11 @@ pub mod websocket;
 use std::sync::Arc;
 use std::time::Duration;
 
+use candle_engine::feeds::last_heard::LastHeard;
+
 use super::url::Endpoint;
 pub use error::ConnectionError;
-use websocket::{Frame, LastHeard, WebSocket};
+use websocket::{Frame, WebSocket};
 
 /// An open connection to a live feed.
 pub trait Source {

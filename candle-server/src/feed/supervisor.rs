@@ -31,7 +31,8 @@ pub async fn run(engine: Arc<Engine>, feeds: &[FeedUrl]) {
 pub async fn run_with<C: Connector>(connector: &C, engine: Arc<Engine>, feeds: &[FeedUrl]) {
     engine.started().await;
     // An earlier process may have recorded the catalogue of one of these feeds.
-    let last_connected = engine.last_feed().and_then(|name| engine.feeds.place_of(&name));
+    let last_connected =
+        engine.journal().and_then(|journal| journal.last_feed()).and_then(|name| engine.feeds.index_of(&name));
     let intake = Intake::new(Arc::clone(&engine));
     let mut supervisor = Supervisor {
         intake: if feeds.len() > 1 { intake.with_deduplication() } else { intake },
@@ -97,7 +98,7 @@ enum ReadEnd {
 impl<C: Connector> Supervisor<'_, C> {
     fn switch_to(&mut self, next: usize) {
         self.intake.switched();
-        self.engine.feeds.turned_to(next, self.engine.clock.reading());
+        self.engine.feeds.update(|failover| failover.switched_to(next, self.engine.clock.reading()));
         tracing::warn!(feed = %self.feeds[next], "switching to this feed");
     }
 
@@ -115,7 +116,7 @@ impl<C: Connector> Supervisor<'_, C> {
                 ReadEnd::Finished => tracing::info!(%feed, "the feed has ended; the server keeps serving"),
                 ReadEnd::Failed(error) => tracing::error!(%feed, "cannot read the feed: {error}"),
                 ReadEnd::Disconnected { error, healthy_for } => {
-                    engine.feeds.lost(active, error.loss(), engine.clock.reading());
+                    engine.feeds.update(|failover| failover.lost(active, error.loss(), engine.clock.reading()));
                     let wait = self.backoffs[active].after(healthy_for.unwrap_or_default(), fastrand::u64(..));
                     tracing::warn!(%feed, reason = error.reason(), ?wait, "feed disconnected: {error}");
                     if let Err(switch) = unless_switched(switch.as_mut(), sleep(wait)).await {
@@ -124,7 +125,7 @@ impl<C: Connector> Supervisor<'_, C> {
                     continue;
                 }
             }
-            engine.feeds.ended(active, engine.clock.reading());
+            engine.feeds.update(|failover| failover.ended(active, engine.clock.reading()));
             return None;
         }
     }
@@ -151,7 +152,9 @@ impl<C: Connector> Supervisor<'_, C> {
         tracing::info!(%feed, "connected");
         let connect = if self.last_connected == Some(active) { Connect::Again } else { Connect::First };
         self.last_connected = Some(active);
-        self.engine.note_feed(self.engine.feeds.name(active));
+        if let Some(journal) = self.engine.journal() {
+            journal.record_feed(self.engine.feeds.name(active));
+        }
         let FeedUrl::Partner { .. } = feed else {
             return unless_switched(switch, read_single(&mut self.intake, &mut source)).await;
         };
@@ -165,7 +168,7 @@ impl<C: Connector> Supervisor<'_, C> {
     /// Opens the feed `active`. Returns `None` for a demo, a file and standard input, which have no connection.
     async fn open(&self, active: usize) -> Option<Result<C::Source, ConnectionError>> {
         let Engine { feeds, clock, .. } = &*self.engine;
-        feeds.connecting(active, clock.reading());
+        feeds.update(|failover| failover.connecting(active, clock.reading()));
         let Some(endpoint) = self.feeds[active].endpoint() else {
             feeds.opened(active, Vec::new(), clock.reading());
             return None;
@@ -272,8 +275,9 @@ async fn watchdog(engine: &Engine, feed: &impl fmt::Display, active: usize, can_
     loop {
         checks.tick().await;
         let at = engine.clock.reading();
-        let action = engine.feeds.verdict(at);
-        let state = engine.feeds.state(at.elapsed);
+        engine.feeds.update(|failover| failover.refresh(at));
+        let action = engine.feeds.inspect(|failover| failover.action(at.elapsed));
+        let state = engine.feeds.inspect(|failover| failover.state(at.elapsed));
         if logged != Some(state) {
             match state {
                 State::Silent | State::Slow | State::Lagging => tracing::warn!(%feed, "the feed is {}", state.name()),
@@ -284,7 +288,7 @@ async fn watchdog(engine: &Engine, feed: &impl fmt::Display, active: usize, can_
         match action {
             Some(Action::FailOver(next)) => return next,
             Some(Action::Reconnect) if can_reconnect => {
-                engine.feeds.lost(active, STALLED, at);
+                engine.feeds.update(|failover| failover.lost(active, STALLED, at));
                 return active;
             }
             _ => {}

@@ -12,10 +12,10 @@ use prometheus_client::metrics::gauge::ConstGauge;
 
 use crate::engine::Engine;
 use crate::feed::health::State;
-use crate::feeds::Standing;
+use crate::feeds::FeedReport;
 
 /// A gauge of each feed: its name, its help, and its value where there is one.
-type Gauge<'v> = (&'static str, &'static str, &'v dyn Fn(&Standing) -> Option<f64>);
+type Gauge<'v> = (&'static str, &'static str, &'v dyn Fn(&FeedReport) -> Option<f64>);
 
 /// Read where it lies, when it is asked for.
 #[derive(Debug)]
@@ -24,22 +24,22 @@ pub(super) struct FeedReadings(pub(super) Arc<Engine>);
 impl Collector for FeedReadings {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let Engine { feeds, clock, .. } = &*self.0;
-        let standings = feeds.standings(clock.elapsed());
+        let standings = feeds.feed_reports(clock.elapsed());
         let wall = clock.wall().as_micros() as f64 / 1e6;
         let when = |age: Option<Duration>| age.map(|age| wall - age.as_secs_f64());
 
         let up = encoder.encode_descriptor("feed_up", "Whether the market is supplied", None, MetricType::Gauge)?;
-        ConstGauge::new(i64::from(feeds.are_up())).encode(up)?;
+        ConstGauge::new(i64::from(feeds.is_delivering())).encode(up)?;
         state(&mut encoder, &standings)?;
         let gauges: [Gauge<'_>; 5] = [
             ("feed_active", "Whether this feed's quotes become candles", &|standing| {
-                Some(f64::from(u8::from(standing.is_active)))
+                Some(f64::from(u8::from(standing.active)))
             }),
             ("feed_last_message_timestamp_seconds", "When anything was last heard of it", &|standing| {
-                when(standing.message_age)
+                when(standing.last_message_age)
             }),
             ("feed_last_quote_timestamp_seconds", "When its last accepted quote came", &|standing| {
-                when(standing.quote_age)
+                when(standing.last_quote_age)
             }),
             ("feed_lag_seconds", "How old its freshest quotes are on arrival", &|standing| {
                 standing.lag.map(|lag| lag.as_secs_f64())
@@ -63,7 +63,7 @@ impl Collector for FeedReadings {
     }
 }
 
-fn state(encoder: &mut DescriptorEncoder<'_>, standings: &[Standing]) -> fmt::Result {
+fn state(encoder: &mut DescriptorEncoder<'_>, standings: &[FeedReport]) -> fmt::Result {
     let mut family = encoder.encode_descriptor("feed_state", "1 for the state it is in", None, MetricType::Gauge)?;
     for standing in standings {
         for state in State::ALL {
@@ -74,7 +74,7 @@ fn state(encoder: &mut DescriptorEncoder<'_>, standings: &[Standing]) -> fmt::Re
     Ok(())
 }
 
-fn losses(encoder: &mut DescriptorEncoder<'_>, standings: &[Standing]) -> fmt::Result {
+fn losses(encoder: &mut DescriptorEncoder<'_>, standings: &[FeedReport]) -> fmt::Result {
     let help = "Connections lost or not made";
     let mut family = encoder.encode_descriptor("feed_reconnects", help, None, MetricType::Counter)?;
     for standing in standings {

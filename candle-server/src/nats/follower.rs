@@ -11,8 +11,10 @@ use parking_lot::RwLockWriteGuard;
 use super::message::{self, Body, ClockOf, Origin, Stage, SupplyOf, Writes};
 use super::overlap::Overlap;
 use super::views::Ledger;
-use crate::blob::{self, Blob, OfTicks, Replayed, Unreadable};
-use crate::engine::{Engine, STALE_AFTER};
+use crate::codec::{DecodeError, Record};
+use crate::engine::{Engine, status::STALE_AFTER};
+use crate::journal::Write;
+use candle_engine::replay::Replayed;
 
 /// A message's writes are marked by its place in the log and theirs in it, so that everyone gives the same write the
 /// same lsn; a message of a megabyte holds far fewer than this.
@@ -187,7 +189,7 @@ impl Follower {
         if views.is_empty() {
             return None;
         }
-        let blob = blob::encode(&crate::journal::Batch::new(0), &views, self.aggregator().config().rules());
+        let blob = crate::codec::encode(&crate::journal::Batch::new(0), &views, self.aggregator().config().rules());
         Some(message::encode(Body::Views(Origin { node: self.node, batch }), &blob))
     }
 
@@ -204,9 +206,9 @@ impl Follower {
         }
         self.position = sequence;
         let read = message::decode(bytes).and_then(|(body, blob)| {
-            let blob = Blob::decode(blob).map_err(|error| match error {
-                blob::Unreadable::Newer { .. } => message::Unreadable::Newer,
-                blob::Unreadable::Damaged => message::Unreadable::Foreign,
+            let blob = Record::decode(blob).map_err(|error| match error {
+                DecodeError::Newer { .. } => message::Unreadable::Newer,
+                DecodeError::Damaged => message::Unreadable::Foreign,
             })?;
             Ok((body, blob))
         });
@@ -232,7 +234,7 @@ impl Follower {
         }
     }
 
-    fn fold_writes(&mut self, sequence: u64, writes: Writes, blob: &Blob<'_>) -> Result<Folded, Halt> {
+    fn fold_writes(&mut self, sequence: u64, writes: Writes, blob: &Record<'_>) -> Result<Folded, Halt> {
         // Whatever its epoch: it may lack one or two of those before.
         if writes.stage == Stage::Anew && writes.origin.node != self.node {
             return Err(Halt::Lost(Lost::Anew { at: sequence }));
@@ -247,7 +249,7 @@ impl Follower {
             return Err(Halt::OtherRules);
         }
         let engine = Arc::clone(&self.engine);
-        let mut folding = engine.fold();
+        let mut folding = engine.begin_apply();
         let first_lsn = lsn_of(sequence);
         let replayed = self.replay(blob, first_lsn, writes.now, &mut folding);
         let accepted = replayed.as_ref().map_or(0, |replayed| replayed.outcomes.accepted());
@@ -276,11 +278,11 @@ impl Follower {
     /// their own, the same on every node; where the message's `now` leaves none it is all one part.
     fn replay(
         &self,
-        blob: &Blob<'_>,
+        blob: &Record<'_>,
         first_lsn: u64,
         now: i64,
         folding: &mut RwLockWriteGuard<'_, ()>,
-    ) -> Result<Replayed, Unreadable> {
+    ) -> Result<Replayed, DecodeError> {
         let clock = &self.engine.clock;
         let mut moment = self.last.as_ref().map_or(now, |last| last.writes.now);
         let mut done = 0;
@@ -297,20 +299,27 @@ impl Follower {
         blob.replay(&self.engine.aggregator, &self.lsns, first_lsn, clock.arrival(), between)
     }
 
-    fn note_overlap(&mut self, blob: &Blob<'_>) {
+    fn note_overlap(&mut self, blob: &Record<'_>) {
         let Some(overlap) = &mut self.overlap else { return };
-        blob.each_of_ticks(|one| match one {
-            OfTicks::Tick(id, tick, now) => overlap.note(&self.engine.aggregator, id, &tick, now),
-            OfTicks::Delist(id) => overlap.forget(id),
-            OfTicks::Clear => overlap.clear(),
-        });
+        for write in blob.to_batch().writes() {
+            match write {
+                Write::Ticks(run) => {
+                    run.iter().for_each(|(id, tick)| overlap.note(&self.engine.aggregator, id, &tick, run.context.now))
+                }
+                Write::Delist { id } => overlap.forget(id),
+                Write::Clear => overlap.clear(),
+                Write::List { .. } => {}
+            }
+        }
     }
 
     /// Lets readers see coverage and time as the gateway had them. Coverage first: a minute that is not quite covered
     /// yet must not be seen by a `now` that is in it.
     fn tell(&self, writes: &Writes, is_fresh: bool) {
         if let Some(coverage) = writes.coverage() {
-            self.engine.feeds.log_tells(coverage, writes.supply == SupplyOf::Up && writes.stage != Stage::Closing);
+            self.engine
+                .feeds
+                .set_log_coverage(coverage, writes.supply == SupplyOf::Up && writes.stage != Stage::Closing);
         }
         let Some(now) = writes.now() else { return };
         if is_fresh {

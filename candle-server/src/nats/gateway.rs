@@ -179,7 +179,7 @@ impl Gateway {
     async fn begin(&mut self, cuts: &mut Interval, stop: &mut oneshot::Receiver<()>) -> Result<Option<Link>, String> {
         let way = self.way.clone();
         let source = self.engine.clock.mode();
-        let mut beginning = Box::pin(begin(&way, || Feeds::unwatched(source)));
+        let mut beginning = Box::pin(begin(&way, || Feeds::unmonitored(source)));
         let begun = loop {
             tokio::select! {
                 _ = &mut *stop => return Ok(None),
@@ -222,7 +222,7 @@ impl Gateway {
         match &mut link.role {
             Role::Standby => {
                 // What it holds is in the log, or will be: nothing is at risk that it alone has.
-                self.journal.note_kept(now, 0);
+                self.journal.record_persisted(now, 0);
                 // One whose feed is down tells nothing of what this one may have.
                 if !link.says_down()
                     && let Some(told) = self.told_until(link)
@@ -276,7 +276,7 @@ impl Gateway {
                     let bytes = sent.as_ref().map_or(0, |(piece, _)| piece.bytes() as u64);
                     // What is still held came after what was sent, and maybe long before that was.
                     let kept_until = sent.filter(|_| !self.outbox.is_empty()).map_or(flight.cut, |(_, until)| until);
-                    self.journal.note_kept(kept_until, bytes);
+                    self.journal.record_persisted(kept_until, bytes);
                     active.last = Last { sequence, writes: flight.header.clone() };
                 }
                 if self.outbox.front().is_some_and(|piece| piece.bytes() >= MAX_PIECE_BYTES) {

@@ -75,13 +75,12 @@ impl Outbox {
     /// Adds what was recorded by `now`, the time since the server's start.
     pub(super) fn push(&mut self, batch: &Batch, now: Duration) {
         for write in batch.writes() {
-            let Write::Ticks { ticks, context } = write else {
+            let Write::Ticks(ticks) = write else {
                 self.with_back(now, |piece| piece.push(write));
                 continue;
             };
             for run in ticks.chunks(RUN) {
-                let run: Vec<(&str, Tick)> = run.iter().map(|(id, tick)| (batch.text(*id), *tick)).collect();
-                self.with_back(now, |piece| piece.push_ticks(&run, context));
+                self.with_back(now, |piece| piece.push(Write::Ticks(run)));
             }
         }
     }
@@ -145,7 +144,7 @@ impl Outbox {
 
     /// How many ticks are held.
     pub(super) fn ticks(&self) -> usize {
-        self.pieces.iter().map(|piece| piece.batch.ticks_in_order().len()).sum()
+        self.pieces.iter().map(|piece| piece.batch.ticks().len()).sum()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -162,10 +161,7 @@ impl Outbox {
     /// are returned.
     pub(super) fn append_new(&mut self, held: &Self, follower: &Follower, now: Timestamp) -> Vec<Box<str>> {
         let ended = Ended::of(held, follower, now);
-        let ticks = held
-            .pieces
-            .iter()
-            .flat_map(|piece| piece.batch.ticks_in_order().iter().map(|(id, tick)| (piece.batch.text(*id), tick)));
+        let ticks = held.pieces.iter().flat_map(|piece| piece.batch.ticks());
         let overlap = follower.overlap().map(|overlap| (overlap, overlap.times(ticks)));
         let aggregator = follower.aggregator();
         let is_new = |id: &str, tick: &Tick, began_again| {
@@ -176,9 +172,9 @@ impl Outbox {
         let mut has_started_over = false;
         for (place, piece, write) in held.placed() {
             match write {
-                Write::Ticks { ticks, context } => {
-                    let ticks = ticks.iter().map(|(id, tick)| (piece.batch.text(*id), *tick));
-                    let ticks = ticks.filter(|(id, _)| !ended.is_over(id, place));
+                Write::Ticks(run) => {
+                    let context = run.context;
+                    let ticks = run.iter().filter(|(id, _)| !ended.is_over(id, place));
                     let new: Vec<_> = ticks
                         .filter(|(id, tick)| {
                             let began_again = numbers.note(id, tick, context.now);
@@ -186,7 +182,7 @@ impl Outbox {
                         })
                         .collect();
                     if !new.is_empty() {
-                        self.with_back(piece.until, |batch| batch.push_ticks(&new, context));
+                        self.with_back(piece.until, |batch| batch.push_ticks(new, context));
                     }
                 }
                 Write::Delist { id } if ended.listings.contains_key(id) => {}
@@ -224,11 +220,12 @@ impl Outbox {
         let (mut fold, mut listings) = (Fold::new(*rules), Listings::default());
         for piece in rest {
             for write in piece.batch.writes() {
-                if let Write::Ticks { ticks, context } = write {
+                if let Write::Ticks(run) = write {
+                    let context = run.context;
                     if fold.context.is_some_and(|before| before.unlisted != context.unlisted) {
                         given.folded += fold.finish(self, until);
                     }
-                    ticks.iter().for_each(|(id, tick)| fold.add(piece.batch.text(*id), tick, context));
+                    run.iter().for_each(|(id, tick)| fold.add(id, &tick, context));
                 } else if listings.are_changed_by(write) {
                     given.folded += fold.finish(self, until);
                     self.with_back(until, |batch| batch.push(write));
@@ -244,8 +241,8 @@ impl Outbox {
                     break;
                 }
                 let kept = without_ticks(&piece.batch);
-                given.dropped += piece.batch.ticks_in_order().len();
-                let newest = piece.batch.ticks_in_order().iter().map(|(_, tick)| tick.time).max();
+                given.dropped += piece.batch.ticks().len();
+                let newest = piece.batch.ticks().map(|(_, tick)| tick.time).max();
                 given.dropped_until = given.dropped_until.max(newest);
                 let freed = piece.batch.bytes() - kept.bytes();
                 self.bytes -= freed;
@@ -294,7 +291,7 @@ impl<'h> Ended<'h> {
 
 fn without_ticks(batch: &Batch) -> Batch {
     let mut kept = Batch::new(0);
-    batch.writes().filter(|write| !matches!(write, Write::Ticks { .. })).for_each(|write| kept.push(write));
+    batch.writes().filter(|write| !matches!(write, Write::Ticks(_))).for_each(|write| kept.push(write));
     kept
 }
 
@@ -302,20 +299,19 @@ fn without_ticks(batch: &Batch) -> Batch {
 pub(super) fn numbered(batch: &Batch, next: &mut u64) -> Batch {
     let mut numbered = Batch::new(0);
     for write in batch.writes() {
-        let Write::Ticks { ticks, context } = write else {
+        let Write::Ticks(run) = write else {
             numbered.push(write);
             continue;
         };
-        let number = |(id, tick): &(crate::journal::Span, Tick)| {
+        let number = |(id, tick): (_, Tick)| {
             if tick.seq < ARRIVAL_NUMBERS {
-                return (batch.text(*id), *tick);
+                return (id, tick);
             }
             let seq = (*next).max(ARRIVAL_NUMBERS);
             *next = seq.saturating_add(1);
-            (batch.text(*id), tick.with_seq(seq))
+            (id, tick.with_seq(seq))
         };
-        let ticks: Vec<_> = ticks.iter().map(number).collect();
-        numbered.push_ticks(&ticks, context);
+        numbered.push_ticks(run.iter().map(number), run.context);
     }
     numbered
 }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use candle_core::{Aggregator, ViewTotal};
 
 use super::follower::{LSNS_PER_MESSAGE, lsn_of};
-use crate::blob::Viewed;
+use crate::codec::RecordedViews;
 
 /// For how many messages it is remembered that an instrument was delisted: views are told within seconds, which is a
 /// hundred messages or two.
@@ -73,7 +73,7 @@ impl Ledger {
     }
 
     /// Adds what another node told at `lsn`, unless the listing it was of is over.
-    pub(super) fn add(&mut self, aggregator: &Aggregator, viewed: Viewed<'_>, lsn: u64) {
+    pub(super) fn add(&mut self, aggregator: &Aggregator, viewed: RecordedViews<'_>, lsn: u64) {
         let is_over = self.delisted.get(viewed.id).is_some_and(|delisted| *delisted > viewed.lsn);
         let is_known = aggregator.lsn_of(viewed.id) >= lsn;
         if is_over || is_known || aggregator.resolve(viewed.id).is_none() {

@@ -132,13 +132,13 @@ fn take(engine: &Engine, step: &Step) {
         }
         Step::Pass(seconds) => engine.clock.advance_to(now.saturating_add(micros(seconds))),
         Step::Up => {
-            engine.feeds.connecting(0, engine.clock.reading());
+            engine.feeds.update(|failover| failover.connecting(0, engine.clock.reading()));
             engine.feeds.opened(0, Vec::new(), engine.clock.reading());
             engine.feeds.quoted(1, None, engine.clock.reading());
         }
-        Step::Lost => engine.feeds.lost(0, "test", engine.clock.reading()),
+        Step::Lost => engine.feeds.update(|failover| failover.lost(0, "test", engine.clock.reading())),
         Step::Restart(seconds) => {
-            engine.feeds.started_over();
+            engine.feeds.clear_coverage();
             engine.aggregator.clear_candles(0);
             engine.clock.restart_at(now.saturating_add(-micros(seconds)));
         }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::blob::Unreadable;
+use crate::codec::DecodeError;
 use candle_core::SnapshotError;
 use redb::{CommitError, DatabaseError, StorageError, TableError, TransactionError};
 
@@ -154,11 +154,11 @@ impl From<CommitError> for Fault {
     }
 }
 
-impl From<Unreadable> for Fault {
-    fn from(error: Unreadable) -> Self {
+impl From<DecodeError> for Fault {
+    fn from(error: DecodeError) -> Self {
         match error {
-            Unreadable::Newer { version } => Self::Newer { format: version.into() },
-            Unreadable::Damaged => Self::Damaged(error.to_string()),
+            DecodeError::Newer { version } => Self::Newer { format: version.into() },
+            DecodeError::Damaged => Self::Damaged(error.to_string()),
         }
     }
 }

@@ -13,7 +13,7 @@ use redb::{AccessGuard, Database, ReadableDatabase, ReadableTable, ReadableTable
 
 use super::trial::{Medium, Trial};
 use super::{Fault, StoreError};
-use crate::blob::Blob;
+use crate::codec::Record;
 
 /// Goes up with each change of the tables below.
 const FORMAT: u64 = 1;
@@ -206,7 +206,7 @@ impl File {
             let (ahead, decoded) = sync_channel(DECODED_AHEAD);
             scope.spawn(|| {
                 // A send fails where the replay has: nobody wants the rest.
-                let _ = logged.iter().try_for_each(|(_, bytes)| ahead.send(Blob::decode(bytes.value())));
+                let _ = logged.iter().try_for_each(|(_, bytes)| ahead.send(Record::decode(bytes.value())));
                 drop(ahead);
             });
             for blob in decoded {

@@ -9,9 +9,9 @@ use candle_core::ViewTotal;
 
 use super::Fault;
 use super::file::{Commit, CoverageParts, File, Place};
-use crate::blob;
+use crate::codec;
 use crate::engine::Engine;
-use crate::journal::{Batch, Journal, Taken};
+use crate::journal::{Batch, Drained, Journal};
 
 /// How long until every stripe has a new snapshot, while anything is written: longer means more to replay, shorter more
 /// to write. A minute's candle is then written once or twice.
@@ -103,7 +103,7 @@ impl Keeper {
         interval: Duration,
     ) -> Self {
         let now = engine.clock.elapsed();
-        journal.note_kept(now, 0);
+        journal.record_persisted(now, 0);
         let round = Round::new(covered, now);
         Self { engine, journal, place, interval, file: Some(file), last_batch, round, coverage_due: now, trouble: None }
     }
@@ -156,9 +156,9 @@ impl Keeper {
         }
         // ViewTotal first: then the writes that their lsns tell of are in this batch, or in one before.
         let views = self.engine.aggregator.drain_view_totals();
-        match self.journal.take() {
-            Taken::Batch(batch) => self.append(now, &batch, &views).map(Some),
-            Taken::Broken => self.keep_all().map(Some),
+        match self.journal.drain() {
+            Drained::Batch(batch) => self.append(now, &batch, &views).map(Some),
+            Drained::Suspended => self.keep_all().map(Some),
         }
     }
 
@@ -169,19 +169,19 @@ impl Keeper {
         let is_new = !batch.is_empty() || !views.is_empty();
         self.last_batch += u64::from(is_new);
         let due = self.round.due(now, self.last_batch);
-        let is_coverage_due = now >= self.coverage_due && self.engine.feeds.are_up();
+        let is_coverage_due = now >= self.coverage_due && self.engine.feeds.is_delivering();
         if !is_new && due.is_empty() && !is_coverage_due {
             return Ok(0);
         }
         self.coverage_due = now + COVERAGE_EVERY;
-        let bytes = blob::encode(batch, views, aggregator.config().rules());
+        let bytes = codec::encode(batch, views, aggregator.config().rules());
         file.commit(Commit {
             batch: is_new.then_some((self.last_batch, bytes.as_slice())),
             parts: due.into_iter().filter_map(|stripe| aggregator.stripe_snapshot(stripe)),
             covered: self.last_batch,
             drop_through: self.round.floor(),
             now: batch.now(),
-            feed: self.journal.feed().as_deref(),
+            feed: self.journal.last_feed().as_deref(),
             coverage: coverage(&self.engine),
         })
     }
@@ -197,7 +197,7 @@ impl Keeper {
             covered: self.last_batch,
             drop_through: u64::MAX,
             now: Some(self.engine.clock.now()),
-            feed: self.journal.feed().as_deref(),
+            feed: self.journal.last_feed().as_deref(),
             coverage: coverage(&self.engine),
         })?;
         self.round.covered.fill(self.last_batch);
@@ -210,7 +210,7 @@ impl Keeper {
         match kept {
             Ok(None) => {}
             Ok(Some(bytes)) => {
-                self.journal.note_kept(now, bytes);
+                self.journal.record_persisted(now, bytes);
                 if let Some(trouble) = self.trouble.take() {
                     let missed = now.saturating_sub(trouble.since);
                     tracing::info!(?missed, "the store {path} is kept again, and nothing is missing");
@@ -218,8 +218,8 @@ impl Keeper {
             }
             Err(fault) => {
                 self.file = None;
-                self.journal.break_off();
-                self.journal.note_failed();
+                self.journal.suspend();
+                self.journal.record_failure();
                 let trouble = self.trouble.get_or_insert(Trouble { since: now, retry: now, repeat: now });
                 trouble.retry = now + RETRY;
                 if trouble.repeat <= now {

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use candle_engine::feeds::last_heard::LastHeard;
 use parking_lot::Mutex;
 use tokio::time::{sleep, sleep_until};
 
@@ -11,7 +12,7 @@ use super::quotes::{STEP, SimulatedQuote};
 use super::scenario::Fault;
 use super::world::World;
 use super::{Millis, RUN_LENGTH};
-use crate::feed::source::websocket::{CONNECT_TIMEOUT, Frame, LastHeard, SILENCE};
+use crate::feed::source::websocket::{CONNECT_TIMEOUT, Frame, SILENCE};
 use crate::feed::source::{ConnectionError, Connector, Source};
 use crate::feed::url::Endpoint;
 

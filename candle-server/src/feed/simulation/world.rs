@@ -13,7 +13,7 @@ use super::quotes::{self, START, STEP, SimulatedQuote};
 use super::scenario::{Fault, Phase, Scenario};
 use super::{MAX_FAIL_BACK, MAX_FAIL_OVER, MAX_UNSUPPLIED, Millis, STATE_DELAY};
 use crate::engine::Engine;
-use crate::feed::health::{LATE, State};
+use crate::feed::health::{MAX_LAG, State};
 use crate::feed::rate::FIRST_QUOTE;
 
 /// The simulated state, shared by the connections and the checks.
@@ -93,7 +93,7 @@ impl World {
 
     /// Updates the index of the active feed.
     fn observe_active(&mut self) {
-        let active = self.engine.feeds.active();
+        let active = self.engine.feeds.inspect(|failover| failover.active());
         if active != self.active {
             self.active = active;
             self.active_since = self.now();
@@ -225,15 +225,15 @@ impl World {
         let feeds = &self.engine.feeds;
         let elapsed = self.engine.clock.elapsed();
         if (now / STEP).is_multiple_of(8) {
-            let silence_timeout = feeds.standings(elapsed)[self.active].silence_timeout.unwrap();
+            let silence_timeout = feeds.feed_reports(elapsed)[self.active].silence_timeout.unwrap();
             assert!(silence_timeout <= FIRST_QUOTE, "{}: silence_timeout of {silence_timeout:?}", self.context());
             self.silence_timeout = u64::try_from(silence_timeout.as_millis()).unwrap();
         }
         for feed in (1..self.scenarios.len()).filter(|feed| *feed != self.active) {
-            let state = feeds.state_of(feed, elapsed);
+            let state = feeds.inspect(|failover| failover.feeds()[feed].state(elapsed));
             assert_eq!(state, State::Standby, "{}: the feed {feed}", self.context());
         }
-        let state = feeds.state(elapsed);
+        let state = feeds.inspect(|failover| failover.state(elapsed));
         let Some((feed, _)) = self.reading else {
             let is_expected = matches!(state, State::Connecting | State::Down);
             assert!(is_expected || now == 0, "{}: {state:?} without a connection", self.context());
@@ -245,7 +245,7 @@ impl World {
             Fault::None if lasted > STATE_DELAY => State::Live,
             Fault::Late(lag) if lasted > STATE_DELAY => {
                 let lag = lag.min((now - from) / 3);
-                let late = u64::try_from(LATE.as_millis()).unwrap();
+                let late = u64::try_from(MAX_LAG.as_millis()).unwrap();
                 if lag.abs_diff(late) < STATE_DELAY {
                     return;
                 }
@@ -278,11 +278,12 @@ impl World {
     fn check_gap(&mut self, now: Millis) {
         if matches!(self.coverage.current.delivery, Delivery::Supplied | Delivery::Dripping) {
             self.flowed = now;
-        } else if !self.engine.feeds.are_up() {
+        } else if !self.engine.feeds.is_delivering() {
             let report = self.engine.feeds.report(self.engine.clock.reading());
             let Some(gap) = report.gaps.last() else { return };
             let latest = Duration::from_millis(START + self.flowed + 2 * STEP).as_secs_f64();
-            assert!(gap.from <= latest && gap.to.is_none(), "{}: {gap:?} after {latest}", self.context());
+            let from = gap.from.as_micros() as f64 / 1e6;
+            assert!(from <= latest && gap.to.is_none(), "{}: {gap:?} after {latest}", self.context());
         }
     }
 

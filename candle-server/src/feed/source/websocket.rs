@@ -4,10 +4,10 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use candle_engine::feeds::last_heard::LastHeard;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout, timeout_at};
@@ -59,30 +59,6 @@ impl Frame {
     }
 }
 
-/// When a connection last heard anything, a pong too: for others to see while it is being read.
-#[derive(Debug)]
-pub struct LastHeard {
-    start: Instant,
-    /// Since the start.
-    heard_millis: AtomicU64,
-}
-
-impl LastHeard {
-    fn new() -> Self {
-        Self { start: Instant::now(), heard_millis: AtomicU64::new(0) }
-    }
-
-    fn beat(&self, heard: Instant) {
-        let millis = u64::try_from((heard - self.start).as_millis()).unwrap_or(u64::MAX);
-        self.heard_millis.store(millis, Ordering::Relaxed);
-    }
-
-    /// How long ago that was.
-    pub fn age(&self) -> Duration {
-        self.start.elapsed().saturating_sub(Duration::from_millis(self.heard_millis.load(Ordering::Relaxed)))
-    }
-}
-
 /// An open WebSocket.
 #[derive(Debug)]
 pub struct WebSocket {
@@ -114,7 +90,7 @@ impl WebSocket {
             stream,
             ping,
             received: now,
-            last_heard: Arc::new(LastHeard::new()),
+            last_heard: Arc::new(LastHeard::default()),
             data: None,
             batch: Vec::new(),
             error: None,
@@ -178,7 +154,7 @@ impl WebSocket {
     /// Adds `item` and the buffered items after it to the batch.
     fn take_buffered(&mut self, item: Option<Result<tungstenite::Message, Error>>) {
         self.received = Instant::now();
-        self.last_heard.beat(self.received);
+        self.last_heard.record(self.received);
         let mut bytes = 0;
         let mut next = Some(item);
         while let Some(item) = next {

@@ -12,7 +12,7 @@ use crate::api::Api;
 use crate::clock::{Clock, ClockMode};
 use crate::feeds::Feeds;
 use crate::http::{Answer, Verb};
-use crate::journal::{Journal, Taken};
+use crate::journal::{Drained, Journal};
 use crate::nats::message::ARRIVAL_NUMBERS;
 use crate::nats::{checkpoint, outbox};
 use crate::route::{Form, Route};
@@ -77,7 +77,7 @@ impl Log {
     }
 
     fn write_at(&mut self, epoch: u64, now: Timestamp) {
-        let Taken::Batch(batch) = self.journal.take() else { panic!("it broke off") };
+        let Drained::Batch(batch) = self.journal.drain() else { panic!("it broke off") };
         let batch = outbox::numbered(&batch, &mut self.next_number);
         let writes = Writes {
             origin: Origin { node: 1, batch: self.messages.len() as u64 },
@@ -89,7 +89,7 @@ impl Log {
             supply: SupplyOf::Up,
             coverage: CoverageRing::default().to_parts(now),
         };
-        let blob = blob::encode(&batch, &[], self.engine.aggregator.config().rules());
+        let blob = crate::codec::encode(&batch, &[], self.engine.aggregator.config().rules());
         self.messages.push(message::encode(Body::Writes(writes), &blob));
     }
 
@@ -245,7 +245,7 @@ fn a_gateway_that_lacks_something_makes_everyone_but_itself_begin_anew_whatever_
     let mut log = Log::new();
     log.write(7);
     let writes = Writes { stage: Stage::Anew, epoch: 3, ..writes_of(&log.messages[0]) };
-    let blob = blob::encode(&crate::journal::Batch::new(0), &[], log.engine.aggregator.config().rules());
+    let blob = crate::codec::encode(&crate::journal::Batch::new(0), &[], log.engine.aggregator.config().rules());
     log.messages.push(message::encode(Body::Writes(writes), &blob));
     for (node, wanted) in [(2, Err(Halt::Lost(Lost::Anew { at: 2 }))), (1, Ok(()))] {
         let mut node = follower(node, Aggregator::new(config()), 0);
@@ -311,7 +311,7 @@ fn one_moment_had_two_histories_while_a_message_was_being_folded() {
     let log = busy_log(150);
     let nodes = [(); 2].map(|()| {
         let engine = Engine::new(Aggregator::new(config()), Clock::new(ClockMode::Feed));
-        Arc::new(engine.with_feeds(Feeds::unwatched(ClockMode::Feed).told_by_log()))
+        Arc::new(engine.with_feeds(Feeds::unmonitored(ClockMode::Feed).with_log_coverage()))
     });
     let log = &log;
     let seen: [BTreeMap<String, BTreeSet<String>>; 2] = std::thread::scope(|scope| {
@@ -373,7 +373,7 @@ fn what_a_dead_log_told_passed_for_live_where_a_node_started() {
         let mut log = Log::new();
         log.write_at(1, node.engine.clock.wall().saturating_add(-ago * 1_000_000));
         let writes = Writes { clock, ..writes_of(&log.messages[0]) };
-        let blob = blob::encode(&crate::journal::Batch::new(0), &[], log.engine.aggregator.config().rules());
+        let blob = crate::codec::encode(&crate::journal::Batch::new(0), &[], log.engine.aggregator.config().rules());
         node.fold(1, &message::encode(Body::Writes(writes), &blob)).unwrap();
         node.says_what_is_old()
     };

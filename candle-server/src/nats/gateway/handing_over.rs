@@ -77,7 +77,7 @@ async fn a_gateway_whose_feed_is_dead_keeps_the_log_where_the_others_connection_
     let mut world = World::new().await;
     world.pass_for(PATIENCE * 2).await;
     let writer = world.writer().unwrap();
-    assert!(world.actors[1 - writer].engine.feeds.are_up(), "it is not known to be silent yet");
+    assert!(world.actors[1 - writer].engine.feeds.is_delivering(), "it is not known to be silent yet");
     world.actors[writer].lose_feed();
     world.pass_for(PATIENCE * 2).await;
     assert_eq!((world.writer(), said(&world.log).epoch), (Some(writer), 1));

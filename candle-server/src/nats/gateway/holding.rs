@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Gateway, Link, PATIENCE, Role};
-use crate::journal::Taken;
+use crate::journal::Drained;
 
 /// How much a standby holds of what came before the last that the log tells: what the gateways' clocks and ways may
 /// differ by, and what that gateway's feed lacked before it was known to be down.
@@ -18,15 +18,15 @@ impl Gateway {
     /// given, this may be the only one that has it.
     pub(super) fn hold(&mut self, told: Option<Duration>) {
         let now = self.now();
-        match self.journal.take() {
-            Taken::Batch(batch) => {
+        match self.journal.drain() {
+            Drained::Batch(batch) => {
                 if batch.clears() {
                     // What was lost before is forgotten with the rest.
                     self.whole_since = None;
                 }
                 self.outbox.push(&batch, now);
             }
-            Taken::Broken => {
+            Drained::Suspended => {
                 self.journal.resume();
                 self.whole_since = Some(self.engine.clock.now());
                 self.lacks_listings = true;
@@ -45,8 +45,9 @@ impl Gateway {
             tracing::warn!(folded, dropped, "{what}");
         }
         let feeds = &self.engine.feeds;
-        self.up_since = feeds.are_up().then(|| self.up_since.unwrap_or(now));
-        self.quoted_since = feeds.state(now).is_healthy().then(|| self.quoted_since.unwrap_or(now));
+        self.up_since = feeds.is_delivering().then(|| self.up_since.unwrap_or(now));
+        self.quoted_since =
+            feeds.inspect(|failover| failover.state(now)).is_healthy().then(|| self.quoted_since.unwrap_or(now));
     }
 
     /// Up to when, since the server's start, the log has what came: what came later the gateway that writes may not have

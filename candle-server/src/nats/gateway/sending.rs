@@ -4,8 +4,8 @@ use bytes::Bytes;
 use candle_core::{CoverageRing, Timestamp};
 
 use super::{Active, Flight, Gateway, HEARTBEAT, Link, supply};
-use crate::blob;
 use crate::clock::ClockMode;
+use crate::codec;
 use crate::journal::Batch;
 use crate::nats::begin::Found;
 use crate::nats::delivery::{Message, deliver};
@@ -55,7 +55,7 @@ impl Gateway {
     fn fly(&self, log: &Log, header: Writes, expected: u64, piece: Option<Batch>) -> Flight {
         let is_piece = piece.is_some();
         let batch = piece.unwrap_or_else(|| Batch::new(0));
-        let blob = blob::encode(&batch, &[], self.engine.aggregator.config().rules());
+        let blob = codec::encode(&batch, &[], self.engine.aggregator.config().rules());
         let bytes = Bytes::from(message::encode(Body::Writes(header.clone()), &blob));
         let message = Message { origin: header.origin, expected, bytes };
         Flight { task: tokio::spawn(deliver(log.clone(), message)), header, cut: self.now(), is_piece }
@@ -98,7 +98,7 @@ impl Gateway {
             clock: before.clock,
             now: now.as_micros(),
             next_number,
-            supply: if feeds.are_up() { SupplyOf::Up } else { SupplyOf::Down },
+            supply: if feeds.is_delivering() { SupplyOf::Up } else { SupplyOf::Down },
             coverage: active.coverage.to_parts(now),
             origin: self.origin(),
         };

@@ -47,8 +47,12 @@ impl Actor {
     pub(super) async fn new(log: &Memory, node: u64, now: Timestamp) -> Self {
         let journal = Arc::new(crate::nats::journal());
         let turns = FailoverConfig { fail_over_after: Duration::MAX, fail_back_after: Duration::MAX };
-        let feeds = Feeds::new([("ws://h/".to_owned(), SilenceTimeout::OwnRate)], ClockMode::Wall, turns);
-        let engine = Engine::new(Aggregator::default(), Clock::driven_from(now)).with_feeds(feeds);
+        let feeds = Feeds::new([("ws://h/".to_owned(), SilenceTimeout::FromRate)], ClockMode::Wall, turns);
+        let engine = Engine::new(
+            Aggregator::default(),
+            Clock::with_time(ClockMode::Wall, crate::paused_time::PausedTime::starting_at(now)),
+        )
+        .with_feeds(feeds);
         let engine = Arc::new(engine.with_journal(Arc::clone(&journal)));
         engine.feeds.opened(0, Vec::new(), engine.clock.reading());
         let keeping = Keeping { replicas: 1, max_bytes: 1 };
@@ -85,7 +89,7 @@ impl Actor {
     /// The feed is gone, and known to be.
     pub(super) fn lose_feed(&mut self) {
         self.is_fed = false;
-        self.engine.feeds.lost(0, "closed", self.engine.clock.reading());
+        self.engine.feeds.update(|failover| failover.lost(0, "closed", self.engine.clock.reading()));
     }
 
     fn stop(&mut self) {
@@ -103,7 +107,7 @@ impl Actor {
         if self.stopped.is_some() {
             return Ok(());
         }
-        self.engine.feeds.verdict(self.engine.clock.reading());
+        self.engine.feeds.update(|failover| failover.refresh(self.engine.clock.reading()));
         let now = self.gateway.now();
         if self.end == 0 {
             self.link.folded(Some(Event::End(0)), now)?;

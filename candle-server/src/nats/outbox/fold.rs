@@ -6,7 +6,7 @@ use std::time::Duration;
 use candle_core::{Prices, Rules, Tick, Timestamp};
 
 use super::{Outbox, RUN};
-use crate::journal::{JudgedBy, Write};
+use crate::journal::{TickContext, Write};
 
 /// The most that a price, a size or a time may be for the core to take it; what it refuses need not be folded.
 const MAX_SIZE: f64 = 1e15;
@@ -30,7 +30,7 @@ impl Listings {
                 self.described.remove(id);
                 true
             }
-            Write::Clear | Write::Ticks { .. } => true,
+            Write::Clear | Write::Ticks(_) => true,
         }
     }
 }
@@ -39,7 +39,7 @@ impl Listings {
 pub(super) struct Fold {
     rules: Rules,
     minutes: HashMap<(Box<str>, i64), Extremes>,
-    pub(super) context: Option<JudgedBy>,
+    pub(super) context: Option<TickContext>,
     ticks: usize,
 }
 
@@ -56,7 +56,7 @@ impl Fold {
     }
 
     /// Adds a tick, unless the core would refuse it whatever `now`: by a later `now` it would validator otherwise.
-    pub(super) fn add(&mut self, id: &str, tick: &Tick, context: JudgedBy) {
+    pub(super) fn add(&mut self, id: &str, tick: &Tick, context: TickContext) {
         self.context = Some(context);
         self.ticks += 1;
         let latest: Timestamp = context.now.saturating_add(self.rules.max_ahead_micros());
@@ -96,8 +96,8 @@ impl Fold {
         }
         kept.sort_by(|(a_id, a), (b_id, b)| (a.time, a.seq, a_id).cmp(&(b.time, b.seq, b_id)));
         for run in kept.chunks(RUN) {
-            let run: Vec<(&str, Tick)> = run.iter().map(|(id, tick)| (&**id, *tick)).collect();
-            outbox.with_back(until, |batch| batch.push_ticks(&run, context));
+            let ticks = run.iter().map(|(id, tick)| (&**id, *tick));
+            outbox.with_back(until, |batch| batch.push_ticks(ticks, context));
         }
         std::mem::take(&mut self.ticks).saturating_sub(kept.len())
     }

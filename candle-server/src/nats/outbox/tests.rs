@@ -1,9 +1,9 @@
 use candle_core::{Aggregator, Gaps, Unlisted};
 
 use super::*;
-use crate::journal::JudgedBy;
+use crate::journal::TickContext;
 
-const TERMS: JudgedBy = JudgedBy { now: Timestamp::EPOCH, unlisted: Unlisted::List };
+const TERMS: TickContext = TickContext { now: Timestamp::EPOCH, unlisted: Unlisted::List };
 
 /// A bound that a test reaches soon.
 const MOST: usize = 2 << 20;
@@ -21,10 +21,11 @@ fn folded(outbox: &Outbox) -> Aggregator {
                 Write::List { id, description } => drop(aggregator.list(id, description)),
                 Write::Delist { id } => drop(aggregator.delist(id)),
                 Write::Clear => aggregator.clear_candles(0),
-                Write::Ticks { ticks, context } => {
-                    let context = candle_core::RecordContext { unlisted: context.unlisted, ..context.now.into() };
-                    for (id, tick) in ticks {
-                        let _ = aggregator.record(piece.batch.text(*id), tick, context);
+                Write::Ticks(run) => {
+                    let context =
+                        candle_core::RecordContext { unlisted: run.context.unlisted, ..run.context.now.into() };
+                    for (id, tick) in run.iter() {
+                        let _ = aggregator.record(id, &tick, context);
                     }
                 }
             }
@@ -57,14 +58,14 @@ fn pieces_fit_a_message_and_lose_nothing() {
         let mut outbox = Outbox::new(usize::MAX);
         for run in runs {
             let mut batch = Batch::new(0);
-            batch.push_ticks(&run, TERMS);
+            batch.push_ticks(run.iter().copied(), TERMS);
             outbox.push(&batch, Duration::ZERO);
         }
         let mut sent = 0;
         while let Some((piece, _)) = outbox.pop() {
-            let bytes = crate::blob::encode(&piece, &[], &Rules::DEFAULT);
+            let bytes = crate::codec::encode(&piece, &[], &Rules::DEFAULT);
             assert!(bytes.len() < LONGEST, "{}", bytes.len());
-            sent += piece.ticks_in_order().len();
+            sent += piece.ticks().len();
         }
         assert_eq!((sent, outbox.bytes()), (ids.len(), 0));
     }
@@ -79,7 +80,7 @@ fn a_long_stall_keeps_open_high_low_and_close_of_every_minute_within_the_bound()
     let mut folded_ticks = 0;
     for second in 0..400 {
         let now = Timestamp::from_seconds(second).unwrap();
-        let context = JudgedBy { now, ..TERMS };
+        let context = TickContext { now, ..TERMS };
         let mut batch = Batch::new(0);
         if second == 200 {
             batch.push(Write::Delist { id: "7" });
@@ -93,14 +94,10 @@ fn a_long_stall_keeps_open_high_low_and_close_of_every_minute_within_the_bound()
             })
             .collect();
         let mut next = ARRIVAL_NUMBERS + second.unsigned_abs() * 10_000;
-        batch.push_ticks(&ticks, context);
+        batch.push_ticks(ticks.iter().copied(), context);
         let batch = numbered(&batch, &mut next);
-        for (id, tick) in batch.ticks_in_order() {
-            let _ = plain.record(
-                batch.text(*id),
-                tick,
-                candle_core::RecordContext { unlisted: Unlisted::List, ..now.into() },
-            );
+        for (id, tick) in batch.ticks() {
+            let _ = plain.record(id, tick, candle_core::RecordContext { unlisted: Unlisted::List, ..now.into() });
         }
         outbox.push(&batch, Duration::from_secs(second.unsigned_abs()));
         let given = outbox.make_room(&rules);
@@ -123,7 +120,7 @@ fn where_folding_frees_too_little_the_oldest_ticks_go_and_every_listing_stays() 
         if id.ends_with("000") {
             outbox.with_back(Duration::ZERO, |batch| batch.push(Write::List { id: &id, description: None }));
         }
-        outbox.with_back(Duration::ZERO, |batch| batch.push_ticks(&[(&id, tick(0, 1.0))], TERMS));
+        outbox.with_back(Duration::ZERO, |batch| batch.push_ticks([(id.as_str(), tick(0, 1.0))], TERMS));
     }
     let given = outbox.make_room(&Rules::DEFAULT);
     assert!(given.dropped > 0 && outbox.bytes() <= MOST, "{given:?}");
@@ -135,13 +132,13 @@ fn where_folding_frees_too_little_the_oldest_ticks_go_and_every_listing_stays() 
 fn what_comes_while_a_piece_is_under_way_is_not_forgotten_with_it() {
     let mut outbox = Outbox::new(MOST);
     let write = |outbox: &mut Outbox, second| {
-        outbox.with_back(Duration::ZERO, |batch| batch.push_ticks(&[("a", tick(second, 1.0))], TERMS));
+        outbox.with_back(Duration::ZERO, |batch| batch.push_ticks([("a", tick(second, 1.0))], TERMS));
     };
     write(&mut outbox, 1);
-    assert_eq!(outbox.seal_front().unwrap().ticks_in_order().len(), 1);
+    assert_eq!(outbox.seal_front().unwrap().ticks().len(), 1);
     write(&mut outbox, 2);
-    assert_eq!(outbox.pop().unwrap().0.ticks_in_order().len(), 1);
-    assert_eq!(outbox.pop().unwrap().0.ticks_in_order()[0].1, tick(2, 1.0));
+    assert_eq!(outbox.pop().unwrap().0.ticks().len(), 1);
+    assert_eq!(outbox.pop().unwrap().0.ticks().next().unwrap().1, &tick(2, 1.0));
     assert_eq!(outbox.bytes(), 0);
 }
 
@@ -164,7 +161,7 @@ fn followed(batches: &[Batch], second: i64) -> Follower {
             supply: SupplyOf::Up,
             coverage: candle_core::CoverageRing::default().to_parts(Timestamp::EPOCH),
         };
-        let blob = crate::blob::encode(batch, &[], &Rules::DEFAULT);
+        let blob = crate::codec::encode(batch, &[], &Rules::DEFAULT);
         follower.fold(sequence, &message::encode(Body::Writes(writes), &blob)).unwrap();
     }
     follower
@@ -177,7 +174,7 @@ fn at(second: i64) -> Timestamp {
 /// A tick of `a` in each of these seconds, judged then.
 fn ticks_at(batch: &mut Batch, seconds: std::ops::Range<i64>) {
     for second in seconds {
-        batch.push_ticks(&[("a", tick(second, 1.0))], JudgedBy { now: at(second), ..TERMS });
+        batch.push_ticks([("a", tick(second, 1.0))], TickContext { now: at(second), ..TERMS });
     }
 }
 
@@ -191,7 +188,7 @@ fn sent(held: &Batch, second: i64, stored: &Follower) -> (Vec<String>, Vec<Box<s
             Write::List { id, .. } => format!("list {id}"),
             Write::Delist { id } => format!("delist {id}"),
             Write::Clear => "clear".to_owned(),
-            Write::Ticks { ticks, .. } => format!("ticks {}", ticks.len()),
+            Write::Ticks(run) => format!("ticks {}", run.len()),
         };
         piece.batch.writes().map(told).collect()
     };
@@ -245,12 +242,14 @@ fn quotes_of_a_listing_that_is_over_in_the_log_do_not_come_into_the_next_one() {
 fn it_is_known_up_to_when_ticks_were_dropped() {
     let mut outbox = Outbox::new(MOST);
     for second in 0..60_000_u32 {
-        let context = JudgedBy { now: at(i64::from(second)), ..TERMS };
+        let context = TickContext { now: at(i64::from(second)), ..TERMS };
         let id = second.to_string();
-        outbox.with_back(Duration::ZERO, |batch| batch.push_ticks(&[(&id, tick(i64::from(second), 1.0))], context));
+        outbox.with_back(Duration::ZERO, |batch| {
+            batch.push_ticks([(id.as_str(), tick(i64::from(second), 1.0))], context)
+        });
     }
     let given = outbox.make_room(&Rules::DEFAULT);
-    let kept = outbox.pieces.iter().flat_map(|piece| piece.batch.ticks_in_order());
+    let kept = outbox.pieces.iter().flat_map(|piece| piece.batch.ticks());
     let oldest = kept.map(|(_, tick)| tick.time).min();
     assert!(given.dropped > 0 && given.dropped_until < oldest, "{given:?}, {oldest:?}");
     assert_eq!(given.dropped_until, oldest.map(|oldest| oldest.saturating_add(-1_000_000)));
@@ -263,7 +262,7 @@ fn a_listing_that_is_over_for_long_is_not_held_however_little_comes() {
     for second in 1..=70 {
         let now = Duration::from_secs(second);
         let tick = tick(i64::try_from(second).unwrap(), 1.0);
-        outbox.with_back(now, |piece| piece.push_ticks(&[("a", tick)], TERMS));
+        outbox.with_back(now, |piece| piece.push_ticks([("a", tick)], TERMS));
         outbox.forget_before(now.saturating_sub(Duration::from_secs(30)));
     }
     let held: Vec<_> = outbox.placed().map(|(_, piece, _)| piece.since).collect();
@@ -279,8 +278,8 @@ fn what_is_sent_goes_first_and_only_for_want_of_room() {
             let now = at(i64::try_from(second).unwrap());
             for _ in 0..1000 {
                 let one = [("a", tick(0, 1.0))];
-                let context = JudgedBy { now, ..TERMS };
-                outbox.with_back(Duration::from_secs(second), |piece| piece.push_ticks(&one, context));
+                let context = TickContext { now, ..TERMS };
+                outbox.with_back(Duration::from_secs(second), |piece| piece.push_ticks(one, context));
             }
         }
     };
@@ -306,7 +305,7 @@ fn what_came_since_the_feeds_numbers_began_again_is_sent() {
     let batch = |ticks: &[Tick]| {
         let mut batch = Batch::new(0);
         for tick in ticks {
-            batch.push_ticks(&[("a", *tick)], JudgedBy { now: tick.time, ..TERMS });
+            batch.push_ticks([("a", *tick)], TickContext { now: tick.time, ..TERMS });
         }
         batch
     };
@@ -326,7 +325,7 @@ fn a_catalogue_that_is_announced_again_and_again_is_held_once_and_ends_no_fold()
         let now = Duration::from_secs(second);
         for id in &ids {
             outbox.with_back(now, |piece| piece.push(Write::List { id, description: Some("the same as before") }));
-            outbox.with_back(now, |piece| piece.push_ticks(&[(id, tick(0, 1.0))], TERMS));
+            outbox.with_back(now, |piece| piece.push_ticks([(id.as_str(), tick(0, 1.0))], TERMS));
         }
         folded_ticks += outbox.make_room(&Rules::DEFAULT).folded;
         assert!(outbox.bytes() <= MOST);

@@ -86,7 +86,7 @@ fn while_the_disk_fails_the_market_goes_on_and_afterwards_nothing_is_missing() {
             run.pass(Duration::from_millis(900));
             run.turn();
         }
-        assert_eq!(run.journal.standing(run.elapsed), Durability::Kept);
+        assert_eq!(run.journal.durability(run.elapsed), Durability::Persisted);
         if round % 2 == 0 {
             run.disk.break_down();
         } else {
@@ -99,14 +99,14 @@ fn while_the_disk_fails_the_market_goes_on_and_afterwards_nothing_is_missing() {
             run.turn();
         }
         if round % 2 == 0 {
-            assert_eq!(run.journal.standing(run.elapsed), Durability::Failed);
+            assert_eq!(run.journal.durability(run.elapsed), Durability::Failed);
         }
         run.disk.repair();
         run.disk.limit(usize::MAX);
         // Longer than the pause before it is tried again.
         run.pass(Duration::from_secs(2));
         run.turn();
-        assert_eq!(run.journal.standing(run.elapsed), Durability::Kept, "round {round}");
+        assert_eq!(run.journal.durability(run.elapsed), Durability::Persisted, "round {round}");
         run = run.lose(Loss::OfPower);
         run.assert_nothing_kept_is_lost(&format!("round {round}"));
     }
@@ -141,9 +141,9 @@ fn a_keeper_that_is_too_slow_is_behind_and_makes_up_for_it() {
         run.ticks(ticks / 8);
     }
     run.pass(Duration::from_secs(3));
-    assert_eq!(run.journal.standing(run.elapsed), Durability::Behind);
+    assert_eq!(run.journal.durability(run.elapsed), Durability::Behind);
     run.turn();
-    assert_eq!(run.journal.standing(run.elapsed), Durability::Kept);
+    assert_eq!(run.journal.durability(run.elapsed), Durability::Persisted);
     run.ticks(1);
     run.turn();
     run = run.lose(Loss::OfPower);

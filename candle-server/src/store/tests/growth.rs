@@ -62,7 +62,7 @@ fn at_twenty_thousand_quotes_a_second_a_file_levels_off_once_the_window_is_full(
         }
     }
     let megabytes: Vec<usize> = sizes.iter().map(|bytes| bytes >> 20).collect();
-    let written = journal.kept_bytes() as f64 / number as f64;
+    let written = journal.persisted_bytes() as f64 / number as f64;
     println!("{instruments} instruments, MiB after every five minutes: {megabytes:?}; {written:.0} bytes a quote");
     // A round and the window's filling are over by then.
     let (full, last) = (sizes[sizes.len() / 2], sizes[sizes.len() - 1]);

@@ -66,7 +66,7 @@ impl Run {
         let place = Place { path: "disk".into(), medium: Box::new(open) };
         let state = (content.covered, content.last_batch);
         let keeper = Keeper::new(Arc::clone(&engine), Arc::clone(&journal), place, file, state, Duration::ZERO);
-        let (kept, seq) = (writes.len(), journal.lsn());
+        let (kept, seq) = (writes.len(), journal.next_lsn());
         Self { engine, journal, disk, keeper, writes, kept, elapsed: Duration::ZERO, now, seq }
     }
 
@@ -132,7 +132,7 @@ impl Run {
 
     pub(super) fn turn(&mut self) {
         self.keeper.turn(self.elapsed);
-        if self.journal.standing(self.elapsed) == Durability::Kept {
+        if self.journal.durability(self.elapsed) == Durability::Persisted {
             self.kept = self.writes.len();
         }
     }
