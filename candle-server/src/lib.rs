@@ -11,14 +11,12 @@ pub mod api;
 pub(crate) use candle_engine::codec;
 pub mod document;
 pub mod face;
-pub mod feed;
 pub mod health;
 pub mod http;
 pub mod json;
 pub mod lightweight;
 #[cfg(any(feature = "nats", feature = "store"))]
 mod meanwhile;
-pub mod message;
 pub mod metrics;
 #[cfg(feature = "nats")]
 pub mod nats;
@@ -39,6 +37,7 @@ pub mod store;
 pub mod streams;
 
 pub use candle_engine::{self as engine, clock, feeds, journal};
+pub use candle_feed::{self as feed, message};
 
 use std::io;
 use std::sync::Arc;

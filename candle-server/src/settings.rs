@@ -25,11 +25,11 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
 use crate::api::Readiness;
 use crate::clock::ClockMode;
-use crate::feed::failover::FailoverConfig;
-use crate::feed::health::SilenceTimeout;
 use crate::feed::source::lines;
 use crate::feed::url::{FeedUrl, FeedUrlError};
 use crate::feeds::Feeds;
+use crate::feeds::failover::FailoverConfig;
+use crate::feeds::health::SilenceTimeout;
 #[cfg(feature = "nats")]
 use crate::nats::{LogUrl, LogUrlError};
 use crate::streams;

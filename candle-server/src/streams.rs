@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::engine::Engine;
-use crate::feed::health::State;
+use crate::feeds::health::State;
 use crate::replica::Replica;
 use crate::route::Form;
 use crate::sse;

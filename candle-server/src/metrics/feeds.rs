@@ -11,8 +11,8 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
 use crate::engine::Engine;
-use crate::feed::health::State;
 use crate::feeds::FeedReport;
+use crate::feeds::health::State;
 
 /// A gauge of each feed: its name, its help, and its value where there is one.
 type Gauge<'v> = (&'static str, &'static str, &'v dyn Fn(&FeedReport) -> Option<f64>);

@@ -66,7 +66,7 @@ pub struct Quote<'a> {
 /// The reason why a message, or the rest of a frame, is unreadable.
 ///
 /// ```
-/// use candle_server::message::{Unreadable, decode};
+/// use candle_feed::message::{Unreadable, decode};
 ///
 /// decode(b"{\"id\": 1, \"price\": 1e999}", |message| assert_eq!(message, Err(Unreadable::Price)));
 /// assert_eq!(Unreadable::Price.to_string(), "the price is missing or not a finite number");
@@ -130,7 +130,7 @@ impl std::error::Error for Unreadable {}
 /// the frame is one [`Unreadable`]. The length of the frame bounds memory and time at any nesting depth.
 ///
 /// ```
-/// use candle_server::message::{Message, decode};
+/// use candle_feed::message::{Message, decode};
 ///
 /// let mut prices = Vec::new();
 /// decode(br#"[{"id": 4, "price": 9.5}, {"id": "4", "price": 9.25}, {"id": 4.0, "price": 9}]"#, |message| {

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
 use candle_core::{Aggregator, Config, Outcome};
+use candle_engine::Engine;
+use candle_engine::clock::{Clock, ClockMode};
 
 use super::*;
-use crate::clock::{Clock, ClockMode};
-use crate::engine::Engine;
 
 const fn at(millis: u64) -> Duration {
     Duration::from_millis(millis)

@@ -7,16 +7,14 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use candle_core::{InstrumentId, Tick, Unlisted};
+use candle_engine::feeds::CATALOGUE_REPLAY_LIMIT;
 
-use super::expiring::ExpiringQueue;
-use super::intake::{FrameBytes, Intake};
+use crate::expiring::ExpiringQueue;
+use crate::intake::{FrameBytes, Intake};
 use crate::message::{Message, Quote, decode};
 
 /// The time without an `ADD` after which a catalogue replay counts as complete.
 pub const REPLAY_QUIET: Duration = Duration::from_secs(1);
-
-/// The time after the connect at which a catalogue replay counts as complete in any case.
-pub const REPLAY_LIMIT: Duration = Duration::from_secs(10);
 
 /// The maximum time that a quote waits for its `ADD`.
 const ADD_TIMEOUT: Duration = Duration::from_secs(2);
@@ -214,7 +212,7 @@ impl Replay {
     /// The time at which the replay counts as complete.
     fn end(&self) -> Option<Duration> {
         let quiet = self.last_add? + REPLAY_QUIET;
-        Some(quiet.min(self.connected + REPLAY_LIMIT))
+        Some(quiet.min(self.connected + CATALOGUE_REPLAY_LIMIT))
     }
 }
 

@@ -7,9 +7,9 @@ use candle_core::Timestamp;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::time::{Instant, sleep_until};
 
-use crate::feed::intake::Intake;
-use crate::feed::url::Pace;
+use crate::intake::Intake;
 use crate::message::{Message, Unreadable, decode};
+use crate::url::Pace;
 
 /// The maximum length of a line, in bytes: ten thousand quotes in one array, as for a frame.
 const MAX_LINE_BYTES: usize = 1 << 20;

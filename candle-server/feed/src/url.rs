@@ -19,7 +19,7 @@ pub const MAX_SPEED: f64 = 1_000_000.0;
 /// `Display` and `Debug` omit user info and queries, which may contain secrets.
 ///
 /// ```
-/// use candle_server::feed::url::FeedUrl;
+/// use candle_feed::url::FeedUrl;
 ///
 /// let feed: FeedUrl = "wss://user:secret@example.com/quotes?token=secret".parse().unwrap();
 /// assert_eq!(feed.to_string(), "wss://example.com/quotes");
@@ -68,7 +68,7 @@ pub enum Endpoint<'u> {
 /// The options of a `demo:` feed.
 ///
 /// ```
-/// use candle_server::feed::url::DemoOptions;
+/// use candle_feed::url::DemoOptions;
 ///
 /// let options = DemoOptions { instruments: 50_000, ..DemoOptions::default() };
 /// assert_eq!(options.speed, 50.0);

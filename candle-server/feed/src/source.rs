@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use candle_engine::feeds::last_heard::LastHeard;
 
-use super::url::Endpoint;
+use crate::url::Endpoint;
 pub use error::ConnectionError;
 use websocket::{Frame, WebSocket};
 

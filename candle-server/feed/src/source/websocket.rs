@@ -16,8 +16,8 @@ use tokio_tungstenite::tungstenite::{self, Error, Utf8Bytes};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
 use super::error::ConnectionError;
-use crate::feed::url::SocketUrl;
 use crate::message::Unreadable;
+use crate::url::SocketUrl;
 
 /// The timeout for opening a connection, including name look-up and handshakes: enough for three lost packets.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -4,20 +4,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use candle_core::{ListError, Outcome, Outcomes, RecordContext, Tick, Timestamp, Unlisted};
+use candle_engine::Engine;
+use candle_engine::clock::{ClockMode, is_restart};
 use candle_engine::throttled_log::ThrottledLog;
 
-use super::dedup::Deduplicator;
-use crate::clock::ClockMode;
-use crate::engine::Engine;
+use crate::dedup::Deduplicator;
 use crate::message::{Message, Quote, Unreadable, decode};
-
-/// If a connection starts more than this much before the feed clock, in microseconds, candles start afresh.
-const RESTART_MICROS: i64 = 5_000_000;
-
-/// Returns true if a connection whose first quote has the time `time` restarts a feed clock that shows `clock`.
-pub(crate) const fn starts_over(clock: Timestamp, time: Timestamp) -> bool {
-    time.as_micros() < clock.as_micros().saturating_sub(RESTART_MICROS)
-}
 
 /// The number of ticks of a connection after which their outcomes show that the clock mode is wrong.
 const CLOCK_CHECK_TICKS: u64 = 1000;
@@ -197,7 +189,7 @@ impl Intake {
     pub(crate) fn restarts_clock(&self, quote: &Quote<'_>) -> bool {
         let clock = &self.engine.clock;
         let may = self.connection.newest.is_none() && clock.mode() == ClockMode::Feed;
-        may && quote.time.is_some_and(|time| starts_over(clock.now(), time))
+        may && quote.time.is_some_and(|time| is_restart(clock.now(), time))
     }
 
     /// Creates the tick of a quote that arrives now. A missing time or sequence number is filled in.

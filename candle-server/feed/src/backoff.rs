@@ -14,7 +14,7 @@ pub const HEALTHY: Duration = Duration::from_secs(30);
 /// Full jitter spreads the reconnects of many clients best (Brooker, "Exponential Backoff And Jitter", 2015).
 ///
 /// ```
-/// use candle_server::feed::backoff::{BASE, Backoff};
+/// use candle_feed::backoff::{BASE, Backoff};
 /// use std::time::Duration;
 ///
 /// let mut backoff = Backoff::new();

@@ -5,8 +5,8 @@ use std::time::Duration;
 use candle_core::{Tick, Timestamp, Unlisted};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::feed::intake::Intake;
-pub use crate::feed::url::DemoOptions;
+use crate::intake::Intake;
+pub use crate::url::DemoOptions;
 
 /// The interval at which due quotes are sent: too short to be seen on a chart.
 const STEP: Duration = Duration::from_millis(10);
@@ -63,7 +63,7 @@ pub const FLOOR: f64 = 1.0;
 ///
 /// ```
 /// use candle_core::Timestamp;
-/// use candle_server::feed::source::demo::{Demo, DemoOptions};
+/// use candle_feed::source::demo::{Demo, DemoOptions};
 ///
 /// let mut demo = Demo::new(&DemoOptions::default(), Timestamp::EPOCH);
 /// assert_eq!(demo.next().unwrap().time, Timestamp::EPOCH);

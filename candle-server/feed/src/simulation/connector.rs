@@ -12,9 +12,9 @@ use super::quotes::{STEP, SimulatedQuote};
 use super::scenario::Fault;
 use super::world::World;
 use super::{Millis, RUN_LENGTH};
-use crate::feed::source::websocket::{CONNECT_TIMEOUT, Frame, SILENCE};
-use crate::feed::source::{ConnectionError, Connector, Source};
-use crate::feed::url::Endpoint;
+use crate::source::websocket::{CONNECT_TIMEOUT, Frame, SILENCE};
+use crate::source::{ConnectionError, Connector, Source};
+use crate::url::Endpoint;
 
 /// The maximum time to open a connection.
 const LATENCY: Millis = 80;

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use candle_engine::feeds::CATALOGUE_REPLAY_LIMIT;
+
 use super::Millis;
 use super::quotes::{START, SimulatedQuote};
-use crate::feed::partner::{REPLAY_LIMIT, REPLAY_QUIET};
+use crate::partner::REPLAY_QUIET;
 
 /// An expected candle.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,7 +132,7 @@ impl Model {
     pub(super) fn expire(&mut self, now: Millis) {
         let end = |replay: &Replay| {
             let quiet = replay.last_add? + u64::try_from(REPLAY_QUIET.as_millis()).unwrap();
-            Some(quiet.min(replay.connected + u64::try_from(REPLAY_LIMIT.as_millis()).unwrap()))
+            Some(quiet.min(replay.connected + u64::try_from(CATALOGUE_REPLAY_LIMIT.as_millis()).unwrap()))
         };
         let is_over = self.replay.as_ref().and_then(end).is_some_and(|end| end <= now);
         if let Some(replay) = self.replay.take_if(|_| is_over) {

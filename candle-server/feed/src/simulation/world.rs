@@ -4,6 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use candle_core::{Gaps, Timestamp, WINDOW_MINUTES, WindowCandle};
+use candle_engine::Engine;
+use candle_engine::feeds::health::{MAX_LAG, State};
+use candle_engine::feeds::rate::FIRST_QUOTE;
 use fastrand::Rng;
 use tokio::time::Instant;
 
@@ -12,9 +15,6 @@ use super::coverage::{CoverageModel, Delivery};
 use super::quotes::{self, START, STEP, SimulatedQuote};
 use super::scenario::{Fault, Phase, Scenario};
 use super::{MAX_FAIL_BACK, MAX_FAIL_OVER, MAX_UNSUPPLIED, Millis, STATE_DELAY};
-use crate::engine::Engine;
-use crate::feed::health::{MAX_LAG, State};
-use crate::feed::rate::FIRST_QUOTE;
 
 /// The simulated state, shared by the connections and the checks.
 #[derive(Debug)]

@@ -2,11 +2,12 @@
 //!
 //! The real supervisor, intake, engine and coverage read simulated feeds with random faults through the
 //! [`Connector`](super::source::Connector) trait. After each step, the engine is compared with a simple model.
-//! `CANDLE_SIMULATION_SEED=17 cargo test -p candle-server simulation` runs one seed; the run is the same each time.
+//! `CANDLE_SIMULATION_SEED=17 cargo test -p candle-feed simulation` runs one seed; the run is the same each time.
 
 mod candles;
 mod connector;
 mod coverage;
+mod paused_time;
 mod quotes;
 mod scenario;
 mod world;
@@ -15,20 +16,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use candle_core::{Aggregator, Config};
+use candle_engine::Engine;
+use candle_engine::clock::{Clock, ClockMode};
+use candle_engine::feeds::Feeds;
+use candle_engine::feeds::failover::FailoverConfig;
+use candle_engine::feeds::health::SilenceTimeout;
 use parking_lot::Mutex;
 use tokio::time::{MissedTickBehavior, interval};
 
 use self::candles::Catalogue;
 use self::connector::SimulatedConnector;
+use self::paused_time::PausedTime;
 use self::world::World;
-use super::failover::FailoverConfig;
-use super::health::SilenceTimeout;
-use super::supervisor::run_with;
-use super::url::FeedUrl;
-use crate::clock::{Clock, ClockMode};
-use crate::engine::Engine;
-use crate::feeds::Feeds;
-use crate::paused_time::PausedTime;
+use crate::supervisor::run_with;
+use crate::url::FeedUrl;
 
 /// A time since the start of a run, or a length of time, in milliseconds.
 type Millis = u64;

@@ -1,6 +1,7 @@
-use super::*;
-use crate::clock::Clock;
 use candle_core::{Aggregator, Gaps, State, WindowCandle};
+use candle_engine::clock::Clock;
+
+use super::*;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_seconds(second).unwrap()

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
+use candle_engine::Engine;
+use candle_engine::feeds::health::State;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::backoff::Backoff;
-use super::health::State;
-use super::source::websocket::Frame;
-use super::source::{Connector, Source};
-use super::url::FeedUrl;
-use crate::engine::Engine;
+use crate::backoff::Backoff;
 use crate::message::{Message, decode};
+use crate::source::websocket::Frame;
+use crate::source::{Connector, Source};
+use crate::url::FeedUrl;
 
 /// The interval between two checks of a feed's state: short against the shortest silence timeout, 2 s.
 pub(super) const CHECK_INTERVAL: Duration = Duration::from_millis(100);

@@ -6,18 +6,18 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
+use candle_engine::Engine;
+use candle_engine::feeds::failover::Action;
+use candle_engine::feeds::health::State;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::backoff::Backoff;
-use super::failover::Action;
-use super::health::State;
-use super::intake::Intake;
-use super::partner::{Connect, Partner};
-use super::probe::{CHECK_INTERVAL, STALLED, probe};
-use super::source::websocket::Frame;
-use super::source::{ConnectionError, Connector, Source, WebSocketConnector, demo, lines};
-use super::url::{FeedUrl, Pace};
-use crate::engine::Engine;
+use crate::backoff::Backoff;
+use crate::intake::Intake;
+use crate::partner::{Connect, Partner};
+use crate::probe::{CHECK_INTERVAL, STALLED, probe};
+use crate::source::websocket::Frame;
+use crate::source::{ConnectionError, Connector, Source, WebSocketConnector, demo, lines};
+use crate::url::{FeedUrl, Pace};
 
 /// Reads the feeds into the engine, one at a time, until a feed ends.
 ///

@@ -4,9 +4,8 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use candle_engine::feeds::health::Loss;
 use tokio_tungstenite::tungstenite::http::StatusCode;
-
-use crate::feed::health::Loss;
 
 /// The reason why a connection could not be opened, or has ended.
 #[derive(Debug)]

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use candle_core::{Aggregator, Config, InstrumentId};
-use candle_server::clock::{Clock, ClockMode};
-use candle_server::engine::Engine;
-use candle_server::feed::intake::Intake;
-use candle_server::feed::partner::{Connect, Partner, REPLAY_LIMIT, REPLAY_QUIET};
-use candle_server::message::{Message, Unreadable, decode, decode_without_template};
+use candle_engine::Engine;
+use candle_engine::clock::{Clock, ClockMode};
+use candle_engine::feeds::CATALOGUE_REPLAY_LIMIT;
+use candle_feed::intake::Intake;
+use candle_feed::message::{Message, Unreadable, decode, decode_without_template};
+use candle_feed::partner::{Connect, Partner, REPLAY_QUIET};
 
 /// A frame into the decoder: it never panics, and its template says what `serde_json` says.
 pub(crate) fn message(frame: &[u8]) {
@@ -111,7 +112,7 @@ impl Model {
     fn pass(&mut self, now: Duration) {
         let is_over = |replay: &mut Replay| {
             let Some(last_add) = replay.last_add else { return false };
-            now >= last_add + REPLAY_QUIET || now >= replay.connected + REPLAY_LIMIT
+            now >= last_add + REPLAY_QUIET || now >= replay.connected + CATALOGUE_REPLAY_LIMIT
         };
         if let Some(replay) = self.replay.take_if(is_over) {
             self.listed.retain(|id| replay.announced.contains(id));
