@@ -9,6 +9,7 @@ use std::time::Duration;
 use candle_engine::Engine;
 use candle_engine::feeds::failover::Action;
 use candle_engine::feeds::health::State;
+use candle_engine::journal::Journal;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::backoff::Backoff;
@@ -31,8 +32,7 @@ pub async fn run(engine: Arc<Engine>, feeds: &[FeedUrl]) {
 pub async fn run_with<C: Connector>(connector: &C, engine: Arc<Engine>, feeds: &[FeedUrl]) {
     engine.started().await;
     // An earlier process may have recorded the catalogue of one of these feeds.
-    let last_connected =
-        engine.journal().and_then(|journal| journal.last_feed()).and_then(|name| engine.feeds.index_of(&name));
+    let last_connected = engine.journal().and_then(Journal::last_feed).and_then(|name| engine.feeds.index_of(&name));
     let intake = Intake::new(Arc::clone(&engine));
     let mut supervisor = Supervisor {
         intake: if feeds.len() > 1 { intake.with_deduplication() } else { intake },

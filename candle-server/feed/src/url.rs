@@ -221,8 +221,8 @@ fn demo(rest: &str) -> Result<DemoOptions, FeedUrlError> {
         _ => rest.strip_prefix('?').ok_or(FeedUrlError::Path("demo:"))?,
     };
     let mut options = DemoOptions::default();
-    let [count, rate, speed, seed] = values(query, ["instruments", "rate", "speed", "seed"])?;
-    if let Some(text) = count {
+    let [instruments, rate, factor, seed] = values(query, ["instruments", "rate", "speed", "seed"])?;
+    if let Some(text) = instruments {
         options.instruments = within(text.parse().ok(), 1..=MAX_INSTRUMENTS)
             .ok_or(FeedUrlError::Value("instruments", "an integer from 1 to 1000000"))?;
     }
@@ -230,7 +230,7 @@ fn demo(rest: &str) -> Result<DemoOptions, FeedUrlError> {
         options.rate =
             rate_of(text).ok_or(FeedUrlError::Value("rate", "a number above 0 with /s or /min, at most 10000000/s"))?;
     }
-    if let Some(text) = speed {
+    if let Some(text) = factor {
         options.speed = speed_of(text)?;
     }
     if let Some(text) = seed {

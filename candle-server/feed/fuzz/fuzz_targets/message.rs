@@ -1,7 +1,7 @@
-//! Frames into the decoder: it never panics, and its template says what `serde_json` says.
+//! The decoder: it must not panic, and its template must agree with the parser.
 #![no_main]
 
-#[allow(dead_code, reason = "the other targets use the rest")]
+#[allow(dead_code, reason = "the other target uses the rest")]
 #[path = "../../tests/fuzzed/bytes.rs"]
 mod bytes;
 

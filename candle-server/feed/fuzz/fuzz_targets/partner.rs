@@ -1,7 +1,7 @@
-//! The life of a partner, against the obvious program.
+//! The partner rules against a simple model.
 #![no_main]
 
-#[allow(dead_code, reason = "the other targets use the rest")]
+#[allow(dead_code, reason = "the other target uses the rest")]
 #[path = "../../tests/fuzzed/bytes.rs"]
 mod bytes;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use candle_core::{Gaps, Timestamp, WINDOW_MINUTES, WindowCandle};
 use candle_engine::Engine;
+use candle_engine::feeds::failover::Failover;
 use candle_engine::feeds::health::{MAX_LAG, State};
 use candle_engine::feeds::rate::FIRST_QUOTE;
 use fastrand::Rng;
@@ -93,7 +94,7 @@ impl World {
 
     /// Updates the index of the active feed.
     fn observe_active(&mut self) {
-        let active = self.engine.feeds.inspect(|failover| failover.active());
+        let active = self.engine.feeds.inspect(Failover::active);
         if active != self.active {
             self.active = active;
             self.active_since = self.now();

@@ -1,4 +1,4 @@
-//! What the fuzz targets do with their bytes, for them and for the tests that replay what they found.
+//! The bodies of the fuzz targets, also used by the tests that replay their inputs.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use candle_feed::intake::Intake;
 use candle_feed::message::{Message, Unreadable, decode, decode_without_template};
 use candle_feed::partner::{Connect, Partner, REPLAY_QUIET};
 
-/// A frame into the decoder: it never panics, and its template says what `serde_json` says.
+/// Decodes a frame. The decoder must not panic, and its template must agree with the parser.
 pub(crate) fn message(frame: &[u8]) {
     let with = all(frame, |frame, each| decode(frame, each));
     let without = all(frame, |frame, each| decode_without_template(frame, each));
@@ -22,13 +22,15 @@ pub(crate) fn message(frame: &[u8]) {
 fn all<'f>(frame: &'f [u8], decode: impl FnOnce(&'f [u8], &mut dyn FnMut(Result<Message<'f>, Unreadable>))) -> String {
     let mut messages = Vec::new();
     decode(frame, &mut |message| messages.push(message));
-    // As text, since a NaN that got through on both sides would not equal itself.
+    // Compared as text, because a NaN does not equal itself.
     format!("{messages:#?}")
 }
 
-/// The life of a partner, a line for each event: how much later it comes (in tenths of a second; more than a hundred is a
-/// reconnect), what comes, and of which instrument, or the frame itself. Each quote is counted once, in the end; what is
-/// listed is what the obvious program lists.
+/// Plays a script of partner events, one per line, and compares the result with a simple model.
+///
+/// The first byte of a line is the time since the event before, in tenths of a second; from 101 on, the event follows a
+/// reconnect. The second byte selects the message, and the rest is the instrument or the frame. At the end each quote is
+/// counted once, and after each event the listed instruments are those of the model.
 pub(crate) fn partner(script: &[u8]) {
     let engine = Arc::new(Engine::new(Aggregator::new(Config::default().with_seed(1)), Clock::new(ClockMode::Wall)));
     let mut intake = Intake::new(Arc::clone(&engine));
@@ -47,10 +49,13 @@ pub(crate) fn partner(script: &[u8]) {
         }
         let frame = frame(*what, rest);
         partner.frames([Ok(frame.as_slice())].into_iter(), now);
-        decode(&frame, |message| model.take(message, now));
+        decode(&frame, |message| model.apply(message, now));
         partner.expire(now);
-        model.pass(now);
-        assert!(partner.deadline().is_none_or(|deadline| deadline > now), "something due is not done");
+        model.expire(now);
+        assert!(
+            partner.deadline().is_none_or(|deadline| deadline > now),
+            "an expired quote or a complete replay is left"
+        );
         let page = engine.aggregator.page(None, "", script.len() + 1);
         let listed: BTreeSet<String> = page.iter().map(|summary| summary.id.as_str().to_owned()).collect();
         assert_eq!(listed, model.listed);
@@ -60,7 +65,7 @@ pub(crate) fn partner(script: &[u8]) {
     assert_eq!(engine.unreadable(), model.unreadable);
 }
 
-/// A message of one of eight instruments, or what it says itself.
+/// Returns a message of one of eight instruments, or `rest` as the frame.
 fn frame(what: u8, rest: &[u8]) -> Vec<u8> {
     let id = rest.first().map_or(0, |byte| byte % 8);
     match what % 4 {
@@ -71,7 +76,7 @@ fn frame(what: u8, rest: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The obvious program.
+/// A simple model of a partner.
 #[derive(Default)]
 struct Model {
     listed: BTreeSet<String>,
@@ -88,7 +93,7 @@ struct Replay {
 }
 
 impl Model {
-    fn take(&mut self, message: Result<Message<'_>, Unreadable>, now: Duration) {
+    fn apply(&mut self, message: Result<Message<'_>, Unreadable>, now: Duration) {
         match message {
             Ok(Message::Quote(_)) => self.quotes += 1,
             Ok(Message::Add { id, .. }) => {
@@ -109,7 +114,7 @@ impl Model {
         }
     }
 
-    fn pass(&mut self, now: Duration) {
+    fn expire(&mut self, now: Duration) {
         let is_over = |replay: &mut Replay| {
             let Some(last_add) = replay.last_add else { return false };
             now >= last_add + REPLAY_QUIET || now >= replay.connected + CATALOGUE_REPLAY_LIMIT

@@ -1,6 +1,6 @@
-//! The fuzz targets' inputs as ordinary tests: what they found so far, in `fuzz/seeds`, and a little at random.
+//! The fuzz targets as ordinary tests, on the inputs in `fuzz/seeds` and on random scripts.
 
-#![allow(clippy::unwrap_used, reason = "helpers outside the test functions panic like the tests themselves")]
+#![allow(clippy::unwrap_used, reason = "helper functions panic like the tests")]
 
 mod bytes;
 
@@ -8,7 +8,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-/// Runs every input that is kept of a target; how many there are.
+/// Runs the seed inputs of a target and returns their number.
 fn replay(target: &str, run: fn(&[u8])) -> usize {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
     let inputs = std::fs::read_dir(directory).unwrap().map(|input| std::fs::read(input.unwrap().path()).unwrap());
@@ -16,16 +16,16 @@ fn replay(target: &str, run: fn(&[u8])) -> usize {
 }
 
 #[test]
-fn what_fuzzing_found_of_messages_is_read_alike_both_ways() {
+fn template_and_parser_agree_on_the_message_seeds() {
     assert!(replay("message", bytes::message) > 100);
 }
 
 #[test]
-fn what_fuzzing_found_of_partners_is_what_the_obvious_program_says() {
+fn the_partner_matches_the_model_on_the_partner_seeds() {
     assert!(replay("partner", bytes::partner) > 100);
 }
 
-/// Events, most of them of few instruments and close together.
+/// Generates scripts of up to 200 events, mostly close together.
 fn script() -> impl Strategy<Value = Vec<u8>> {
     let event = (0..120_u8, any::<u8>(), any::<u8>()).prop_map(|(step, what, id)| vec![step, what, id, b'\n']);
     prop::collection::vec(event, 0..200).prop_map(|events| events.concat())
@@ -33,7 +33,7 @@ fn script() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn whatever_a_partner_does_it_is_what_the_obvious_program_says(script in script()) {
+    fn the_partner_matches_the_model_on_random_scripts(script in script()) {
         bytes::partner(&script);
     }
 }
