@@ -40,6 +40,8 @@ pub(super) struct World {
     supplied: Millis,
     /// The last time at which the active feed delivered every quote, or dripped.
     flowed: Millis,
+    /// The last time at which a quote was accepted, for example the backlog at the start of a connection.
+    accepted: Millis,
     /// The number of switches between feeds.
     pub(super) switches: u64,
 }
@@ -63,6 +65,7 @@ impl World {
             silence_timeout: 0,
             supplied: 0,
             flowed: 0,
+            accepted: 0,
             switches: 0,
         }
     }
@@ -125,24 +128,35 @@ impl World {
         self.reading.is_some_and(|(reading, _)| reading == feed)
     }
 
+    /// Runs an event of the active feed on the model, and records the time if a quote is accepted.
+    fn apply(&mut self, now: Millis, event: impl FnOnce(&mut Model)) {
+        let before = self.model.accepted;
+        event(&mut self.model);
+        if self.model.accepted > before {
+            self.accepted = now;
+        }
+    }
+
     /// Returns the instruments that `feed` announces now.
     pub(super) fn announces(&mut self, feed: usize) -> std::ops::Range<u64> {
         let now = self.advance();
         let ids = quotes::instruments(self.phase(feed).restarts);
         if self.is_read(feed) {
-            ids.clone().for_each(|id| self.model.announced(id, now));
+            let announced = ids.clone();
+            self.apply(now, |model| announced.for_each(|id| model.announced(id, now)));
         }
         ids
     }
 
     /// Returns the quotes of `step` that `feed` delivers now.
     pub(super) fn delivers(&mut self, feed: usize, step: u64) -> Vec<SimulatedQuote> {
-        self.advance();
+        let now = self.advance();
         let restarts = self.scenarios[feed].at(step * STEP).restarts;
         let quotes: Vec<SimulatedQuote> = quotes::quotes(self.seed, step, restarts).collect();
         if self.is_read(feed) {
             self.coverage.quoted();
-            quotes.iter().for_each(|quote| self.model.delivered(*quote, self.catalogues[feed]));
+            let catalogue = self.catalogues[feed];
+            self.apply(now, |model| quotes.iter().for_each(|quote| model.delivered(*quote, catalogue)));
         }
         quotes
     }
@@ -252,7 +266,10 @@ impl World {
                 }
                 if lag > late { State::Lagging } else { State::Live }
             }
-            Fault::Mute | Fault::Frozen if lasted > self.silence_timeout + 2 * STEP => State::Silent,
+            // A backlog, or an `ADD` that quotes waited for, may come after the start of the silence.
+            Fault::Mute | Fault::Frozen if lasted.min(now - self.accepted) > self.silence_timeout + 2 * STEP => {
+                State::Silent
+            }
             Fault::Drip if lasted > 2 * STATE_DELAY => State::Slow,
             _ => return,
         };
@@ -275,14 +292,14 @@ impl World {
         }
     }
 
-    /// Checks that a gap starts at the last delivery, however late it is noticed.
+    /// Checks that a gap starts at the last delivery or accepted quote, however late it is noticed.
     fn check_gap(&mut self, now: Millis) {
         if matches!(self.coverage.current.delivery, Delivery::Supplied | Delivery::Dripping) {
             self.flowed = now;
         } else if !self.engine.feeds.is_delivering() {
             let report = self.engine.feeds.report(self.engine.clock.reading());
             let Some(gap) = report.gaps.last() else { return };
-            let latest = Duration::from_millis(START + self.flowed + 2 * STEP).as_secs_f64();
+            let latest = Duration::from_millis(START + self.flowed.max(self.accepted) + 2 * STEP).as_secs_f64();
             let from = gap.from.as_micros() as f64 / 1e6;
             assert!(from <= latest && gap.to.is_none(), "{}: {gap:?} after {latest}", self.context());
         }
