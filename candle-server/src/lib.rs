@@ -8,9 +8,7 @@
 
 #[cfg(feature = "nats")]
 pub(crate) use candle_engine::codec;
-pub mod feed;
 pub mod health;
-pub mod message;
 #[cfg(feature = "nats")]
 pub mod nats;
 #[cfg(test)]
@@ -19,6 +17,7 @@ mod paused_time;
 mod recovery;
 pub mod settings;
 pub use candle_engine::{self as engine, clock, feeds, journal};
+pub use candle_feed::{self as feed, message};
 pub use candle_http as http;
 pub use candle_http::server::Listeners;
 #[cfg(feature = "store")]
@@ -32,7 +31,6 @@ use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
 use crate::engine::Engine;
-use crate::feed::url::FeedUrl;
 use crate::settings::{HttpSettings, Settings, StartChoice};
 use candle_http::api::Api;
 use candle_http::endpoints::Endpoints;
@@ -75,7 +73,7 @@ pub struct Opened {
 )]
 pub async fn open(listeners: &Listeners, settings: &Settings) -> io::Result<Opened> {
     #[cfg(feature = "nats")]
-    if let [feed::url::FeedUrl::Log(url)] = settings.feeds.as_slice() {
+    if let Some(url) = &settings.log {
         let (engine, linked) = nats::read(listeners, settings, url).await?;
         return Ok(Opened { linked: Some(linked), ..Opened::of(engine) });
     }
@@ -256,7 +254,7 @@ fn spawn_ingestion(
     let ingest = move || {
         runtime.block_on(async {
             tokio::select! {
-                () = ingest(shown, &settings.feeds) => {}
+                () = ingest(shown, &settings) => {}
                 _ = stopped => {}
             }
         });
@@ -269,11 +267,18 @@ fn spawn_ingestion(
 }
 
 /// Reads the feeds into whichever engine is `shown`, until they end.
-async fn ingest(mut shown: watch::Receiver<Arc<Engine>>, feeds: &[FeedUrl]) {
+async fn ingest(mut shown: watch::Receiver<Arc<Engine>>, settings: &Settings) {
     loop {
         let engine = Arc::clone(&shown.borrow_and_update());
+        let ended = async {
+            #[cfg(feature = "nats")]
+            if let Some(log) = &settings.log {
+                return feed::watch_external(&engine, &log.to_string()).await;
+            }
+            feed::run(Arc::clone(&engine), &settings.feeds).await;
+        };
         tokio::select! {
-            () = feed::run(engine, feeds) => return,
+            () = ended => return,
             Ok(()) = shown.changed() => {}
         }
     }
