@@ -6,11 +6,9 @@
 //! of its own, so that no reader can delay a quote.
 #![forbid(unsafe_code)]
 
-#[cfg(any(feature = "nats", feature = "store"))]
+#[cfg(feature = "nats")]
 pub(crate) use candle_engine::codec;
-pub mod feed;
 pub mod health;
-pub mod message;
 #[cfg(feature = "nats")]
 pub mod nats;
 #[cfg(test)]
@@ -18,12 +16,12 @@ mod paused_time;
 #[cfg(feature = "store")]
 mod recovery;
 pub mod settings;
-#[cfg(feature = "store")]
-pub mod store;
-
 pub use candle_engine::{self as engine, clock, feeds, journal};
+pub use candle_feed::{self as feed, message};
 pub use candle_http as http;
 pub use candle_http::server::Listeners;
+#[cfg(feature = "store")]
+pub use candle_store as store;
 
 use std::io;
 use std::sync::Arc;
@@ -33,7 +31,6 @@ use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
 use crate::engine::Engine;
-use crate::feed::url::FeedUrl;
 use crate::settings::{HttpSettings, Settings, StartChoice};
 use candle_http::api::Api;
 use candle_http::endpoints::Endpoints;
@@ -60,7 +57,7 @@ pub async fn serve(
 pub struct Opened {
     engine: Arc<Engine>,
     #[cfg(feature = "store")]
-    keeping: Option<store::Keeping>,
+    keeping: Option<store::WriterHandle>,
     #[cfg(feature = "nats")]
     linked: Option<nats::Linked>,
 }
@@ -76,7 +73,7 @@ pub struct Opened {
 )]
 pub async fn open(listeners: &Listeners, settings: &Settings) -> io::Result<Opened> {
     #[cfg(feature = "nats")]
-    if let [feed::url::FeedUrl::Log(url)] = settings.feeds.as_slice() {
+    if let Some(url) = &settings.log {
         let (engine, linked) = nats::read(listeners, settings, url).await?;
         return Ok(Opened { linked: Some(linked), ..Opened::of(engine) });
     }
@@ -132,7 +129,7 @@ impl Opened {
         let served = serve_engine(self.engine, listeners, settings, shutdown).await;
         #[cfg(feature = "store")]
         if let Some(keeping) = self.keeping {
-            tokio::task::spawn_blocking(move || keeping.stop()).await??;
+            keeping.stop().await?;
         }
         served
     }
@@ -257,7 +254,7 @@ fn spawn_ingestion(
     let ingest = move || {
         runtime.block_on(async {
             tokio::select! {
-                () = ingest(shown, &settings.feeds) => {}
+                () = ingest(shown, &settings) => {}
                 _ = stopped => {}
             }
         });
@@ -270,11 +267,18 @@ fn spawn_ingestion(
 }
 
 /// Reads the feeds into whichever engine is `shown`, until they end.
-async fn ingest(mut shown: watch::Receiver<Arc<Engine>>, feeds: &[FeedUrl]) {
+async fn ingest(mut shown: watch::Receiver<Arc<Engine>>, settings: &Settings) {
     loop {
         let engine = Arc::clone(&shown.borrow_and_update());
+        let ended = async {
+            #[cfg(feature = "nats")]
+            if let Some(log) = &settings.log {
+                return feed::watch_external(&engine, &log.to_string()).await;
+            }
+            feed::run(Arc::clone(&engine), &settings.feeds).await;
+        };
         tokio::select! {
-            () = feed::run(engine, feeds) => return,
+            () = ended => return,
             Ok(()) = shown.changed() => {}
         }
     }

@@ -8,6 +8,7 @@
 //! | [`status`] | the freshness of one instrument |
 //! | [`journal`] | the in-memory log of writes |
 //! | [`codec`], [`replay`] | a batch of writes as bytes, and its replay (feature `codec`) |
+//! | [`stripe_rounds`] | a schedule that visits every stripe once per round |
 //! | [`throttled_log`] | limits on repeated log lines |
 //! | [`background`] | an async task on a thread of its own |
 //!
@@ -38,6 +39,7 @@ pub mod journal;
 #[cfg(feature = "codec")]
 pub mod replay;
 pub mod status;
+pub mod stripe_rounds;
 pub mod throttled_log;
 mod write;
 

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// The shortest time between two lines of one [`ThrottledLog`]: 1 s. That is enough to notice, and too little to fill a disk.
+/// The default time between two lines of one [`ThrottledLog`]: 1 s. That is enough to notice, and too little to fill a disk.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// A limit of one log line a second.
+/// A limit on the rate of log lines: one per second, unless another interval is given.
 ///
 /// ```
 /// use std::time::Duration;
@@ -18,16 +18,28 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// assert_eq!(log.permit(Duration::from_millis(999)), None);
 /// assert_eq!(log.permit(Duration::from_millis(1000)), Some(1));
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ThrottledLog {
+    interval: Duration,
     last: Option<Duration>,
     suppressed: u64,
 }
 
+impl Default for ThrottledLog {
+    fn default() -> Self {
+        Self::with_interval(INTERVAL)
+    }
+}
+
 impl ThrottledLog {
+    /// Creates a limit of one line per `interval`.
+    pub const fn with_interval(interval: Duration) -> Self {
+        Self { interval, last: None, suppressed: 0 }
+    }
+
     /// Returns the number of lines suppressed since the last one, if a line may be logged at `now`.
     pub fn permit(&mut self, now: Duration) -> Option<u64> {
-        if self.last.is_some_and(|last| now.saturating_sub(last) < INTERVAL) {
+        if self.last.is_some_and(|last| now.saturating_sub(last) < self.interval) {
             self.suppressed += 1;
             return None;
         }

@@ -12,7 +12,7 @@ use fold::{Fold, Listings};
 use super::follower::Follower;
 use super::message::ARRIVAL_NUMBERS;
 use super::overlap::Numbers;
-use crate::feed::intake::starts_over;
+use crate::clock::is_restart;
 use crate::journal::{Batch, Write};
 
 /// The most that is held, in bytes: two million ticks of short ids, 20 s of the full load, while a broker that lost its
@@ -270,7 +270,7 @@ impl<'h> Ended<'h> {
     fn of(held: &'h Outbox, follower: &Follower, now: Timestamp) -> Self {
         let mut ended = Self { listings: HashMap::new(), candles: None };
         // A log whose time is still ahead of a feed that started over has seen it start over once less.
-        let is_behind = follower.last().and_then(|last| last.writes.now()).is_some_and(|last| starts_over(last, now));
+        let is_behind = follower.last().and_then(|last| last.writes.now()).is_some_and(|last| is_restart(last, now));
         for (place, _, write) in held.placed() {
             match write {
                 Write::Delist { id } if follower.was_delisted_lately(id) => {

@@ -114,7 +114,7 @@ fn run(engine: &Engine, event: &Event) {
         Event::Tick { id, seconds, price, behind } => tick(engine, IDS[*id], later(*seconds), *price, later(-behind)),
         Event::Advance { seconds } => engine.clock.advance_to(later(*seconds)),
         Event::Restart { back } => {
-            engine.aggregator.clear_candles(0);
+            engine.aggregator.clear_candles();
             engine.clock.restart_at(later(-back));
         }
         Event::List { id, description } => {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use candle_core::BadId;
+use candle_core::InvalidId;
 
 use super::limits::{ALLOW, MAX_LIMIT, MAX_STREAMED};
 
@@ -30,7 +30,7 @@ pub enum IdError {
     /// The decoded bytes are not UTF-8.
     Utf8,
     /// The decoded text is not a valid id.
-    Id(BadId),
+    Id(InvalidId),
 }
 
 impl fmt::Display for RouteError {

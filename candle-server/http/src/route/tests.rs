@@ -1,4 +1,4 @@
-use candle_core::{BadId, Gaps, InstrumentId};
+use candle_core::{Gaps, InstrumentId, InvalidId};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::*;
 
@@ -94,10 +94,10 @@ fn an_invalid_id_is_rejected_with_the_reason() {
         ("/instruments/%zz", IdError::Escape),
         ("/instruments/%+1", IdError::Escape),
         ("/instruments/%FF", IdError::Utf8),
-        ("/instruments/%00", IdError::Id(BadId::Character('\0'))),
-        ("/instruments/a%20b", IdError::Id(BadId::Character(' '))),
-        ("/instruments/%C2%A0", IdError::Id(BadId::Character('\u{a0}'))),
-        (long.as_str(), IdError::Id(BadId::TooLong { bytes: InstrumentId::MAX_BYTES + 1 })),
+        ("/instruments/%00", IdError::Id(InvalidId::Character('\0'))),
+        ("/instruments/a%20b", IdError::Id(InvalidId::Character(' '))),
+        ("/instruments/%C2%A0", IdError::Id(InvalidId::Character('\u{a0}'))),
+        (long.as_str(), IdError::Id(InvalidId::TooLong { bytes: InstrumentId::MAX_BYTES + 1 })),
     ];
     for (target, error) in cases {
         assert_eq!(get(target), Err(RouteError::Id(error)), "{target}");

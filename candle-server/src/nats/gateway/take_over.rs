@@ -8,7 +8,7 @@ use candle_core::{Aggregator, CoverageRing, Timestamp};
 
 use super::{Active, Gateway, HOLD, Link, Opening, Writer, supply};
 use crate::clock::ClockMode;
-use crate::feed::partner::REPLAY_LIMIT;
+use crate::feeds::CATALOGUE_REPLAY_LIMIT;
 use crate::journal::Write;
 use crate::nats::begin::Found;
 use crate::nats::checkpoint::FirstRound;
@@ -18,7 +18,7 @@ use crate::nats::outbox::{MAX_HELD_BYTES, Outbox};
 
 /// How long a feed must have been up, and this gateway the one that writes, before what the feed does not list is
 /// delisted: by then it has announced all it has.
-const SETTLED: Duration = REPLAY_LIMIT.saturating_add(Duration::from_secs(2));
+const SETTLED: Duration = CATALOGUE_REPLAY_LIMIT.saturating_add(Duration::from_secs(2));
 
 /// The same as a span of time on the candles' clock.
 #[expect(clippy::cast_possible_truncation, reason = "half a minute")]

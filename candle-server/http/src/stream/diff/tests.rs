@@ -140,7 +140,7 @@ fn run(engine: &Engine, step: &Step) {
         Step::Lost => engine.feeds.update(|failover| failover.lost(0, "test", engine.clock.reading())),
         Step::Restart(seconds) => {
             engine.feeds.clear_coverage();
-            engine.aggregator.clear_candles(0);
+            engine.aggregator.clear_candles();
             engine.clock.restart_at(now.saturating_add(-micros(seconds)));
         }
         Step::Poll => {}
