@@ -11,6 +11,22 @@ use candle_core::Config;
 
 use crate::{BATCH, ROUNDS, at_least, note, one_by_one};
 
+/// The contenders, each with its number of writers.
+const NAMES: [&str; 12] = [
+    "bound 1",
+    "bound 2",
+    "handle 1",
+    "handle 2",
+    "handles 1",
+    "handles 2",
+    "batch 1",
+    "batch 2",
+    "id 1",
+    "id 2",
+    "ring 1",
+    "ring 2",
+];
+
 /// Measures the speed-up by a second writer. Each writer has half of the ticks; those of the bound have half of the
 /// instruments too.
 pub(crate) fn threads() {
@@ -19,20 +35,6 @@ pub(crate) fn threads() {
 }
 
 fn threads_with(label: &str, skew: Skew) {
-    const NAMES: [&str; 12] = [
-        "bound 1",
-        "bound 2",
-        "handle 1",
-        "handle 2",
-        "handles 1",
-        "handles 2",
-        "batch 1",
-        "batch 2",
-        "id 1",
-        "id 2",
-        "ring 1",
-        "ring 2",
-    ];
     let mut feeds = [Feed::new(50_000, skew, 4), Feed::new(50_000, skew, 5)];
     // Each contender has its own aggregator, so that its ticks are in order.
     let ours = NAMES.map(|_| aggregator(&feeds[0], Config::DEFAULT_STRIPES));
