@@ -1,42 +1,26 @@
 //! A price stream in, one-minute candles out over HTTP.
 //!
 //! A tick comes down: [`feed`] reads a socket, [`message`] decodes it, the intake gives it its time and number, and
-//! [`candle_core::Aggregator`] folds it into its candle. A request comes up: [`http`] reads it, [`route`] says what it
-//! asks for, [`api`] copies that out of the [`engine::Engine`], and [`json`] and [`rendering`] write it down. Ingestion has a thread and a
-//! runtime of its own, so that no reader can delay a quote.
+//! [`candle_core::Aggregator`] folds it into its candle. A request comes up:
+//! [`candle_http`] finds its route, reads the [`engine::Engine`] and writes the JSON. Ingestion has a thread and a runtime
+//! of its own, so that no reader can delay a quote.
 #![forbid(unsafe_code)]
 
-pub mod api;
 #[cfg(feature = "nats")]
 pub(crate) use candle_engine::codec;
-pub mod document;
-pub mod face;
 pub mod feed;
 pub mod health;
-pub mod http;
-pub mod json;
-pub mod lightweight;
-#[cfg(any(feature = "nats", feature = "store"))]
-mod meanwhile;
 pub mod message;
-pub mod metrics;
 #[cfg(feature = "nats")]
 pub mod nats;
-#[cfg(feature = "page")]
-pub mod page;
 #[cfg(test)]
 mod paused_time;
-pub mod problem;
 #[cfg(feature = "store")]
 mod recovery;
-pub mod rendering;
-pub mod replica;
-pub mod route;
 pub mod settings;
-pub mod sse;
-pub mod streams;
-
 pub use candle_engine::{self as engine, clock, feeds, journal};
+pub use candle_http as http;
+pub use candle_http::server::Listeners;
 #[cfg(feature = "store")]
 pub use candle_store as store;
 
@@ -44,32 +28,18 @@ use std::io;
 use std::sync::Arc;
 
 use candle_core::Aggregator;
-use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 
-use crate::api::Api;
 use crate::clock::Clock;
 use crate::engine::Engine;
-use crate::face::{Answers, Face, Shown};
 use crate::feed::url::FeedUrl;
-use crate::http::{Counts, Server, serve_on};
-use crate::metrics::Metrics;
 use crate::settings::{HttpSettings, Settings, StartChoice};
-
-/// The sockets to serve.
-#[derive(Debug)]
-pub struct Listeners {
-    /// For readers; for operators too where they have none of their own.
-    pub public: TcpListener,
-    /// For operators.
-    pub admin: Option<TcpListener>,
-}
-
-impl From<TcpListener> for Listeners {
-    fn from(public: TcpListener) -> Self {
-        Self { public, admin: None }
-    }
-}
+use candle_http::api::Api;
+use candle_http::endpoints::Endpoints;
+use candle_http::metrics::Metrics;
+use candle_http::route::Route;
+use candle_http::router::{Exposure, Router};
+use candle_http::server::{Server, ServerMetrics, serve_on_threads};
 
 /// Reads the feeds and serves `listeners` until `shutdown`; then finishes the requests in flight and returns.
 ///
@@ -195,12 +165,12 @@ async fn serve_shown(
     settings: Settings,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let counts = Arc::new(Counts::default());
-    let answers = |engine: &Arc<Engine>| {
+    let http_metrics = Arc::new(ServerMetrics::new(&Route::FREQUENT));
+    let endpoints = |engine: &Arc<Engine>| {
         let api = Api::new(Arc::clone(engine));
-        Answers {
+        Endpoints {
             api: api.with_readiness(settings.readiness()).with_streams(settings.max_streams),
-            metrics: Metrics::new(Arc::clone(engine), Arc::clone(&counts)),
+            metrics: Metrics::new(Arc::clone(engine), Arc::clone(&http_metrics)),
         }
     };
     let mut others = shown.clone();
@@ -208,14 +178,14 @@ async fn serve_shown(
     if settings.start == StartChoice::Auto {
         engine.start();
     }
-    let (turn, answering) = watch::channel(answers(&engine));
+    let (turn, current) = watch::channel(endpoints(&engine));
     let turning = async {
         while others.changed().await.is_ok() {
             let next = Arc::clone(&others.borrow_and_update());
             if engine.is_started() {
                 next.start();
             }
-            turn.send_replace(answers(&next));
+            turn.send_replace(endpoints(&next));
             engine = next;
         }
         std::future::pending().await
@@ -231,7 +201,7 @@ async fn serve_shown(
         }
         shown.borrow().begin_shutdown();
     };
-    serve_http(answering, &counts, listeners, &settings.http, shutdown).await?;
+    serve_http(current, &http_metrics, listeners, &settings.http, shutdown).await?;
     // Fails only if the feed came to its end before.
     let _ = stop.send(());
     tokio::task::spawn_blocking(move || ingestion.join()).await?.map_err(|_| io::Error::other("ingestion panicked"))
@@ -239,30 +209,31 @@ async fn serve_shown(
 
 /// Serves `listeners` until `shutdown`.
 async fn serve_http(
-    answers: watch::Receiver<Answers>,
-    counts: &Arc<Counts>,
+    endpoints: watch::Receiver<Endpoints>,
+    metrics: &Arc<ServerMetrics>,
     listeners: Listeners,
     settings: &HttpSettings,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let shown = if listeners.admin.is_some() { Shown::Public } else { Shown::All };
-    let server = |shown| {
-        let server = Server::new(Face { answers: answers.clone(), shown }, settings.limits());
-        Arc::new(server.with_origins(settings.cors.clone()).with_counts(Arc::clone(counts)))
+    let exposure = if listeners.admin.is_some() { Exposure::Public } else { Exposure::All };
+    let server = |exposure| {
+        let router = Router::new(endpoints.clone()).with_exposure(exposure);
+        let server = Server::new(router, settings.limits());
+        Arc::new(server.with_origins(settings.cors.clone()).with_metrics(Arc::clone(metrics)))
     };
     let (stop, mut stopping) = watch::channel(());
     let shutdown = async {
         shutdown.await;
         drop(stop);
     };
-    let public = server(shown);
-    let serving = serve_on(&public, listeners.public, settings.threads(), shutdown);
+    let public = server(exposure);
+    let serving = serve_on_threads(&public, listeners.public, settings.threads(), shutdown);
     let Some(admin) = listeners.admin else { return serving.await };
     let stopped = async {
         // Changed never; gone when it is time.
         let _ = stopping.changed().await;
     };
-    let (result, ()) = tokio::join!(serving, server(Shown::Admin).serve(admin, stopped));
+    let (result, ()) = tokio::join!(serving, server(Exposure::Admin).serve(admin, stopped));
     result
 }
 

@@ -33,7 +33,6 @@ use crate::Listeners;
 use crate::engine::Engine;
 use crate::feed::url::FeedUrl;
 use crate::journal::Journal;
-use crate::meanwhile;
 use crate::settings::Settings;
 
 /// The way to the log, on a thread of its own.
@@ -108,7 +107,7 @@ pub(crate) async fn read(
     settings: &Settings,
     url: &LogUrl,
 ) -> io::Result<(Arc<Engine>, Linked)> {
-    let mut meanwhile = meanwhile::answer(listeners, "The server is catching up with the log.")?;
+    let mut starting = candle_http::starting::serve(listeners, "The server is catching up with the log.")?;
     let (settings, url) = (settings.clone(), url.clone());
     let feeds = settings.clone();
     let way = move || way(&settings, &url, Role::Reader);
@@ -117,7 +116,7 @@ pub(crate) async fn read(
     let mut linked =
         Linked::spawn(engines, move |stop| async move { reader::Node::new(way, feeds, shown, stop).run().await })?;
     let engine = linked.next_engine().await;
-    meanwhile.shutdown().await;
+    starting.shutdown().await;
     if let Some(engine) = engine {
         return Ok((engine, linked));
     }

@@ -8,7 +8,6 @@ use candle_core::Timestamp;
 use crate::Listeners;
 use crate::clock::{Clock, ClockMode};
 use crate::engine::Engine;
-use crate::meanwhile;
 use crate::settings::Settings;
 use crate::store::{self, Options, Recovered, WriterHandle};
 
@@ -25,11 +24,11 @@ pub(crate) async fn recover(
     settings: &Settings,
     options: Options,
 ) -> io::Result<(Arc<Engine>, WriterHandle)> {
-    let mut meanwhile = meanwhile::answer(listeners, "The server is recovering what it kept.")?;
+    let mut starting = candle_http::starting::serve(listeners, "The server is recovering what it kept.")?;
     let settings = settings.clone();
     let engine = tokio::task::spawn_blocking(move || restore(options, &settings)).await?;
     // Nobody is accepted from here on but by the real server; those who were get their answer and are let go.
-    meanwhile.shutdown().await;
+    starting.shutdown().await;
     engine
 }
 

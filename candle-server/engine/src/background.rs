@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 /// ```
 #[derive(Debug)]
 pub struct Background<T> {
-    name: &'static str,
+    name: String,
     stop: oneshot::Sender<()>,
     ended: oneshot::Receiver<()>,
     thread: JoinHandle<T>,
@@ -33,12 +33,13 @@ impl<T: Send + 'static> Background<T> {
     /// # Errors
     /// If the runtime or the thread can't be created.
     pub fn spawn<F>(
-        name: &'static str,
+        name: impl Into<String>,
         run: impl FnOnce(oneshot::Receiver<()>) -> F + Send + 'static,
     ) -> io::Result<Self>
     where
         F: Future<Output = T>,
     {
+        let name = name.into();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
         let (end, ended) = oneshot::channel::<()>();
@@ -50,7 +51,7 @@ impl<T: Send + 'static> Background<T> {
             runtime.shutdown_background();
             result
         };
-        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work)?;
+        let thread = std::thread::Builder::new().name(name.clone()).spawn(work)?;
         Ok(Self { name, stop, ended, thread })
     }
 

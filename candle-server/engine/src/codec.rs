@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use candle_core::{Prices, Rules, Tick, Timestamp, Unlisted, ViewTotal};
+use candle_core::replication::ViewTotal;
+use candle_core::{Prices, Rules, Tick, Timestamp, Unlisted};
 use serde::{Deserialize, Serialize};
 
 use crate::journal::{Batch, TickContext, Write};

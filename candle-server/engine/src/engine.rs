@@ -92,7 +92,7 @@ impl Engine {
     pub fn count_statuses(&self) -> [(Status, u32); 3] {
         let quiet_since = Arrival::after(self.clock.elapsed().saturating_sub(STALE_AFTER));
         let mut counts = Status::ALL.map(|status| (status, 0));
-        self.aggregator.each_latest(self.clock.now(), quiet_since, |latest, usual_gap| {
+        self.aggregator.for_each_latest(self.clock.now(), quiet_since, |latest, usual_gap| {
             let current = self.status(latest, usual_gap);
             counts.iter_mut().filter(|(status, _)| *status == current).for_each(|(_, instruments)| *instruments += 1);
         });

@@ -114,7 +114,7 @@ impl Journal {
     /// See [`Aggregator::list`]; a failed call is not logged.
     pub fn list(&self, aggregator: &Aggregator, id: &str, description: Option<&str>) -> Result<Handle, ListError> {
         let mut pending = self.lock();
-        let handle = aggregator.list_logged(id, description, pending.next_lsn)?;
+        let handle = aggregator.at_lsn(pending.next_lsn).list(id, description)?;
         pending.log(1, |batch| batch.push(Write::List { id, description }));
         Ok(handle)
     }
@@ -122,7 +122,7 @@ impl Journal {
     /// Applies and logs [`Aggregator::delist`].
     pub fn delist(&self, aggregator: &Aggregator, id: &str) -> bool {
         let mut pending = self.lock();
-        let was_listed = aggregator.delist_logged(id, pending.next_lsn);
+        let was_listed = aggregator.at_lsn(pending.next_lsn).delist(id);
         // An unknown id is logged too: its stripe has seen the LSN, which must not be used again.
         pending.log(1, |batch| batch.push(Write::Delist { id }));
         was_listed
@@ -131,7 +131,7 @@ impl Journal {
     /// Applies and logs [`Aggregator::clear_candles`].
     pub fn clear_candles(&self, aggregator: &Aggregator) {
         let mut pending = self.lock();
-        aggregator.clear_candles(pending.next_lsn);
+        aggregator.at_lsn(pending.next_lsn).clear_candles();
         pending.log(1, |batch| batch.push(Write::Clear));
     }
 

@@ -64,20 +64,20 @@ impl<'a> Replay<'a> {
                 StoredWrite::List { id, description } => {
                     let name = record.ids.get(*id as usize)?;
                     if self.is_new(*id)? {
-                        self.aggregator.list_logged(name, *description, self.lsn).ok()?;
+                        self.aggregator.at_lsn(self.lsn).list(name, *description).ok()?;
                     }
                 }
                 StoredWrite::Delist { id } => {
                     let name = record.ids.get(*id as usize)?;
                     if self.is_new(*id)? {
-                        self.aggregator.delist_logged(name, self.lsn);
+                        self.aggregator.at_lsn(self.lsn).delist(name);
                     }
                     // A total counted before the delisting belongs to the instrument that is gone.
                     if views.get(id).is_some_and(|views| views.lsn < self.lsn) {
                         views.remove(id);
                     }
                 }
-                StoredWrite::Clear => self.aggregator.clear_candles(self.lsn),
+                StoredWrite::Clear => self.aggregator.at_lsn(self.lsn).clear_candles(),
                 StoredWrite::Ticks { now, lists, ticks } => {
                     self.ticks(record, Timestamp::from_micros(*now)?, *lists, ticks)?;
                     reached(self.lsn);

@@ -36,7 +36,7 @@ impl Engine {
     pub fn clear_candles(&self) {
         match &self.journal {
             Some(journal) => journal.clear_candles(&self.aggregator),
-            None => self.aggregator.clear_candles(0),
+            None => self.aggregator.clear_candles(),
         }
     }
 

@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use candle_core::{Aggregator, ViewTotal};
+use candle_core::Aggregator;
+use candle_core::replication::ViewTotal;
 
 use super::follower::{LSNS_PER_MESSAGE, lsn_of};
 use crate::codec::RecordedViews;
@@ -79,7 +80,7 @@ impl Ledger {
         if is_over || is_known || aggregator.resolve(viewed.id).is_none() {
             return;
         }
-        aggregator.add_views(viewed.id, viewed.views, lsn);
+        aggregator.at_lsn(lsn).add_views(viewed.id, viewed.views);
         let accounted = self.accounted.entry(viewed.id.into()).or_default();
         *accounted = accounted.saturating_add(viewed.views);
     }

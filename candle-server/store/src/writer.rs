@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use candle_core::ViewTotal;
+use candle_core::replication::ViewTotal;
 use candle_engine::Engine;
 use candle_engine::codec;
 use candle_engine::journal::{Batch, Drained, Journal};

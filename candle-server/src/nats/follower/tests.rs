@@ -3,19 +3,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use candle_core::{Config, CoverageRing, Gaps, RecordContext, Tick, Unlisted};
+use candle_http::api::Api;
+use candle_http::route::{HistoryOptions, Route};
+use candle_http::router::RouteHandler;
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use hyper::HeaderMap;
 
 use super::*;
-use crate::api::Api;
 use crate::clock::{Clock, ClockMode};
 use crate::feeds::Feeds;
-use crate::http::{Answer, Verb};
 use crate::journal::{Drained, Journal};
 use crate::nats::message::ARRIVAL_NUMBERS;
 use crate::nats::{checkpoint, outbox};
-use crate::route::{Form, Route};
 
 const CREATED: i128 = 1_700_000_000_000_000_000;
 
@@ -357,8 +357,8 @@ fn follower_of(engine: &Arc<Engine>) -> Follower {
 
 /// The moment of one history, and its candles, as a reader gets them.
 fn read(api: &Api) -> Option<(String, String)> {
-    let route = Route::History { id: "a".into(), form: Form::default() };
-    let answer = api.answer(Verb::Get, &route, &HeaderMap::new());
+    let route = Route::History { id: "a".into(), options: HistoryOptions::default() };
+    let answer = api.respond(&hyper::Method::GET, &route, &HeaderMap::new());
     let body = answer.into_body().collect().now_or_never()?.unwrap().to_bytes();
     let text = String::from_utf8(body.to_vec()).unwrap();
     let (head, candles) = text.split_once("\"candles\":")?;

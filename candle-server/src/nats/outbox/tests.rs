@@ -20,7 +20,7 @@ fn folded(outbox: &Outbox) -> Aggregator {
             match write {
                 Write::List { id, description } => drop(aggregator.list(id, description)),
                 Write::Delist { id } => drop(aggregator.delist(id)),
-                Write::Clear => aggregator.clear_candles(0),
+                Write::Clear => aggregator.clear_candles(),
                 Write::Ticks(run) => {
                     let context =
                         candle_core::RecordContext { unlisted: run.context.unlisted, ..run.context.now.into() };

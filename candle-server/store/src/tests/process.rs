@@ -161,7 +161,7 @@ impl Process {
             match write {
                 TestWrite::List(id, description) => drop(oracle.list(id, description.as_deref())),
                 TestWrite::Delist(id) => drop(oracle.delist(id)),
-                TestWrite::Clear => oracle.clear_candles(0),
+                TestWrite::Clear => oracle.clear_candles(),
                 TestWrite::View(id) => drop(oracle.history_counting_view(id)),
                 TestWrite::Ticks(ticks, now, unlisted) => {
                     for (id, tick) in ticks {
