@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use candle_core::{Aggregator, Config, RecordContext, Tick, Timestamp, Unlisted};
-use candle_server::clock::{Clock, ClockMode};
 use candle_server::engine::Engine;
-use candle_server::journal::{Durability, Journal};
+use candle_server::engine::clock::{Clock, ClockMode};
+use candle_server::engine::journal::{Durability, Journal};
 use candle_server::store::{self, DEFAULT_INTERVAL, Options, WriterHandle};
 
 const INSTRUMENTS: usize = 50_000;
