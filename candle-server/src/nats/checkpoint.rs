@@ -326,4 +326,30 @@ mod tests {
         assert_eq!([after(60, 100, 300), after(20, 100, 100), after(10, 100, 50)], [20; 3]);
         assert_eq!([after(60, 100, 10), after(60, 100, 0), after(60, 1, 300), after(0, 100, 0)], [60, 60, 10, 10]);
     }
+
+    #[test]
+    fn the_encoded_bytes_of_a_checkpoint_are_fixed() {
+        let mut coverage = candle_core::CoverageRing::default();
+        coverage.up(candle_core::Timestamp::EPOCH);
+        let writes = Writes {
+            origin: crate::nats::message::Origin { node: 1, batch: 300 },
+            epoch: 7,
+            stage: crate::nats::message::Stage::Closing,
+            now: 1_700_000_071_234_567,
+            clock: crate::nats::message::ClockOf::Feed,
+            next_number: 1 << 63,
+            supply: crate::nats::message::SupplyOf::Down,
+            coverage: coverage.to_parts(candle_core::Timestamp::EPOCH),
+        };
+        let engine = Engine::new(Aggregator::new(config(Config::default(), 1)), Clock::new(ClockMode::Feed));
+        engine.aggregator.list_logged("a", Some("described"), 3).unwrap();
+        let part = engine.aggregator.stripe_snapshot(engine.aggregator.stripe_of("a")).unwrap();
+        let follower = Follower::new(Arc::new(engine), 1, 41, Some(Last { sequence: 40, writes }));
+        let bytes: String =
+            encode(&follower, 1_700_000_000_123_456_789, &part).iter().map(|byte| format!("{byte:02x}")).collect();
+        let fixed = "01aab4aed8c7bfce972f29012801ac0207028ed0e9c58389850601808080808080808080010101000000000000\
+                     00000000000000000000000000000000000000000000000000000001018004a102030000000000000000000001\
+                     016101096465736372696265640000d9e9214ee0d82112";
+        assert_eq!(bytes, fixed);
+    }
 }

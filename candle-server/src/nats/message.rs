@@ -154,4 +154,62 @@ mod tests {
             assert_eq!(decode(foreign), Err(Unreadable::Foreign));
         }
     }
+
+    /// Bytes in hexadecimal.
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn writes(stage: Stage, clock: ClockOf, supply: SupplyOf) -> Writes {
+        let mut coverage = CoverageRing::default();
+        coverage.up(Timestamp::from_seconds(1_700_000_010).unwrap());
+        let now = Timestamp::from_micros(1_700_000_071_234_567).unwrap();
+        Writes {
+            origin: Origin { node: 0x0123_4567_89ab_cdef, batch: 300 },
+            epoch: 7,
+            stage,
+            now: now.as_micros(),
+            clock,
+            next_number: ARRIVAL_NUMBERS + 5,
+            supply,
+            coverage: coverage.to_parts(now),
+        }
+    }
+
+    /// A batch with one write of each kind.
+    fn batch() -> Vec<u8> {
+        use crate::journal::{Batch, JudgedBy, Write};
+        let time = |second| Timestamp::from_seconds(second).unwrap();
+        let mut batch = Batch::new(0);
+        batch.push(Write::List { id: "a", description: Some("described") });
+        batch.push(Write::List { id: "b", description: None });
+        batch.push(Write::Delist { id: "b" });
+        batch.push(Write::Clear);
+        let context = JudgedBy { now: time(1_700_000_060), unlisted: candle_core::Unlisted::List };
+        let sized = candle_core::Tick::new(time(1_700_000_059), 1.5).with_seq(9).with_size(2.0);
+        let numbered = candle_core::Tick::new(time(1_700_000_060), -0.25).with_seq(ARRIVAL_NUMBERS);
+        batch.push_ticks(&[("a", sized), ("c", numbered)], context);
+        crate::blob::encode(&batch, &[], &candle_core::Rules::DEFAULT)
+    }
+
+    #[test]
+    fn the_encoded_bytes_of_every_message_are_fixed() {
+        let batch = "01000080ade20403016101620163050000010964657363726962656400010001010203809c8ebb838985060102\
+                     00809394ba8389850612000000000000f83f0100000000000000400280897aeeffffffffffffffff0100000000\
+                     0000d0bf0000";
+        let end = "018ed0e9c5838985060000000000000000000000000000000000000000008087a70e87b4f20e000000000000000000";
+        for (stage, clock, supply, middle) in [
+            (Stage::Opening, ClockOf::Wall, SupplyOf::Up, "008ed0e9c583898506008580808080808080800100"),
+            (Stage::Going, ClockOf::Feed, SupplyOf::Down, "018ed0e9c583898506018580808080808080800101"),
+            (Stage::Closing, ClockOf::Wall, SupplyOf::Down, "028ed0e9c583898506008580808080808080800101"),
+            (Stage::Anew, ClockOf::Feed, SupplyOf::Up, "038ed0e9c583898506018580808080808080800100"),
+        ] {
+            let bytes = hex(&encode(Body::Writes(writes(stage, clock, supply)), &self::batch()));
+            assert_eq!(bytes, format!("63616e646c65ff0100ef9bafcdf8acd19101ac0207{middle}{end}{batch}"));
+        }
+        assert_eq!(
+            hex(&encode(Body::Views(Origin { node: 1, batch: 2 }), b"batch")),
+            "63616e646c65ff010101026261746368"
+        );
+    }
 }

@@ -112,4 +112,17 @@ mod tests {
         let line = "the stream X has duplicate window 120s and not 1860s";
         assert_eq!(differences(&wanted, &found), Err(line.to_owned()));
     }
+
+    #[test]
+    fn the_settings_of_both_streams_are_fixed() {
+        let keeping = Keeping { replicas: 3, max_bytes: 16 << 30 };
+        let subjects = vec!["X.writes".to_owned(), "X.views".to_owned()];
+        let log = of_the_log("X".to_owned(), subjects, &keeping);
+        let settings = r#"{"name":"X","max_bytes":17179869184,"max_msgs":0,"max_msgs_per_subject":0,"discard":"old","subjects":["X.writes","X.views"],"retention":"limits","max_consumers":0,"max_age":1860000000000,"storage":"file","num_replicas":3,"duplicate_window":1860000000000,"allow_direct":true,"consumer_limits":null}"#;
+        assert_eq!(serde_json::to_string(&log).unwrap(), settings);
+        let subjects = vec!["X.checkpoint.*".to_owned()];
+        let checkpoints = of_checkpoints("X_CHECKPOINT".to_owned(), subjects, &keeping);
+        let settings = r#"{"name":"X_CHECKPOINT","max_bytes":0,"max_msgs":0,"max_msgs_per_subject":1,"discard":"old","subjects":["X.checkpoint.*"],"retention":"limits","max_consumers":0,"max_age":0,"storage":"file","num_replicas":3,"duplicate_window":120000000000,"allow_direct":true,"consumer_limits":null}"#;
+        assert_eq!(serde_json::to_string(&checkpoints).unwrap(), settings);
+    }
 }
