@@ -91,7 +91,7 @@ pub struct Opened {
     #[cfg(feature = "store")]
     keeping: Option<store::Keeping>,
     #[cfg(feature = "nats")]
-    linked: Option<nats::Linked>,
+    cluster: Option<nats::ClusterHandle>,
 }
 
 /// Makes the engine of `settings`: an empty one, or what an earlier process kept. While that is read, whoever connects to
@@ -106,15 +106,15 @@ pub struct Opened {
 pub async fn open(listeners: &Listeners, settings: &Settings) -> io::Result<Opened> {
     #[cfg(feature = "nats")]
     if let [feed::url::FeedUrl::Log(url)] = settings.feeds.as_slice() {
-        let (engine, linked) = nats::read(listeners, settings, url).await?;
-        return Ok(Opened { linked: Some(linked), ..Opened::of(engine) });
+        let (engine, cluster) = read_log(listeners, settings, url).await?;
+        return Ok(Opened { cluster: Some(cluster), ..Opened::of(engine) });
     }
     #[cfg(feature = "nats")]
     if let Some(url) = &settings.nats.publish {
-        let journal = Arc::new(nats::journal());
+        let journal = Arc::new(nats::gateway_journal());
         let engine = Arc::new(engine(settings).with_journal(Arc::clone(&journal)));
-        let linked = nats::write(Arc::clone(&engine), journal, settings, url)?;
-        return Ok(Opened { linked: Some(linked), ..Opened::of(engine) });
+        let cluster = nats::start_gateway(Arc::clone(&engine), journal, gateway_config(settings, url))?;
+        return Ok(Opened { cluster: Some(cluster), ..Opened::of(engine) });
     }
     #[cfg(feature = "store")]
     if let Some(options) = settings.store.options() {
@@ -134,7 +134,7 @@ impl Opened {
             #[cfg(feature = "store")]
             keeping: None,
             #[cfg(feature = "nats")]
-            linked: None,
+            cluster: None,
         }
     }
 
@@ -155,8 +155,8 @@ impl Opened {
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
         #[cfg(feature = "nats")]
-        if let Some(linked) = self.linked {
-            return nats::serve(self.engine, linked, listeners, settings, shutdown).await;
+        if let Some(cluster) = self.cluster {
+            return serve_cluster(self.engine, cluster, listeners, settings, shutdown).await;
         }
         let served = serve_engine(self.engine, listeners, settings, shutdown).await;
         #[cfg(feature = "store")]
@@ -165,6 +165,73 @@ impl Opened {
         }
         served
     }
+}
+
+/// Starts a read node of the log at `url` and waits for its first engine. Until then every request on `listeners` gets a
+/// 503 answer.
+///
+/// # Errors
+/// The log is unusable, or a thread can't be started.
+#[cfg(feature = "nats")]
+async fn read_log(
+    listeners: &Listeners,
+    settings: &Settings,
+    url: &nats::LogUrl,
+) -> io::Result<(Arc<Engine>, nats::ClusterHandle)> {
+    let mut starting = meanwhile::answer(listeners, "The server is catching up with the log.")?;
+    let feeds = settings.clone();
+    let config = settings.nats.cluster_config(url, settings.core());
+    let mut cluster = nats::start_read_node(&config, move || feeds.watched().told_by_log())?;
+    let engine = cluster.next_engine().await;
+    starting.shutdown().await;
+    if let Some(engine) = engine {
+        return Ok((engine, cluster));
+    }
+    let ended = tokio::task::spawn_blocking(move || cluster.stop()).await?;
+    Err(ended.err().unwrap_or_else(|| io::Error::other("the read node ended before it caught up with the log")))
+}
+
+/// The configuration of a gateway of the log at `url`.
+#[cfg(feature = "nats")]
+fn gateway_config(settings: &Settings, url: &nats::LogUrl) -> nats::GatewayConfig {
+    let announces = |feed: &FeedUrl| matches!(feed, FeedUrl::Partner { .. });
+    let catalogue = if settings.feeds.iter().all(announces) {
+        nats::Catalogue::Announced { within: feed::partner::REPLAY_LIMIT }
+    } else {
+        nats::Catalogue::Unannounced
+    };
+    let cluster = settings.nats.cluster_config(url, settings.core());
+    nats::GatewayConfig { cluster, streams: settings.nats.stream_options(), catalogue }
+}
+
+/// Serves `engine` on `listeners`, and each later engine of `cluster`, until `shutdown` or until the cluster has ended.
+/// When an engine is replaced, connections stay open and streams end.
+///
+/// # Errors
+/// As for [`serve_engine`] and [`nats::ClusterHandle::stop`].
+#[cfg(feature = "nats")]
+async fn serve_cluster(
+    engine: Arc<Engine>,
+    mut cluster: nats::ClusterHandle,
+    listeners: Listeners,
+    settings: Settings,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let (current, engines) = watch::channel(engine);
+    let shutdown = async {
+        let ended = async {
+            while let Some(next) = cluster.next_engine().await {
+                current.send_replace(next);
+            }
+        };
+        tokio::select! {
+            () = shutdown => {}
+            () = ended => {}
+        }
+    };
+    let served = serve_shown(engines, listeners, settings, shutdown).await;
+    tokio::task::spawn_blocking(move || cluster.stop()).await??;
+    served
 }
 
 /// The empty engine that `settings` ask for.

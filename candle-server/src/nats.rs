@@ -1,52 +1,97 @@
-//! More than one machine: the same server on a log that NATS JetStream keeps.
+//! Several machines that serve the same candles, from a log in NATS JetStream.
 //!
-//! A gateway writes what its feed brings into the log; read nodes fold the log and serve. Everyone sees the same
-//! messages in the same order, and what they hold is a function of these messages alone: candles, catalogue, views and
-//! coverage, judged by the `now` that the messages carry. So all nodes give the same answers, whoever wrote, and a
-//! checkpoint of one is a checkpoint of all.
+//! A gateway publishes the writes of its feed to the log. Read nodes apply the log and serve it. All nodes apply the same
+//! messages in the same order, so all give equal answers, and a checkpoint of one gateway is valid for all nodes. The
+//! protocol is in `PROTOCOL.md`.
+//!
+//! - `url`: the address of a log
+//! - `broker`: the broker as a trait; NATS JetStream and its streams; a broker in memory for tests
+//! - `message`: the format of messages
+//! - `publish`, `subscribe`, `retry`: messages to and from the broker, across lost connections
+//! - `bootstrap`, `checkpoint`: the start of a node
+//! - `follower`: the state machine that applies the log
+//! - `views`, `dedup`, `catalogue`: the ledger of views, known ticks, listed instruments
+//! - `reader`: a read node
+//! - `outbox`: writes that a gateway has to publish
+//! - `gateway`: the lease of a pair of gateways and the writes of the leader
 
-mod begin;
+mod bootstrap;
+mod broker;
+mod catalogue;
 mod checkpoint;
-mod delivery;
+mod dedup;
 mod follower;
 mod gateway;
-mod log;
 mod message;
 mod outbox;
-mod overlap;
+mod publish;
 mod reader;
-mod tail;
+mod retry;
+mod subscribe;
 mod url;
 mod views;
 
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
+use candle_core::Config;
 use tokio::sync::{oneshot, watch};
 
-use begin::{Role, Way};
-pub use log::{Access, Identity, Keeping};
+pub use broker::{Authentication, ClientCertificate, StreamOptions};
+pub use gateway::Catalogue;
 pub use url::{LogUrl, LogUrlError};
 
-use crate::Listeners;
-use crate::engine::Engine;
-use crate::feed::url::FeedUrl;
-use crate::journal::Journal;
-use crate::meanwhile;
-use crate::settings::Settings;
+use bootstrap::{BootstrapConfig, Participant};
+use broker::nats::{NatsAddress, NatsBroker};
 
-/// The way to the log, on a thread of its own.
+use crate::engine::Engine;
+use crate::feeds::Feeds;
+use crate::journal::Journal;
+
+/// The pause before a node that is out of sync starts again. By then there can be a checkpoint after the lost messages.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
+
+/// The configuration of a node of a cluster.
+#[derive(Clone, Debug)]
+pub struct ClusterConfig {
+    /// The address of the log.
+    pub url: LogUrl,
+    /// Files for the authentication at the broker.
+    pub authentication: Authentication,
+    /// The settings of the aggregator. Those that the log determines are replaced.
+    pub core: Config,
+}
+
+impl ClusterConfig {
+    fn address(&self) -> NatsAddress {
+        NatsAddress { url: self.url.clone(), authentication: self.authentication.clone() }
+    }
+}
+
+/// The configuration of a gateway.
+#[derive(Clone, Debug)]
+pub struct GatewayConfig {
+    /// The configuration that every node has.
+    pub cluster: ClusterConfig,
+    /// Options of streams that the gateway creates.
+    pub streams: StreamOptions,
+    /// The relation between the feed and the catalogue of the log.
+    pub catalogue: Catalogue,
+}
+
+/// A node of a cluster, on a thread of its own.
 #[derive(Debug)]
-pub struct Linked {
+pub struct ClusterHandle {
     stop: oneshot::Sender<()>,
-    broken: oneshot::Receiver<()>,
-    /// What was read last; no one writes here where nothing is read.
+    ended: oneshot::Receiver<()>,
+    /// The newest engine that follows the log. A gateway never sends one.
     engines: watch::Receiver<Option<Arc<Engine>>>,
     thread: JoinHandle<Result<(), String>>,
 }
 
-impl Linked {
+impl ClusterHandle {
     fn spawn<F>(
         engines: watch::Receiver<Option<Arc<Engine>>>,
         run: impl FnOnce(oneshot::Receiver<()>) -> F + Send + 'static,
@@ -56,123 +101,80 @@ impl Linked {
     {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
-        let (ended, broken) = oneshot::channel();
+        let (sender, ended) = oneshot::channel();
         let work = move || {
             let result = runtime.block_on(run(stopped));
             runtime.shutdown_background();
-            // Fails only if nobody serves any more.
-            let _ = ended.send(());
+            // Fails only if the handle is gone.
+            let _ = sender.send(());
             result
         };
         let thread = std::thread::Builder::new().name("log".into()).spawn(work)?;
-        Ok(Self { stop, broken, engines, thread })
+        Ok(Self { stop, ended, engines, thread })
     }
 
-    /// Waits for another engine than the last one that was read, as its log had to be begun anew; `None` where the way
-    /// has ended by itself, which it does only where it can't go on.
-    async fn next_engine(&mut self) -> Option<Arc<Engine>> {
-        // Nobody writes here where nothing is read, or where it has ended.
+    /// Waits for the next engine to serve: the first one when it has caught up with the log, and another one after each
+    /// restart from a checkpoint. A gateway has no engine to serve besides the one that it publishes.
+    ///
+    /// Returns `None` when the node has ended by itself. Then [`stop`](Self::stop) returns the reason.
+    pub async fn next_engine(&mut self) -> Option<Arc<Engine>> {
+        // The channel of a gateway, and of a node that has ended, is closed.
         while self.engines.changed().await.is_ok() {
             if let Some(engine) = self.engines.borrow_and_update().clone() {
                 return Some(engine);
             }
         }
-        // Gone without a word only where it panicked: that is no less broken.
-        let _ = (&mut self.broken).await;
+        // Closed without a message if the thread panicked.
+        let _ = (&mut self.ended).await;
         None
     }
 
-    /// Tells the log what is left to tell. Blocks while it does.
+    /// Stops the node and blocks until it has ended. A leader publishes its remaining writes before, and a read node its
+    /// remaining views.
     ///
     /// # Errors
-    /// Where it had to end before, for the reason why.
+    /// The node ended before because of an error, or the broker did not store the last quotes.
     pub fn stop(self) -> io::Result<()> {
-        // Fails only if it is gone, which the join tells.
+        // Fails only if the thread has ended, and `join` returns its result.
         let _ = self.stop.send(());
-        let ended = self.thread.join().map_err(|_| io::Error::other("the way to the log panicked"))?;
+        let ended = self.thread.join().map_err(|_| io::Error::other("the thread of the cluster panicked"))?;
         ended.map_err(io::Error::other)
     }
 }
 
-fn way(settings: &Settings, url: &LogUrl, role: Role) -> Way {
-    Way { url: url.clone(), access: settings.nats.access(), role, core: settings.core(), node: fastrand::u64(..) }
-}
-
-/// The engine that the log at `url` makes, once it is caught up; whoever connects to `listeners` meanwhile hears that it
-/// is not.
+/// Starts a read node, whose engines are built with `feeds`.
 ///
 /// # Errors
-/// Where the log will not do, or no thread can be started.
-pub(crate) async fn read(
-    listeners: &Listeners,
-    settings: &Settings,
-    url: &LogUrl,
-) -> io::Result<(Arc<Engine>, Linked)> {
-    let mut meanwhile = meanwhile::answer(listeners, "The server is catching up with the log.")?;
-    let (settings, url) = (settings.clone(), url.clone());
-    let feeds = settings.clone();
-    let way = move || way(&settings, &url, Role::Reader);
-    let feeds = move || feeds.watched().told_by_log();
-    let (shown, engines) = watch::channel(None);
-    let mut linked =
-        Linked::spawn(engines, move |stop| async move { reader::Node::new(way, feeds, shown, stop).run().await })?;
-    let engine = linked.next_engine().await;
-    meanwhile.shutdown().await;
-    if let Some(engine) = engine {
-        return Ok((engine, linked));
-    }
-    let ended = tokio::task::spawn_blocking(move || linked.stop()).await?;
-    Err(ended.err().unwrap_or_else(|| io::Error::other("the log ended before it was read")))
+/// The thread can't be started.
+pub fn start_read_node(
+    config: &ClusterConfig,
+    feeds: impl Fn() -> Feeds + Send + 'static,
+) -> io::Result<ClusterHandle> {
+    let (address, core) = (config.address(), config.core);
+    let (sender, engines) = watch::channel(None);
+    ClusterHandle::spawn(engines, move |stop| {
+        reader::ReadNode::<NatsBroker, _>::new(address, core, feeds, sender, stop).run()
+    })
 }
 
-/// The journal of a engine that is to be written to a log: numbers of arrival are known by their size there.
-pub(crate) fn journal() -> Journal {
-    Journal::new(message::ARRIVAL_NUMBERS, None)
+/// A journal for the engine of a gateway. Its arrival numbers are higher than the sequence numbers of a feed.
+pub fn gateway_journal() -> Journal {
+    Journal::new(message::FIRST_ARRIVAL_SEQ, None)
 }
 
-/// Writes what `journal` gathers of `engine` to the log at `url`, while no other gateway does.
+/// Starts a gateway, which publishes the writes that `journal` records for `engine` while it is the leader.
 ///
 /// # Errors
-/// Where no thread can be started.
-pub(crate) fn write(
-    engine: Arc<Engine>,
-    journal: Arc<Journal>,
-    settings: &Settings,
-    url: &LogUrl,
-) -> io::Result<Linked> {
-    let way = way(settings, url, Role::Gateway(settings.nats.keeping()));
-    let announces = |feed: &FeedUrl| matches!(feed, FeedUrl::Partner { .. });
-    let catalogue =
-        if settings.feeds.iter().all(announces) { gateway::Catalogue::Whole } else { gateway::Catalogue::None };
-    let (_, nothing) = watch::channel(None);
-    Linked::spawn(nothing, move |stop| gateway::Gateway::new(engine, journal, way, catalogue).run(stop))
-}
-
-/// Serves `listeners` out of `engine`, and out of the next one wherever the log had to be begun anew, until `shutdown` or
-/// until the way to the log has ended. At such a turn connections stay; streams end, and are opened again by their clients.
-///
-/// # Errors
-/// As [`crate::serve_engine`]'s and [`Linked::stop`]'s.
-pub(crate) async fn serve(
-    engine: Arc<Engine>,
-    mut linked: Linked,
-    listeners: Listeners,
-    settings: Settings,
-    shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
-    let (turn, shown) = watch::channel(engine);
-    let shutdown = async {
-        let turning = async {
-            while let Some(next) = linked.next_engine().await {
-                turn.send_replace(next);
-            }
-        };
-        tokio::select! {
-            () = shutdown => {}
-            () = turning => {}
-        }
+/// The thread can't be started.
+pub fn start_gateway(engine: Arc<Engine>, journal: Arc<Journal>, config: GatewayConfig) -> io::Result<ClusterHandle> {
+    let bootstrap = BootstrapConfig::<NatsBroker> {
+        address: config.cluster.address(),
+        participant: Participant::Gateway(config.streams),
+        core: config.cluster.core,
+        node: fastrand::u64(..),
     };
-    let served = crate::serve_shown(shown, listeners, settings, shutdown).await;
-    tokio::task::spawn_blocking(move || linked.stop()).await??;
-    served
+    let (_, no_engines) = watch::channel(None);
+    ClusterHandle::spawn(no_engines, move |stop| {
+        gateway::Gateway::new(engine, journal, bootstrap, config.catalogue).run(stop)
+    })
 }

@@ -1,6 +1,6 @@
-//! One reader of the log as a state machine: the same messages make the same engine, whoever folds them.
+//! The state machine that applies the log to an engine. Equal messages give equal engines on all nodes.
 //!
-//! No socket and no task: messages come as bytes with their place in the log.
+//! It has no socket and no task: the caller passes each message with its sequence.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,125 +8,132 @@ use std::sync::Arc;
 use candle_core::{Aggregator, Timestamp};
 use parking_lot::RwLockWriteGuard;
 
-use super::message::{self, Body, ClockOf, Origin, Stage, SupplyOf, Writes};
-use super::overlap::Overlap;
-use super::views::Ledger;
+use super::dedup::Deduplicator;
+use super::message::{self, Content, DecodeError, LSNS_PER_MESSAGE, LeaseAction, Origin, WritesHeader, first_lsn};
+use super::views::ViewLedger;
 use crate::blob::{self, Blob, OfTicks, Replayed, Unreadable};
+use crate::clock::ClockMode;
 use crate::engine::{Engine, STALE_AFTER};
+use crate::journal::Batch;
 
-/// A message's writes are marked by its place in the log and theirs in it, so that everyone gives the same write the
-/// same lsn; a message of a megabyte holds far fewer than this.
-pub(super) const LSNS_PER_MESSAGE: u64 = 1 << 20;
+/// The number of messages that count as recent. They cover more than the last 35 s, which is the longest time that a
+/// standby buffers: 20 messages a second of the leader, and one of each of 50 nodes. With a much higher number two
+/// delistings of an instrument could be taken for one.
+const RECENT_MESSAGES: u64 = 2500;
 
-/// As many messages are of more than the last 35 s, which is as long as a standby holds what came: twenty a second, and one
-/// from each of fifty nodes. Much longer, and what ended twice would pass for what ended once.
-const LATELY: u64 = 2500;
+/// The number of writes after which waiting readers get their turn. So many take about as long as a few reads.
+const WRITES_PER_PART: u64 = 512;
 
-/// The writes that are folded at least before readers get their turn: they take about as long as a few reads.
-const PART: u64 = 512;
-
-/// The lsn of the first write of the message at `sequence`, which counts up from 1.
-pub(super) const fn lsn_of(sequence: u64) -> u64 {
-    sequence.saturating_mul(LSNS_PER_MESSAGE)
+/// The reason for which a node can't follow the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum FollowError {
+    /// A later version of the server wrote a message.
+    NewerVersion,
+    /// The gateway validates ticks by other rules.
+    DifferentRules,
+    /// The next message does not continue the engine. The node has to start again from the checkpoint.
+    OutOfSync(OutOfSync),
 }
 
-/// Why the log can't be followed any further by this process.
+/// The reason for which an engine differs from the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Halt {
-    /// A later version wrote a message.
-    Newer,
-    /// The gateway judges ticks by other rules.
-    OtherRules,
-    /// What follows can't be joined to what this engine holds; to a newer checkpoint it can.
-    Lost(Lost),
-}
-
-/// Why a engine is not what the log came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Lost {
-    /// The log itself is gone, for the reason why.
-    Gone(String),
-    /// Messages are missing that should be there.
+pub(super) enum OutOfSync {
+    /// The stream is gone, for this reason.
+    StreamGone(String),
+    /// Messages between two sequences are missing.
     Gap { after: u64, next: u64 },
-    /// A gateway went on at this place without having read all that was before.
-    Anew { at: u64 },
+    /// A gateway reset the log at this sequence, because it could not read all messages before.
+    Reset { sequence: u64 },
 }
 
-impl fmt::Display for Lost {
+impl OutOfSync {
+    /// The reason if the subscription ended by itself.
+    pub(super) fn subscription_ended() -> Self {
+        Self::StreamGone("the subscription to the log ended".to_owned())
+    }
+}
+
+impl fmt::Display for OutOfSync {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Gap { after, next } => {
-                write!(f, "the log goes on at message {next}, and this server knows it up to {after}")
+                write!(f, "the log continues at message {next}, and this server has applied it up to message {after}")
             }
-            Self::Gone(why) => f.write_str(why),
-            Self::Anew { at } => write!(f, "the log begins anew at message {at}, after a time without any gateway"),
+            Self::StreamGone(reason) => f.write_str(reason),
+            Self::Reset { sequence } => {
+                write!(f, "a gateway that could not read the whole log reset it at message {sequence}")
+            }
         }
     }
 }
 
-impl fmt::Display for Halt {
+impl fmt::Display for FollowError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Newer => f.write_str("a later version of the server writes this log"),
-            Self::OtherRules => {
-                f.write_str("the log's gateway and this server differ in --allow-non-positive; start both alike")
+            Self::NewerVersion => {
+                f.write_str("a later version of the server writes this log: update this server to that version")
             }
-            Self::Lost(lost) => lost.fmt(f),
+            Self::DifferentRules => {
+                f.write_str("the gateway of the log and this server differ in --allow-non-positive: start both alike")
+            }
+            Self::OutOfSync(reason) => reason.fmt(f),
         }
     }
 }
 
 /// The last message of a gateway.
 #[derive(Clone, Debug)]
-pub(super) struct Last {
-    /// Its place in the log.
+pub(super) struct LastWrites {
     pub(super) sequence: u64,
-    pub(super) writes: Writes,
+    pub(super) header: WritesHeader,
 }
 
-/// What one message did.
+/// The effect of one message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Folded {
-    /// Whether a gateway wrote it.
-    pub(super) is_written: bool,
-    /// How many ticks of it were accepted.
+pub(super) struct Applied {
+    /// True if a gateway wrote the message.
+    pub(super) is_from_gateway: bool,
+    /// The number of accepted ticks.
     pub(super) accepted: u64,
 }
 
-/// A engine that follows the log.
+/// An engine that follows the log.
 #[derive(Debug)]
 pub(super) struct Follower {
     engine: Arc<Engine>,
-    /// This process.
+    /// The random number of this process.
     node: u64,
-    /// The place of the last message that is folded.
-    position: u64,
-    /// By stripe: the lsn up to which it held everything at first, maybe beyond `position`.
-    lsns: Box<[u64]>,
-    last: Option<Last>,
-    /// The place of the last message that made all candles be forgotten.
+    /// The sequence of the last applied message.
+    applied: u64,
+    /// By stripe: the lsn up to which its snapshot was complete, which can be beyond `applied`.
+    snapshot_lsns: Box<[u64]>,
+    last_writes: Option<LastWrites>,
+    /// The sequence of the last message that cleared all candles.
     cleared: Option<u64>,
-    ledger: Ledger,
-    /// What a standby must know of the log; read nodes need not.
-    overlap: Option<Overlap>,
+    views: ViewLedger,
+    /// The newest ticks of the log, which a standby needs. Read nodes have none.
+    dedup: Option<Deduplicator>,
 }
 
 impl Follower {
-    /// A follower whose `engine` holds everything up to `position`, the last message of a gateway by then being `last`.
-    pub(super) fn new(engine: Arc<Engine>, node: u64, position: u64, last: Option<Last>) -> Self {
-        let mut ledger = Ledger::default();
-        ledger.account_for(&engine.aggregator);
-        let lsns = (0..).map_while(|stripe| engine.aggregator.stripe_snapshot(stripe)).map(|part| part.lsn()).collect();
-        let follower = Self { engine, node, position, lsns, last: None, cleared: None, ledger, overlap: None };
-        if let Some(last) = &last {
-            follower.tell(&last.writes, true);
+    /// A follower of an `engine` that is complete up to the message at `applied`. The last message of a gateway up to
+    /// then is `last_writes`.
+    pub(super) fn new(engine: Arc<Engine>, node: u64, applied: u64, last_writes: Option<LastWrites>) -> Self {
+        let mut views = ViewLedger::default();
+        views.account_for(&engine.aggregator);
+        let stripes = (0..).map_while(|stripe| engine.aggregator.stripe_snapshot(stripe));
+        let snapshot_lsns = stripes.map(|stripe| stripe.lsn()).collect();
+        let follower =
+            Self { engine, node, applied, snapshot_lsns, last_writes: None, cleared: None, views, dedup: None };
+        if let Some(last) = &last_writes {
+            follower.apply_header(&last.header, true);
         }
-        Self { last, ..follower }
+        Self { last_writes, ..follower }
     }
 
-    /// The same, for a gateway that may have to go on where another one stopped.
+    /// Adds the state that a gateway needs to continue the writes of another gateway.
     pub(super) fn for_gateway(self) -> Self {
-        Self { overlap: Some(Overlap::default()), ..self }
+        Self { dedup: Some(Deduplicator::default()), ..self }
     }
 
     pub(super) fn aggregator(&self) -> &Aggregator {
@@ -141,179 +148,182 @@ impl Follower {
         self.node
     }
 
-    pub(super) const fn position(&self) -> u64 {
-        self.position
+    /// The sequence of the last applied message.
+    pub(super) const fn applied(&self) -> u64 {
+        self.applied
     }
 
-    pub(super) const fn last(&self) -> Option<&Last> {
-        self.last.as_ref()
+    pub(super) const fn last_writes(&self) -> Option<&LastWrites> {
+        self.last_writes.as_ref()
     }
 
-    pub(super) const fn overlap(&self) -> Option<&Overlap> {
-        self.overlap.as_ref()
+    pub(super) const fn dedup(&self) -> Option<&Deduplicator> {
+        self.dedup.as_ref()
     }
 
-    /// Whether the log delisted an instrument lately.
-    pub(super) fn was_delisted_lately(&self, id: &str) -> bool {
-        self.ledger.last_delisted(id).is_some_and(|lsn| lsn >= lsn_of(self.position.saturating_sub(LATELY)))
+    /// Returns true if a recent message delisted the instrument.
+    pub(super) fn was_delisted_recently(&self, id: &str) -> bool {
+        let oldest = first_lsn(self.applied.saturating_sub(RECENT_MESSAGES));
+        self.views.last_delisted(id).is_some_and(|lsn| lsn >= oldest)
     }
 
-    /// Whether the log forgot all candles lately.
-    pub(super) fn was_cleared_lately(&self) -> bool {
-        self.cleared.is_some_and(|sequence| sequence >= self.position.saturating_sub(LATELY))
+    /// Returns true if a recent message cleared all candles.
+    pub(super) fn was_cleared_recently(&self) -> bool {
+        self.cleared.is_some_and(|sequence| sequence >= self.applied.saturating_sub(RECENT_MESSAGES))
     }
 
-    /// Whether the last message is of so long ago that what came with it is no live price, whenever it was folded.
-    pub(super) fn says_what_is_old(&self) -> bool {
-        let last = self.last.as_ref().filter(|last| last.writes.clock == ClockOf::Wall);
-        let age = last.map(|last| self.engine.clock.wall().as_micros().saturating_sub(last.writes.now));
+    /// Returns true if the last message is so old that its prices are stale, no matter when it was applied.
+    pub(super) fn is_stale(&self) -> bool {
+        let last = self.last_writes.as_ref().filter(|last| last.header.clock == ClockMode::Wall);
+        let age = last.map(|last| self.engine.clock.wall().as_micros().saturating_sub(last.header.now));
         age.is_some_and(|age| u128::try_from(age).is_ok_and(|age| age > STALE_AFTER.as_micros()))
     }
 
-    /// Takes note that nothing is behind what came, and that the log ends at `end`.
+    /// Checks that the log, which ends at `end`, is applied.
     ///
     /// # Errors
-    /// Where that is further than what came: the rest is gone.
-    pub(super) fn ends_at(&self, end: u64) -> Result<(), Halt> {
-        if end > self.position {
-            return Err(Halt::Lost(Lost::Gap { after: self.position, next: end + 1 }));
+    /// Messages up to the end are missing.
+    pub(super) fn check_end(&self, end: u64) -> Result<(), FollowError> {
+        if end > self.applied {
+            return Err(FollowError::OutOfSync(OutOfSync::Gap { after: self.applied, next: end + 1 }));
         }
         Ok(())
     }
 
-    /// The views of this node's readers since the last call, as they are to be told.
+    /// The message with the views of this node's readers since the last call. Returns `None` if there are none.
     pub(super) fn take_views(&mut self, batch: u64) -> Option<Vec<u8>> {
-        let views = self.ledger.take(&self.engine.aggregator);
+        let views = self.views.take(&self.engine.aggregator);
         if views.is_empty() {
             return None;
         }
-        let blob = blob::encode(&crate::journal::Batch::new(0), &views, self.aggregator().config().rules());
-        Some(message::encode(Body::Views(Origin { node: self.node, batch }), &blob))
+        let encoded = blob::encode(&Batch::new(0), &views, self.aggregator().config().rules());
+        Some(message::encode(Content::Views(Origin { node: self.node, batch }), &encoded))
     }
 
-    /// Folds the message at `sequence`. What is no message of ours is left out, by everyone alike.
+    /// Applies the message at `sequence`. Every node ignores foreign messages.
     ///
     /// # Errors
-    /// Where this process can't go on.
-    pub(super) fn fold(&mut self, sequence: u64, bytes: &[u8]) -> Result<Folded, Halt> {
-        if sequence <= self.position {
-            return Ok(Folded::default());
+    /// This process can't follow the log any further.
+    pub(super) fn apply(&mut self, sequence: u64, bytes: &[u8]) -> Result<Applied, FollowError> {
+        if sequence <= self.applied {
+            return Ok(Applied::default());
         }
-        if sequence != self.position + 1 {
-            return Err(Halt::Lost(Lost::Gap { after: self.position, next: sequence }));
+        if sequence != self.applied + 1 {
+            return Err(FollowError::OutOfSync(OutOfSync::Gap { after: self.applied, next: sequence }));
         }
-        self.position = sequence;
-        let read = message::decode(bytes).and_then(|(body, blob)| {
-            let blob = Blob::decode(blob).map_err(|error| match error {
-                blob::Unreadable::Newer { .. } => message::Unreadable::Newer,
-                blob::Unreadable::Damaged => message::Unreadable::Foreign,
+        self.applied = sequence;
+        let decoded = message::decode(bytes).and_then(|(content, batch)| {
+            let batch = Blob::decode(batch).map_err(|error| match error {
+                Unreadable::Newer { .. } => DecodeError::NewerVersion,
+                Unreadable::Damaged => DecodeError::Foreign,
             })?;
-            Ok((body, blob))
+            Ok((content, batch))
         });
-        let (body, blob) = match read {
-            Ok(read) => read,
-            Err(message::Unreadable::Newer) => return Err(Halt::Newer),
-            Err(message::Unreadable::Foreign) => {
-                tracing::warn!(sequence, "the log holds something that is no message of ours; it is left out");
-                return Ok(Folded::default());
-            }
-        };
-        match body {
-            Body::Writes(writes) => self.fold_writes(sequence, writes, &blob),
-            Body::Views(origin) => {
-                // One's own were counted when they happened.
+        match decoded {
+            Ok((Content::Writes(header), batch)) => self.apply_writes(sequence, header, &batch),
+            Ok((Content::Views(origin), batch)) => {
+                // The views of this node are in its aggregator already.
                 if origin.node != self.node {
-                    for (lsn, viewed) in (lsn_of(sequence)..).zip(blob.views()) {
-                        self.ledger.add(&self.engine.aggregator, viewed, lsn);
+                    for (lsn, viewed) in (first_lsn(sequence)..).zip(batch.views()) {
+                        self.views.add(&self.engine.aggregator, viewed, lsn);
                     }
                 }
-                Ok(Folded::default())
+                Ok(Applied::default())
+            }
+            Err(DecodeError::NewerVersion) => Err(FollowError::NewerVersion),
+            Err(DecodeError::Foreign) => {
+                tracing::warn!(sequence, "ignored a message of the log that no gateway or node wrote");
+                Ok(Applied::default())
             }
         }
     }
 
-    fn fold_writes(&mut self, sequence: u64, writes: Writes, blob: &Blob<'_>) -> Result<Folded, Halt> {
-        // Whatever its epoch: it may lack one or two of those before.
-        if writes.stage == Stage::Anew && writes.origin.node != self.node {
-            return Err(Halt::Lost(Lost::Anew { at: sequence }));
+    fn apply_writes(&mut self, sequence: u64, header: WritesHeader, batch: &Blob<'_>) -> Result<Applied, FollowError> {
+        // Regardless of the epoch: the gateway may not know of the last epochs.
+        if header.lease == LeaseAction::Reset && header.origin.node != self.node {
+            return Err(FollowError::OutOfSync(OutOfSync::Reset { sequence }));
         }
-        let before = self.last.as_ref().map_or(0, |last| last.writes.epoch);
-        if writes.epoch < before || blob.writes() as u64 >= LSNS_PER_MESSAGE {
-            // Can't be: an epoch begins by a write that makes those of the one before impossible.
-            tracing::error!(sequence, epoch = writes.epoch, "a message of an earlier gateway is left out");
-            return Ok(Folded::default());
+        let epoch = self.last_writes.as_ref().map_or(0, |last| last.header.epoch);
+        if header.epoch < epoch || batch.writes() as u64 >= LSNS_PER_MESSAGE {
+            // Impossible: the claim of an epoch makes all writes of earlier epochs fail.
+            tracing::error!(sequence, epoch = header.epoch, "ignored a message of an earlier leader");
+            return Ok(Applied::default());
         }
-        if blob.rules() != *self.aggregator().config().rules() {
-            return Err(Halt::OtherRules);
+        if batch.rules() != *self.aggregator().config().rules() {
+            return Err(FollowError::DifferentRules);
         }
         let engine = Arc::clone(&self.engine);
-        let mut folding = engine.fold();
-        let first_lsn = lsn_of(sequence);
-        let replayed = self.replay(blob, first_lsn, writes.now, &mut folding);
+        let mut applying = engine.fold();
+        let first_lsn = first_lsn(sequence);
+        let replayed = self.replay(batch, first_lsn, header.now, &mut applying);
         let accepted = replayed.as_ref().map_or(0, |replayed| replayed.outcomes.accepted());
         if replayed.is_err() {
-            tracing::error!(sequence, "a message of the log is damaged; what can be read of it is folded");
+            tracing::error!(sequence, "a message of the log is damaged: its readable part is applied");
         }
-        for (place, id) in blob.delisted() {
-            let lsn = first_lsn + place;
-            // What a snapshot saw end is not the listing whose views came with it.
-            if lsn > self.lsns[self.engine.aggregator.stripe_of(id) as usize] {
-                self.ledger.forget(id);
+        for (index, id) in batch.delisted() {
+            let lsn = first_lsn + index;
+            // A listing that ended before the snapshot is not the one whose views the snapshot contains.
+            if lsn > self.snapshot_lsns[self.engine.aggregator.stripe_of(id) as usize] {
+                self.views.remove(id);
             }
-            self.ledger.delisted(id, lsn);
+            self.views.record_delisting(id, lsn);
         }
-        self.note_overlap(blob);
-        if blob.clears() {
+        self.record_ticks(batch);
+        if batch.clears() {
             self.cleared = Some(sequence);
         }
-        let is_fresh = blob.clears() || self.last.is_none();
-        self.tell(&writes, is_fresh);
-        self.last = Some(Last { sequence, writes });
-        Ok(Folded { is_written: true, accepted })
+        let restarts_clock = batch.clears() || self.last_writes.is_none();
+        self.apply_header(&header, restarts_clock);
+        self.last_writes = Some(LastWrites { sequence, header });
+        Ok(Applied { is_from_gateway: true, accepted })
     }
 
-    /// Does again what a message tells, in parts, so that nobody who reads waits for long. Between two parts it is a moment of
-    /// their own, the same on every node; where the message's `now` leaves none it is all one part.
+    /// Replays a batch in parts, so that no reader waits for long.
+    ///
+    /// Between two parts the clock advances by a microsecond, on all nodes alike. If the time up to `now` is too short
+    /// for that, the rest of the batch is one part.
     fn replay(
         &self,
-        blob: &Blob<'_>,
+        batch: &Blob<'_>,
         first_lsn: u64,
         now: i64,
-        folding: &mut RwLockWriteGuard<'_, ()>,
+        applying: &mut RwLockWriteGuard<'_, ()>,
     ) -> Result<Replayed, Unreadable> {
         let clock = &self.engine.clock;
-        let mut moment = self.last.as_ref().map_or(now, |last| last.writes.now);
-        let mut done = 0;
-        let between = |writes: u64| {
-            if writes - done < PART || moment + 1 >= now {
+        let mut time = self.last_writes.as_ref().map_or(now, |last| last.header.now);
+        let mut part_start = 0;
+        let after_writes = |writes: u64| {
+            if writes - part_start < WRITES_PER_PART || time + 1 >= now {
                 return;
             }
-            (done, moment) = (writes, moment + 1);
-            if let Some(moment) = Timestamp::from_micros(moment) {
-                clock.advance_to(moment);
-                RwLockWriteGuard::bump(folding);
+            (part_start, time) = (writes, time + 1);
+            if let Some(time) = Timestamp::from_micros(time) {
+                clock.advance_to(time);
+                RwLockWriteGuard::bump(applying);
             }
         };
-        blob.replay(&self.engine.aggregator, &self.lsns, first_lsn, clock.arrival(), between)
+        batch.replay(&self.engine.aggregator, &self.snapshot_lsns, first_lsn, clock.arrival(), after_writes)
     }
 
-    fn note_overlap(&mut self, blob: &Blob<'_>) {
-        let Some(overlap) = &mut self.overlap else { return };
-        blob.each_of_ticks(|one| match one {
-            OfTicks::Tick(id, tick, now) => overlap.note(&self.engine.aggregator, id, &tick, now),
-            OfTicks::Delist(id) => overlap.forget(id),
-            OfTicks::Clear => overlap.clear(),
+    /// Passes the ticks of a batch to the deduplicator.
+    fn record_ticks(&mut self, batch: &Blob<'_>) {
+        let Some(dedup) = &mut self.dedup else { return };
+        batch.each_of_ticks(|one| match one {
+            OfTicks::Tick(id, tick, now) => dedup.record(&self.engine.aggregator, id, &tick, now),
+            OfTicks::Delist(id) => dedup.remove(id),
+            OfTicks::Clear => dedup.clear(),
         });
     }
 
-    /// Lets readers see coverage and time as the gateway had them. Coverage first: a minute that is not quite covered
-    /// yet must not be seen by a `now` that is in it.
-    fn tell(&self, writes: &Writes, is_fresh: bool) {
-        if let Some(coverage) = writes.coverage() {
-            self.engine.feeds.log_tells(coverage, writes.supply == SupplyOf::Up && writes.stage != Stage::Closing);
+    /// Sets coverage and time as the gateway had them. Coverage comes first: no reader may see a time whose minute is not
+    /// marked as partly covered yet.
+    fn apply_header(&self, header: &WritesHeader, restarts_clock: bool) {
+        if let Some(coverage) = header.coverage() {
+            let is_supplied = !header.feed_is_down && header.lease != LeaseAction::Release;
+            self.engine.feeds.log_tells(coverage, is_supplied);
         }
-        let Some(now) = writes.now() else { return };
-        if is_fresh {
+        let Some(now) = header.now() else { return };
+        if restarts_clock {
             self.engine.clock.restart_at(now);
         } else {
             self.engine.clock.advance_to(now);

@@ -1,320 +1,247 @@
-//! A gateway: what one feed brings becomes the log that all nodes read.
+//! A gateway: it publishes the writes of its feed to the log while it is the leader.
 //!
-//! The feed side writes into a engine of this process as on a single machine. What its journal gathers is held here,
-//! and sent while this is the gateway that writes; the other gateway of a pair does the same and only holds.
+//! The feed writes into an engine of this process, as on a single machine. The gateway buffers what the journal of that
+//! engine records. The leader of a pair publishes the buffered writes, and the standby only buffers them.
 //!
-//! The log is the lease. Whoever wrote last holds it as long as it writes, which it does several times a second, also
-//! where nothing happens. A standby that hears nothing for [`PATIENCE`] writes an opening of the next epoch right behind
-//! the last message it has folded: the broker stores it only if that still is the last, so one of any number succeeds,
-//! and whatever the gateway before still sends is refused from then on, whenever it arrives.
+//! The log is the lease. The leader renews it with every message, several times a second. After [`LEASE_TIMEOUT`] without
+//! a message a standby publishes a claim of the next epoch with the expected sequence of the last message. The broker
+//! stores the claim only if no other message was stored, so one of several claims succeeds. From then on it rejects every
+//! message of the old leader, however late it arrives.
 
-mod good_bye;
-#[cfg(test)]
-mod handing_over;
-mod holding;
-mod link;
-mod sending;
-#[cfg(test)]
-mod simulation;
-mod supply;
-mod take_over;
+mod buffer;
+mod catalogue;
+mod coverage;
+mod failover;
+mod lease;
+mod release;
+mod send;
 
-use holding::HOLD;
-pub(super) use take_over::Catalogue;
+pub use catalogue::Catalogue;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use candle_core::{CoverageRing, Timestamp};
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use candle_core::Timestamp;
+use tokio::sync::oneshot;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
-use super::begin::{Found, Way, begin};
-use super::checkpoint::Writer;
-use super::delivery::Delivery;
-use super::follower::{Follower, Halt, Last, Lost};
-use super::log::Log;
-use super::message::Writes;
-use super::outbox::{MAX_HELD_BYTES, MAX_PIECE_BYTES, Outbox};
-use super::tail::Event;
+use super::RESTART_PAUSE;
+use super::bootstrap::{BootstrapConfig, Continuity, bootstrap};
+use super::broker::Broker;
+use super::follower::{FollowError, LastWrites, OutOfSync};
+use super::outbox::{CHUNK_BYTES, MAX_OUTBOX_BYTES, Outbox};
+use super::publish::Delivery;
 use crate::engine::Engine;
 use crate::feeds::Feeds;
 use crate::journal::Journal;
 
-/// How often what was recorded is sent: no eye sees it, and twenty messages a second are few.
-const CUT: Duration = Duration::from_millis(50);
+use buffer::BUFFER_DURATION;
+use lease::{Claim, Lease, LogSession};
 
-/// How often a message is sent where there is nothing to tell but the time.
+/// The interval at which recorded writes are published: twenty messages a second, faster than a person can see.
+const SEND_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The interval of messages without writes.
 const HEARTBEAT: Duration = Duration::from_millis(200);
 
-/// How long nothing may be heard of the gateway that writes: 25 heartbeats. A broker that elects a leader is silent for
-/// 4 to 7 s; then both try, and either may be the one.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The time without a message of the leader after which a standby claims the lease: 25 heartbeats.
+///
+/// A broker that elects a leader stores no message for 4 to 7 s. Then both gateways claim the lease, and either can
+/// get it.
+const LEASE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the gateway that writes must say that its feed is down before one whose feed is up takes the log from it: where
-/// a engine goes silent, one of two notices a little before the other, and there is nothing to tell.
-const STARVED: Duration = Duration::from_secs(2);
+/// The time for which the leader must report that its feed is down before a standby with a feed claims the lease. When
+/// a market goes silent, one gateway notices a little before the other, and no failover is needed.
+const FEED_DOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long to wait before a log that was lost is begun anew, by when there may be a checkpoint behind the loss.
-const RETRY: Duration = Duration::from_secs(1);
-
-/// A gateway in its own task.
-pub(super) struct Gateway {
-    /// What the feed writes into.
+/// A gateway.
+pub(super) struct Gateway<B: Broker> {
+    /// The engine that the feed writes into.
     engine: Arc<Engine>,
     journal: Arc<Journal>,
-    way: Way,
-    /// Whether what the feed does not list is delisted everywhere.
+    config: BootstrapConfig<B>,
     catalogue: Catalogue,
     outbox: Outbox,
     next_batch: u64,
-    /// Since when the feed has been up without a break.
+    /// The time since which the feed has been up without a break.
     up_since: Option<Duration>,
-    /// Since when quotes have come on its present connection, as many as they should.
+    /// The time since which the present connection of the feed has brought quotes at the usual rate.
     quoted_since: Option<Duration>,
-    /// Since when, on the candles' clock, nothing of what it brought was lost on the way here; none where nothing ever was.
-    whole_since: Option<Timestamp>,
-    /// Whether listings may have been lost there that the log has not been told since.
-    lacks_listings: bool,
+    /// The time on the clock of the candles since which no quote was lost between the feed and the outbox. `None` if none
+    /// was ever lost.
+    complete_since: Option<Timestamp>,
+    /// True if listings were possibly lost between the feed and the outbox and are not published yet.
+    lost_listings: bool,
 }
 
-/// The log, and this gateway's standing there.
-struct Link {
-    log: Log,
-    created: i128,
-    follower: Follower,
-    events: mpsc::Receiver<Event>,
-    checkpoint: Found,
-    /// When this began.
-    begun: Duration,
-    /// The place at which the log ended when it was read first; nothing is concluded before that is folded.
-    end: Option<u64>,
-    /// When a gateway was heard last.
-    heard: Duration,
-    /// Since when the gateway that writes says that its feed is down.
-    down_since: Option<Duration>,
-    /// The place of what was written where this one's message was to stand.
-    overtaken: Option<u64>,
-    /// How many bytes of the log have been read since this began.
-    read: u64,
-    role: Role,
-}
-
-enum Role {
-    /// Another gateway writes.
-    Standby,
-    /// This one tries to be the next.
-    Opening(Box<Opening>),
-    /// This one writes.
-    Active(Box<Active>),
-}
-
-/// What is under way.
-struct Flight {
-    task: JoinHandle<Delivery>,
-    header: Writes,
-    /// When what it holds was taken from the journal.
-    cut: Duration,
-    /// Whether it holds the outbox's first piece.
-    is_piece: bool,
-}
-
-/// An opening that is under way, and what was known before it.
-struct Opening {
-    flight: Flight,
-    before: Option<Writes>,
-}
-
-struct Active {
-    /// The last message of this gateway that is stored, and its place.
-    last: Last,
-    /// The place of the opening.
-    opened: u64,
-    flight: Option<Flight>,
-    coverage: CoverageRing,
-    sent: Duration,
-    writer: Writer,
-    reconcile_at: Option<Duration>,
-}
-
-impl Gateway {
-    pub(super) fn new(engine: Arc<Engine>, journal: Arc<Journal>, way: Way, catalogue: Catalogue) -> Self {
-        let outbox = Outbox::new(MAX_HELD_BYTES);
+impl<B: Broker> Gateway<B> {
+    pub(super) fn new(
+        engine: Arc<Engine>,
+        journal: Arc<Journal>,
+        config: BootstrapConfig<B>,
+        catalogue: Catalogue,
+    ) -> Self {
+        let outbox = Outbox::new(MAX_OUTBOX_BYTES);
         Self {
             engine,
             journal,
-            way,
+            config,
             catalogue,
             outbox,
             next_batch: 1,
             up_since: None,
             quoted_since: None,
-            whole_since: None,
-            lacks_listings: false,
+            complete_since: None,
+            lost_listings: false,
         }
     }
 
-    /// Runs until `stop` says so or is gone.
+    /// Runs until `stop` receives a message or is closed.
     ///
     /// # Errors
-    /// Where the log will not do, or did not take what came last.
+    /// The log is unusable, or the broker did not store the last quotes.
     pub(super) async fn run(mut self, mut stop: oneshot::Receiver<()>) -> Result<(), String> {
-        let mut cuts = interval(CUT);
-        cuts.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while let Some(mut link) = self.begin(&mut cuts, &mut stop).await? {
-            match self.go_on(&mut link, &mut cuts, &mut stop).await {
-                Ok(()) => return self.end(&mut link).await,
-                Err(Halt::Lost(lost)) => {
-                    tracing::warn!(log = %self.way.url, "{lost}: this gateway begins anew");
-                    sleep(RETRY).await;
+        let mut ticks = interval(SEND_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while let Some(mut session) = self.bootstrap(&mut ticks, &mut stop).await? {
+            match self.follow(&mut session, &mut ticks, &mut stop).await {
+                Ok(()) => return self.end(&mut session).await,
+                Err(FollowError::OutOfSync(reason)) => {
+                    tracing::warn!(log = %self.config.address, "this gateway restarts from the checkpoint: {reason}");
+                    sleep(RESTART_PAUSE).await;
                 }
-                Err(halt) => return Err(halt.to_string()),
+                Err(error) => return Err(error.to_string()),
             }
         }
         Ok(())
     }
 
-    /// Comes to the log, and holds meanwhile; `None` where it was stopped before.
-    async fn begin(&mut self, cuts: &mut Interval, stop: &mut oneshot::Receiver<()>) -> Result<Option<Link>, String> {
-        let way = self.way.clone();
-        let source = self.engine.clock.mode();
-        let mut beginning = Box::pin(begin(&way, || Feeds::unwatched(source)));
-        let begun = loop {
+    /// Starts a session and buffers meanwhile. Returns `None` if the gateway was stopped before.
+    async fn bootstrap(
+        &mut self,
+        ticks: &mut Interval,
+        stop: &mut oneshot::Receiver<()>,
+    ) -> Result<Option<LogSession<B>>, String> {
+        let config = self.config.clone();
+        let mode = self.engine.clock.mode();
+        let mut bootstrapping = Box::pin(bootstrap(&config, || Feeds::unwatched(mode)));
+        let bootstrapped = loop {
             tokio::select! {
                 _ = &mut *stop => return Ok(None),
-                begun = &mut beginning => break begun.map_err(|error| error.to_string())?,
-                _ = cuts.tick() => self.hold(None),
+                bootstrapped = &mut bootstrapping => break bootstrapped.map_err(|error| error.to_string())?,
+                _ = ticks.tick() => self.buffer(None),
             }
         };
-        tracing::info!(log = %self.way.url, "the log is there");
-        Ok(Some(Link::new(begun, self.now())))
+        tracing::info!(log = %self.config.address, "connected to the log");
+        Ok(Some(LogSession::new(bootstrapped, self.now())))
     }
 
-    /// Follows the log and writes it where it is this one's turn, until `stop` says so or is gone.
-    async fn go_on(
+    /// Follows the log, and writes it as the leader, until `stop` receives a message or is closed.
+    async fn follow(
         &mut self,
-        link: &mut Link,
-        cuts: &mut Interval,
+        session: &mut LogSession<B>,
+        ticks: &mut Interval,
         stop: &mut oneshot::Receiver<()>,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), FollowError> {
         loop {
             tokio::select! {
                 _ = &mut *stop => return Ok(()),
-                delivery = link.role.delivery() => self.delivered(link, delivery),
-                event = link.events.recv() => link.folded(event, self.now())?,
-                _ = cuts.tick() => self.turn(link)?,
+                delivery = session.lease.delivery() => self.on_delivery(session, delivery),
+                event = session.events.recv() => session.apply(event, self.now())?,
+                _ = ticks.tick() => self.tick(session)?,
             }
         }
     }
 
+    /// The time since the start of the server.
     fn now(&self) -> Duration {
         self.engine.clock.elapsed()
     }
 
-    /// Takes over what was recorded, and does what is due.
-    fn turn(&mut self, link: &mut Link) -> Result<(), Halt> {
+    /// Buffers recorded writes and publishes the writes that are due.
+    fn tick(&mut self, session: &mut LogSession<B>) -> Result<(), FollowError> {
         let now = self.now();
-        self.hold(self.surely_told(link));
-        if link.is_outdone(now) {
-            return Err(Halt::Lost(Lost::Gone("another gateway has mended the log".to_owned())));
+        self.buffer(self.surely_logged(session));
+        if session.can_restart(now) {
+            let reason = "another gateway has reset the log and written a checkpoint".to_owned();
+            return Err(FollowError::OutOfSync(OutOfSync::StreamGone(reason)));
         }
-        match &mut link.role {
-            Role::Standby => {
-                // What it holds is in the log, or will be: nothing is at risk that it alone has.
+        match &mut session.lease {
+            Lease::Standby => {
+                // The leader publishes all writes, so none of them exists only here.
                 self.journal.note_kept(now, 0);
-                // One whose feed is down tells nothing of what this one may have.
-                if !link.says_down()
-                    && let Some(told) = self.told_until(link)
+                // A leader without a feed does not publish what this gateway buffers.
+                if !session.leader_feed_is_down()
+                    && let Some(logged) = self.logged_until(session)
                 {
-                    self.outbox.forget_before(told.saturating_sub(HOLD));
+                    self.outbox.drop_before(logged.saturating_sub(BUFFER_DURATION));
                 }
-                if link.is_orphaned(now) || (link.is_starved(now) && self.is_fed(now)) {
-                    let flight = self.open(link, link.expected());
-                    let before = link.follower.last().map(|last| last.writes.clone());
-                    link.role = Role::Opening(Box::new(Opening { flight, before }));
+                let failover_is_due = session.leader_feed_stays_down(now) && self.has_steady_feed(now);
+                if session.lease_is_free(now) || failover_is_due {
+                    let in_flight = self.claim(session, session.expected_sequence());
+                    let before = session.follower.last_writes().map(|last| last.header.clone());
+                    session.lease = Lease::Claiming(Box::new(Claim { in_flight, before }));
                 }
             }
-            Role::Opening(_) => {}
-            Role::Active(active) => {
-                // A checkpoint from before the opening would be of another log where that one was torn.
-                if link.follower.position() >= active.opened {
-                    active.writer.turn(&link.follower, now, link.read);
+            Lease::Claiming(_) => {}
+            Lease::Leading(leadership) => {
+                // After a reset, a snapshot from before the claim would belong to another log.
+                if session.follower.applied() >= leadership.claimed_at {
+                    leadership.checkpoint.write_due(&session.follower, now, session.log_bytes);
                 }
-                if std::mem::take(&mut self.lacks_listings) {
-                    self.tell_catalogue(active, &link.follower);
+                if std::mem::take(&mut self.lost_listings) {
+                    self.publish_catalogue(leadership, &session.follower);
                 }
-                if active.reconcile_at.is_some_and(|due| due <= now) && self.is_settled(now) {
-                    active.reconcile_at = None;
-                    self.reconcile(&link.follower);
+                if leadership.reconcile_at.is_some_and(|due| due <= now) && self.catalogue_is_complete(now) {
+                    leadership.reconcile_at = None;
+                    self.reconcile(&session.follower);
                 }
-                self.send(&link.log, active);
+                self.send(&session.broker, leadership);
             }
         }
         Ok(())
     }
 
-    /// Takes note of what became of what was under way.
-    fn delivered(&mut self, link: &mut Link, delivery: Delivery) {
+    /// Handles the result of the message that was under way.
+    fn on_delivery(&mut self, session: &mut LogSession<B>, delivery: Delivery) {
         let now = self.now();
-        match (std::mem::replace(&mut link.role, Role::Standby), delivery) {
-            (Role::Opening(opening), Delivery::Stored(sequence)) => {
-                link.role = Role::Active(Box::new(self.take_over(link, &opening, sequence)));
-                // What this one knows is all there is, from here on.
-                link.checkpoint = Found::Whole;
+        match (std::mem::replace(&mut session.lease, Lease::Standby), delivery) {
+            (Lease::Claiming(claim), Delivery::Stored(sequence)) => {
+                session.lease = Lease::Leading(Box::new(self.start_leading(session, &claim, sequence)));
+                // From here on the state of this gateway is the complete log.
+                session.continuity = Continuity::Complete;
             }
-            (Role::Opening(mut opening), Delivery::Emptied) => {
-                if link.checkpoint == Found::Whole {
-                    link.checkpoint = Found::Due;
+            (Lease::Claiming(mut claim), Delivery::LogEmptied) => {
+                if session.continuity == Continuity::Complete {
+                    session.continuity = Continuity::NoCheckpoint;
                 }
-                opening.flight = self.open(link, 0);
-                link.role = Role::Opening(opening);
+                claim.in_flight = self.claim(session, 0);
+                session.lease = Lease::Claiming(claim);
             }
-            (Role::Active(mut active), Delivery::Stored(sequence)) => {
-                if let Some(flight) = active.flight.take() {
-                    let sent = if flight.is_piece { self.outbox.pop() } else { None };
-                    let bytes = sent.as_ref().map_or(0, |(piece, _)| piece.bytes() as u64);
-                    // What is still held came after what was sent, and maybe long before that was.
-                    let kept_until = sent.filter(|_| !self.outbox.is_empty()).map_or(flight.cut, |(_, until)| until);
-                    self.journal.note_kept(kept_until, bytes);
-                    active.last = Last { sequence, writes: flight.header.clone() };
+            (Lease::Leading(mut leadership), Delivery::Stored(sequence)) => {
+                if let Some(in_flight) = leadership.in_flight.take() {
+                    let sent = if in_flight.has_chunk { self.outbox.pop() } else { None };
+                    let bytes = sent.as_ref().map_or(0, |(chunk, _)| chunk.bytes() as u64);
+                    // Writes that are still in the outbox came after the sent ones, which can be old.
+                    let kept_until = sent.filter(|_| !self.outbox.is_empty());
+                    self.journal.note_kept(kept_until.map_or(in_flight.started, |(_, until)| until), bytes);
+                    leadership.last_writes = LastWrites { sequence, header: in_flight.header.clone() };
                 }
-                if self.outbox.front().is_some_and(|piece| piece.bytes() >= MAX_PIECE_BYTES) {
-                    self.send(&link.log, &mut active);
+                if self.outbox.first().is_some_and(|chunk| chunk.bytes() >= CHUNK_BYTES) {
+                    self.send(&session.broker, &mut leadership);
                 }
-                link.role = Role::Active(active);
+                session.lease = Lease::Leading(leadership);
             }
-            (Role::Active(_), Delivery::Overtaken(sequence)) => {
-                link.overtaken(sequence, now);
-                tracing::warn!(log = %self.way.url, "another gateway writes the log: standing by");
+            (Lease::Leading(_), Delivery::Superseded(sequence)) => {
+                session.note_superseded(sequence, now);
+                tracing::warn!(log = %self.config.address, "another gateway has claimed the lease: standing by");
             }
-            (Role::Opening(_), Delivery::Overtaken(sequence)) => link.overtaken(sequence, now),
-            (Role::Active(_), Delivery::Emptied) => {
-                tracing::warn!(log = %self.way.url, "nothing is left of what this gateway wrote: it opens the log again");
+            (Lease::Claiming(_), Delivery::Superseded(sequence)) => session.note_superseded(sequence, now),
+            (Lease::Leading(_), Delivery::LogEmptied) => {
+                tracing::warn!(log = %self.config.address, "the log was emptied: this gateway claims the lease again");
             }
-            (Role::Standby, _) => {}
+            (Lease::Standby, _) => {}
         }
-    }
-}
-
-impl Role {
-    /// Waits until it is known what became of what is under way; for ever where that is nothing.
-    async fn delivery(&mut self) -> Delivery {
-        let flight = match self {
-            Self::Opening(opening) => Some(&mut opening.flight),
-            Self::Active(active) => active.flight.as_mut(),
-            Self::Standby => None,
-        };
-        let Some(flight) = flight else { return std::future::pending().await };
-        (&mut flight.task)
-            .await
-            .expect("it does not panic, and is called off only with the flight that is borrowed here")
-    }
-}
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

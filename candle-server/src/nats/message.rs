@@ -1,142 +1,153 @@
-//! What travels: an envelope, and behind it a batch as the store keeps one.
+//! Messages of the log: an envelope, followed by a batch of writes as the codec of the engine encodes it.
 
 use candle_core::{CoverageRing, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::ClockMode;
 
-/// What every message begins with, whatever its version: nothing that comes to a subject by mistake does.
+/// The first bytes of every message of every version. A message that somebody else sends does not have them.
 pub(super) const MAGIC: &[u8] = b"candle\xff";
 
-/// Goes up with each change of the form below.
+/// The version of the format below. Each change increments it.
 const VERSION: u32 = 1;
 
-/// Numbers from here on are those of arrival, given to ticks whose feed has none; a feed's own are below.
-pub(super) const ARRIVAL_NUMBERS: u64 = 1 << 63;
+/// The lowest number of a tick that a gateway numbered in the order of arrival. The sequence numbers of a feed are lower.
+pub(super) const FIRST_ARRIVAL_SEQ: u64 = 1 << 63;
 
-/// One message of the log, but for the batch behind it.
+/// The number of log sequence numbers for each message. A message of a megabyte has far fewer writes.
+pub(super) const LSNS_PER_MESSAGE: u64 = 1 << 20;
+
+const _: () = assert!(LSNS_PER_MESSAGE.is_power_of_two());
+
+/// The log sequence number of the first write of the message at `sequence`, which counts from 1.
+///
+/// The write at index `n` of the message has this number plus `n`. So every node gives the same write the same number.
+pub(super) const fn first_lsn(sequence: u64) -> u64 {
+    sequence.saturating_mul(LSNS_PER_MESSAGE)
+}
+
+/// The envelope of a message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Envelope {
     version: u32,
-    body: Body,
+    content: Content,
 }
 
-/// What a message is.
+/// The two kinds of messages.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) enum Body {
-    /// What a gateway recorded.
-    Writes(Writes),
-    /// What a node's readers viewed.
+pub(super) enum Content {
+    /// Writes that a gateway recorded.
+    Writes(WritesHeader),
+    /// Views that the readers of a node made.
     Views(Origin),
 }
 
-/// Who wrote a message, and which one of theirs it is.
+/// The publisher of a message and its number there. Together they identify the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Origin {
-    /// Drawn by chance when the process starts.
+    /// A random number of the process.
     pub(super) node: u64,
-    /// Counts up from 1.
+    /// Counts from 1.
     pub(super) batch: u64,
 }
 
-/// What a gateway tells with its writes.
+/// The header of a message of a gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Writes {
+pub(super) struct WritesHeader {
     pub(super) origin: Origin,
-    /// Goes up by one when another gateway takes over.
+    /// The number of the lease. Each claim increments it.
     pub(super) epoch: u64,
-    pub(super) stage: Stage,
-    /// The time on the candles' clock once this is folded, in microseconds since the epoch.
+    pub(super) lease: LeaseAction,
+    /// The time on the clock of the candles after this message, in microseconds since the epoch.
     pub(super) now: i64,
-    pub(super) clock: ClockOf,
-    /// The number of arrival of the next tick that has none of its own.
-    pub(super) next_number: u64,
-    pub(super) supply: SupplyOf,
-    /// Which minutes were covered, as if the feed went down at `now`.
+    #[serde(with = "clock_mode")]
+    pub(super) clock: ClockMode,
+    /// The number of the next tick that has no sequence number of its own.
+    pub(super) next_arrival_seq: u64,
+    /// True while the feed of the gateway is down.
+    pub(super) feed_is_down: bool,
+    /// The covered part of each minute, as if the feed went down at `now`.
     pub(super) coverage: (Option<i64>, [u32; 32]),
 }
 
-/// Where a message stands in the time of its gateway.
+/// The effect of a message on the lease. The position of each variant is part of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Stage {
-    /// The first: whoever wrote before writes no more.
-    Opening,
-    /// One of many.
-    Going,
-    /// The last: the next gateway need not wait.
-    Closing,
-    /// The first, of a gateway that could not read all of the log before it, as messages are gone that no checkpoint
-    /// holds. What it knows is what counts: everyone begins anew from the checkpoint that it writes next.
-    Anew,
+pub(super) enum LeaseAction {
+    /// The first message of a leader. No earlier leader can write after it.
+    Claim,
+    /// Any other message of a leader.
+    Renew,
+    /// The last message of a leader. The next one can claim the lease at once.
+    Release,
+    /// A claim of a gateway that could not read the whole log, because messages are gone that no checkpoint contains.
+    /// Every other node starts again from the checkpoint that this gateway writes next.
+    Reset,
 }
 
-/// Whose time `now` is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum ClockOf {
-    /// The gateway's wall clock.
-    Wall,
-    /// The feed's own.
-    Feed,
-}
+/// The clock mode in a message: one byte.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+mod clock_mode {
+    use serde::de::{Error, Unexpected};
+    use serde::{Deserialize, Deserializer, Serializer};
 
-impl From<ClockMode> for ClockOf {
-    fn from(source: ClockMode) -> Self {
-        match source {
-            ClockMode::Wall => Self::Wall,
-            ClockMode::Feed => Self::Feed,
+    use super::ClockMode;
+
+    pub(super) fn serialize<S: Serializer>(mode: &ClockMode, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u8(match mode {
+            ClockMode::Wall => 0,
+            ClockMode::Feed => 1,
+        })
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ClockMode, D::Error> {
+        match u8::deserialize(deserializer)? {
+            0 => Ok(ClockMode::Wall),
+            1 => Ok(ClockMode::Feed),
+            other => Err(Error::invalid_value(Unexpected::Unsigned(other.into()), &"0 or 1")),
         }
     }
 }
 
-/// Whether the gateway's feed brings what it should.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum SupplyOf {
-    /// It does.
-    Up,
-    /// It does not.
-    Down,
-}
-
-impl Writes {
-    /// `now` as a time.
+impl WritesHeader {
+    /// The time after this message.
     pub(super) fn now(&self) -> Option<Timestamp> {
         Timestamp::from_micros(self.now)
     }
 
-    /// Which minutes were covered.
+    /// The coverage after this message.
     pub(super) fn coverage(&self) -> Option<CoverageRing> {
         CoverageRing::from_parts(self.coverage.0, self.coverage.1)
     }
 }
 
-/// The bytes of a message.
-pub(super) fn encode(body: Body, blob: &[u8]) -> Vec<u8> {
-    let envelope = Envelope { version: VERSION, body };
+/// The bytes of a message with this encoded batch.
+pub(super) fn encode(content: Content, batch: &[u8]) -> Vec<u8> {
+    let envelope = Envelope { version: VERSION, content };
     let mut bytes = postcard::to_extend(&envelope, MAGIC.to_vec()).expect("plain data in a growing vector");
-    bytes.extend_from_slice(blob);
+    bytes.extend_from_slice(batch);
     bytes
 }
 
-/// Why bytes are no message.
+/// The reason for which bytes can't be decoded as a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unreadable {
-    /// Something else wrote them.
+pub(super) enum DecodeError {
+    /// No version of this server wrote the bytes.
     Foreign,
-    /// A later version wrote them.
-    Newer,
+    /// A later version of this server wrote the bytes.
+    NewerVersion,
 }
 
-/// What these bytes are, and the batch behind it.
-pub(super) fn decode(bytes: &[u8]) -> Result<(Body, &[u8]), Unreadable> {
-    let bytes = bytes.strip_prefix(MAGIC).ok_or(Unreadable::Foreign)?;
-    let (version, _) = postcard::take_from_bytes::<u32>(bytes).map_err(|_| Unreadable::Foreign)?;
+/// Decodes the envelope of a message and returns the encoded batch after it.
+pub(super) fn decode(bytes: &[u8]) -> Result<(Content, &[u8]), DecodeError> {
+    let bytes = bytes.strip_prefix(MAGIC).ok_or(DecodeError::Foreign)?;
+    let (version, _) = postcard::take_from_bytes::<u32>(bytes).map_err(|_| DecodeError::Foreign)?;
     match version {
         VERSION => {}
-        newer if newer > VERSION => return Err(Unreadable::Newer),
-        _ => return Err(Unreadable::Foreign),
+        newer if newer > VERSION => return Err(DecodeError::NewerVersion),
+        _ => return Err(DecodeError::Foreign),
     }
-    let (envelope, blob) = postcard::take_from_bytes::<Envelope>(bytes).map_err(|_| Unreadable::Foreign)?;
-    Ok((envelope.body, blob))
+    let (envelope, batch) = postcard::take_from_bytes::<Envelope>(bytes).map_err(|_| DecodeError::Foreign)?;
+    Ok((envelope.content, batch))
 }
 
 #[cfg(test)]
@@ -144,14 +155,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_read_as_it_was_written_and_nothing_else_is_one() {
-        let body = Body::Views(Origin { node: u64::MAX, batch: 3 });
+    fn a_message_is_decoded_as_it_was_encoded_and_other_bytes_are_rejected() {
+        let body = Content::Views(Origin { node: u64::MAX, batch: 3 });
         let bytes = encode(body.clone(), b"blob");
         assert_eq!(decode(&bytes), Ok((body, &b"blob"[..])));
-        assert_eq!(decode(&[MAGIC, &[9]].concat()), Err(Unreadable::Newer));
-        // The last four begin as a version would.
+        assert_eq!(decode(&[MAGIC, &[9]].concat()), Err(DecodeError::NewerVersion));
+        // The first byte of the last four is a version number.
         for foreign in [&b""[..], b"{\"id\":1}", &bytes[..3], MAGIC, b"\n", b"\t{}", b"\x1f\x8b\x08", b"\x0a\x03abc"] {
-            assert_eq!(decode(foreign), Err(Unreadable::Foreign));
+            assert_eq!(decode(foreign), Err(DecodeError::Foreign));
         }
     }
 
@@ -160,18 +171,18 @@ mod tests {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    fn writes(stage: Stage, clock: ClockOf, supply: SupplyOf) -> Writes {
+    fn writes(lease: LeaseAction, clock: ClockMode, feed_is_down: bool) -> WritesHeader {
         let mut coverage = CoverageRing::default();
         coverage.up(Timestamp::from_seconds(1_700_000_010).unwrap());
         let now = Timestamp::from_micros(1_700_000_071_234_567).unwrap();
-        Writes {
+        WritesHeader {
             origin: Origin { node: 0x0123_4567_89ab_cdef, batch: 300 },
             epoch: 7,
-            stage,
+            lease,
             now: now.as_micros(),
             clock,
-            next_number: ARRIVAL_NUMBERS + 5,
-            supply,
+            next_arrival_seq: FIRST_ARRIVAL_SEQ + 5,
+            feed_is_down,
             coverage: coverage.to_parts(now),
         }
     }
@@ -187,7 +198,7 @@ mod tests {
         batch.push(Write::Clear);
         let context = JudgedBy { now: time(1_700_000_060), unlisted: candle_core::Unlisted::List };
         let sized = candle_core::Tick::new(time(1_700_000_059), 1.5).with_seq(9).with_size(2.0);
-        let numbered = candle_core::Tick::new(time(1_700_000_060), -0.25).with_seq(ARRIVAL_NUMBERS);
+        let numbered = candle_core::Tick::new(time(1_700_000_060), -0.25).with_seq(FIRST_ARRIVAL_SEQ);
         batch.push_ticks(&[("a", sized), ("c", numbered)], context);
         crate::blob::encode(&batch, &[], &candle_core::Rules::DEFAULT)
     }
@@ -198,17 +209,17 @@ mod tests {
                      00809394ba8389850612000000000000f83f0100000000000000400280897aeeffffffffffffffff0100000000\
                      0000d0bf0000";
         let end = "018ed0e9c5838985060000000000000000000000000000000000000000008087a70e87b4f20e000000000000000000";
-        for (stage, clock, supply, middle) in [
-            (Stage::Opening, ClockOf::Wall, SupplyOf::Up, "008ed0e9c583898506008580808080808080800100"),
-            (Stage::Going, ClockOf::Feed, SupplyOf::Down, "018ed0e9c583898506018580808080808080800101"),
-            (Stage::Closing, ClockOf::Wall, SupplyOf::Down, "028ed0e9c583898506008580808080808080800101"),
-            (Stage::Anew, ClockOf::Feed, SupplyOf::Up, "038ed0e9c583898506018580808080808080800100"),
+        for (lease, clock, feed_is_down, middle) in [
+            (LeaseAction::Claim, ClockMode::Wall, false, "008ed0e9c583898506008580808080808080800100"),
+            (LeaseAction::Renew, ClockMode::Feed, true, "018ed0e9c583898506018580808080808080800101"),
+            (LeaseAction::Release, ClockMode::Wall, true, "028ed0e9c583898506008580808080808080800101"),
+            (LeaseAction::Reset, ClockMode::Feed, false, "038ed0e9c583898506018580808080808080800100"),
         ] {
-            let bytes = hex(&encode(Body::Writes(writes(stage, clock, supply)), &self::batch()));
+            let bytes = hex(&encode(Content::Writes(writes(lease, clock, feed_is_down)), &self::batch()));
             assert_eq!(bytes, format!("63616e646c65ff0100ef9bafcdf8acd19101ac0207{middle}{end}{batch}"));
         }
         assert_eq!(
-            hex(&encode(Body::Views(Origin { node: 1, batch: 2 }), b"batch")),
+            hex(&encode(Content::Views(Origin { node: 1, batch: 2 }), b"batch")),
             "63616e646c65ff010101026261746368"
         );
     }

@@ -1,316 +1,331 @@
-//! What a gateway has recorded and the log does not have yet, bounded in bytes.
+//! The outbox of a gateway: recorded writes that the log does not have yet, bounded in bytes.
 
-mod fold;
+mod compact;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use candle_core::{Rules, Tick, Timestamp};
 
-use fold::{Fold, Listings};
+use compact::{Compactor, Listings};
 
+use super::dedup::SequenceRestarts;
 use super::follower::Follower;
-use super::message::ARRIVAL_NUMBERS;
-use super::overlap::Numbers;
+use super::message::FIRST_ARRIVAL_SEQ;
 use crate::feed::intake::starts_over;
-use crate::journal::{Batch, Write};
+use crate::journal::{Batch, Span, Write};
 
-/// The most that is held, in bytes: two million ticks of short ids, 20 s of the full load, while a broker that lost its
-/// leader stands still for 4 to 7.
-pub(super) const MAX_HELD_BYTES: usize = 128 << 20;
+/// The most bytes of an outbox: two million ticks with short ids, which is 20 s of the full load. A broker that lost its
+/// leader stores no message for 4 to 7 s.
+pub(super) const MAX_OUTBOX_BYTES: usize = 128 << 20;
 
-/// About the most that one message takes: three quarters of what servers allow by default. A piece takes hardly more as a
-/// message than in memory, whatever is in it, and the last run may go beyond its end.
-pub(super) const MAX_PIECE_BYTES: usize = 768 << 10;
+/// The approximate size of a full chunk, in bytes: three quarters of the default limit of the broker.
+///
+/// The encoded message is hardly longer than the chunk, whatever it contains. The last run of ticks can exceed this size.
+pub(super) const CHUNK_BYTES: usize = 768 << 10;
 
-/// The longest that a piece takes further writes: it is forgotten as a whole, and what is held for longer than need be may
-/// be of a listing that is over in the log for longer than that is remembered.
-const SPAN: Duration = Duration::from_secs(5);
+/// The longest time for which a chunk takes writes. A chunk is dropped as a whole, so with a longer time the outbox of a
+/// standby could hold a delisting that the follower no longer remembers.
+const CHUNK_DURATION: Duration = Duration::from_secs(5);
 
-/// The most ticks of a run in one go: so that a piece ends near its bound.
+/// The most ticks that are added in one run, so that a chunk ends near its limit.
 const RUN: usize = 512;
 
-/// Writes that wait, in their order, in pieces that fit a message each.
+/// Writes in their order, in chunks of one message each.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    pieces: VecDeque<Piece>,
+    chunks: VecDeque<Chunk>,
     bytes: usize,
-    most: usize,
+    max_bytes: usize,
 }
 
 #[derive(Debug)]
-struct Piece {
+struct Chunk {
     batch: Batch,
-    /// When its first and its last write came, since the server's start.
+    /// The times of the first and the last write, since the start of the server.
     since: Duration,
     until: Duration,
-    room: Room,
+    state: ChunkState,
 }
 
-/// Whether a piece takes further writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Room {
+enum ChunkState {
+    /// The chunk takes further writes.
     Open,
-    /// It is under way as it was: what came later would be forgotten with it.
+    /// The chunk is being published. Writes added now would be dropped with it.
     Sealed,
 }
 
-/// What had to be given up for want of room.
+/// Ticks that were given up because the outbox was full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Given {
-    /// Ticks that were folded into their minute's prices; open, high, low and close are kept, count and volume are not.
-    pub(super) folded: usize,
-    /// Ticks that were dropped.
+pub(super) struct Reclaimed {
+    /// The number of ticks that compaction removed. Their minutes keep open, high, low and close, but not count and volume.
+    pub(super) compacted: usize,
+    /// The number of dropped ticks.
     pub(super) dropped: usize,
-    /// The latest of their times.
+    /// The latest time of a dropped tick.
     pub(super) dropped_until: Option<Timestamp>,
 }
 
 impl Outbox {
-    /// Holds nothing yet, and at most `most` bytes.
-    pub(super) const fn new(most: usize) -> Self {
-        Self { pieces: VecDeque::new(), bytes: 0, most }
+    /// An empty outbox for at most `max_bytes` bytes.
+    pub(super) const fn new(max_bytes: usize) -> Self {
+        Self { chunks: VecDeque::new(), bytes: 0, max_bytes }
     }
 
-    /// Adds what was recorded by `now`, the time since the server's start.
+    /// Adds writes at `now`, the time since the start of the server.
     pub(super) fn push(&mut self, batch: &Batch, now: Duration) {
         for write in batch.writes() {
             let Write::Ticks { ticks, context } = write else {
-                self.with_back(now, |piece| piece.push(write));
+                self.with_last(now, |batch| batch.push(write));
                 continue;
             };
             for run in ticks.chunks(RUN) {
                 let run: Vec<(&str, Tick)> = run.iter().map(|(id, tick)| (batch.text(*id), *tick)).collect();
-                self.with_back(now, |piece| piece.push_ticks(&run, context));
+                self.with_last(now, |batch| batch.push_ticks(&run, context));
             }
         }
     }
 
-    /// Writes into the last piece, or into a new one where that is full.
-    pub(super) fn with_back(&mut self, now: Duration, write: impl FnOnce(&mut Batch)) {
-        let is_recent = |piece: &Piece| now.saturating_sub(piece.since) < SPAN;
-        let has_room =
-            |piece: &Piece| piece.room == Room::Open && piece.batch.bytes() < MAX_PIECE_BYTES && is_recent(piece);
-        if !self.pieces.back().is_some_and(has_room) {
-            self.pieces.push_back(Piece { batch: Batch::new(0), since: now, until: now, room: Room::Open });
+    /// Adds to the last chunk, or to a new one if the last is full, old or sealed.
+    pub(super) fn with_last(&mut self, now: Duration, write: impl FnOnce(&mut Batch)) {
+        let takes_writes = |chunk: &Chunk| {
+            chunk.state == ChunkState::Open
+                && chunk.batch.bytes() < CHUNK_BYTES
+                && now.saturating_sub(chunk.since) < CHUNK_DURATION
+        };
+        if !self.chunks.back().is_some_and(takes_writes) {
+            self.chunks.push_back(Chunk { batch: Batch::new(0), since: now, until: now, state: ChunkState::Open });
         }
-        if let Some(piece) = self.pieces.back_mut() {
-            let before = piece.batch.bytes();
-            write(&mut piece.batch);
-            piece.until = now;
-            self.bytes += piece.batch.bytes() - before;
+        if let Some(chunk) = self.chunks.back_mut() {
+            let before = chunk.batch.bytes();
+            write(&mut chunk.batch);
+            chunk.until = now;
+            self.bytes += chunk.batch.bytes() - before;
         }
     }
 
-    /// What is to be sent next.
-    pub(super) fn front(&self) -> Option<&Batch> {
-        self.pieces.front().map(|piece| &piece.batch)
+    /// The first chunk.
+    pub(super) fn first(&self) -> Option<&Batch> {
+        self.chunks.front().map(|chunk| &chunk.batch)
     }
 
-    /// What is to be sent now, which stays as it is from here on.
-    pub(super) fn seal_front(&mut self) -> Option<&Batch> {
-        let piece = self.pieces.front_mut()?;
-        piece.room = Room::Sealed;
-        Some(&piece.batch)
+    /// Seals the first chunk, which is published next, and returns it.
+    pub(super) fn seal_first(&mut self) -> Option<&Batch> {
+        let chunk = self.chunks.front_mut()?;
+        chunk.state = ChunkState::Sealed;
+        Some(&chunk.batch)
     }
 
-    /// Forgets what was sent, the last of which came at the time that is given beside it.
+    /// Removes the first chunk and returns it with the time of its last write.
     pub(super) fn pop(&mut self) -> Option<(Batch, Duration)> {
-        let piece = self.pieces.pop_front()?;
-        self.bytes -= piece.batch.bytes();
-        Some((piece.batch, piece.until))
+        let chunk = self.chunks.pop_front()?;
+        self.bytes -= chunk.batch.bytes();
+        Some((chunk.batch, chunk.until))
     }
 
-    /// Forgets what came before `since`: someone else has sent it.
-    pub(super) fn forget_before(&mut self, since: Duration) {
-        while self.pieces.front().is_some_and(|piece| piece.until < since) {
+    /// Drops chunks that ended before `time`. Another gateway has published them.
+    pub(super) fn drop_before(&mut self, time: Duration) {
+        while self.chunks.front().is_some_and(|chunk| chunk.until < time) {
             self.pop();
         }
     }
 
-    /// Forgets the oldest of what came before `told`, and someone else has sent, while more is held than may be; up to
-    /// which time on the candles' clock that was, if any.
-    pub(super) fn forget_excess(&mut self, told: Duration) -> Option<Timestamp> {
+    /// Drops the oldest chunks that ended before `logged` while the outbox is too full. Another gateway has published
+    /// them. Returns the time of the last dropped ticks on the clock of the candles.
+    pub(super) fn drop_excess(&mut self, logged: Duration) -> Option<Timestamp> {
         let mut until = None;
-        while self.bytes > self.most && self.pieces.front().is_some_and(|piece| piece.until < told) {
+        while self.bytes > self.max_bytes && self.chunks.front().is_some_and(|chunk| chunk.until < logged) {
             until = until.max(self.pop().and_then(|(batch, _)| batch.now()));
         }
         until
     }
 
-    /// How many bytes are held.
+    /// The size of all writes, in bytes.
     pub(super) const fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// How many ticks are held.
+    /// The number of ticks.
     pub(super) fn ticks(&self) -> usize {
-        self.pieces.iter().map(|piece| piece.batch.ticks_in_order().len()).sum()
+        self.chunks.iter().map(|chunk| chunk.batch.ticks_in_order().len()).sum()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
+        self.chunks.is_empty()
     }
 
-    /// How many messages it takes to send all.
-    pub(super) fn pieces(&self) -> usize {
-        self.pieces.len()
+    /// The number of chunks, which is the number of messages that all writes take.
+    pub(super) fn chunks(&self) -> usize {
+        self.chunks.len()
     }
 
-    /// Adds what `follower` has not seen in the log of what another one holds, whose feed's time is `now` by its own
-    /// clock. An instrument that the log delisted lately is not delisted again, since it may be listed again; their ids
-    /// are returned.
+    /// Adds the writes of `held` that the log does not have, as far as `follower` knows. The clock of the feed is at `now`.
+    ///
+    /// Delistings that the log has are left out, because the instrument can be listed again. Returns their ids.
     pub(super) fn append_new(&mut self, held: &Self, follower: &Follower, now: Timestamp) -> Vec<Box<str>> {
-        let ended = Ended::of(held, follower, now);
+        let ended = EndedInLog::find(held, follower, now);
         let ticks = held
-            .pieces
+            .chunks
             .iter()
-            .flat_map(|piece| piece.batch.ticks_in_order().iter().map(|(id, tick)| (piece.batch.text(*id), tick)));
-        let overlap = follower.overlap().map(|overlap| (overlap, overlap.times(ticks)));
+            .flat_map(|chunk| chunk.batch.ticks_in_order().iter().map(|(id, tick)| (chunk.batch.text(*id), tick)));
+        let dedup = follower.dedup().map(|dedup| (dedup, dedup.timestamp_source(ticks)));
         let aggregator = follower.aggregator();
-        let is_new = |id: &str, tick: &Tick, began_again| {
-            overlap.is_none_or(|(overlap, times)| overlap.is_new(aggregator, id, tick, times, began_again))
+        let is_new = |id: &str, tick: &Tick, restarted| {
+            dedup.is_none_or(|(dedup, source)| dedup.is_new(aggregator, id, tick, source, restarted))
         };
-        let mut numbers = Numbers::default();
-        // The times of a feed that started over don't compare with those before.
-        let mut has_started_over = false;
-        for (place, piece, write) in held.placed() {
+        let mut restarts = SequenceRestarts::default();
+        // The times after a restart of the feed are not comparable with those before.
+        let mut feed_restarted = false;
+        for (index, chunk, write) in held.writes() {
             match write {
                 Write::Ticks { ticks, context } => {
-                    let ticks = ticks.iter().map(|(id, tick)| (piece.batch.text(*id), *tick));
-                    let ticks = ticks.filter(|(id, _)| !ended.is_over(id, place));
+                    let ticks = ticks.iter().map(|(id, tick)| (chunk.batch.text(*id), *tick));
+                    let ticks = ticks.filter(|(id, _)| !ended.is_before_end(id, index));
                     let new: Vec<_> = ticks
                         .filter(|(id, tick)| {
-                            let began_again = numbers.note(id, tick, context.now);
-                            has_started_over || is_new(id, tick, began_again)
+                            let restarted = restarts.record(id, tick, context.now);
+                            feed_restarted || is_new(id, tick, restarted)
                         })
                         .collect();
                     if !new.is_empty() {
-                        self.with_back(piece.until, |batch| batch.push_ticks(&new, context));
+                        self.with_last(chunk.until, |batch| batch.push_ticks(&new, context));
                     }
                 }
                 Write::Delist { id } if ended.listings.contains_key(id) => {}
-                Write::Clear if ended.candles.is_some_and(|end| place <= end) => {}
+                Write::Clear if ended.candles.is_some_and(|end| index <= end) => {}
                 Write::Clear => {
-                    has_started_over = true;
-                    self.with_back(piece.until, |batch| batch.push(write));
+                    feed_restarted = true;
+                    self.with_last(chunk.until, |batch| batch.push(write));
                 }
-                write => self.with_back(piece.until, |batch| batch.push(write)),
+                write => self.with_last(chunk.until, |batch| batch.push(write)),
             }
         }
-        let mut again: Vec<Box<str>> = ended.listings.into_keys().map(Into::into).collect();
-        again.sort();
-        again
+        let mut known: Vec<Box<str>> = ended.listings.into_keys().map(Into::into).collect();
+        known.sort();
+        known
     }
 
-    /// All writes, each with its place among them and the piece it is in.
-    fn placed(&self) -> impl Iterator<Item = (usize, &Piece, Write<'_>)> {
-        let writes = self.pieces.iter().flat_map(|piece| piece.batch.writes().map(move |write| (piece, write)));
-        writes.enumerate().map(|(place, (piece, write))| (place, piece, write))
+    /// All writes with their index and their chunk.
+    fn writes(&self) -> impl Iterator<Item = (usize, &Chunk, Write<'_>)> {
+        let writes = self.chunks.iter().flat_map(|chunk| chunk.batch.writes().map(move |write| (chunk, write)));
+        writes.enumerate().map(|(index, (chunk, write))| (index, chunk, write))
     }
 
-    /// Makes room where more is held than may be: all but what is under way is folded into the
-    /// prices of its minutes; and where that is not enough, the oldest ticks are dropped. Of listings only those go that
-    /// repeat the one before, as a feed's do with each of its connections.
-    pub(super) fn make_room(&mut self, rules: &Rules) -> Given {
-        let mut given = Given::default();
-        if self.bytes <= self.most {
-            return given;
+    /// Frees memory if the outbox is too full.
+    ///
+    /// All chunks but a sealed one are compacted to the prices of their minutes. If that is not enough, the oldest ticks
+    /// are dropped. Of listings only repetitions are removed, which a feed sends on each of its connections.
+    pub(super) fn reclaim(&mut self, rules: &Rules) -> Reclaimed {
+        let mut reclaimed = Reclaimed::default();
+        if self.bytes <= self.max_bytes {
+            return reclaimed;
         }
-        let first = self.pieces.pop_front_if(|piece| piece.room == Room::Sealed);
-        let rest = std::mem::take(&mut self.pieces);
+        let sealed = self.chunks.pop_front_if(|chunk| chunk.state == ChunkState::Sealed);
+        reclaimed.compacted = self.compact(rules);
+        // Compacted repeatedly, half an hour of 100,000 instruments could still be too much.
+        if self.bytes > self.max_bytes / 2 {
+            self.drop_ticks(self.bytes - self.max_bytes / 2, &mut reclaimed);
+        }
+        if let Some(sealed) = sealed {
+            self.bytes += sealed.batch.bytes();
+            self.chunks.push_front(sealed);
+        }
+        reclaimed
+    }
+
+    /// Compacts all chunks. Returns the number of removed ticks.
+    fn compact(&mut self, rules: &Rules) -> usize {
+        let chunks = std::mem::take(&mut self.chunks);
         self.bytes = 0;
-        let until = rest.back().map_or(Duration::ZERO, |piece| piece.until);
-        let (mut fold, mut listings) = (Fold::new(*rules), Listings::default());
-        for piece in rest {
-            for write in piece.batch.writes() {
+        let until = chunks.back().map_or(Duration::ZERO, |chunk| chunk.until);
+        let (mut compactor, mut listings, mut removed) = (Compactor::new(*rules), Listings::default(), 0);
+        for chunk in chunks {
+            for write in chunk.batch.writes() {
                 if let Write::Ticks { ticks, context } = write {
-                    if fold.context.is_some_and(|before| before.unlisted != context.unlisted) {
-                        given.folded += fold.finish(self, until);
+                    if compactor.context.is_some_and(|before| before.unlisted != context.unlisted) {
+                        removed += compactor.finish(self, until);
                     }
-                    ticks.iter().for_each(|(id, tick)| fold.add(piece.batch.text(*id), tick, context));
+                    ticks.iter().for_each(|(id, tick)| compactor.add(chunk.batch.text(*id), tick, context));
                 } else if listings.are_changed_by(write) {
-                    given.folded += fold.finish(self, until);
-                    self.with_back(until, |batch| batch.push(write));
+                    removed += compactor.finish(self, until);
+                    self.with_last(until, |batch| batch.push(write));
                 }
             }
         }
-        given.folded += fold.finish(self, until);
-        // Folded again and again, half an hour of 100,000 instruments might still be too much.
-        if self.bytes > self.most / 2 {
-            let mut excess = self.bytes - self.most / 2;
-            for piece in &mut self.pieces {
-                if excess == 0 {
-                    break;
-                }
-                let kept = without_ticks(&piece.batch);
-                given.dropped += piece.batch.ticks_in_order().len();
-                let newest = piece.batch.ticks_in_order().iter().map(|(_, tick)| tick.time).max();
-                given.dropped_until = given.dropped_until.max(newest);
-                let freed = piece.batch.bytes() - kept.bytes();
-                self.bytes -= freed;
-                excess = excess.saturating_sub(freed);
-                piece.batch = kept;
+        removed + compactor.finish(self, until)
+    }
+
+    /// Drops the ticks of the oldest chunks until `excess` bytes are free.
+    fn drop_ticks(&mut self, mut excess: usize, reclaimed: &mut Reclaimed) {
+        for chunk in &mut self.chunks {
+            if excess == 0 {
+                break;
             }
+            let without_ticks = without_ticks(&chunk.batch);
+            let ticks = chunk.batch.ticks_in_order();
+            reclaimed.dropped += ticks.len();
+            reclaimed.dropped_until = reclaimed.dropped_until.max(ticks.iter().map(|(_, tick)| tick.time).max());
+            let freed = chunk.batch.bytes() - without_ticks.bytes();
+            self.bytes -= freed;
+            excess = excess.saturating_sub(freed);
+            chunk.batch = without_ticks;
         }
-        if let Some(first) = first {
-            self.bytes += first.batch.bytes();
-            self.pieces.push_front(first);
-        }
-        given
     }
 }
 
-/// What ended among the writes that are held, and in the log already: ticks from before it are of what is no more.
-struct Ended<'h> {
-    /// By the id of an instrument: the place of its last delisting.
+/// Ends among the held writes that the log has too. Ticks before such an end belong to a listing or a run of the feed that
+/// has ended.
+struct EndedInLog<'h> {
+    /// By id: the index of the last delisting of the instrument.
     listings: HashMap<&'h str, usize>,
-    /// The place at which all candles were forgotten last.
+    /// The index of the last write that clears all candles.
     candles: Option<usize>,
 }
 
-impl<'h> Ended<'h> {
-    fn of(held: &'h Outbox, follower: &Follower, now: Timestamp) -> Self {
+impl<'h> EndedInLog<'h> {
+    fn find(held: &'h Outbox, follower: &Follower, now: Timestamp) -> Self {
         let mut ended = Self { listings: HashMap::new(), candles: None };
-        // A log whose time is still ahead of a feed that started over has seen it start over once less.
-        let is_behind = follower.last().and_then(|last| last.writes.now()).is_some_and(|last| starts_over(last, now));
-        for (place, _, write) in held.placed() {
+        // If the log is ahead of a feed that restarted, the log does not have its last restart.
+        let last = follower.last_writes().and_then(|last| last.header.now());
+        let lacks_restart = last.is_some_and(|last| starts_over(last, now));
+        for (index, _, write) in held.writes() {
             match write {
-                Write::Delist { id } if follower.was_delisted_lately(id) => {
-                    ended.listings.insert(id, place);
+                Write::Delist { id } if follower.was_delisted_recently(id) => {
+                    ended.listings.insert(id, index);
                 }
-                Write::Clear if follower.was_cleared_lately() && !is_behind => ended.candles = Some(place),
+                Write::Clear if follower.was_cleared_recently() && !lacks_restart => ended.candles = Some(index),
                 _ => {}
             }
         }
         ended
     }
 
-    /// Whether a tick of an instrument at `place` came before such an end.
-    fn is_over(&self, id: &str, place: usize) -> bool {
-        self.candles.is_some_and(|end| place < end) || self.listings.get(id).is_some_and(|end| place < *end)
+    /// Returns true if a tick of an instrument at `index` came before such an end.
+    fn is_before_end(&self, id: &str, index: usize) -> bool {
+        self.candles.is_some_and(|end| index < end) || self.listings.get(id).is_some_and(|end| index < *end)
     }
 }
 
 fn without_ticks(batch: &Batch) -> Batch {
-    let mut kept = Batch::new(0);
-    batch.writes().filter(|write| !matches!(write, Write::Ticks { .. })).for_each(|write| kept.push(write));
-    kept
+    let mut rest = Batch::new(0);
+    batch.writes().filter(|write| !matches!(write, Write::Ticks { .. })).for_each(|write| rest.push(write));
+    rest
 }
 
-/// The same writes, with ticks that have no number of their own numbered from `next` on.
-pub(super) fn numbered(batch: &Batch, next: &mut u64) -> Batch {
+/// The same writes with arrival numbers from `next` on for all ticks without a sequence number.
+pub(super) fn number_arrivals(batch: &Batch, next: &mut u64) -> Batch {
     let mut numbered = Batch::new(0);
     for write in batch.writes() {
         let Write::Ticks { ticks, context } = write else {
             numbered.push(write);
             continue;
         };
-        let number = |(id, tick): &(crate::journal::Span, Tick)| {
-            if tick.seq < ARRIVAL_NUMBERS {
+        let number = |(id, tick): &(Span, Tick)| {
+            if tick.seq < FIRST_ARRIVAL_SEQ {
                 return (batch.text(*id), *tick);
             }
-            let seq = (*next).max(ARRIVAL_NUMBERS);
+            let seq = (*next).max(FIRST_ARRIVAL_SEQ);
             *next = seq.saturating_add(1);
             (batch.text(*id), tick.with_seq(seq))
         };

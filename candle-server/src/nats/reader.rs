@@ -1,216 +1,229 @@
-//! A read node: folds the log, serves everything, and tells which views its readers make.
+//! A read node: it applies the log to an engine that is served, and publishes the views of its readers.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use candle_core::Config;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 
-use super::begin::{Begun, Way, begin};
-use super::follower::{Folded, Follower, Halt, Lost};
-use super::log::{Log, Sent};
-use super::message::ClockOf;
-use super::tail::Event;
-use crate::clock::Reading;
+use super::RESTART_PAUSE;
+use super::bootstrap::{BootstrapConfig, Bootstrapped, Participant, bootstrap};
+use super::broker::{Broker, PublishResult};
+use super::follower::{Applied, FollowError, Follower, OutOfSync};
+use super::retry::retry;
+use super::subscribe::Event;
+use crate::clock::{ClockMode, Reading};
 use crate::engine::Engine;
 use crate::feeds::Feeds;
 
-/// How often views are told: what a kill loses of them.
-const TELL_VIEWS: Duration = Duration::from_secs(1);
+/// The interval at which views are published. A kill loses at most the views of this time.
+const VIEWS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many messages of views wait at most: as many as it takes to tell of 100,000 instruments with the longest ids.
-const TOLD_AT_ONCE: usize = 20;
+/// The most messages of views that wait to be published: enough for 100,000 instruments with the longest ids.
+const BUFFERED_VIEWS: usize = 20;
 
-/// The log is silent when nothing is heard for so long: ten heartbeats of a gateway.
-const SILENT: Duration = Duration::from_secs(2);
+/// The time without a message of a gateway after which the log counts as silent: ten heartbeats.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long to wait before views are told again.
-const RETRY: Duration = Duration::from_millis(200);
+/// The pause between two attempts to publish views.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
-/// How long to wait before a log that was lost is begun anew, by when there may be a checkpoint behind the loss.
-const BEGIN_ANEW: Duration = Duration::from_secs(1);
+/// The time after which no reader uses an engine that was replaced, because every HTTP thread has seen the next one.
+const HANDOVER: Duration = Duration::from_secs(1);
 
-/// How long readers may go on to be answered out of a engine whose place another one has taken: until each thread that
-/// answers has looked.
-const TURN: Duration = Duration::from_secs(1);
+/// The longest time in which the last views are published.
+const LAST_VIEWS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The longest that the telling of the last views may take.
-const GOOD_BYE: Duration = Duration::from_secs(2);
-
-/// A read node: the way to the log, and the engine that is shown meanwhile.
+/// A read node and the engine that is served.
 ///
-/// Where the log is lost it is begun anew. The engine that was shown stands still until the next one is caught up.
-pub(super) struct Node<W, F> {
-    way: W,
+/// When the engine is out of sync, the node starts again from the checkpoint. The old engine is served unchanged until
+/// the next one has caught up.
+pub(super) struct ReadNode<B: Broker, F> {
+    address: B::Address,
+    core: Config,
     feeds: F,
     engines: watch::Sender<Option<Arc<Engine>>>,
-    /// Whose engine is shown, where its log is lost.
-    shown: Option<Reader>,
-    /// Those whose engines were shown before, while they tell their last views.
-    leaving: JoinSet<()>,
+    /// The replica whose engine is served, while it no longer follows the log.
+    stalled: Option<Replica>,
+    /// Replicas whose engines were served before, while they publish their last views.
+    retired: JoinSet<()>,
     ticks: Interval,
     stop: oneshot::Receiver<()>,
 }
 
-impl<W: Fn() -> Way, F: Fn() -> Feeds> Node<W, F> {
-    /// A node that comes to the log by `way`, another one each time, and hands out its `engines` when they are caught up.
+impl<B: Broker, F: Fn() -> Feeds> ReadNode<B, F> {
+    /// A node that sends each engine to `engines` when the engine has caught up with the log.
     pub(super) fn new(
-        way: W,
+        address: B::Address,
+        core: Config,
         feeds: F,
         engines: watch::Sender<Option<Arc<Engine>>>,
         stop: oneshot::Receiver<()>,
     ) -> Self {
-        let mut ticks = interval(TELL_VIEWS);
+        let mut ticks = interval(VIEWS_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { way, feeds, engines, shown: None, leaving: JoinSet::new(), ticks, stop }
+        Self { address, core, feeds, engines, stalled: None, retired: JoinSet::new(), ticks, stop }
     }
 
-    /// Follows the log until `stop` says so or is gone.
+    /// Follows the log until `stop` receives a message or is closed.
     ///
     /// # Errors
-    /// Where this process can't follow any further.
+    /// This process can't follow the log any further.
     pub(super) async fn run(mut self) -> Result<(), String> {
-        while let Some(begun) = self.begin().await? {
-            let mut reader = Reader::new(begun);
-            let ended = self.follow(&mut reader).await;
-            if reader.is_shown {
-                reader.events.close();
-                self.shown = Some(reader);
+        while let Some(bootstrapped) = self.bootstrap().await? {
+            let mut replica = Replica::new(bootstrapped);
+            let ended = self.follow(&mut replica).await;
+            if replica.is_served {
+                replica.events.close();
+                self.stalled = Some(replica);
             }
             match ended {
                 Ok(()) => break,
-                Err(Halt::Lost(lost)) => {
-                    tracing::warn!("{lost}: this server begins anew");
-                    sleep(BEGIN_ANEW).await;
+                Err(FollowError::OutOfSync(reason)) => {
+                    tracing::warn!("this server restarts from the checkpoint: {reason}");
+                    sleep(RESTART_PAUSE).await;
                 }
-                Err(halt) => return Err(halt.to_string()),
+                Err(error) => return Err(error.to_string()),
             }
         }
-        if let Some(shown) = self.shown {
-            shown.say_good_bye().await;
+        if let Some(stalled) = self.stalled {
+            stalled.publish_last_views().await;
         }
-        self.leaving.join_all().await;
+        self.retired.join_all().await;
         Ok(())
     }
 
-    /// Comes to the log; `None` where it was stopped before.
-    async fn begin(&mut self) -> Result<Option<Begun>, String> {
-        let way = (self.way)();
-        let mut beginning = Box::pin(begin(&way, &self.feeds));
+    /// Starts a replica. Returns `None` if the node was stopped before.
+    async fn bootstrap(&mut self) -> Result<Option<Bootstrapped<B>>, String> {
+        let config = BootstrapConfig {
+            address: self.address.clone(),
+            participant: Participant::ReadNode,
+            core: self.core,
+            // The views of a replica are those of a node of its own.
+            node: fastrand::u64(..),
+        };
+        let mut bootstrapping = Box::pin(bootstrap(&config, &self.feeds));
         loop {
             tokio::select! {
-                begun = &mut beginning => return begun.map(Some).map_err(|error| error.to_string()),
-                _ = self.ticks.tick() => self.shown.iter_mut().for_each(Reader::turn),
+                bootstrapped = &mut bootstrapping => {
+                    return bootstrapped.map(Some).map_err(|error| error.to_string());
+                }
+                _ = self.ticks.tick() => self.stalled.iter_mut().for_each(Replica::tick),
                 _ = &mut self.stop => return Ok(None),
             }
         }
     }
 
-    /// Follows the log until `stop` says so or is gone.
-    async fn follow(&mut self, reader: &mut Reader) -> Result<(), Halt> {
+    /// Applies events until `stop` receives a message or is closed.
+    async fn follow(&mut self, replica: &mut Replica) -> Result<(), FollowError> {
         loop {
             tokio::select! {
-                event = reader.events.recv() => {
-                    reader.take(event)?;
-                    self.show(reader);
+                event = replica.events.recv() => {
+                    replica.apply(event)?;
+                    self.serve_if_caught_up(replica);
                 }
-                _ = self.ticks.tick() => self.shown.iter_mut().chain([&mut *reader]).for_each(Reader::turn),
+                _ = self.ticks.tick() => self.stalled.iter_mut().chain([&mut *replica]).for_each(Replica::tick),
                 _ = &mut self.stop => return Ok(()),
             }
         }
     }
 
-    /// Hands the engine out once it is caught up.
-    fn show(&mut self, reader: &mut Reader) {
-        if reader.is_shown || !reader.is_caught_up() {
+    /// Sends the engine to `engines` once it has caught up.
+    fn serve_if_caught_up(&mut self, replica: &mut Replica) {
+        if replica.is_served || !replica.is_caught_up() {
             return;
         }
-        reader.is_shown = true;
-        let engine = reader.follower.engine();
-        if reader.follower.says_what_is_old() {
+        replica.is_served = true;
+        let engine = replica.follower.engine();
+        if replica.follower.is_stale() {
             engine.aggregator.forget_arrivals();
         }
         tracing::info!(instruments = engine.aggregator.len(), took = ?engine.clock.elapsed(), "caught up with the log");
         self.engines.send_replace(Some(Arc::clone(engine)));
-        if let Some(before) = self.shown.take() {
-            self.leaving.spawn(async {
-                sleep(TURN).await;
-                before.say_good_bye().await;
+        if let Some(stalled) = self.stalled.take() {
+            self.retired.spawn(async {
+                sleep(HANDOVER).await;
+                stalled.publish_last_views().await;
             });
         }
     }
 }
 
-/// Folds the log, and tells views.
-struct Reader {
+/// A follower, its subscription, and the publisher of its views.
+struct Replica {
     follower: Follower,
     events: mpsc::Receiver<Event>,
-    /// How many messages there are behind the last one that is folded, once that is known.
+    /// The number of messages after the last applied one, once it is known.
     pending: Option<u64>,
-    /// Whether the engine was handed out.
-    is_shown: bool,
+    /// True once the engine was sent to be served.
+    is_served: bool,
     views: mpsc::Sender<(u64, Bytes)>,
-    telling: JoinHandle<()>,
+    publishing: JoinHandle<()>,
     next_batch: u64,
-    heard: Duration,
+    /// The time of the last message of a gateway, since the start of the engine.
+    last_message: Duration,
 }
 
-impl Reader {
-    fn new(begun: Begun) -> Self {
-        let Begun { log, follower, events, .. } = begun;
-        let heard = follower.engine().clock.elapsed();
-        let (views, told) = mpsc::channel(TOLD_AT_ONCE);
-        let telling = tokio::spawn(tell(log, follower.node(), told));
-        Self { follower, events, pending: None, is_shown: false, views, telling, next_batch: 1, heard }
+impl Replica {
+    fn new<B: Broker>(bootstrapped: Bootstrapped<B>) -> Self {
+        let Bootstrapped { broker, follower, events, .. } = bootstrapped;
+        let last_message = follower.engine().clock.elapsed();
+        let (views, batches) = mpsc::channel(BUFFERED_VIEWS);
+        let publishing = tokio::spawn(publish_views(broker, follower.node(), batches));
+        Self { follower, events, pending: None, is_served: false, views, publishing, next_batch: 1, last_message }
     }
 
-    fn take(&mut self, event: Option<Event>) -> Result<(), Halt> {
+    /// Applies an event of the log.
+    fn apply(&mut self, event: Option<Event>) -> Result<(), FollowError> {
         match event {
-            Some(Event::Message(entry)) => {
-                let folded = self.follower.fold(entry.sequence, &entry.payload)?;
-                // Other nodes' views come too where no gateway is.
-                if folded.is_written {
-                    self.heard = self.follower.engine().clock.elapsed();
+            Some(Event::Message(message)) => {
+                let applied = self.follower.apply(message.sequence, &message.payload)?;
+                // Views of other nodes arrive even without a gateway.
+                if applied.is_from_gateway {
+                    self.last_message = self.follower.engine().clock.elapsed();
                 }
-                self.pending = Some(entry.pending);
-                if self.is_shown {
-                    self.tell_feeds(folded);
+                self.pending = Some(message.pending);
+                if self.is_served {
+                    self.report_quotes(applied);
                 }
             }
             Some(Event::End(end)) => {
-                self.follower.ends_at(end)?;
+                self.follower.check_end(end)?;
                 self.pending = Some(0);
             }
-            Some(Event::Gone(why)) => return Err(Halt::Lost(Lost::Gone(why))),
-            None => return Err(Halt::Lost(Lost::Gone("the log can't be read any more".to_owned()))),
+            Some(Event::Gone(reason)) => return Err(FollowError::OutOfSync(OutOfSync::StreamGone(reason))),
+            None => return Err(FollowError::OutOfSync(OutOfSync::subscription_ended())),
         }
         Ok(())
     }
 
-    /// Whether this is where the log is. Not before a gateway has been heard of: it makes the checkpoint before it writes.
+    /// Returns true at the end of the log, but not before a message of a gateway: a gateway writes the checkpoint before
+    /// its other messages.
     fn is_caught_up(&self) -> bool {
-        self.pending == Some(0) && self.follower.last().is_some()
+        self.pending == Some(0) && self.follower.last_writes().is_some()
     }
 
-    /// Lets the feeds know what came, and how long its way was.
-    fn tell_feeds(&self, folded: Folded) {
+    /// Reports the quotes of a message and their delay to the health of the feeds.
+    fn report_quotes(&self, applied: Applied) {
         let engine = self.follower.engine();
-        let Some(last) = self.follower.last().filter(|_| folded.is_written) else { return };
-        let newest = last.writes.now().filter(|_| last.writes.clock == ClockOf::Wall);
+        let Some(last) = self.follower.last_writes().filter(|_| applied.is_from_gateway) else { return };
+        let newest = last.header.now().filter(|_| last.header.clock == ClockMode::Wall);
         let at = Reading { elapsed: engine.clock.elapsed(), now: engine.clock.wall() };
-        engine.feeds.quoted(folded.accepted, newest, at);
+        engine.feeds.quoted(applied.accepted, newest, at);
     }
 
-    /// Does what is due each second.
-    fn turn(&mut self) {
+    /// Checks for silence and queues views. Called once a second.
+    fn tick(&mut self) {
         let engine = self.follower.engine();
-        if engine.clock.elapsed().saturating_sub(self.heard) >= SILENT {
+        if engine.clock.elapsed().saturating_sub(self.last_message) >= SILENCE_TIMEOUT {
             engine.feeds.log_is_silent();
         }
-        // While some are under way the next ones grow.
-        if self.views.capacity() < TOLD_AT_ONCE {
+        // While messages are under way, more views fit into the next one.
+        if self.views.capacity() < BUFFERED_VIEWS {
             return;
         }
         while let Ok(permit) = self.views.try_reserve()
@@ -221,9 +234,9 @@ impl Reader {
         }
     }
 
-    /// Tells the last views.
-    async fn say_good_bye(mut self) {
-        let telling = async {
+    /// Publishes all remaining views.
+    async fn publish_last_views(mut self) {
+        let publishing = async {
             while let Ok(permit) = self.views.reserve().await
                 && let Some(bytes) = self.follower.take_views(self.next_batch)
             {
@@ -231,24 +244,28 @@ impl Reader {
                 self.next_batch += 1;
             }
             drop(self.views);
-            // It ends when it has told what came last.
-            let _ = (&mut self.telling).await;
+            // The task ends after the last message.
+            let _ = (&mut self.publishing).await;
         };
-        if timeout(GOOD_BYE, telling).await.is_err() {
-            tracing::warn!("the log did not take the last views in time");
+        if timeout(LAST_VIEWS_TIMEOUT, publishing).await.is_err() {
+            tracing::warn!("the broker did not store the last views within {LAST_VIEWS_TIMEOUT:?}; they are lost");
         }
     }
 }
 
-/// Tells batches of views one after the other, each until it is stored.
-async fn tell(log: Log, node: u64, mut batches: mpsc::Receiver<(u64, Bytes)>) {
-    while let Some((batch, bytes)) = batches.recv().await {
+/// Publishes batches of views one after the other, each until it is stored.
+async fn publish_views<B: Broker>(broker: B, node: u64, mut batches: mpsc::Receiver<(u64, Bytes)>) {
+    while let Some((batch, payload)) = batches.recv().await {
         let id = format!("v.{node}.{batch}");
-        // Without a connection its client would keep each try, and send all of them once there is one.
-        while !(log.is_connected()
-            && matches!(log.send(log.views_subject(), &id, None, bytes.clone()).await, Sent::Stored(_)))
-        {
-            sleep(RETRY).await;
-        }
+        let attempt = |()| async {
+            // Without a connection the client would queue every attempt and send all of them later.
+            let is_stored = broker.is_connected()
+                && matches!(
+                    broker.publish(broker.views_subject(), &id, None, payload.clone()).await,
+                    PublishResult::Stored(_)
+                );
+            if is_stored { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        retry(RETRY_PAUSE, (), attempt).await;
     }
 }

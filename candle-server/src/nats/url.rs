@@ -1,4 +1,4 @@
-//! Where a log is: the texts of `--publish` and `--feed nats://`.
+//! The address of a log, as in `--publish` and `--feed nats://`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,13 +6,13 @@ use std::str::FromStr;
 use async_nats::ServerAddr;
 use percent_encoding::percent_decode_str;
 
-/// The longest name of a log: streams have a few letters more.
+/// The longest name of a log, in bytes. The names of its streams have a few letters more.
 const MAX_NAME_BYTES: usize = 64;
 
-/// The servers of a cluster and the name of a log there: `nats://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]]/NAME`, or the
-/// same with `tls://`.
+/// The servers of a broker and the name of a log: `nats://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]]/NAME`, or `tls://`
+/// instead of `nats://`.
 ///
-/// `Display` and `Debug` leave out user info.
+/// `Display` and `Debug` show no user info.
 ///
 /// ```
 /// use candle_server::nats::LogUrl;
@@ -23,13 +23,13 @@ const MAX_NAME_BYTES: usize = 64;
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct LogUrl {
-    /// Without user info: the broker's client shows them in its log.
+    /// The servers without user info, because the client logs them.
     servers: Vec<ServerAddr>,
     user_info: Option<UserInfo>,
     name: String,
 }
 
-/// Who we are, as an address says: for the handshake and nothing else, and so it can't be shown.
+/// The user info of an address. It has no `Debug`, so that no log line can contain it.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum UserInfo {
     Password { user: String, password: String },
@@ -37,7 +37,7 @@ pub(super) enum UserInfo {
 }
 
 impl UserInfo {
-    /// What stands before the `@` of an address; `None` where nothing does.
+    /// The user info before the `@` of an address, or `None` if it is empty.
     fn of(text: &str) -> Option<Self> {
         let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         match text.split_once(':') {
@@ -49,17 +49,17 @@ impl UserInfo {
 }
 
 impl LogUrl {
-    /// The cluster's servers.
+    /// The servers of the broker.
     pub(super) fn servers(&self) -> &[ServerAddr] {
         &self.servers
     }
 
-    /// Whether every server must be reached by TLS, also those that a server tells of.
+    /// Returns true if the client must use TLS for every server, including servers that another server announces.
     pub(super) fn is_secured(&self) -> bool {
         self.servers.iter().any(ServerAddr::tls_required)
     }
 
-    /// Who we are by the address: the same at all of its servers.
+    /// The user info, which is valid at all servers.
     pub(super) const fn user_info(&self) -> Option<&UserInfo> {
         self.user_info.as_ref()
     }
@@ -86,7 +86,7 @@ impl FromStr for LogUrl {
         let (user, hosts) = authority.rsplit_once('@').map_or(("", authority), |(user, hosts)| (user, hosts));
         let server = |host: &str| {
             let server: ServerAddr = format!("{scheme}://{host}").parse().map_err(|_| LogUrlError)?;
-            // A query may be a secret, and the client would show it; servers of a log have none.
+            // A query can be a secret that the client would log, and no server of a log has one.
             let is_server = !host.contains(['?', '#']) && !server.host().is_empty();
             if is_server { Ok(server) } else { Err(LogUrlError) }
         };
@@ -114,14 +114,15 @@ impl fmt::Debug for LogUrl {
     }
 }
 
-/// A text that names no log. Its line never repeats what was given.
+/// The error for a text that is not the address of a log. It never repeats the text, which can contain a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogUrlError;
 
 impl fmt::Display for LogUrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "a log is nats://HOST[:PORT][,HOST[:PORT]]/NAME or the same with tls://, NAME of letters, digits, _ and -",
+            "expected nats://HOST[:PORT][,HOST[:PORT]]/NAME or tls://HOST[:PORT][,HOST[:PORT]]/NAME, with a NAME of letters, \
+             digits, _ and -",
         )
     }
 }
@@ -133,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_has_servers_and_a_name() {
+    fn an_address_has_servers_and_a_name() {
         for wrong in [
             "nats:",
             "nats://a",
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn its_secrets_are_shown_to_nobody_and_known_for_the_handshake() {
+    fn user_info_is_kept_for_the_handshake_and_never_shown() {
         let log: LogUrl = "tls://me:a%2Fsecret@a,b:1/X".parse().unwrap();
         let user_info = |log: &LogUrl| match log.user_info() {
             Some(UserInfo::Password { user, password }) => format!("{user}:{password}"),
@@ -161,7 +162,7 @@ mod tests {
         assert_eq!(user_info(&"nats://token@a/X".parse().unwrap()), "token");
         assert_eq!(user_info(&"nats://a/X".parse().unwrap()), "nobody");
         assert_eq!(format!("{log} {log:?}"), "tls://a:4222,b:1/X LogUrl(tls://a:4222,b:1/X)");
-        // The client shows these.
+        // The client logs these.
         let without: LogUrl = "tls://a,b:1/X".parse().unwrap();
         assert_eq!(log.servers(), without.servers());
     }

@@ -1,82 +1,80 @@
-//! ViewTotal are counted where they happen, told once a second, and added up by everyone.
+//! The ledger of views: views are counted in the aggregator, published once a second, and added by all other nodes.
 
 use std::collections::{HashMap, VecDeque};
 
 use candle_core::{Aggregator, ViewTotal};
 
-use super::follower::{LSNS_PER_MESSAGE, lsn_of};
+use super::catalogue::each_listed;
+use super::message::first_lsn;
 use crate::blob::Viewed;
 
-/// For how many messages it is remembered that an instrument was delisted: views are told within seconds, which is a
-/// hundred messages or two.
+/// The number of messages for which a delisting is remembered. Views are published within seconds, which is about a
+/// hundred messages.
 const REMEMBERED_MESSAGES: u64 = 10_000;
 
-/// About the most that one message of views takes: half of what servers allow by default. After a time without a broker
-/// there may be views of every instrument.
-const MAX_TOLD_BYTES: usize = 512 << 10;
+/// The approximate limit of one message of views, in bytes: half of the default limit of the broker. After a long time
+/// without a broker every instrument can have views to publish.
+const MAX_MESSAGE_BYTES: usize = 512 << 10;
 
-/// The most that the numbers beside an id take: its own, its length, views and lsn.
+/// The longest encoding of the numbers beside an id, in bytes: its index, length, views and lsn.
 const NUMBERS_BYTES: usize = 5 + 1 + 10 + 10;
 
-/// What this node has told of its readers' views, and what others told it.
+/// The views that this node published, and those that other nodes published.
 ///
-/// ViewTotal are of a listing, and a listing ends at the same place of the log for everyone. Those counted before it are left
-/// out by everyone: they tell the lsn that their stripe had when they were counted.
+/// Views belong to one listing of an instrument, and a listing ends at the same sequence for every node. Every node
+/// ignores views that were counted before. Each message contains the lsn that the stripe had when they were counted.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
-    /// By id: as many of the views in the aggregator as the log has, or is being told.
+pub(super) struct ViewLedger {
+    /// By id: the number of views in the aggregator that the log has or that are being published.
     accounted: HashMap<Box<str>, u64>,
-    /// By id: the lsn of its last delisting.
+    /// By id: the lsn of the last delisting.
     delisted: HashMap<Box<str>, u64>,
-    /// The same, oldest first.
+    /// The delistings, oldest first.
     order: VecDeque<(u64, Box<str>)>,
-    /// What did not fit the messages so far.
-    untold: VecDeque<ViewTotal>,
+    /// Views that did not fit the messages so far.
+    unpublished: VecDeque<ViewTotal>,
 }
 
-impl Ledger {
-    /// What is to be told now: the views since the last time, or as many of them as fit a message.
+impl ViewLedger {
+    /// Removes and returns the views to publish next, at most one message of them.
     pub(super) fn take(&mut self, aggregator: &Aggregator) -> Vec<ViewTotal> {
-        if self.untold.is_empty() {
-            self.gather(aggregator);
+        if self.unpublished.is_empty() {
+            self.collect(aggregator);
         }
         let mut bytes = 0;
         let mut fits = |views: &ViewTotal| {
             bytes += views.id.as_str().len() + NUMBERS_BYTES;
-            bytes <= MAX_TOLD_BYTES
+            bytes <= MAX_MESSAGE_BYTES
         };
-        let fitting = self.untold.iter().take_while(|views| fits(views)).count();
-        self.untold.drain(..fitting).collect()
+        let fitting = self.unpublished.iter().take_while(|views| fits(views)).count();
+        self.unpublished.drain(..fitting).collect()
     }
 
-    fn gather(&mut self, aggregator: &Aggregator) {
+    fn collect(&mut self, aggregator: &Aggregator) {
         for mut views in aggregator.drain_view_totals() {
             let accounted = self.accounted.entry(views.id.as_str().into()).or_default();
             let total = std::mem::replace(accounted, views.views);
             views.views = views.views.saturating_sub(total);
             if views.views > 0 {
-                self.untold.push_back(views);
+                self.unpublished.push_back(views);
             }
         }
     }
 
-    /// Takes what an aggregator was restored with as known to all.
+    /// Counts all views of a restored aggregator as known to every node.
     pub(super) fn account_for(&mut self, aggregator: &Aggregator) {
-        /// How many are looked at under one lock of the catalogue.
-        const PAGE: usize = 1000;
-        let mut page = aggregator.page(None, "", PAGE);
-        while let Some(last) = page.last().map(|summary| summary.id.clone()) {
-            let viewed = page.iter().filter(|summary| summary.views > 0);
-            self.accounted.extend(viewed.map(|summary| (summary.id.as_str().into(), summary.views)));
-            page = aggregator.page(Some(last.as_str()), "", PAGE);
-        }
+        each_listed(aggregator, |summary| {
+            if summary.views > 0 {
+                self.accounted.insert(summary.id.as_str().into(), summary.views);
+            }
+        });
     }
 
-    /// Adds what another node told at `lsn`, unless the listing it was of is over.
+    /// Adds views that another node published at `lsn`, unless their listing has ended.
     pub(super) fn add(&mut self, aggregator: &Aggregator, viewed: Viewed<'_>, lsn: u64) {
-        let is_over = self.delisted.get(viewed.id).is_some_and(|delisted| *delisted > viewed.lsn);
+        let has_ended = self.delisted.get(viewed.id).is_some_and(|delisted| *delisted > viewed.lsn);
         let is_known = aggregator.lsn_of(viewed.id) >= lsn;
-        if is_over || is_known || aggregator.resolve(viewed.id).is_none() {
+        if has_ended || is_known || aggregator.resolve(viewed.id).is_none() {
             return;
         }
         aggregator.add_views(viewed.id, viewed.views, lsn);
@@ -84,22 +82,22 @@ impl Ledger {
         *accounted = accounted.saturating_add(viewed.views);
     }
 
-    /// The lsn at which an instrument was delisted, if that is not long ago.
+    /// The lsn of the last delisting of an instrument, if that was recent.
     pub(super) fn last_delisted(&self, id: &str) -> Option<u64> {
         self.delisted.get(id).copied()
     }
 
-    /// Forgets what is accounted for of a listing that is over.
-    pub(super) fn forget(&mut self, id: &str) {
+    /// Removes the accounted views of a listing that has ended.
+    pub(super) fn remove(&mut self, id: &str) {
         self.accounted.remove(id);
     }
 
-    /// Notes that an instrument was delisted at `lsn`.
-    pub(super) fn delisted(&mut self, id: &str, lsn: u64) {
+    /// Records that an instrument was delisted at `lsn`.
+    pub(super) fn record_delisting(&mut self, id: &str, lsn: u64) {
         self.delisted.insert(id.into(), lsn);
         self.order.push_back((lsn, id.into()));
-        let oldest = lsn_of(REMEMBERED_MESSAGES);
-        while self.order.front().is_some_and(|(old, _)| old.saturating_add(oldest) < lsn) {
+        let remembered = first_lsn(REMEMBERED_MESSAGES);
+        while self.order.front().is_some_and(|(old, _)| old.saturating_add(remembered) < lsn) {
             if let Some((old, id)) = self.order.pop_front()
                 && self.delisted.get(&id) == Some(&old)
             {
@@ -108,5 +106,3 @@ impl Ledger {
         }
     }
 }
-
-const _: () = assert!(LSNS_PER_MESSAGE.is_power_of_two());

@@ -1,64 +1,67 @@
-//! Whether and how a log is written or read.
+//! The options of a cluster.
 
 use std::path::PathBuf;
 
+use candle_core::Config;
 use clap::Args;
 
-use crate::nats::{Access, Identity, Keeping, LogUrl};
+use crate::nats::{Authentication, ClientCertificate, ClusterConfig, LogUrl, LogUrlError, StreamOptions};
 
-/// Whether and how a log is written or read.
+/// The options of a cluster.
 #[derive(Args, Clone, Debug)]
 pub struct NatsSettings {
-    /// A log to write what the feed brings to, for any number of servers to read: `nats://HOST[:PORT][,HOST[:PORT]]/NAME`.
-    /// Of several servers with the same one writes, and another takes over where it is gone.
+    /// Publish the quotes of the feed to this log, for any number of servers that read it:
+    /// `nats://HOST[:PORT][,HOST[:PORT]]/NAME`. Of several servers with the same log one writes, and another one takes
+    /// over when it fails.
     #[arg(long, value_name = "URL", env = "CANDLE_PUBLISH", hide_env_values = true, value_parser = log_url)]
     pub publish: Option<LogUrl>,
 
-    /// How many copies of the log the cluster keeps; what was written survives the loss of fewer than half of them.
+    /// Number of copies of the log in the cluster. The log survives the loss of fewer than half of them.
     #[arg(long, value_name = "NUMBER", env = "CANDLE_NATS_REPLICAS", default_value_t = 3,
           value_parser = clap::value_parser!(u8).range(1..=5))]
     nats_replicas: u8,
 
-    /// The most bytes of the log, which keeps 31 minutes: about 20 bytes a quote, for each copy.
+    /// Maximum size of the log of 31 minutes, in bytes: about 20 bytes a quote, for each copy.
     #[arg(long, value_name = "BYTES", env = "CANDLE_NATS_MAX_BYTES", default_value_t = 16 << 30,
           value_parser = clap::value_parser!(u64).range(1 << 20..))]
     nats_max_bytes: u64,
 
-    /// A file of credentials for the cluster.
+    /// File of credentials for the broker (`.creds`).
     #[arg(long, value_name = "PATH", env = "CANDLE_NATS_CREDENTIALS")]
     nats_credentials: Option<PathBuf>,
 
-    /// Certificates of authorities to trust besides the system's, for `tls://`.
+    /// File of certificates of authorities to trust besides those of the system, for `tls://`.
     #[arg(long, value_name = "PATH", env = "CANDLE_NATS_CA")]
     nats_ca: Option<PathBuf>,
 
-    /// This server's certificate, where the cluster asks for one; together with `--nats-key`.
+    /// File of the certificate of this server, for brokers that ask for one; needs `--nats-key`.
     #[arg(long, value_name = "PATH", env = "CANDLE_NATS_CERTIFICATE", requires = "nats_key")]
     nats_certificate: Option<PathBuf>,
 
-    /// The key of that certificate.
+    /// File of the key of that certificate.
     #[arg(long, value_name = "PATH", env = "CANDLE_NATS_KEY", requires = "nats_certificate")]
     nats_key: Option<PathBuf>,
 }
 
 impl NatsSettings {
-    /// How the log's streams are made.
-    pub fn keeping(&self) -> Keeping {
-        Keeping { replicas: self.nats_replicas.into(), max_bytes: self.nats_max_bytes }
+    /// Options of streams that a gateway creates.
+    pub fn stream_options(&self) -> StreamOptions {
+        StreamOptions { replicas: self.nats_replicas.into(), max_bytes: self.nats_max_bytes }
     }
 
-    /// How to be let in.
-    pub fn access(&self) -> Access {
-        let identity = self.nats_certificate.clone().zip(self.nats_key.clone());
-        Access {
+    /// The configuration of a node at the log `url`, with these settings of the aggregator.
+    pub fn cluster_config(&self, url: &LogUrl, core: Config) -> ClusterConfig {
+        let certificate = self.nats_certificate.clone().zip(self.nats_key.clone());
+        let authentication = Authentication {
             credentials: self.nats_credentials.clone(),
             authorities: self.nats_ca.clone(),
-            identity: identity.map(|(certificate, key)| Identity { certificate, key }),
-        }
+            certificate: certificate.map(|(certificate, key)| ClientCertificate { certificate, key }),
+        };
+        ClusterConfig { url: url.clone(), authentication, core }
     }
 }
 
-/// Says what is wrong without what was given, which may hold secrets.
+/// Parses the address of a log. The error does not repeat the text, which can contain a password.
 fn log_url(text: &str) -> Result<LogUrl, String> {
-    text.parse().map_err(|error: crate::nats::LogUrlError| error.to_string())
+    text.parse().map_err(|error: LogUrlError| error.to_string())
 }

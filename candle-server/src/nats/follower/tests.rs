@@ -3,52 +3,52 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use candle_core::{Config, CoverageRing, Gaps, RecordContext, Tick, Unlisted};
-use futures_util::FutureExt;
-use http_body_util::BodyExt;
-use hyper::HeaderMap;
 
 use super::*;
-use crate::api::Api;
-use crate::clock::{Clock, ClockMode};
+use crate::clock::Clock;
 use crate::feeds::Feeds;
-use crate::http::{Answer, Verb};
 use crate::journal::{Journal, Taken};
-use crate::nats::message::ARRIVAL_NUMBERS;
-use crate::nats::{checkpoint, outbox};
-use crate::route::{Form, Route};
-
-const CREATED: i128 = 1_700_000_000_000_000_000;
+use crate::nats::broker::memory::CREATED;
+use crate::nats::checkpoint::{self, STRIPES};
+use crate::nats::message::FIRST_ARRIVAL_SEQ;
+use crate::nats::outbox;
 
 fn config() -> Config {
     checkpoint::config(Config::default(), CREATED)
 }
 
-fn follower(node: u64, aggregator: Aggregator, position: u64) -> Follower {
-    Follower::new(Arc::new(Engine::new(aggregator, Clock::new(ClockMode::Feed))), node, position, None)
+fn follower(node: u64, aggregator: Aggregator, applied: u64) -> Follower {
+    Follower::new(Arc::new(Engine::new(aggregator, Clock::new(ClockMode::Feed))), node, applied, None)
 }
 
-/// A log in memory, and the gateway that writes it.
+/// A log in memory and the gateway that writes it.
 struct Log {
     engine: Engine,
     journal: Arc<Journal>,
     second: i64,
-    next_number: u64,
+    next_arrival_seq: u64,
     messages: Vec<Vec<u8>>,
 }
 
 impl Log {
     fn new() -> Self {
-        let journal = Arc::new(Journal::new(ARRIVAL_NUMBERS, None));
+        let journal = Arc::new(Journal::new(FIRST_ARRIVAL_SEQ, None));
         let engine = Engine::new(Aggregator::default(), Clock::new(ClockMode::Feed)).with_journal(Arc::clone(&journal));
-        Self { engine, journal, second: 1_000_000, next_number: ARRIVAL_NUMBERS, messages: Vec::new() }
+        Self { engine, journal, second: 1_000_000, next_arrival_seq: FIRST_ARRIVAL_SEQ, messages: Vec::new() }
     }
 
     fn now(&self) -> Timestamp {
         Timestamp::from_seconds(self.second).unwrap()
     }
 
-    /// Does something of everything that a feed may bring.
-    fn record(&mut self, random: &mut fastrand::Rng) {
+    /// Records ticks of unlisted instruments, which lists them.
+    fn record(&self, ticks: &[(&str, Tick)], now: Timestamp) {
+        let context = RecordContext { unlisted: Unlisted::List, ..RecordContext::from(now) };
+        let _ = self.engine.record_batch(ticks, context);
+    }
+
+    /// Records and writes random writes of all kinds.
+    fn write_random(&mut self, random: &mut fastrand::Rng) {
         self.second += random.i64(0..20);
         let now = self.now();
         for _ in 0..random.usize(0..6) {
@@ -61,7 +61,7 @@ impl Log {
                     let ids: Vec<String> = (0..random.usize(1..60)).map(|_| random.u32(0..40).to_string()).collect();
                     let ticks = ids.iter().map(|id| {
                         let time = now.saturating_add(-random.i64(0..100_000_000));
-                        (id.as_str(), Tick::new(time, f64::from(random.i32(-2..90))).with_seq(ARRIVAL_NUMBERS))
+                        (id.as_str(), Tick::new(time, f64::from(random.i32(-2..90))).with_seq(FIRST_ARRIVAL_SEQ))
                     });
                     let ticks: Vec<_> = ticks.collect();
                     let unlisted = if random.bool() { Unlisted::List } else { Unlisted::Reject };
@@ -77,59 +77,67 @@ impl Log {
     }
 
     fn write_at(&mut self, epoch: u64, now: Timestamp) {
-        let Taken::Batch(batch) = self.journal.take() else { panic!("it broke off") };
-        let batch = outbox::numbered(&batch, &mut self.next_number);
-        let writes = Writes {
+        let Taken::Batch(batch) = self.journal.take() else { panic!("the journal is broken") };
+        let batch = outbox::number_arrivals(&batch, &mut self.next_arrival_seq);
+        let header = WritesHeader {
             origin: Origin { node: 1, batch: self.messages.len() as u64 },
             epoch,
-            stage: Stage::Going,
+            lease: LeaseAction::Renew,
             now: now.as_micros(),
-            clock: ClockOf::Feed,
-            next_number: self.next_number,
-            supply: SupplyOf::Up,
+            clock: ClockMode::Feed,
+            next_arrival_seq: self.next_arrival_seq,
+            feed_is_down: false,
             coverage: CoverageRing::default().to_parts(now),
         };
-        let blob = blob::encode(&batch, &[], self.engine.aggregator.config().rules());
-        self.messages.push(message::encode(Body::Writes(writes), &blob));
+        let encoded = blob::encode(&batch, &[], self.engine.aggregator.config().rules());
+        self.messages.push(message::encode(Content::Writes(header), &encoded));
+    }
+
+    /// The first message with another header and no writes.
+    fn first_with(&self, change: impl FnOnce(&mut WritesHeader)) -> Vec<u8> {
+        let Ok((Content::Writes(mut header), _)) = message::decode(&self.messages[0]) else { panic!("no writes") };
+        change(&mut header);
+        let encoded = blob::encode(&Batch::new(0), &[], self.engine.aggregator.config().rules());
+        message::encode(Content::Writes(header), &encoded)
     }
 
     fn end(&self) -> u64 {
         self.messages.len() as u64
     }
 
-    /// Lets a follower fold the log up to `end`.
-    fn read(&self, follower: &mut Follower, end: u64) {
-        for sequence in follower.position() + 1..=end {
-            follower.fold(sequence, &self.messages[usize::try_from(sequence - 1).unwrap()]).unwrap();
+    /// Applies the log up to `end`.
+    fn apply_to(&self, follower: &mut Follower, end: u64) {
+        for sequence in follower.applied() + 1..=end {
+            follower.apply(sequence, &self.messages[usize::try_from(sequence - 1).unwrap()]).unwrap();
         }
     }
 }
 
-/// All of a engine but the moments of arrival.
+/// The whole content of an aggregator without the times of arrival.
 fn content(follower: &Follower) -> Vec<String> {
     let page = follower.aggregator().page(None, "", 1000);
-    let told = page.iter().map(|summary| {
+    let content = page.iter().map(|summary| {
         let history = follower.aggregator().history(summary.id.as_str()).unwrap();
         format!("{} {:?} {} {:?}", summary.id.as_str(), history.description, history.views, history.ring)
     });
-    told.collect()
+    content.collect()
 }
 
-/// A life of a log with two nodes whose readers view, and one that only follows and is kept, stripe by stripe.
-fn a_life(seed: u64) {
+/// Writes a random log, with two nodes whose readers view instruments and one whose stripes go into a checkpoint.
+fn simulate(seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut log = Log::new();
     let mut nodes = [2, 3].map(|node| follower(node, Aggregator::new(config()), 0));
-    let mut kept = follower(4, Aggregator::new(config()), 0);
-    let mut parts: BTreeMap<u32, Bytes> = BTreeMap::new();
+    let mut checkpointed = follower(4, Aggregator::new(config()), 0);
+    let mut stripes: BTreeMap<u32, Bytes> = BTreeMap::new();
     let mut viewed = 0;
     for step in 0..600 {
-        log.record(&mut random);
+        log.write_random(&mut random);
         let end = log.end();
         for node in &mut nodes {
-            // Never quite at the same place.
-            let reached = node.position() + random.u64(0..=end - node.position());
-            log.read(node, reached);
+            // The nodes are at different sequences.
+            let reached = node.applied() + random.u64(0..=end - node.applied());
+            log.apply_to(node, reached);
             for _ in 0..random.u8(0..8) {
                 viewed += u64::from(node.aggregator().count_view(&random.u32(0..40).to_string()).is_some());
             }
@@ -137,138 +145,132 @@ fn a_life(seed: u64) {
                 log.messages.extend(node.take_views(step));
             }
         }
-        log.read(&mut kept, end);
-        for part in (0..20).filter_map(|_| kept.aggregator().stripe_snapshot(random.u32(0..512))) {
-            parts.insert(part.stripe(), checkpoint::encode(&kept, CREATED, &part).into());
+        log.apply_to(&mut checkpointed, end);
+        for stripe in (0..20).filter_map(|_| checkpointed.aggregator().stripe_snapshot(random.u32(0..512))) {
+            stripes.insert(stripe.stripe(), checkpoint::encode(&checkpointed, CREATED, &stripe).into());
         }
     }
     for node in &mut nodes {
-        log.read(node, log.end());
+        log.apply_to(node, log.end());
         log.messages.extend(node.take_views(9999));
     }
     let end = log.end();
-    nodes.iter_mut().chain([&mut kept]).for_each(|follower| log.read(follower, end));
-    let told = content(&nodes[0]);
-    assert!(told.len() > 10 && viewed > 1000, "a life without life proves nothing");
-    assert_eq!(told, content(&nodes[1]), "seed {seed}");
-    assert_eq!(told, content(&kept), "seed {seed}");
+    nodes.iter_mut().chain([&mut checkpointed]).for_each(|follower| log.apply_to(follower, end));
+    let expected = content(&nodes[0]);
+    assert!(expected.len() > 10 && viewed > 1000, "the simulation has too few instruments or views");
+    assert_eq!(expected, content(&nodes[1]), "seed {seed}");
+    assert_eq!(expected, content(&checkpointed), "seed {seed}");
 
-    assert_eq!(parts.len(), checkpoint::STRIPES);
-    let parts: Vec<Bytes> = parts.into_values().collect();
-    let restored = checkpoint::assemble(config(), CREATED, &parts).unwrap();
+    assert_eq!(stripes.len(), STRIPES as usize);
+    let stripes: Vec<Bytes> = stripes.into_values().collect();
+    let restored = checkpoint::assemble(config(), CREATED, &stripes).unwrap();
     let mut late = follower(5, restored.aggregator, restored.covered);
-    log.read(&mut late, end);
-    assert_eq!(told, content(&late), "seed {seed}, from the checkpoint");
+    log.apply_to(&mut late, end);
+    assert_eq!(expected, content(&late), "seed {seed}, from the checkpoint");
 
-    // It tells what its own readers view, and nothing that others know.
+    // The late node publishes the views of its own readers and no others.
     let page = late.aggregator().page(None, "", 1000);
     assert!(page.iter().all(|summary| late.aggregator().count_view(summary.id.as_str()).is_some()));
     log.messages.extend(late.take_views(1));
     let end = log.end();
-    nodes.iter_mut().chain([&mut late]).for_each(|follower| log.read(follower, end));
-    assert_eq!(content(&nodes[0]), content(&late), "seed {seed}, viewed behind the checkpoint");
+    nodes.iter_mut().chain([&mut late]).for_each(|follower| log.apply_to(follower, end));
+    assert_eq!(content(&nodes[0]), content(&late), "seed {seed}, viewed after the checkpoint");
 }
 
 #[test]
-fn the_same_messages_make_the_same_market_from_the_start_and_from_a_checkpoint() {
-    (0..6).for_each(a_life);
+fn equal_messages_give_equal_engines_from_the_start_and_from_a_checkpoint() {
+    (0..6).for_each(simulate);
 }
 
 #[test]
-fn what_an_earlier_gateway_still_writes_is_left_out() {
+fn messages_of_an_earlier_leader_are_ignored() {
     let mut log = Log::new();
     log.engine.list("a", None).unwrap();
     log.write(2);
     log.engine.list("b", None).unwrap();
     log.write(1);
     let mut node = follower(2, Aggregator::new(config()), 0);
-    log.read(&mut node, 2);
+    log.apply_to(&mut node, 2);
     assert!(node.aggregator().resolve("a").is_some() && node.aggregator().resolve("b").is_none());
 }
 
 #[test]
-fn a_gap_and_a_later_version_end_it_and_foreign_messages_do_not() {
+fn a_gap_and_a_later_version_are_errors_and_foreign_messages_are_not() {
     let mut log = Log::new();
     log.engine.list("a", None).unwrap();
     log.write(1);
     let mut node = follower(2, Aggregator::new(config()), 5);
-    assert_eq!(node.fold(7, &log.messages[0]), Err(Halt::Lost(Lost::Gap { after: 5, next: 7 })));
-    assert_eq!(node.fold(6, b"\n{\"price\":1}"), Ok(Folded::default()));
-    assert_eq!(node.fold(7, &[message::MAGIC, &[7]].concat()), Err(Halt::Newer));
-    assert_eq!(node.fold(8, &log.messages[0]).map(|folded| folded.is_written), Ok(true));
+    let gap = FollowError::OutOfSync(OutOfSync::Gap { after: 5, next: 7 });
+    assert_eq!(node.apply(7, &log.messages[0]), Err(gap));
+    assert_eq!(node.apply(6, b"\n{\"price\":1}"), Ok(Applied::default()));
+    assert_eq!(node.apply(7, &[message::MAGIC, &[7]].concat()), Err(FollowError::NewerVersion));
+    assert_eq!(node.apply(8, &log.messages[0]).map(|applied| applied.is_from_gateway), Ok(true));
 }
 
 #[test]
-fn a_checkpoint_covers_what_is_in_it_and_no_message_more() {
+fn a_checkpoint_covers_exactly_the_messages_that_it_contains() {
     let mut log = Log::new();
     let mut whole = follower(2, Aggregator::new(config()), 0);
     let mut checkpoints = Vec::new();
     for price in [1.0, 2.0, 3.0] {
-        let tick = Tick::new(log.now(), price).with_seq(ARRIVAL_NUMBERS);
-        let _ = log
-            .engine
-            .record_batch(&[("a", tick)], RecordContext { unlisted: Unlisted::List, ..RecordContext::from(log.now()) });
+        log.record(&[("a", Tick::new(log.now(), price).with_seq(FIRST_ARRIVAL_SEQ))], log.now());
         log.write(1);
-        log.read(&mut whole, log.end());
-        let parts = (0..).map_while(|stripe| whole.aggregator().stripe_snapshot(stripe));
-        checkpoints.push(parts.map(|part| checkpoint::encode(&whole, CREATED, &part).into()).collect::<Vec<Bytes>>());
+        log.apply_to(&mut whole, log.end());
+        let stripes = (0..).map_while(|stripe| whole.aggregator().stripe_snapshot(stripe));
+        let messages = stripes.map(|stripe| checkpoint::encode(&whole, CREATED, &stripe).into());
+        checkpoints.push(messages.collect::<Vec<Bytes>>());
     }
-    for parts in &checkpoints {
-        let restored = checkpoint::assemble(config(), CREATED, parts).unwrap();
+    for messages in &checkpoints {
+        let restored = checkpoint::assemble(config(), CREATED, messages).unwrap();
         let mut late = follower(3, restored.aggregator, restored.covered);
-        log.read(&mut late, log.end());
+        log.apply_to(&mut late, log.end());
         assert_eq!(content(&late), content(&whole), "from message {}", restored.covered);
     }
 }
 
 #[test]
-fn ticks_are_judged_by_the_now_of_their_batch_and_not_by_that_of_their_message() {
+fn ticks_are_validated_at_the_now_of_their_batch_and_not_of_their_message() {
     let mut log = Log::new();
-    let early = Tick::new(log.now().saturating_add(10_000_000), 1.0).with_seq(ARRIVAL_NUMBERS);
-    let context = |now| RecordContext { unlisted: Unlisted::List, ..RecordContext::from(now) };
+    let early = Tick::new(log.now().saturating_add(10_000_000), 1.0).with_seq(FIRST_ARRIVAL_SEQ);
     log.engine.list("a", None).unwrap();
-    let _ = log.engine.record_batch(&[("a", early)], context(log.now()));
+    log.record(&[("a", early)], log.now());
     log.second += 60;
-    let _ = log.engine.record_batch(&[("a", Tick { time: log.now(), ..early })], context(log.now()));
+    log.record(&[("a", Tick { time: log.now(), ..early })], log.now());
     log.write(1);
     let mut node = follower(2, Aggregator::new(config()), 0);
-    log.read(&mut node, 1);
+    log.apply_to(&mut node, 1);
     let candles = |aggregator: &Aggregator| -> Vec<_> {
         aggregator.history("a").unwrap().candles(log.now(), Gaps::Omitted).map(|candle| candle.minute).collect()
     };
-    assert_eq!(candles(node.aggregator()), [log.now().minute()], "the first came 10 s before its time");
+    assert_eq!(candles(node.aggregator()), [log.now().minute()], "the first tick was 10 s ahead");
     assert_eq!(candles(node.aggregator()), candles(&log.engine.aggregator));
 }
 
 #[test]
-fn a_gateway_that_lacks_something_makes_everyone_but_itself_begin_anew_whatever_its_epoch() {
+fn a_reset_of_any_epoch_restarts_every_node_but_its_writer() {
     let mut log = Log::new();
     log.write(7);
-    let writes = Writes { stage: Stage::Anew, epoch: 3, ..writes_of(&log.messages[0]) };
-    let blob = blob::encode(&crate::journal::Batch::new(0), &[], log.engine.aggregator.config().rules());
-    log.messages.push(message::encode(Body::Writes(writes), &blob));
-    for (node, wanted) in [(2, Err(Halt::Lost(Lost::Anew { at: 2 }))), (1, Ok(()))] {
+    let reset = log.first_with(|header| (header.lease, header.epoch) = (LeaseAction::Reset, 3));
+    log.messages.push(reset);
+    let restart = FollowError::OutOfSync(OutOfSync::Reset { sequence: 2 });
+    for (node, expected) in [(2, Err(restart)), (1, Ok(()))] {
         let mut node = follower(node, Aggregator::new(config()), 0);
-        log.read(&mut node, 1);
-        assert_eq!(node.fold(2, &log.messages[1]).map(drop), wanted);
+        log.apply_to(&mut node, 1);
+        assert_eq!(node.apply(2, &log.messages[1]).map(drop), expected);
     }
 }
 
-fn writes_of(message: &[u8]) -> Writes {
-    let Ok((Body::Writes(writes), _)) = message::decode(message) else { panic!("no gateway wrote this") };
-    writes
-}
-
 #[test]
-fn a_log_whose_first_messages_are_gone_is_not_whole_from_the_start() {
+fn a_log_without_its_first_messages_has_a_gap() {
     let mut log = Log::new();
     log.write(1);
     let mut node = follower(2, Aggregator::new(config()), 0);
-    assert_eq!(node.fold(3, &log.messages[0]), Err(Halt::Lost(Lost::Gap { after: 0, next: 3 })));
+    let gap = FollowError::OutOfSync(OutOfSync::Gap { after: 0, next: 3 });
+    assert_eq!(node.apply(3, &log.messages[0]), Err(gap));
 }
 
 #[test]
-fn views_of_every_instrument_fit_messages_and_none_is_lost() {
+fn views_of_every_instrument_fit_into_messages_and_none_is_lost() {
     const INSTRUMENTS: u32 = 20_000;
     let mut nodes = [2, 3].map(|node| follower(node, Aggregator::new(config()), 0));
     let ids: Vec<String> = (0..INSTRUMENTS).map(|id| format!("{id:064}")).collect();
@@ -280,105 +282,91 @@ fn views_of_every_instrument_fit_messages_and_none_is_lost() {
     while let Some(message) = nodes[0].take_views(sequence + 1) {
         assert!(message.len() < 1 << 20, "{} bytes", message.len());
         sequence += 1;
-        nodes[1].fold(sequence, &message).unwrap();
+        nodes[1].apply(sequence, &message).unwrap();
     }
-    assert!(sequence > 1, "one message is no test");
+    assert!(sequence > 1, "all views fit into one message");
     assert!(ids.iter().all(|id| nodes[1].aggregator().history(id).unwrap().views == 1));
 }
 
-/// A log whose messages bring many quotes each, a tenth of a second apart.
+/// A log whose messages have many quotes each, a tenth of a second apart.
 fn busy_log(messages: i64) -> Log {
     let mut log = Log::new();
-    let began = log.now();
+    let start = log.now();
     for message in 0..messages {
-        let now = began.saturating_add(100_000 * message);
-        let ticks = (0..2000_i32).map(|place| {
-            let tick = Tick::new(now.saturating_add(-i64::from(place)), f64::from(1 + (place * 7919) % 1000));
-            (["a", "b", "c"][place.unsigned_abs() as usize % 3], tick.with_seq(ARRIVAL_NUMBERS))
+        let now = start.saturating_add(100_000 * message);
+        let ticks = (0..2000_i32).map(|index| {
+            let tick = Tick::new(now.saturating_add(-i64::from(index)), f64::from(1 + (index * 7919) % 1000));
+            (["a", "b", "c"][index.unsigned_abs() as usize % 3], tick.with_seq(FIRST_ARRIVAL_SEQ))
         });
         let ticks: Vec<_> = ticks.collect();
-        for run in ticks.chunks(500) {
-            let _ =
-                log.engine.record_batch(run, RecordContext { unlisted: Unlisted::List, ..RecordContext::from(now) });
-        }
+        ticks.chunks(500).for_each(|run| log.record(run, now));
         log.write_at(1, now);
     }
     log
 }
 
+/// The time and the candles of one history, as a reader gets them.
+fn read(engine: &Engine) -> Option<(Timestamp, String)> {
+    engine.at_one_moment(|now| {
+        let history = engine.aggregator.history("a")?;
+        let candles: Vec<_> = history.candles(now, Gaps::Filled).collect();
+        Some((now, format!("{candles:?} {:?}", engine.feeds.coverage(now))))
+    })
+}
+
+/// Applies a log while another thread reads, and returns all texts that were read, by time.
+fn read_while_applied(log: &Log, engine: &Arc<Engine>) -> BTreeMap<Timestamp, BTreeSet<String>> {
+    let reads = AtomicUsize::new(0);
+    let apply = || {
+        let mut node = Follower::new(Arc::clone(engine), 1, 0, None);
+        for sequence in 1..=log.end() {
+            log.apply_to(&mut node, sequence);
+            let enough = reads.load(Ordering::Relaxed) + 3;
+            while reads.load(Ordering::Relaxed) < enough {
+                std::thread::yield_now();
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let applying = scope.spawn(apply);
+        let mut texts = BTreeMap::<_, BTreeSet<_>>::new();
+        while !applying.is_finished() {
+            reads.fetch_add(1, Ordering::Relaxed);
+            let Some((time, text)) = read(engine) else { continue };
+            texts.entry(time).or_default().insert(text);
+        }
+        texts
+    })
+}
+
 #[test]
-fn one_moment_had_two_histories_while_a_message_was_being_folded() {
-    let log = busy_log(150);
+fn equal_times_mean_equal_candles_on_every_node_while_messages_are_applied() {
+    let log = &busy_log(150);
     let nodes = [(); 2].map(|()| {
         let engine = Engine::new(Aggregator::new(config()), Clock::new(ClockMode::Feed));
         Arc::new(engine.with_feeds(Feeds::unwatched(ClockMode::Feed).told_by_log()))
     });
-    let log = &log;
-    let seen: [BTreeMap<String, BTreeSet<String>>; 2] = std::thread::scope(|scope| {
-        let readers = nodes.each_ref().map(|engine| {
-            scope.spawn(move || {
-                let reads = AtomicUsize::new(0);
-                let fold = || {
-                    let mut node = follower_of(engine);
-                    for sequence in 1..=log.end() {
-                        log.read(&mut node, sequence);
-                        let enough = reads.load(Ordering::Relaxed) + 3;
-                        while reads.load(Ordering::Relaxed) < enough {
-                            std::thread::yield_now();
-                        }
-                    }
-                };
-                std::thread::scope(|scope| {
-                    let folding = scope.spawn(fold);
-                    let api = Api::new(Arc::clone(engine));
-                    let mut seen = BTreeMap::<_, BTreeSet<_>>::new();
-                    while !folding.is_finished() {
-                        reads.fetch_add(1, Ordering::Relaxed);
-                        let Some((moment, candles)) = read(&api) else { continue };
-                        seen.entry(moment).or_default().insert(candles);
-                    }
-                    seen
-                })
-            })
-        });
+    let [one, other] = std::thread::scope(|scope| {
+        let readers = nodes.each_ref().map(|engine| scope.spawn(move || read_while_applied(log, engine)));
         readers.map(|reader| reader.join().unwrap())
     });
-    let [one, other] = &seen;
-    let common = one.iter().filter_map(|(moment, candles)| Some((moment, candles, other.get(moment)?)));
+    let common = one.iter().filter_map(|(time, texts)| Some((texts, other.get(time)?)));
     let common: Vec<_> = common.collect();
-    assert!(common.len() > 100, "only {} moments were seen at both", common.len());
-    assert!(one.values().chain(other.values()).all(|candles| candles.len() == 1), "one node has two for one moment");
-    assert!(common.iter().all(|(_, here, there)| here == there), "two nodes differ at one moment");
-}
-
-fn follower_of(engine: &Arc<Engine>) -> Follower {
-    Follower::new(Arc::clone(engine), 1, 0, None)
-}
-
-/// The moment of one history, and its candles, as a reader gets them.
-fn read(api: &Api) -> Option<(String, String)> {
-    let route = Route::History { id: "a".into(), form: Form::default() };
-    let answer = api.answer(Verb::Get, &route, &HeaderMap::new());
-    let body = answer.into_body().collect().now_or_never()?.unwrap().to_bytes();
-    let text = String::from_utf8(body.to_vec()).unwrap();
-    let (head, candles) = text.split_once("\"candles\":")?;
-    let moment = head.split_once("\"asOf\":")?.1.split_once(',')?.0;
-    Some((moment.to_owned(), candles.to_owned()))
+    assert!(common.len() > 100, "both nodes were read at only {} equal times", common.len());
+    assert!(one.values().chain(other.values()).all(|texts| texts.len() == 1), "one node has two texts for one time");
+    assert!(common.iter().all(|(one, other)| one == other), "two nodes differ at one time");
 }
 
 #[test]
-fn what_a_dead_log_told_passed_for_live_where_a_node_started() {
-    let says_what_is_old = |clock, ago: i64| {
+fn old_messages_are_stale_for_a_node_that_starts() {
+    let is_stale = |clock, age: i64| {
         let mut node = follower(2, Aggregator::new(config()), 0);
         let mut log = Log::new();
-        log.write_at(1, node.engine.clock.wall().saturating_add(-ago * 1_000_000));
-        let writes = Writes { clock, ..writes_of(&log.messages[0]) };
-        let blob = blob::encode(&crate::journal::Batch::new(0), &[], log.engine.aggregator.config().rules());
-        node.fold(1, &message::encode(Body::Writes(writes), &blob)).unwrap();
-        node.says_what_is_old()
+        log.write_at(1, node.engine.clock.wall().saturating_add(-age * 1_000_000));
+        node.apply(1, &log.first_with(|header| header.clock = clock)).unwrap();
+        node.is_stale()
     };
-    let wall = [600, 20, 10, 0, -600].map(|ago| says_what_is_old(ClockOf::Wall, ago));
+    let wall = [600, 20, 10, 0, -600].map(|age| is_stale(ClockMode::Wall, age));
     assert_eq!(wall, [true, true, false, false, false]);
-    // Its time is its own.
-    assert!(!says_what_is_old(ClockOf::Feed, 600));
+    assert!(!is_stale(ClockMode::Feed, 600), "the time of a feed says nothing about its age");
 }

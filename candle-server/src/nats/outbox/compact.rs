@@ -1,4 +1,4 @@
-//! Writes as fewer that come to the same.
+//! Compaction: fewer writes with an equal effect on listings and prices.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,26 +8,27 @@ use candle_core::{Prices, Rules, Tick, Timestamp};
 use super::{Outbox, RUN};
 use crate::journal::{JudgedBy, Write};
 
-/// The most that a price, a size or a time may be for the core to take it; what it refuses need not be folded.
+/// The largest size of an accepted tick. Ticks that the core rejects are not compacted.
 const MAX_SIZE: f64 = 1e15;
 
-/// What the writes so far say of listings.
+/// The listings after all writes so far.
 #[derive(Debug, Default)]
 pub(super) struct Listings {
-    /// By the id of an instrument that was listed: its description.
-    described: HashMap<Box<str>, Option<Box<str>>>,
+    /// The description of each listed instrument, by id.
+    descriptions: HashMap<Box<str>, Option<Box<str>>>,
 }
 
 impl Listings {
-    /// Whether a write that is no tick changes anything, as it does unless it lists what is listed already, described alike.
+    /// Applies a write that is not a run of ticks. Returns false if it lists an instrument that is listed with the same
+    /// description.
     pub(super) fn are_changed_by(&mut self, write: Write<'_>) -> bool {
         match write {
             Write::List { id, description } => {
                 let description: Option<Box<str>> = description.map(Into::into);
-                self.described.insert(id.into(), description.clone()) != Some(description)
+                self.descriptions.insert(id.into(), description.clone()) != Some(description)
             }
             Write::Delist { id } => {
-                self.described.remove(id);
+                self.descriptions.remove(id);
                 true
             }
             Write::Clear | Write::Ticks { .. } => true,
@@ -35,8 +36,8 @@ impl Listings {
     }
 }
 
-/// Ticks of any number, as the few that make the same open, high, low and close.
-pub(super) struct Fold {
+/// A compactor of ticks to the few with an equal open, high, low and close.
+pub(super) struct Compactor {
     rules: Rules,
     minutes: HashMap<(Box<str>, i64), Extremes>,
     pub(super) context: Option<JudgedBy>,
@@ -50,12 +51,12 @@ struct Extremes {
     last: Tick,
 }
 
-impl Fold {
+impl Compactor {
     pub(super) fn new(rules: Rules) -> Self {
         Self { rules, minutes: HashMap::new(), context: None, ticks: 0 }
     }
 
-    /// Adds a tick, unless the core would refuse it whatever `now`: by a later `now` it would validator otherwise.
+    /// Adds a tick. Ticks that the core rejects are removed, because a later `now` could make them acceptable.
     pub(super) fn add(&mut self, id: &str, tick: &Tick, context: JudgedBy) {
         self.context = Some(context);
         self.ticks += 1;
@@ -81,10 +82,10 @@ impl Fold {
         }
     }
 
-    /// Puts what was folded into `outbox`; how many ticks became fewer.
+    /// Moves the compacted ticks into `outbox`. Returns the number of removed ticks.
     pub(super) fn finish(&mut self, outbox: &mut Outbox, until: Duration) -> usize {
         let Some(context) = self.context.take() else { return 0 };
-        let mut kept: Vec<(Box<str>, Tick)> = Vec::with_capacity(4 * self.minutes.len());
+        let mut compacted: Vec<(Box<str>, Tick)> = Vec::with_capacity(4 * self.minutes.len());
         for ((id, _), extremes) in self.minutes.drain() {
             let mut ticks = vec![extremes.first];
             for tick in [extremes.high, extremes.low, extremes.last] {
@@ -92,13 +93,13 @@ impl Fold {
                     ticks.push(tick);
                 }
             }
-            kept.extend(ticks.into_iter().map(|tick| (id.clone(), tick)));
+            compacted.extend(ticks.into_iter().map(|tick| (id.clone(), tick)));
         }
-        kept.sort_by(|(a_id, a), (b_id, b)| (a.time, a.seq, a_id).cmp(&(b.time, b.seq, b_id)));
-        for run in kept.chunks(RUN) {
+        compacted.sort_by(|(a_id, a), (b_id, b)| (a.time, a.seq, a_id).cmp(&(b.time, b.seq, b_id)));
+        for run in compacted.chunks(RUN) {
             let run: Vec<(&str, Tick)> = run.iter().map(|(id, tick)| (&**id, *tick)).collect();
-            outbox.with_back(until, |batch| batch.push_ticks(&run, context));
+            outbox.with_last(until, |batch| batch.push_ticks(&run, context));
         }
-        std::mem::take(&mut self.ticks).saturating_sub(kept.len())
+        std::mem::take(&mut self.ticks).saturating_sub(compacted.len())
     }
 }
