@@ -13,10 +13,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use candle_core::{Aggregator, RecordContext, Tick, Unlisted};
-use candle_server::api::Api;
+use candle_http::api::Api;
+use candle_http::router::Router;
+use candle_http::server::{Limits, Server};
 use candle_server::clock::{Clock, ClockMode};
 use candle_server::engine::Engine;
-use candle_server::http::{Limits, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const STREAMS: usize = 10_000;
@@ -60,7 +61,8 @@ fn serve(streams: usize) {
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
     println!("{}", listener.local_addr().unwrap());
     let limits = Limits { connections: streams + 100, ..Limits::default() };
-    let server = Arc::new(Server::new(Api::new(Arc::clone(&engine)).with_streams(streams), limits));
+    let api = Api::new(Arc::clone(&engine)).with_streams(streams);
+    let server = Arc::new(Server::new(Router::new(api), limits));
     runtime.spawn(server.serve(listener, std::future::pending()));
     let (ask, asked) = std::sync::mpsc::channel::<()>();
     std::thread::spawn(move || ingest(&engine, &ids, &asked));

@@ -1,4 +1,4 @@
-//! Plays the client of the Autobahn test suite, with the WebSocket settings of candle-server's feeds.
+//! The client of the Autobahn test suite, with the WebSocket settings of candle-server's feeds.
 //!
 //! ```sh
 //! kosoku -m fuzzingserver -o report 127.0.0.1:9001
@@ -16,12 +16,13 @@ const AGENT: &str = "candle-server";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let server = std::env::args().nth(1).ok_or("which server, such as 127.0.0.1:9001?")?;
-    let mut counting = connect(&server, "getCaseCount").await?;
-    let count: u32 = counting.next().await.ok_or("no case count")??.to_text()?.parse()?;
+    let server =
+        std::env::args().nth(1).ok_or("missing argument: the address of the test server, such as 127.0.0.1:9001")?;
+    let mut case_count = connect(&server, "getCaseCount").await?;
+    let count: u32 = case_count.next().await.ok_or("the server sent no case count")??.to_text()?.parse()?;
     for case in 1..=count {
         let mut echo = connect(&server, &format!("runCase?case={case}&agent={AGENT}")).await?;
-        // A case may end in any way; the server judges whether it was the right one.
+        // A case can end in any way. The test server decides if the end was correct.
         while let Some(Ok(message)) = echo.next().await {
             if (message.is_text() || message.is_binary()) && echo.send(message).await.is_err() {
                 break;
@@ -36,7 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 async fn connect(server: &str, path: &str) -> Result<WebSocketStream<TcpStream>, Box<dyn Error>> {
     let socket = TcpStream::connect(server).await?;
-    // The suite's largest messages have 16 MB, which no feed of ours may send.
+    // The largest messages of the suite have 16 MB, more than the limit for feeds.
     let config = config().max_message_size(None).max_frame_size(None);
     Ok(client_async_with_config(format!("ws://{server}/{path}"), socket, Some(config)).await?.0)
 }

@@ -1,4 +1,4 @@
-//! Four threads feed, one reads: nothing but a shared reference between them.
+//! Shares one aggregator between four threads that record ticks and one that reads.
 //!
 //!     cargo run --release --example embed
 
@@ -18,7 +18,7 @@ fn main() -> Result<(), ListError> {
     for id in &ids {
         aggregator.list(id, None)?;
     }
-    // Time is an argument: here it stands still, and the ticks are of the last ten minutes.
+    // The time is an argument. Here it is constant, and the ticks are of the last ten minutes.
     let now = Timestamp::EPOCH.saturating_add(86_400_000_000);
     let running = AtomicUsize::new(FEEDS);
     thread::scope(|scope| {
@@ -31,12 +31,12 @@ fn main() -> Result<(), ListError> {
         }
         let mut reads = 0_u64;
         while running.load(Ordering::Acquire) > 0 {
-            let history = aggregator.history_counting_view("7").expect("nothing here delists");
+            let history = aggregator.history_counting_view("7").expect("this program delists nothing");
             let window: Vec<_> = history.candles(now, Gaps::Filled).collect();
             assert!(window.iter().all(|candle| candle.low <= candle.close && candle.close <= candle.high));
             reads += 1;
         }
-        println!("{reads} reads while {FEEDS} threads wrote");
+        println!("{reads} reads while {FEEDS} threads recorded ticks");
     });
     let outcomes = aggregator.outcomes();
     println!("{} received, {} accepted, {} rejected", outcomes.received(), outcomes.accepted(), outcomes.rejected());
@@ -48,7 +48,7 @@ fn feed_ticks(feed: usize, aggregator: &Aggregator, ids: &[String], now: Timesta
         let price = f64::from(i32::try_from(number % 100).unwrap_or_default()) + 1.0;
         Tick::new(now.saturating_add(-number * 7_919 % 600_000_000), price).with_seq(number.unsigned_abs())
     };
-    // Whole batches are several times faster than one by one.
+    // Recording a batch is several times faster than recording its ticks one by one.
     let numbers: Vec<usize> = (feed..TICKS).step_by(FEEDS).collect();
     for chunk in numbers.chunks(BATCH) {
         let batch: Vec<_> = chunk

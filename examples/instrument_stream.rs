@@ -1,4 +1,4 @@
-//! Plays the single instrument stream over a WebSocket: random walks on a clock of its own.
+//! A WebSocket server that sends quotes of random walks, on a clock of its own.
 //!
 //! ```sh
 //! cargo run --example instrument_stream -- --port 8033
@@ -18,26 +18,26 @@ use serde_json::json;
 use tokio::signal::ctrl_c;
 use tokio::time::{Instant, sleep_until};
 
-/// Serves ws://HOST:PORT on any path; each frame is one quote.
+/// Sends quotes to every client of ws://HOST:PORT, on any path; each frame is one quote.
 #[derive(Debug, Parser)]
 #[command(name = "instrument_stream")]
 struct Options {
-    /// Address to listen on
+    /// The address to listen on
     #[arg(long, default_value = "127.0.0.1")]
     host: IpAddr,
-    /// Port to listen on; 0 picks a free one
+    /// The port to listen on; 0 selects a free one
     #[arg(long, default_value_t = 8033)]
     port: u16,
-    /// Instruments; their ids are 0 to one less
+    /// The number of instruments; the ids are 0 and following
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     instruments: u32,
-    /// Quotes over all instruments, such as 100/s or 5000/min
+    /// The rate of quotes of all instruments together, such as 100/s or 5000/min
     #[arg(long, default_value = "5000/min")]
     rate: Rate,
-    /// Seconds of the stream's clock in one second; it starts at the time of the start
+    /// The speed of the stream's clock: its seconds per second. The clock starts at the present time
     #[arg(long, default_value = "50", value_parser = parse_speed)]
     speed: f64,
-    /// Equal seeds give equal prices
+    /// The seed of the prices
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
@@ -65,7 +65,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Sends one quote each `gap`, and catches up after a delay.
+/// Sends one quote every `gap`, and catches up after a delay.
 async fn send(channel: &Channel, quotes: Demo, gap: Duration) {
     let mut due = Instant::now();
     for quote in quotes {
@@ -88,6 +88,6 @@ fn wall_clock() -> Result<Timestamp, Box<dyn Error>> {
 fn parse_speed(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(speed) if speed > 0.0 && speed <= 1e6 => Ok(speed),
-        _ => Err("a speed is a number above 0 and at most 1000000".to_owned()),
+        _ => Err("expected a number above 0 and at most 1000000".to_owned()),
     }
 }

@@ -1,30 +1,26 @@
-//! Who is asked for most, exactly: the popularity of anything with an id, without any candle.
+//! Prints the ten most frequent ids on stdin, one id a line: an exact top-k without candles.
 //!
 //!     cargo run --example leaderboard < access.log        (one id a line)
 //!     seq 1 100000 | rev | cut -c1-3 | cargo run --example leaderboard
 
 use std::io::{self, BufRead};
 
-use candle_core::{Aggregator, ListError};
+use candle_core::Popularity;
 
 fn main() -> io::Result<()> {
-    let aggregator = Aggregator::default();
+    // At most 100,000 ids, so that strangers cannot fill the memory.
+    let mut popularity = Popularity::new(100_000);
     let mut skipped = 0_u64;
     for line in io::stdin().lock().lines() {
-        let id = line?;
-        // Only what is listed is counted, so that strangers cannot fill the memory: at most `max_instruments` ids are.
-        if aggregator.count_view(&id).is_none() {
-            match aggregator.list(&id, None) {
-                Ok(_) => drop(aggregator.count_view(&id)),
-                Err(ListError::BadId(_) | ListError::Full { .. } | _) => skipped += 1,
-            }
+        if popularity.count(&line?).is_err() {
+            skipped += 1; // no valid id, or over the limit
         }
     }
     let mut top = Vec::new();
-    aggregator.top(10, &mut top);
+    popularity.top(10, &mut top);
     for (rank, popular) in (1..).zip(&top) {
         println!("{rank:>2}. {:<24} {}", popular.id, popular.views);
     }
-    println!("{} ids, {skipped} lines skipped", aggregator.len());
+    println!("{} ids, {skipped} lines skipped", popularity.len());
     Ok(())
 }

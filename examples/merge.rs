@@ -1,4 +1,4 @@
-//! Two halves of real trades, each seen by an aggregator of its own, joined: equal to one that saw all of them.
+//! Merges two aggregators, each with one half of real trades. The result equals an aggregator with all trades.
 //!
 //!     cargo run --example merge
 
@@ -31,7 +31,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let now = ticks.iter().map(|(_, tick)| tick.time).max().ok_or("there are no trades")?;
     let context = RecordContext { unlisted: Unlisted::List, ..RecordContext::from(now) };
 
-    // As two servers would that share a feed: every other trade each, spread over stripes in ways of their own.
+    // The aggregators get alternate trades, as two servers that share a feed. Each has its own seed, so that it
+    // distributes instruments over stripes differently.
     let [whole, left, right] = [1, 2, 3].map(|seed| Aggregator::new(Config::default().with_seed(seed)));
     for (number, (id, tick)) in ticks.iter().enumerate() {
         let half = if number % 2 == 0 { &left } else { &right };
@@ -39,20 +40,20 @@ fn main() -> Result<(), Box<dyn Error>> {
             assert!(aggregator.record(id, tick, context).is_accepted());
         }
     }
-    for part in right.snapshot() {
-        left.merge(&part)?;
+    for snapshot in right.snapshot() {
+        left.merge(&snapshot)?;
     }
 
     for instrument in whole.page(None, "", usize::MAX) {
         let id = instrument.id.as_str();
-        let [joined, whole] = [&left, &whole].map(|aggregator| aggregator.history(id));
-        let (joined, whole) = (joined.ok_or("it is in one half at least")?, whole.ok_or("it is listed")?);
-        for (a, b) in joined.candles(now, Gaps::Filled).zip(whole.candles(now, Gaps::Filled)) {
+        let [merged, whole] = [&left, &whole].map(|aggregator| aggregator.history(id));
+        let (merged, whole) = (merged.ok_or("the merged aggregator lacks an instrument")?, whole.ok_or("not listed")?);
+        for (a, b) in merged.candles(now, Gaps::Filled).zip(whole.candles(now, Gaps::Filled)) {
             assert_eq!((a.open, a.high, a.low, a.close, a.count), (b.open, b.high, b.low, b.close, b.count));
             assert!((a.volume - b.volume).abs() <= 1e-9 * b.volume);
             println!("{id} {}: {} {} {} {}, {} trades", a.minute.number(), a.open, a.high, a.low, a.close, a.count);
         }
     }
-    println!("{} trades: both halves joined equal the whole", left.outcomes().accepted());
+    println!("{} trades: the merged halves equal the whole", left.outcomes().accepted());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Plays the two-socket partner, with a random life of its own.
+//! A mock of the two-socket partner, which sends random instruments and quotes.
 //!
 //! ```sh
 //! cargo run --example partner -- --port 8032
@@ -10,33 +10,33 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::Parser;
-use examples::partner::{Life, LifeOptions, Partner};
-use examples::rate::{Rate, parse_span};
+use examples::partner::{Partner, RandomSession, SessionOptions};
+use examples::rate::{Rate, parse_duration};
 use tokio::signal::ctrl_c;
 
 /// Serves ws://HOST:PORT/instruments and ws://HOST:PORT/quotes.
 #[derive(Debug, Parser)]
 #[command(name = "partner")]
 struct Options {
-    /// Address to listen on
+    /// The address to listen on
     #[arg(long, default_value = "127.0.0.1")]
     host: IpAddr,
-    /// Port to listen on; 0 picks a free one
+    /// The port to listen on; 0 selects a free one
     #[arg(long, default_value_t = 8032)]
     port: u16,
-    /// Equal seeds give equal instruments and prices
+    /// The seed of the instruments and prices
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Instruments at first, and on average
+    /// The number of instruments at the start, and on average
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     instruments: u32,
-    /// Quotes over all instruments, such as 100/s or 5000/min
+    /// The rate of quotes of all instruments together, such as 100/s or 5000/min
     #[arg(long, default_value = "100/s")]
     rate: Rate,
-    /// Mean time from an ADD or a DELETE to the next, such as 30s or 500ms; 0 for never
-    #[arg(long, default_value = "30s", value_parser = parse_span)]
+    /// The mean time between an ADD or DELETE and the next, such as 30s or 500ms; 0 for none
+    #[arg(long, default_value = "30s", value_parser = parse_duration)]
     churn: Duration,
-    /// Percentage of ADDs with a quote before them, and of DELETEs with one after
+    /// The percentage of ADDs that follow a first quote, and of DELETEs that precede a last one
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
     disorder: u8,
 }
@@ -50,7 +50,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("partner listens on ws://{}", partner.addr());
 
     tokio::select! {
-        () = partner.live(Life::new(LifeOptions { seed, instruments, rate, churn, disorder })) => {}
+        () = partner.play(RandomSession::new(SessionOptions { seed, instruments, rate, churn, disorder })) => {}
         stopped = ctrl_c() => stopped?,
     }
     partner.shutdown().await;

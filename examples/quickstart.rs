@@ -1,4 +1,4 @@
-//! Ticks in, candles and the most viewed out: the whole of `candle-core` in one go.
+//! A tour of `candle-core`: records ticks, reads candles, and prints the most viewed instruments.
 //!
 //!     cargo run --example quickstart
 
@@ -9,7 +9,7 @@ fn main() -> Result<(), ListError> {
     aggregator.list("BTC", Some("Bitcoin"))?;
     aggregator.list("ETH", None)?;
 
-    // Half a minute past ten past one, and ticks of the last three minutes in no order: each goes into its own minute.
+    // It is 01:10:30. The ticks are of the last three minutes, in no order; each is recorded in the candle of its minute.
     let now = Timestamp::EPOCH.saturating_add((70 * 60 + 30) * 1_000_000);
     for (id, seconds_ago, price) in
         [("BTC", 170, 87_232.0), ("BTC", 5, 87_250.5), ("ETH", 4, 2_061.2), ("BTC", 165, 87_199.9)]
@@ -18,7 +18,7 @@ fn main() -> Result<(), ListError> {
         println!("{id} {price}: {}", aggregator.record(id, &tick, now));
     }
 
-    let history = aggregator.history_counting_view("BTC").expect("it is listed");
+    let history = aggregator.history_counting_view("BTC").expect("BTC is listed");
     println!("\n{} was viewed {} time", history.description.as_deref().unwrap_or("?"), history.views);
     for candle in history.candles(now, Gaps::Filled) {
         let (open, high, low, close) = (candle.open, candle.high, candle.low, candle.close);

@@ -1,4 +1,4 @@
-//! A file of ticks in, its last 30 minutes of candles out, one line of CSV each.
+//! Reads a file of quotes and prints the candles of its last 30 minutes as CSV.
 //!
 //!     cargo run --example replay -- examples/data/trades-2025-03-25.ndjson
 //!     cargo run --example replay < examples/data/trades-2025-03-25.ndjson
@@ -15,7 +15,7 @@ fn main() -> io::Result<()> {
         None => Box::new(io::stdin().lock()),
     };
     let aggregator = Aggregator::default();
-    // A replay runs on the time of its ticks: `now` is the newest of them.
+    // The clock of a replay is the time of its ticks: `now` is the newest one.
     let mut now = Timestamp::MIN;
     for line in input.lines() {
         decode(line?.as_bytes(), |message| match message {
@@ -40,7 +40,7 @@ fn print(aggregator: &Aggregator, now: Timestamp) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "id,minute,open,high,low,close,volume,quotes,state")?;
     for instrument in aggregator.page(None, "", usize::MAX) {
-        let history = aggregator.history(instrument.id.as_str()).expect("nothing here delists");
+        let history = aggregator.history(instrument.id.as_str()).expect("this program delists nothing");
         for candle in history.candles(now, Gaps::Filled) {
             let start = candle.minute.start().as_micros() / 1_000_000;
             let (open, high, low, close) = (candle.open, candle.high, candle.low, candle.close);

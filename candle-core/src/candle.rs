@@ -1,15 +1,16 @@
-//! The open, high, low and close of one instrument's ticks within one minute.
+//! The candle: open, high, low, close, volume and count of one instrument's ticks within one minute.
 
 use std::num::NonZeroU64;
 
 use crate::key::Key;
-use crate::tick::ValidTick;
 use crate::time::{Minute, Timestamp};
+use crate::validator::ValidTick;
 
-/// One instrument's ticks of one minute, folded: one cache line, never empty.
+/// The candle of one instrument and one minute. Has at least one tick, and fits one cache line.
 ///
-/// Open and close belong to the smallest and the largest `(time, seq)`, so the order in which ticks of distinct keys
-/// arrive does not matter. Of exactly equal keys the first arrival has the open, the last one the close.
+/// Open is the price at the smallest `(time, seq)` and close is the price at the largest. The order of arrival therefore
+/// does not matter if no two ticks have the same `(time, seq)`. Of two such ticks, the first to arrive sets the open and the
+/// last sets the close.
 ///
 /// ```
 /// use candle_core::{Ring, Rules, Tick, Timestamp};
@@ -27,26 +28,26 @@ use crate::time::{Minute, Timestamp};
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(align(64))]
 pub struct Candle {
-    // Invariant: low <= open, close <= high, all finite. High and low are apart, or the compiler updates them as one vector,
-    // in three times as many instructions.
+    // Invariant: low <= open <= high and low <= close <= high, all finite. High and low are not adjacent, because the
+    // compiler would update adjacent fields as one vector, in three times as many instructions.
     high: f64,
     open: f64,
     low: f64,
     close: f64,
     volume: f64,
-    /// The key of the open; no tick of this minute precedes it.
+    /// The key of the open. No tick of the candle precedes it.
     first: Key,
-    /// The key of the close; it precedes no tick of this minute.
+    /// The key of the close. It precedes no tick of the candle.
     last: Key,
     stamp: Stamp,
 }
 
-// 5 x f64 + 2 x key + stamp. `Option<Candle>` uses the niche of the stamp, which is never zero.
+// Five prices and volumes, two keys and the stamp. `Option<Candle>` uses the niche of the stamp, which is never zero.
 const _: () = assert!(size_of::<Candle>() == 64 && size_of::<Option<Candle>>() == 64);
 
-/// Minute, revised or not, and count, in 33 + 1 + 30 bits.
+/// The minute, the revised flag and the count, in 33 + 1 + 30 bits.
 ///
-/// The years 1 to 9999 have fewer than 2^33 minutes; the count is never zero, so neither is the whole.
+/// The years 1 to 9999 have fewer than 2^33 minutes. The count is never zero, so the stamp is never zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp(NonZeroU64);
 
@@ -57,7 +58,7 @@ const MINUTE_SHIFT: u32 = COUNT_BITS + 1;
 const _: () = assert!(Minute::MAX.number() - Minute::MIN.number() < 1 << (u64::BITS - MINUTE_SHIFT));
 
 impl Stamp {
-    #[expect(clippy::cast_sign_loss, reason = "no minute is before the first")]
+    #[expect(clippy::cast_sign_loss, reason = "no minute is before `Minute::MIN`")]
     const fn new(minute: Minute, count: NonZeroU64) -> Self {
         let minutes = (minute.number() - Minute::MIN.number()) as u64;
         Self(NonZeroU64::MIN.saturating_add((minutes << MINUTE_SHIFT | count.get()) - 1))
@@ -68,7 +69,7 @@ impl Stamp {
         Minute::after_first(self.0.get() >> MINUTE_SHIFT)
     }
 
-    /// Adds one to the count, unless it has reached [`Candle::MAX_COUNT`].
+    /// Adds one to the count, up to [`Candle::MAX_COUNT`].
     #[inline]
     const fn count_one(&mut self) {
         let next = self.0.get().wrapping_add(1);
@@ -79,7 +80,7 @@ impl Stamp {
         }
     }
 
-    /// Adds to the count, which stops at [`Candle::MAX_COUNT`].
+    /// Adds `more` to the count, up to [`Candle::MAX_COUNT`].
     const fn count_more(&mut self, more: u64) {
         let room = COUNT_MASK - (self.0.get() & COUNT_MASK);
         self.0 = self.0.saturating_add(if more < room { more } else { room });
@@ -87,11 +88,11 @@ impl Stamp {
 }
 
 impl Candle {
-    /// The largest count; ticks beyond it still move the prices. One instrument would need 17 million ticks a second
-    /// to get there within a minute.
+    /// The largest count. Further ticks still update prices and volume. One instrument reaches it with 17 million ticks a
+    /// second.
     pub const MAX_COUNT: u32 = (1 << COUNT_BITS) - 1;
 
-    /// The candle of one tick.
+    /// Creates the candle of one tick.
     pub(crate) const fn opened(tick: &ValidTick) -> Self {
         let price = tick.price.get();
         Self {
@@ -106,12 +107,12 @@ impl Candle {
         }
     }
 
-    /// Folds one more tick of the same minute in.
+    /// Adds a tick of the same minute.
     #[inline]
     pub(crate) fn update(&mut self, tick: &ValidTick) {
         debug_assert_eq!(tick.minute, self.minute());
         let price = tick.price.get();
-        // Selections on purpose: a branch that waits for a candle far away is a guess that costs dearly where it is wrong.
+        // Selections instead of branches: a branch on a candle that is not in a cache is expensive if it is predicted wrong.
         self.high = if price > self.high { price } else { self.high };
         self.low = if price < self.low { price } else { self.low };
         if !tick.key.precedes(self.last) {
@@ -125,15 +126,15 @@ impl Candle {
         self.stamp.count_one();
     }
 
-    /// Notes that the candle changed after its minute was over.
+    /// Marks the candle as changed after its minute was over.
     pub(crate) const fn revise(&mut self) {
         self.stamp.0 = self.stamp.0.saturating_add((!self.stamp.0.get()) & REVISED);
     }
 
-    /// What one candle would hold that saw the ticks of both, `self` being the part that arrived earlier; `None` where
-    /// the two are of different minutes.
+    /// Returns the candle of the ticks of both candles, or `None` if their minutes differ. The ticks of `self` count as the
+    /// ones that arrived first. Counts and volumes are added.
     ///
-    /// Associative; commutative too wherever the ends of the two have distinct keys. Counts and volumes add up.
+    /// The operation is associative. It is commutative if the first and last ticks of the two have distinct `(time, seq)`.
     #[must_use]
     pub fn merged(mut self, later: &Self) -> Option<Self> {
         if self.minute() != later.minute() {
@@ -157,59 +158,59 @@ impl Candle {
         Some(self)
     }
 
-    /// The minute it covers.
+    /// Returns the minute.
     #[inline]
     pub const fn minute(&self) -> Minute {
         self.stamp.minute()
     }
 
-    /// The price of the first tick.
+    /// Returns the price of the first tick.
     pub const fn open(&self) -> f64 {
         self.open
     }
 
-    /// The highest price.
+    /// Returns the highest price.
     pub const fn high(&self) -> f64 {
         self.high
     }
 
-    /// The lowest price.
+    /// Returns the lowest price.
     pub const fn low(&self) -> f64 {
         self.low
     }
 
-    /// The price of the last tick.
+    /// Returns the price of the last tick.
     pub const fn close(&self) -> f64 {
         self.close
     }
 
-    /// The sum of the sizes.
+    /// Returns the sum of the sizes.
     pub const fn volume(&self) -> f64 {
         self.volume
     }
 
-    /// How many ticks, at least 1, at most [`MAX_COUNT`](Self::MAX_COUNT).
+    /// Returns the number of ticks, 1 to [`MAX_COUNT`](Self::MAX_COUNT).
     pub const fn count(&self) -> u32 {
         (self.stamp.0.get() & COUNT_MASK) as u32
     }
 
-    /// Whether a tick came in after the minute was over.
+    /// Returns true if a tick was added after the minute was over.
     pub const fn is_revised(&self) -> bool {
         self.stamp.0.get() & REVISED != 0
     }
 
-    /// The time of the first tick.
+    /// Returns the time of the first tick.
     pub const fn first_time(&self) -> Timestamp {
         self.minute().start().saturating_add(self.first.offset() as i64)
     }
 
-    /// The time of the last tick.
+    /// Returns the time of the last tick.
     pub const fn last_time(&self) -> Timestamp {
         self.minute().start().saturating_add(self.last.offset() as i64)
     }
 }
 
-/// A candle's fields as plain data: the form in which one is stored.
+/// The fields of a candle in the stored form of a snapshot.
 #[cfg(feature = "serde")]
 #[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct CandleParts {
@@ -245,13 +246,13 @@ impl From<&Candle> for CandleParts {
 
 #[cfg(feature = "serde")]
 impl CandleParts {
-    /// The candle, or `None` where these parts break an invariant of one.
+    /// Returns the candle, or `None` if the fields violate an invariant of a candle.
     pub(crate) fn candle(&self) -> Option<Candle> {
         use crate::price::{Price, Prices};
 
         let price = |raw| Price::new(raw, Prices::Any).map(Price::get);
         let (first, last) = (Key::from_bits(self.first)?, Key::from_bits(self.last)?);
-        let sound = [self.open, self.close].iter().all(|price| (self.low..=self.high).contains(price))
+        let is_valid = [self.open, self.close].iter().all(|price| (self.low..=self.high).contains(price))
             && self.volume.is_finite()
             && self.volume >= 0.0
             && (Minute::MIN.number()..=Minute::MAX.number()).contains(&self.minute)
@@ -271,14 +272,15 @@ impl CandleParts {
         if self.revised {
             candle.revise();
         }
-        sound.then_some(candle)
+        is_valid.then_some(candle)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::price::{Price, Prices, Size};
+    use crate::price::{Price, Prices};
+    use crate::size::Size;
 
     fn tick(offset: u32, seq: u64, price: f64) -> ValidTick {
         ValidTick {
@@ -289,34 +291,34 @@ mod tests {
         }
     }
 
-    fn folded(ticks: &[ValidTick]) -> Candle {
+    fn candle_of(ticks: &[ValidTick]) -> Candle {
         let mut candle = Candle::opened(&ticks[0]);
         ticks[1..].iter().for_each(|tick| candle.update(tick));
         candle
     }
 
     #[test]
-    fn of_equal_keys_the_first_has_the_open_and_the_last_the_close() {
-        let candle = folded(&[tick(5, 1, 10.0), tick(5, 1, 11.0), tick(5, 1, 12.0)]);
+    fn of_equal_keys_the_first_sets_the_open_and_the_last_sets_the_close() {
+        let candle = candle_of(&[tick(5, 1, 10.0), tick(5, 1, 11.0), tick(5, 1, 12.0)]);
         assert_eq!((candle.open(), candle.close()), (10.0, 12.0));
-        let halves = folded(&[tick(5, 1, 10.0)]).merged(&folded(&[tick(5, 1, 11.0), tick(5, 1, 12.0)])).unwrap();
+        let halves = candle_of(&[tick(5, 1, 10.0)]).merged(&candle_of(&[tick(5, 1, 11.0), tick(5, 1, 12.0)])).unwrap();
         assert_eq!(halves, candle);
     }
 
     #[test]
-    fn a_late_tick_with_the_smallest_key_has_the_open() {
-        let candle = folded(&[tick(5, 1, 10.0), tick(9, 0, 11.0), tick(5, 0, 9.0), tick(7, 3, 20.0)]);
+    fn a_late_tick_with_the_smallest_key_sets_the_open() {
+        let candle = candle_of(&[tick(5, 1, 10.0), tick(9, 0, 11.0), tick(5, 0, 9.0), tick(7, 3, 20.0)]);
         assert_eq!([candle.open(), candle.high(), candle.low(), candle.close()], [9.0, 20.0, 9.0, 11.0]);
     }
 
     #[test]
-    fn negative_prices_have_right_highs() {
-        let candle = folded(&[tick(1, 0, -5.0), tick(2, 0, -3.0), tick(3, 0, -9.0)]);
+    fn highs_of_negative_prices_are_right() {
+        let candle = candle_of(&[tick(1, 0, -5.0), tick(2, 0, -3.0), tick(3, 0, -9.0)]);
         assert_eq!((candle.high(), candle.low()), (-3.0, -9.0));
     }
 
     #[test]
-    fn the_stamp_keeps_minute_count_and_revision_apart() {
+    fn minute_count_and_revised_flag_do_not_affect_each_other() {
         for minute in [Minute::MIN, Minute::EPOCH.saturating_add(-1), Minute::EPOCH, Minute::MAX] {
             let mut candle = Candle::opened(&ValidTick { minute, ..tick(0, 0, 1.0) });
             candle.stamp.count_more(u64::MAX);
@@ -331,6 +333,6 @@ mod tests {
     #[test]
     fn candles_of_different_minutes_do_not_merge() {
         let other = Candle::opened(&ValidTick { minute: Minute::MAX, ..tick(0, 0, 1.0) });
-        assert_eq!(folded(&[tick(0, 0, 1.0)]).merged(&other), None);
+        assert_eq!(candle_of(&[tick(0, 0, 1.0)]).merged(&other), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use crate::tick::Rules;
+use crate::rules::Rules;
 
 /// The settings of an [`Aggregator`](crate::Aggregator): plain values, changed by `with_` methods.
 ///
@@ -21,64 +21,63 @@ pub struct Config {
 }
 
 impl Config {
-    /// Enough that a handful of threads seldom meet in one, few enough that all locks stay in the nearest cache and that
-    /// a batch has several ticks for each.
+    /// The default number of stripes. Enough that a few threads seldom need the same stripe. Few enough that all locks
+    /// fit the nearest cache and a batch has several ticks for each stripe.
     pub const DEFAULT_STRIPES: usize = 64;
 
-    /// The most stripes there can be; a handle holds their number in 16 bits, and a batch sorts by it.
+    /// The largest number of stripes. A handle stores the number of a stripe in 16 bits, and a batch is sorted by it.
     pub const MAX_STRIPES: usize = 1024;
 
-    /// Twice the load that one small machine is built for; 230 MB of candles if all are listed.
+    /// The default limit on listed instruments: twice the load that one small machine is built for. All of them together
+    /// take 230 MB.
     pub const DEFAULT_MAX_INSTRUMENTS: usize = 100_000;
 
-    /// The most instruments that can be allowed: slots are numbered in 32 bits, and 16 million take 37 GB.
+    /// The largest limit on listed instruments. Slots are numbered in 32 bits, and 16 million instruments take 37 GB.
     pub const MAX_INSTRUMENTS_LIMIT: usize = 1 << 24;
 
-    /// The same settings with this many stripes: rounded up to a power of two, at most
-    /// [`MAX_STRIPES`](Self::MAX_STRIPES).
+    /// Sets the number of stripes, rounded up to a power of two and cut to [`MAX_STRIPES`](Self::MAX_STRIPES).
     #[must_use]
     pub const fn with_stripes(self, stripes: usize) -> Self {
         let bounded = if stripes < Self::MAX_STRIPES { stripes } else { Self::MAX_STRIPES };
         Self { stripes: bounded.next_power_of_two(), ..self }
     }
 
-    /// The same settings with at most this many instruments listed at a time, itself at most
-    /// [`MAX_INSTRUMENTS_LIMIT`](Self::MAX_INSTRUMENTS_LIMIT).
+    /// Sets the limit on listed instruments, cut to [`MAX_INSTRUMENTS_LIMIT`](Self::MAX_INSTRUMENTS_LIMIT).
     #[must_use]
     pub const fn with_max_instruments(self, max: usize) -> Self {
         let max_instruments = if max < Self::MAX_INSTRUMENTS_LIMIT { max } else { Self::MAX_INSTRUMENTS_LIMIT };
         Self { max_instruments, ..self }
     }
 
-    /// The same settings with these rules.
+    /// Sets the rules for ticks.
     #[must_use]
     pub const fn with_rules(self, rules: Rules) -> Self {
         Self { rules, ..self }
     }
 
-    /// The same settings with ids spread over stripes by this seed. Without it the seed is random, so that nobody
-    /// outside can choose ids that all fall into one stripe; with it, the same writes give the same snapshot.
+    /// Sets the seed that spreads ids over stripes. The default is random, so that nobody can choose ids that all fall into
+    /// one stripe. With a fixed seed, the same writes give the same snapshot.
     #[must_use]
     pub const fn with_seed(self, seed: u64) -> Self {
         Self { seed, ..self }
     }
 
-    /// How many stripes, a power of two.
+    /// Returns the number of stripes, a power of two.
     pub const fn stripes(&self) -> usize {
         self.stripes
     }
 
-    /// How many instruments may be listed at a time.
+    /// Returns the limit on listed instruments.
     pub const fn max_instruments(&self) -> usize {
         self.max_instruments
     }
 
-    /// What a tick must be like to be taken.
+    /// Returns the rules for ticks.
     pub const fn rules(&self) -> &Rules {
         &self.rules
     }
 
-    /// The seed by which ids are spread over stripes.
+    /// Returns the seed that spreads ids over stripes.
     pub const fn seed(&self) -> u64 {
         self.seed
     }

@@ -1,30 +1,30 @@
-//! Of which minutes the feed brought all there was: what tells a quiet engine from an outage.
+//! The coverage of minutes by the feed: distinguishes a quiet market from an outage.
 
 use crate::time::{MICROS_PER_MINUTE, Minute, Timestamp, WINDOW_MINUTES};
 
-/// How many minutes are remembered: the window, and two for readers and writers whose `now` is not the same.
+/// The number of minutes stored: the window, and two minutes for readers and writers whose `now` differ.
 const SLOTS: usize = 32;
-/// The same as a distance between minutes.
+/// [`SLOTS`] as a difference of minute numbers.
 const SPAN: i64 = 32;
 const _: () = assert!(SPAN.unsigned_abs() == SLOTS as u64 && SPAN >= WINDOW_MINUTES + 2);
 
-/// For how much of a minute the feed was up.
+/// The part of a minute for which the feed was up.
 ///
 /// ```
 /// assert_eq!(candle_core::Coverage::Partial.name(), "partial");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Coverage {
-    /// For nothing of it: whatever happened then is not known.
+    /// The feed was down for the whole minute, so the prices of the minute are unknown.
     None,
-    /// For a part of it.
+    /// The feed was up for a part of the minute.
     Partial,
-    /// For all of it, or, while it is forming, all of it so far.
+    /// The feed was up for the whole minute. While the minute is forming: for the whole time so far.
     Complete,
 }
 
 impl Coverage {
-    /// Its name in lower case.
+    /// Returns the name in lower case.
     pub const fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -34,11 +34,11 @@ impl Coverage {
     }
 }
 
-/// When the one active feed was up, on the candles' clock, for the last minutes.
+/// The up time of the active feed in the last 32 minutes, on the clock of the candles.
 ///
-/// It is fed with the moments at which the feed came up and went down, in their order; a moment before the latest one
-/// counts as that one. What goes down may be known late: [`down`](Self::down) takes the moment since when it was down,
-/// which may be before what readers were told meanwhile.
+/// The caller reports the times at which the feed came up and went down, in order. A time before the last reported one
+/// counts as the last reported one. An outage is often noticed late, so [`down`](Self::down) accepts a time in the past. The
+/// coverage of minutes that readers have seen already may then fall.
 ///
 /// ```
 /// use candle_core::{Coverage, CoverageRing, Timestamp};
@@ -60,85 +60,87 @@ impl Coverage {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CoverageRing {
-    /// Microseconds of up time of minute `m` in slot `m % 32`, for the 32 minutes up to that of the last moment; the
-    /// time since the feed last came up is not in it.
+    /// Microseconds of up time of minute `m` in slot `m % 32`, for the 32 minutes up to that of the last report. The time
+    /// since the feed last came up is not included.
     up_micros: [u32; SLOTS],
-    /// The latest moment heard of, and what the feed has been since.
-    last: Option<(Timestamp, Link)>,
+    /// The time of the last report, and the state of the feed since then.
+    last: Option<(Timestamp, LinkState)>,
 }
 
-/// What the feed is since a moment.
+/// The state of the feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Link {
+enum LinkState {
     Up,
     Down,
 }
 
 impl Default for CoverageRing {
-    /// A feed that has never been up.
+    /// Creates the ring of a feed that was never up.
     fn default() -> Self {
         Self { up_micros: [0; SLOTS], last: None }
     }
 }
 
 impl CoverageRing {
-    /// The feed is up since `at`. Nothing changes if it was up already.
+    /// Records that the feed is up since `at`. Has no effect if the feed is up already.
     pub fn up(&mut self, at: Timestamp) {
         if self.is_up() {
             return;
         }
         let at = self.last.map_or(at, |(last, _)| at.max(last));
-        self.forget_until(at.minute());
-        self.last = Some((at, Link::Up));
+        self.clear_until(at.minute());
+        self.last = Some((at, LinkState::Up));
     }
 
-    /// The feed is down since `at`. Nothing changes if it was down already.
+    /// Records that the feed is down since `at`. Has no effect if the feed is down already.
     pub fn down(&mut self, at: Timestamp) {
-        let Some((since, Link::Up)) = self.last else { return };
+        let Some((since, LinkState::Up)) = self.last else { return };
         let until = at.max(since);
-        self.forget_until(until.minute());
-        let oldest = oldest_kept(until.minute());
+        self.clear_until(until.minute());
+        let oldest = oldest_stored(until.minute());
         let mut minute = since.minute().max(oldest);
         while minute <= until.minute() {
             self.up_micros[slot(minute)] += overlap(minute, since, until);
             minute = minute.saturating_add(1);
         }
-        self.last = Some((until, Link::Down));
+        self.last = Some((until, LinkState::Down));
     }
 
-    /// Whether the feed is up.
+    /// Returns true if the feed is up.
     pub const fn is_up(&self) -> bool {
-        matches!(self.last, Some((_, Link::Up)))
+        matches!(self.last, Some((_, LinkState::Up)))
     }
 
-    /// All of it as plain numbers, as if the feed went down at `now`: the moment of that in microseconds since the epoch
-    /// (`None` if the feed was never up), and the microseconds of up time of minute `m` at `m` modulo 32.
+    /// Returns the ring as plain numbers, as if the feed went down at `now`. The first is the time of the last report in
+    /// microseconds since the epoch, or `None` if the feed was never up. The array contains the microseconds of up time of
+    /// minute `m` at index `m` modulo 32.
     pub fn to_parts(&self, now: Timestamp) -> (Option<i64>, [u32; 32]) {
         let mut closed = self.clone();
         closed.down(now);
         (closed.last.map(|(at, _)| at.as_micros()), closed.up_micros)
     }
 
-    /// What [`to_parts`](Self::to_parts) gave, or `None` if these are no such numbers. The feed is down since then.
+    /// Creates a ring from the numbers of [`to_parts`](Self::to_parts), with the feed down. Returns `None` if a number is out
+    /// of range.
     pub fn from_parts(last_micros: Option<i64>, up_micros: [u32; 32]) -> Option<Self> {
-        let is_sound = up_micros.iter().all(|micros| i64::from(*micros) <= MICROS_PER_MINUTE);
+        let is_valid = up_micros.iter().all(|micros| i64::from(*micros) <= MICROS_PER_MINUTE);
         let last = match last_micros {
-            Some(micros) => Some((Timestamp::from_micros(micros)?, Link::Down)),
+            Some(micros) => Some((Timestamp::from_micros(micros)?, LinkState::Down)),
             None => None,
         };
-        is_sound.then_some(Self { up_micros, last })
+        is_valid.then_some(Self { up_micros, last })
     }
 
-    /// What readers at `now` see.
+    /// Returns the coverage of the window seen from `now`.
     pub fn window(&self, now: Timestamp) -> CoverageWindow {
         let newest = now.minute();
         let mut window = CoverageWindow { newest, bits: 0 };
-        let Some((last, link)) = self.last else { return window };
+        let Some((last, state)) = self.last else { return window };
         let ago = newest.number() - last.minute().number();
-        // Readers ask for every answer. Each minute between that of the last moment and the present one is as the feed has
-        // been since: all of them at once.
+        // On the path of every read. The minutes between the last report and the forming minute are all covered or all
+        // uncovered, so their bits are set at once.
         let between = ago.clamp(1, WINDOW_MINUTES);
-        if link == Link::Up {
+        if state == LinkState::Up {
             window.bits = (EACH * Coverage::Complete as u64) & ((1 << (2 * between)) - 1) & !0b11;
         }
         window.put(0, self.of(newest, now));
@@ -149,14 +151,14 @@ impl CoverageRing {
     }
 
     fn of(&self, minute: Minute, now: Timestamp) -> Coverage {
-        let Some((last, link)) = self.last else { return Coverage::None };
-        let is_kept = minute >= oldest_kept(last.minute()) && minute <= last.minute();
-        let closed = if is_kept { self.up_micros[slot(minute)] } else { 0 };
+        let Some((last, state)) = self.last else { return Coverage::None };
+        let is_stored = minute >= oldest_stored(last.minute()) && minute <= last.minute();
+        let closed = if is_stored { self.up_micros[slot(minute)] } else { 0 };
         let end = minute.end().min(now);
-        let open = if link == Link::Up { overlap(minute, last, end) } else { 0 };
+        let open = if state == LinkState::Up { overlap(minute, last, end) } else { 0 };
         let length = overlap(minute, minute.start(), end);
-        // At the very start of a minute nothing of it is over: it is as the feed is.
-        let is_up = if length == 0 { link == Link::Up && last <= end } else { closed + open > 0 };
+        // At the first moment of a minute there is no time to measure, so the state of the feed decides.
+        let is_up = if length == 0 { state == LinkState::Up && last <= end } else { closed + open > 0 };
         match is_up {
             false => Coverage::None,
             true if closed + open >= length => Coverage::Complete,
@@ -164,10 +166,10 @@ impl CoverageRing {
         }
     }
 
-    /// Empties the slots between the minute of the last moment and `minute`, which the latter's minutes take over.
-    fn forget_until(&mut self, minute: Minute) {
+    /// Clears the slots of the minutes after the last report, up to `minute`.
+    fn clear_until(&mut self, minute: Minute) {
         let Some((last, _)) = self.last else { return };
-        let mut next = last.minute().saturating_add(1).max(oldest_kept(minute));
+        let mut next = last.minute().saturating_add(1).max(oldest_stored(minute));
         while next <= minute {
             self.up_micros[slot(next)] = 0;
             next = next.saturating_add(1);
@@ -175,7 +177,7 @@ impl CoverageRing {
     }
 }
 
-/// The coverage of the minutes of one window: a small value to copy and compare.
+/// The coverage of the minutes of one window, as a small value to copy and compare.
 ///
 /// ```
 /// use candle_core::{Coverage, CoverageRing, Timestamp};
@@ -189,7 +191,7 @@ impl CoverageRing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CoverageWindow {
     newest: Minute,
-    /// Two bits for each minute, the newest lowest.
+    /// Two bits for each minute. The newest minute has the lowest bits.
     bits: u64,
 }
 
@@ -203,7 +205,7 @@ impl CoverageWindow {
         self.bits |= (coverage as u64) << (2 * back);
     }
 
-    /// The coverage of `minute`; [`Coverage::None`] outside the window.
+    /// Returns the coverage of `minute`, or [`Coverage::None`] outside the window.
     pub const fn of(self, minute: Minute) -> Coverage {
         let back = self.newest.number() - minute.number();
         if back < 0 || back >= WINDOW_MINUTES {
@@ -217,22 +219,22 @@ impl CoverageWindow {
     }
 }
 
-/// The slot of a minute; right for negative numbers too.
+/// Returns the slot of a minute, whose number may be negative.
 #[expect(clippy::cast_possible_truncation, reason = "the remainder is below 32")]
 const fn slot(minute: Minute) -> usize {
     minute.number().rem_euclid(SPAN) as usize
 }
 
-/// The first minute that is kept when `newest` is the last.
-const fn oldest_kept(newest: Minute) -> Minute {
+/// Returns the oldest minute that is stored if `newest` is the newest.
+const fn oldest_stored(newest: Minute) -> Minute {
     newest.saturating_add(1 - SPAN)
 }
 
-/// How many microseconds of `minute` lie in `[from, until)`.
+/// Returns the microseconds of `minute` within `[from, until)`.
 fn overlap(minute: Minute, from: Timestamp, until: Timestamp) -> u32 {
     let start = minute.start().max(from).as_micros();
     let end = minute.end().min(until).as_micros();
-    // At most a minute, which fits.
+    // At most a minute, which fits 32 bits.
     u32::try_from((end - start).clamp(0, MICROS_PER_MINUTE)).unwrap_or(u32::MAX)
 }
 
@@ -254,31 +256,31 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_of_ninety_seconds_marks_exactly_its_three_minutes() {
+    fn an_outage_of_ninety_seconds_affects_exactly_its_three_minutes() {
         let mut ring = CoverageRing::default();
         ring.up(seconds(0));
         ring.down(seconds(165));
         ring.up(seconds(255));
-        let marks = [0, 1, 2, 3, 4, 5].map(|minute| of(&ring, minute, seconds(400)));
-        assert_eq!(marks, ["complete", "complete", "partial", "none", "partial", "complete"]);
+        let names = [0, 1, 2, 3, 4, 5].map(|minute| of(&ring, minute, seconds(400)));
+        assert_eq!(names, ["complete", "complete", "partial", "none", "partial", "complete"]);
     }
 
     #[test]
-    fn a_silence_that_is_noticed_late_takes_back_what_was_told() {
+    fn an_outage_noticed_late_lowers_the_coverage_of_past_minutes() {
         let mut ring = CoverageRing::default();
         ring.up(seconds(0));
-        let told = ring.window(seconds(121));
+        let before = ring.window(seconds(121));
         ring.down(seconds(119));
-        let known = ring.window(seconds(121));
+        let after = ring.window(seconds(121));
         assert_eq!(
-            (told.of(seconds(60).minute()), known.of(seconds(60).minute())),
+            (before.of(seconds(60).minute()), after.of(seconds(60).minute())),
             (Coverage::Complete, Coverage::Partial)
         );
-        assert_ne!(told, known);
+        assert_ne!(before, after);
     }
 
     #[test]
-    fn the_forming_minute_tells_what_was_so_far() {
+    fn the_forming_minute_counts_the_time_so_far() {
         let mut ring = CoverageRing::default();
         ring.up(seconds(0));
         assert_eq!(of(&ring, 1, seconds(60)), "complete");
@@ -291,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_brought_nothing_covers_nothing() {
+    fn a_connection_of_no_duration_covers_nothing() {
         let mut ring = CoverageRing::default();
         for start in 0..100 {
             ring.up(seconds(start));
@@ -301,7 +303,7 @@ mod tests {
         assert_eq!(of(&ring, 1, seconds(100)), "none");
     }
 
-    /// The obvious program: every up interval, cut with the minute.
+    /// The oracle: the sum of the intersections of every up interval with the minute.
     fn oracle(ups: &[(i64, i64)], minute: Minute, now: Timestamp) -> Coverage {
         let (start, end) = (minute.start().as_micros(), minute.end().min(now).as_micros());
         let covered: i64 = ups.iter().map(|(from, to)| (*to.min(&end) - from.max(&start)).max(0)).sum();
@@ -314,10 +316,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_minute_is_what_the_up_intervals_say(
+        fn the_coverage_of_every_minute_is_that_of_the_up_intervals(
             origin in -5_000_000_000_i64..5_000_000_000,
-            // How long the feed was up and then down, in turn; some for longer than the ring, some for nothing.
-            turns in proptest::collection::vec(prop_oneof![
+            // Alternating lengths of up and down time; some are longer than the ring, some are zero.
+            lengths in proptest::collection::vec(prop_oneof![
                 0..200_000_000_i64,
                 Just(0),
                 Just(60_000_000),
@@ -328,19 +330,19 @@ mod tests {
             let mut ring = CoverageRing::default();
             let mut ups: Vec<(i64, i64)> = Vec::new();
             let mut time = origin;
-            for (place, length) in turns.iter().enumerate() {
-                if place % 2 == 0 {
+            for (index, length) in lengths.iter().enumerate() {
+                if index % 2 == 0 {
                     ring.up(at(time));
                     ups.push((time, i64::MAX));
                 } else {
-                    // Noticed late, and told with the time since when it was so.
+                    // Noticed late, and reported with the time since which the feed was down.
                     let _ = ring.window(at(time + noticed_late));
                     ring.down(at(time));
                     ups.last_mut().unwrap().1 = time;
                 }
                 time += length;
                 let now = at(time);
-                // At the very start of a minute there is nothing to measure.
+                // At the first moment of a minute there is no time to measure.
                 prop_assume!(now != now.minute().start());
                 let window = ring.window(now);
                 for back in 0..WINDOW_MINUTES {

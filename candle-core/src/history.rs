@@ -1,4 +1,4 @@
-//! One instrument, copied out at one instant.
+//! A copy of one instrument.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::ring::Ring;
 use crate::time::Timestamp;
 use crate::window::{Gaps, WindowCandle};
 
-/// All that is known of one instrument, as it was at one instant under its lock.
+/// A copy of one instrument, made at one moment under the lock of its stripe.
 ///
 /// ```
 /// use candle_core::{Aggregator, Gaps, Tick, Timestamp};
@@ -25,28 +25,28 @@ use crate::window::{Gaps, WindowCandle};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct History {
-    /// What its lister said of it.
+    /// The description from the last listing.
     pub description: Option<Arc<str>>,
-    /// How often it was viewed since it was listed.
+    /// The number of views since the instrument was listed.
     pub views: u64,
-    /// When its last accepted tick arrived; `None` if there was none since the process started.
+    /// The arrival of the last accepted tick, or `None` if there was none since the process started.
     pub last_arrival: Option<Arrival>,
-    /// Its candles.
+    /// The candles.
     pub ring: Ring,
 }
 
 impl History {
-    /// The window seen from `now`: see [`Ring::candles`].
+    /// Returns the window seen from `now`; see [`Ring::candles`].
     pub fn candles(&self, now: Timestamp, gaps: Gaps) -> impl Iterator<Item = WindowCandle> {
         self.ring.candles(now, gaps)
     }
 
-    /// The time of the last tick, on the feed's clock.
+    /// Returns the time of the last tick, on the feed's clock.
     pub fn last_time(&self) -> Option<Timestamp> {
         self.ring.newest().map(Candle::last_time)
     }
 
-    /// The price of the last tick.
+    /// Returns the price of the last tick.
     pub fn last_price(&self) -> Option<f64> {
         self.ring.newest().map(Candle::close)
     }

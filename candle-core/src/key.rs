@@ -1,41 +1,41 @@
 //! The order of ticks within one minute.
 
-/// Where a tick stands among those of its minute: its microsecond, then its sequence number.
+/// The position of a tick among the ticks of its minute: the microsecond, then the sequence number.
 ///
-/// Packed as 26 bits of offset above the low 38 bits of the sequence number. Sequence numbers that share a
-/// microsecond are compared as serial numbers (RFC 1982): right wherever those of one instrument and microsecond
-/// span less than 2^37, whatever their size, and across the wrap at 2^64.
+/// Packed as 26 bits of offset above the low 38 bits of the sequence number. Sequence numbers of one microsecond are
+/// compared as serial numbers (RFC 1982). The comparison is right if the numbers of one instrument and microsecond span less
+/// than 2^37, also across the wrap at 2^64.
 ///
-/// There is no `Ord` on purpose: serial numbers have no total order outside that span.
+/// `Ord` is not implemented, because serial numbers have no total order outside that span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key(u64);
 
-/// A minute has 60,000,000 microseconds: 26 bits hold them, which leaves 38.
+/// The 60,000,000 microseconds of a minute fit 26 bits, which leaves 38.
 const SEQ_BITS: u32 = 38;
 
 impl Key {
-    /// The key of the tick `offset` microseconds into its minute with sequence number `seq`.
+    /// Creates the key of a tick `offset` microseconds after the start of its minute.
     #[inline]
     pub(crate) const fn new(offset: u32, seq: u64) -> Self {
         Self((offset as u64) << SEQ_BITS | seq & ((1 << SEQ_BITS) - 1))
     }
 
-    /// Microseconds since the start of the minute.
+    /// Returns the microseconds since the start of the minute.
     #[inline]
     pub(crate) const fn offset(self) -> u32 {
         (self.0 >> SEQ_BITS) as u32
     }
 
-    /// Whether this tick comes before `other`; never true of equal keys.
+    /// Returns true if this key comes before `other`; false if the keys are equal.
     #[inline]
     pub(crate) const fn precedes(self, other: Self) -> bool {
         if (self.0 ^ other.0) >> SEQ_BITS == 0 { self.precedes_within(other) } else { self.0 < other.0 }
     }
 
-    /// [`precedes`](Self::precedes) of keys of one microsecond: the difference's low 38 bits, moved to the top, are
-    /// positive for a step forward of less than 2^37.
+    /// Implements [`precedes`](Self::precedes) for keys of one microsecond. The low 38 bits of the difference, shifted to
+    /// the top, are a positive number for a step forward of less than 2^37.
     #[cold]
-    #[expect(clippy::cast_possible_wrap, reason = "the sign is what is asked for")]
+    #[expect(clippy::cast_possible_wrap, reason = "only the sign is used")]
     const fn precedes_within(self, other: Self) -> bool {
         (other.0.wrapping_sub(self.0) << (u64::BITS - SEQ_BITS)) as i64 > 0
     }
@@ -45,7 +45,7 @@ impl Key {
         self.0
     }
 
-    /// The key with these bits, or `None` where they name no microsecond of a minute.
+    /// Returns the key with these bits, or `None` if the offset is longer than a minute.
     #[cfg(feature = "serde")]
     pub(crate) fn from_bits(bits: u64) -> Option<Self> {
         let key = Self(bits);
@@ -58,14 +58,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_decides_before_the_sequence() {
+    fn the_time_is_compared_before_the_sequence_number() {
         assert!(Key::new(1, u64::MAX).precedes(Key::new(2, 0)));
         assert!(!Key::new(2, 0).precedes(Key::new(1, u64::MAX)));
         assert!(Key::new(59_999_998, 5).precedes(Key::new(59_999_999, 4)));
     }
 
     #[test]
-    fn the_sequence_decides_within_a_microsecond() {
+    fn the_sequence_number_is_compared_within_a_microsecond() {
         for base in [0, 1 << 37, (1 << 38) - 1, 4_744_868_157, u64::MAX] {
             for step in [1, 2, (1 << 37) - 1] {
                 let (early, late) = (Key::new(7, base), Key::new(7, base.wrapping_add(step)));

@@ -1,8 +1,7 @@
-//! One-minute candles of many instruments, kept right under late, shuffled and repeated ticks, with an exact top ten of
-//! what is viewed most.
+//! One-minute candles of many instruments, exact under late, shuffled and repeated ticks, with an exact top ten by views.
 //!
 //! ```
-//! use candle_core::{Aggregator, Gaps, Outcome, Tick, Timestamp};
+//! use candle_core::{Aggregator, Gaps, Tick, Timestamp};
 //!
 //! let aggregator = Aggregator::default();
 //! aggregator.list("BTC", Some("Bitcoin"))?;
@@ -13,7 +12,7 @@
 //!     let tick = Tick::new(start.saturating_add(second * 1_000_000), price);
 //!     assert!(aggregator.record("BTC", &tick, now).is_accepted()); // in any order, from any thread
 //! }
-//! let history = aggregator.history_counting_view("BTC").unwrap(); // one instant of it, and a view counted
+//! let history = aggregator.history_counting_view("BTC").unwrap(); // a consistent copy
 //! let closes: Vec<f64> = history.candles(now, Gaps::Filled).map(|candle| candle.close).collect();
 //! assert_eq!(closes, [11.0, 12.0]);
 //!
@@ -24,19 +23,53 @@
 //! ```
 //!
 //! ```text
-//!  Tick ── record ──▶ Stripe ──▶ Ring ──▶ Candle         32 minutes of each instrument, each tick in its own
-//!                       │ one lock for a share of them
-//!  id ──── view ───────▶├──▶ History ── candles(now) ──▶ WindowCandle × 30, fillers marked
-//!                       └──▶ views ─ over the floor? ──▶ 64 leaders ── top(k) ──▶ Popular × k
+//!  Tick ── record ─────▶ Stripe ──▶ Ring ──▶ Candle       32 minutes of each instrument
+//!                          │ one lock for many instruments
+//!  id ──── history ───────▶├──▶ History ── candles(now) ──▶ WindowCandle × 30
+//!  id ──── count_view ────▶└──▶ views ── floor reached? ──▶ 64 leaders ── top(k) ──▶ Popular × k
 //! ```
 //!
-//! It is plain data and plain calls: no async, no I/O, no clock, no `unsafe`. Time is an argument, so that the same ticks
-//! give the same candles, always. [`Aggregator`] is the whole store; [`Ring`] is the series of one instrument for those
-//! who have their own map and their own threads.
+//! The crate has no async, no I/O, no clock and no `unsafe`. Time is an argument, so the same ticks always give the same
+//! candles.
 //!
-//! # A minute, worked out
+//! # Layout
 //!
-//! Ticks at 13:00:05, :06, :13, :19, :32, :49 and :57 make one candle; that of 13:01:00 belongs to the next.
+//! | module | job |
+//! |---|---|
+//! | `aggregator` | the store: listing, recording, reading, counting views, snapshots |
+//! | `aggregator::replication` | public: writes and reads for programs that keep a log |
+//! | `stripe` | the instruments behind one lock |
+//! | `ring`, `candle`, `key` | the candles of one instrument, one candle, the order of ticks within a minute |
+//! | `window`, `history`, `version` | results of reads: candles seen from `now`, a copy of one instrument, changed or not |
+//! | `tick`, `rules`, `validator`, `outcome` | a tick, the rules for ticks, the validation at one `now`, its result |
+//! | `record_context`, `arrival` | arguments of a record call besides the tick |
+//! | `time`, `price`, `size`, `instrument_id`, `handle` | values that are valid by construction |
+//! | `popularity`, `leaders` | the public top-k, and the leader set that it shares with the aggregator |
+//! | `coverage` | the part of each minute for which the feed was up |
+//! | `snapshot` | a stripe as plain data, and its stored form |
+//! | `config`, `summary`, `list_error`, `hash` | settings, a line of the catalogue, listing errors, the hash of ids |
+//!
+//! # Types by role
+//!
+//! | role | types |
+//! |---|---|
+//! | store everything | [`Aggregator`], [`Config`] |
+//! | list an instrument | [`InstrumentId`], [`Handle`], [`Summary`], [`MAX_DESCRIPTION_BYTES`] |
+//! | record a tick | [`Tick`], [`RecordContext`], [`Unlisted`], [`Arrival`], [`Outcome`], [`Outcomes`] |
+//! | validate a tick | [`Rules`], [`Validator`], [`Price`], [`Prices`], [`Size`] |
+//! | read candles | [`History`], [`WindowCandle`], [`State`], [`Gaps`], [`WINDOW_MINUTES`] |
+//! | read only changes | [`Version`], [`Update`], [`Latest`] |
+//! | find the most viewed | [`Popular`], [`MAX_TOP`]; without candles: [`Popularity`] |
+//! | measure the feed | [`Coverage`], [`CoverageRing`], [`CoverageWindow`] |
+//! | build a store of your own | [`Ring`], [`Candle`], [`RING_MINUTES`] |
+//! | express time | [`Timestamp`], [`Minute`] |
+//! | store and replicate | [`StripeSnapshot`]; with a log: [`replication`], [`LoggedWrites`](replication::LoggedWrites), [`ViewTotal`](replication::ViewTotal) |
+//! | handle errors | [`ListError`], [`InvalidId`], [`SnapshotError`], [`TimestampOutOfRange`] |
+//!
+//! # A minute as an example
+//!
+//! Seven ticks from 13:00:05 to 13:00:57 make one candle. The tick at 13:01:00 belongs to the next candle. A [`Ring`] is
+//! enough for one instrument.
 //!
 //! ```
 //! use candle_core::{Gaps, Ring, Rules, Timestamp, Tick};
@@ -58,102 +91,110 @@
 //!
 //! # Guarantees
 //!
-//! - **Order.** Ticks of an instrument are ordered by `(time, seq)`. Open and close are the prices at the two ends of that
-//!   order, whatever the order of arrival: the candles are those of a sort. Of exactly equal keys the first arrival has the
-//!   open, the last the close. Delivering a tick twice changes nothing but count and volume. Volume is a sum of floats: in
-//!   another order it may differ by a relative 10⁻⁹.
-//! - **Late ticks.** A tick of the window goes to its own minute in constant time. If that minute was over, its candle is
-//!   [`Revised`](State::Revised) from then on. What is older than the window is refused, and counted.
-//! - **Fills.** A minute without ticks is filled when it is read, with the previous close, and is marked; it is never stored,
-//!   so that a late tick simply takes its place. Nothing comes before the first tick ever.
-//! - **What a reader sees while writers run.** One [`History`] is one instant of its instrument, with `low <= open, close
-//!   <= high` always. Two calls are two instants. A write that returned is seen by every read that begins after it. A page
-//!   of the catalogue, the sum of outcomes and a snapshot go from stripe to stripe: each part is one instant, the whole is
-//!   not.
-//! - **The top is exact** when no view is being counted at the same time: it is what sorting all counters would give, ties by
-//!   id. While views are counted, what it returns is in order, and a view that is just being counted may be missing. There
-//!   is no lock-free step in it: every counter and every copy of the floor is read and written under its stripe's lock. An
-//!   instrument that is delisted and listed again starts from nothing, and no view under way counts for it.
-//! - **Every tick has one [`Outcome`]**, and all are counted: received = accepted + rejected.
-//! - **No allocation** for a tick of a listed instrument, for a batch of them, for a view, or for a top that is read into
-//!   a buffer with room (unless over fifty of the leaders were delisted, when all counters are read again).
-//! - **Parts join.** [`Candle::merged`], [`Ring::merge`] and [`Aggregator::merge`] make of parts that each saw some of the
-//!   ticks what one would hold that saw all. [`Aggregator::snapshot`] takes parts out while writers run, and
-//!   [`RecordContext::lsn`] makes the replay of what came after exact.
+//! - **Order.** Candles do not depend on the order of arrival. Open is the price at the smallest `(time, seq)`, close is the
+//!   price at the largest. Of ticks with equal `(time, seq)`, the first to arrive sets the open and the last sets the close.
+//!   Volume is a sum of floats, so another order may change it by a relative 10⁻⁹.
+//! - **Repetition.** A repeated tick changes count and volume only.
+//! - **Late ticks.** A tick inside the window is added to its own candle in constant time. If the minute was over, the
+//!   candle is [`Revised`](State::Revised). A tick before the window is refused and counted.
+//! - **Gaps.** A minute without ticks is filled with the previous close when it is read, and marked. Fillers are never
+//!   stored, so a late tick replaces them. There is no candle before the first tick.
+//! - **Consistency.** A [`History`] is a copy at one moment, with `low <= open <= high` and `low <= close <= high`. A write
+//!   that returned is visible to every read that starts later. A page of the catalogue, the sum of outcomes and a snapshot
+//!   read one stripe after another: each stripe is consistent, the whole is not.
+//! - **Exact top.** If no view is counted during the call, [`Aggregator::top`] is equal to sorting all counters, ties by
+//!   id. Otherwise, views that are counted during the call may be missing.
+//! - **New listings.** An instrument that is delisted and listed again starts empty. A concurrent view of the old one does
+//!   not count for the new one.
+//! - **Outcomes.** Every tick has one [`Outcome`] and is counted under it: received = accepted + rejected.
+//! - **No allocation** for ticks and batches of listed instruments, for views, and for a top read into a buffer with room.
+//!   Exception: a top allocates if delistings left fewer than `k` leaders.
+//! - **Merging.** [`Candle::merged`], [`Ring::merge`] and [`Aggregator::merge`] combine parts that each recorded some of the
+//!   ticks. The result is that of recording all ticks in one place.
+//! - **Snapshots.** [`Aggregator::snapshot`] copies the store while writers run. With a log, [`replication`] restores it
+//!   exactly.
 //!
 //! # Limits
 //!
-//! | what | limit | why |
+//! | limit | value | reason |
 //! |---|---|---|
 //! | window | [`WINDOW_MINUTES`] = 30 | the forming minute and the 29 before it |
 //! | ring | [`RING_MINUTES`] = 32 | one spare for a tick ahead of `now`, one for a reader behind the writer |
-//! | ahead of `now` | 5 s, at most 60 s ([`Rules::MAX_AHEAD_LIMIT_MICROS`]) | one bad time must not push candles out |
-//! | instruments | 100,000, at most 2²⁴ ([`Config::MAX_INSTRUMENTS_LIMIT`]) | memory is known up front |
-//! | id | [`InstrumentId::MAX_BYTES`] = 64 bytes | a request line must hold it |
-//! | description | [`MAX_DESCRIPTION_BYTES`] = 256 bytes | bounds what a feed can make us store |
-//! | `k` of the top | [`MAX_TOP`] = 64 | how many leaders are kept |
+//! | ahead of `now` | 5 s, at most 60 s ([`Rules::MAX_AHEAD_LIMIT_MICROS`]) | a wrong time must not evict candles |
+//! | instruments | 100,000, at most 2²⁴ ([`Config::MAX_INSTRUMENTS_LIMIT`]) | memory is known in advance |
+//! | id | [`InstrumentId::MAX_BYTES`] = 64 bytes | an id must fit a request line |
+//! | description | [`MAX_DESCRIPTION_BYTES`] = 256 bytes | bounds the memory that a feed can use |
+//! | `k` of the top | [`MAX_TOP`] = 64 | the number of leaders |
 //! | time | years 1 to 9999, microseconds | every date can be printed |
-//! | `seq` | spans below 2³⁷ within one microsecond | serial numbers: right across the wrap at 2⁶⁴ |
-//! | count | [`Candle::MAX_COUNT`] a minute | 30 bits; prices still move beyond it |
+//! | `seq` | spans below 2³⁷ within one microsecond | serial numbers, which may wrap at 2⁶⁴ |
+//! | count | [`Candle::MAX_COUNT`] a minute | 30 bits; prices and volume are updated beyond it |
+//!
+//! The crate does not read feeds, keep a clock, write files or serve requests: `candle-server` does. It does not detect
+//! repeated ticks, and does not correct or cancel trades. Views can be forged by anybody with access to the caller's
+//! interface.
 //!
 //! # Memory
 //!
-//! All of an instrument's memory is taken when it is listed ([`Aggregator::memory_bytes`]):
+//! The memory of an instrument is allocated when it is listed; see [`Aggregator::memory_bytes`].
 //!
 //! | instruments | memory |
 //! |---|---|
 //! | 50,000 | 116 MB |
 //! | 1,000,000 | 2327 MB |
 //!
-//! # What it does not do
-//!
-//! It does not read feeds, keep a clock, persist or serve: `candle-server` does. It has one width of candle (a minute) and
-//! one depth (the window). It does not recognise repeated ticks, so that their count and volume add up, nor correct or
-//! cancel trades. Counts of views can be forged by whoever may view.
-//!
 //! # Features
 //!
-//! `serde`: snapshots serialise in any format, and have a compact stored form of their own (`StripeSnapshot::encode`).
+//! `serde`: snapshots serialise in any format, and have a compact stored form (`StripeSnapshot::encode`).
 #![forbid(unsafe_code)]
 
 mod aggregator;
 mod arrival;
 mod candle;
-mod catalogue;
 mod config;
 mod coverage;
+mod handle;
 mod hash;
 mod history;
-mod instrument;
+mod instrument_id;
 mod key;
+mod leaders;
+mod list_error;
 mod outcome;
 mod popularity;
 mod price;
 mod record_context;
 mod ring;
+mod rules;
+mod size;
 mod snapshot;
 mod stripe;
+mod summary;
 mod tick;
 mod time;
-mod top_k;
+mod validator;
 mod version;
 mod window;
 
-pub use aggregator::{Aggregator, MAX_TOP, ViewTotal};
+pub use aggregator::{Aggregator, replication};
 pub use arrival::Arrival;
 pub use candle::Candle;
-pub use catalogue::{ListError, MAX_DESCRIPTION_BYTES, Summary};
 pub use config::Config;
 pub use coverage::{Coverage, CoverageRing, CoverageWindow};
+pub use handle::Handle;
 pub use history::History;
-pub use instrument::{BadId, Handle, InstrumentId};
+pub use instrument_id::{InstrumentId, InvalidId};
+pub use list_error::ListError;
 pub use outcome::{Outcome, Outcomes};
-pub use popularity::Popular;
-pub use price::{Price, Prices, Size};
+pub use popularity::{MAX_TOP, Popular, Popularity};
+pub use price::{Price, Prices};
 pub use record_context::{RecordContext, Unlisted};
 pub use ring::{RING_MINUTES, Ring};
+pub use rules::Rules;
+pub use size::Size;
 pub use snapshot::{SnapshotError, StripeSnapshot};
-pub use tick::{Rules, Tick, Validator};
-pub use time::{Minute, OutOfRange, Timestamp, WINDOW_MINUTES};
+pub use summary::{MAX_DESCRIPTION_BYTES, Summary};
+pub use tick::Tick;
+pub use time::{Minute, Timestamp, TimestampOutOfRange, WINDOW_MINUTES};
+pub use validator::Validator;
 pub use version::{Latest, Update, Version};
 pub use window::{Gaps, State, WindowCandle};

@@ -1,8 +1,8 @@
-//! What became of a tick, and the count of each case.
+//! The outcome of a tick, and the number of ticks by outcome.
 
-/// What became of one tick: exactly one of these, counted under it.
+/// The outcome of recording one tick. Every tick has exactly one outcome and is counted under it.
 ///
-/// A tick that could be refused for several reasons is refused for the first of them in this order.
+/// If there are several reasons to refuse a tick, the first one in this order is its outcome.
 ///
 /// ```
 /// use candle_core::Outcome;
@@ -12,33 +12,33 @@
 /// assert_eq!(Outcome::TooOld.name(), "too_old");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[must_use = "a tick may have been refused"]
+#[must_use = "the tick may have been refused"]
 #[non_exhaustive]
 pub enum Outcome {
     /// Accepted: the first tick of its minute.
     Opened,
-    /// Accepted: one more tick of a minute that was not over.
+    /// Accepted: another tick of a minute that is not over.
     Updated,
-    /// Accepted: its minute was already final, and its candle is `revised` from now on.
+    /// Accepted: the minute was over, and its candle is [`Revised`](crate::State::Revised) from now on.
     LateAmended,
-    /// Refused: the price is not finite, or not positive where it must be.
+    /// Refused: the price is not finite, or [`Rules`](crate::Rules) require a positive price.
     BadPrice,
     /// Refused: the size is not a number from 0 to [`Size::MAX`](crate::Size::MAX).
     BadSize,
-    /// Refused: no instrument of this id is listed.
+    /// Refused: the instrument is not listed.
     UnknownInstrument,
-    /// Refused: the tick would have listed its instrument, but the id is not one.
+    /// Refused: the tick would list its instrument, but the id is invalid.
     BadId,
-    /// Refused: the tick would have listed its instrument, but as many are listed as may be.
+    /// Refused: the tick would list its instrument, but the maximum number of instruments is listed.
     Full,
-    /// Refused: its time is further ahead of `now` than allowed.
+    /// Refused: the time of the tick is further ahead of `now` than allowed.
     TooFarAhead,
-    /// Refused: its minute has left the window.
+    /// Refused: the minute of the tick is older than the window.
     TooOld,
 }
 
 impl Outcome {
-    /// Every outcome, in declaration order.
+    /// Every outcome, in the order of declaration.
     pub const ALL: [Self; 10] = [
         Self::Opened,
         Self::Updated,
@@ -52,12 +52,12 @@ impl Outcome {
         Self::TooOld,
     ];
 
-    /// Whether the tick became part of a candle.
+    /// Returns true if the tick became part of a candle.
     pub const fn is_accepted(self) -> bool {
         matches!(self, Self::Opened | Self::Updated | Self::LateAmended)
     }
 
-    /// Its name in snake case, as metrics and logs spell it.
+    /// Returns the name in snake case, as in metrics and logs.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Opened => "opened",
@@ -80,7 +80,7 @@ impl std::fmt::Display for Outcome {
     }
 }
 
-/// How many ticks had each [`Outcome`].
+/// The number of ticks by [`Outcome`].
 ///
 /// ```
 /// use candle_core::{Outcome, Outcomes};
@@ -96,36 +96,36 @@ impl std::fmt::Display for Outcome {
 pub struct Outcomes([u64; Outcome::ALL.len()]);
 
 impl Outcomes {
-    /// Counts one more tick with this outcome.
+    /// Counts one tick with this outcome.
     #[inline]
     pub fn count(&mut self, outcome: Outcome) {
         self.add(outcome, 1);
     }
 
-    /// Counts so many more ticks with this outcome.
+    /// Counts `ticks` ticks with this outcome.
     #[inline]
     pub(crate) fn add(&mut self, outcome: Outcome, ticks: u64) {
-        // Saturating, because a snapshot from outside may hold any count.
+        // Saturating, because a restored snapshot may contain any number.
         let count = &mut self.0[outcome as usize];
         *count = count.saturating_add(ticks);
     }
 
-    /// How many ticks had this outcome.
+    /// Returns the number of ticks with this outcome.
     pub const fn of(&self, outcome: Outcome) -> u64 {
         self.0[outcome as usize]
     }
 
-    /// How many ticks came in: each is in exactly one of [`accepted`](Self::accepted) and [`rejected`](Self::rejected).
+    /// Returns the number of all ticks, the sum of [`accepted`](Self::accepted) and [`rejected`](Self::rejected).
     pub fn received(&self) -> u64 {
         self.0.iter().fold(0, |sum, n| sum.saturating_add(*n))
     }
 
-    /// How many ticks became part of a candle.
+    /// Returns the number of ticks that became part of a candle.
     pub fn accepted(&self) -> u64 {
         self.sum(Outcome::is_accepted)
     }
 
-    /// How many ticks were refused.
+    /// Returns the number of refused ticks.
     pub fn rejected(&self) -> u64 {
         self.sum(|outcome| !outcome.is_accepted())
     }
@@ -135,7 +135,7 @@ impl Outcomes {
         chosen.fold(0, |sum, outcome| sum.saturating_add(self.of(outcome)))
     }
 
-    /// Adds the counts of `other` to these.
+    /// Adds the numbers of `other`.
     pub fn merge(&mut self, other: &Self) {
         for (mine, theirs) in self.0.iter_mut().zip(other.0) {
             *mine = mine.saturating_add(theirs);
@@ -148,9 +148,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_outcome_has_its_own_place() {
-        for (place, outcome) in Outcome::ALL.into_iter().enumerate() {
-            assert_eq!(outcome as usize, place);
+    fn every_outcome_has_its_own_counter() {
+        for (index, outcome) in Outcome::ALL.into_iter().enumerate() {
+            assert_eq!(outcome as usize, index);
         }
     }
 }

@@ -1,9 +1,9 @@
-//! What a write needs to know besides the tick itself.
+//! The context of a record call: everything a tick does not carry itself.
 
 use crate::arrival::Arrival;
 use crate::time::Timestamp;
 
-/// The context under which ticks are recorded. A plain [`Timestamp`] converts into the context of that `now`.
+/// The context in which ticks are recorded. A [`Timestamp`] converts into the context with that `now` and defaults.
 ///
 /// ```
 /// use candle_core::{Aggregator, Outcome, RecordContext, Tick, Timestamp, Unlisted};
@@ -16,25 +16,24 @@ use crate::time::Timestamp;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordContext {
-    /// The time on the candles' clock: decides which minute is forming, what is too far ahead and what is too old.
+    /// The present on the clock of the candles. Decides which candle is forming, and which ticks are too early or too old.
     pub now: Timestamp,
-    /// When the tick reached the caller, on the caller's monotonic clock; kept for the instrument's age only.
+    /// The time at which the tick reached the caller, on the caller's monotonic clock. Used only for the age of the
+    /// instrument. [`Arrival::START`] by default.
     pub arrival: Arrival,
-    /// The write's position in the caller's log, for callers that keep one: each stripe remembers the highest it saw, and
-    /// a snapshot carries it, so that replaying what came after is exact, provided that the writes of one instrument
-    /// arrive in the order of the log and those of one stripe too (one writer does, or one for each stripe). The ticks
-    /// of a batch have positions that count up from this one. Positions start at 1; 0 where there is no log.
+    /// The log sequence number of the tick, for callers with a log: see [`replication`](crate::replication). The ticks of
+    /// a batch have consecutive numbers from this one on. 0, the default, means that there is no log.
     pub lsn: u64,
-    /// What to do with a tick whose instrument is not listed.
+    /// The treatment of a tick whose instrument is not listed.
     pub unlisted: Unlisted,
 }
 
 impl RecordContext {
-    /// The context of the tick `places` further on in a batch.
+    /// Returns the context of the tick at `position` in a batch, counted from 0.
     #[inline]
-    pub(crate) const fn further(self, places: usize) -> Self {
-        let places = if self.lsn == 0 { 0 } else { places as u64 };
-        Self { lsn: self.lsn.saturating_add(places), ..self }
+    pub(crate) const fn at_position(self, position: usize) -> Self {
+        let offset = if self.lsn == 0 { 0 } else { position as u64 };
+        Self { lsn: self.lsn.saturating_add(offset), ..self }
     }
 }
 
@@ -44,16 +43,16 @@ impl From<Timestamp> for RecordContext {
     }
 }
 
-/// What to do with a tick whose instrument is not listed.
+/// The treatment of a tick whose instrument is not listed.
 ///
 /// ```
 /// assert_eq!(candle_core::Unlisted::default(), candle_core::Unlisted::Reject);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Unlisted {
-    /// Refuse it: the feed announces its instruments.
+    /// Refuse the tick: for feeds that announce their instruments.
     #[default]
     Reject,
-    /// List the instrument if the tick is otherwise acceptable: the feed has no catalogue.
+    /// List the instrument if the tick is otherwise acceptable: for feeds without a catalogue.
     List,
 }

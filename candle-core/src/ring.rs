@@ -1,26 +1,28 @@
-//! The last minutes of one instrument: a fixed number of slots, each tick in its own minute in O(1).
+//! The ring: the latest candles of one instrument in a fixed number of slots.
 
 use std::time::Duration;
 
 use crate::candle::Candle;
 use crate::outcome::Outcome;
-use crate::tick::{Rules, Tick, ValidTick, Validator};
+use crate::rules::Rules;
+use crate::tick::Tick;
 use crate::time::{Minute, Timestamp, WINDOW_MINUTES};
+use crate::validator::{ValidTick, Validator};
 use crate::window::{Gaps, WindowCandle};
 
-/// How many minutes a ring holds, the newest included: the window, one for a tick that is ahead of `now`, and one
-/// for a reader whose `now` is a moment behind the writer's.
+/// The number of minutes in a ring, counted back from the newest candle. The window, one minute for a tick ahead of `now`,
+/// and one minute for a reader whose `now` is a moment behind the writer's.
 pub const RING_MINUTES: usize = 32;
 
-/// The same as a distance between minutes.
+/// [`RING_MINUTES`] as a difference of minute numbers.
 const SPAN: i64 = 32;
 const _: () =
     assert!(SPAN.unsigned_abs() == RING_MINUTES as u64 && RING_MINUTES.is_power_of_two() && SPAN >= WINDOW_MINUTES + 2);
 
 /// The candles of one instrument's last [`RING_MINUTES`] minutes, counted back from its newest tick.
 ///
-/// On its own it is the series of one instrument with one owner: no lock, no look-up, no allocation after it is made.
-/// An [`Aggregator`](crate::Aggregator) holds one for each instrument.
+/// A ring by itself serves a program with its own map and threads: it has no lock and no look-up, and allocates nothing.
+/// An [`Aggregator`](crate::Aggregator) has one ring for each instrument.
 ///
 /// ```
 /// use candle_core::{Gaps, Ring, Rules, State, Tick, Timestamp};
@@ -43,60 +45,61 @@ pub struct Ring {
     past: Past,
 }
 
-/// All that a ring holds but its newest candle, which alone changes while ticks come in order.
+/// The candles of a ring except the newest one. Ticks in order do not change them.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Past {
-    /// Slot `m % 32` holds minute `m`, for the 31 minutes before the newest one; every other slot is empty. So the
-    /// slots are a function of the ticks alone, and rings that hold the same candles are equal.
+    /// Slot `m % 32` contains minute `m`, for the 31 minutes before the newest candle. Every other slot is empty. The
+    /// slots therefore depend on the candles only, and rings with the same candles are equal.
     closed: [Option<Candle>; RING_MINUTES],
-    /// The newest candle that the ring is too short for: the close that fills the first minutes of the window.
-    seed: Option<Candle>,
+    /// The newest candle that left the ring. Its close fills the first minutes of the window.
+    evicted: Option<Candle>,
 }
 
 impl Default for Past {
     fn default() -> Self {
-        Self { closed: [None; RING_MINUTES], seed: None }
+        Self { closed: [None; RING_MINUTES], evicted: None }
     }
 }
 
-/// The slot of the minute with this number, which may be negative, or before the first minute of all.
+/// Returns the slot of the minute with this number. The number may be negative, and below that of `Minute::MIN`.
 #[expect(clippy::cast_possible_truncation, reason = "the remainder is below 32")]
 const fn slot(number: i64) -> usize {
     number.rem_euclid(SPAN) as usize
 }
 
 impl Past {
-    /// The candle of the minute with this number. The seed counts too: a reader whose `now` is far behind the newest
-    /// tick may have its minute in view.
+    /// Returns the candle of the minute with this number. Includes the evicted candle, because its minute is in the window
+    /// of a reader whose `now` is far behind the newest tick.
     fn get(&self, number: i64) -> Option<&Candle> {
-        let held = self.closed[slot(number)].iter().chain(&self.seed);
-        held.into_iter().find(|candle| candle.minute().number() == number)
+        let candidates = self.closed[slot(number)].iter().chain(&self.evicted);
+        candidates.into_iter().find(|candle| candle.minute().number() == number)
     }
 
-    fn keep_as_seed(&mut self, candle: Candle) {
-        self.seed = match self.seed {
-            Some(seed) if seed.minute() > candle.minute() => Some(seed),
-            Some(seed) => Some(seed.merged(&candle).unwrap_or(candle)),
+    /// Makes `candle` the evicted candle, unless the present one is newer.
+    fn evict(&mut self, candle: Candle) {
+        self.evicted = match self.evicted {
+            Some(evicted) if evicted.minute() > candle.minute() => Some(evicted),
+            Some(evicted) => Some(evicted.merged(&candle).unwrap_or(candle)),
             None => Some(candle),
         };
     }
 
-    /// Makes room for the minute `to`, which is after that of `newest`: puts `newest` into its slot and lets go of what
-    /// is then more than 31 minutes old.
+    /// Makes room for the minute `to`, which is after that of `newest`. Moves `newest` into its slot and evicts the candles
+    /// more than 31 minutes before `to`.
     fn advance(&mut self, newest: Candle, to: Minute) {
         let from = newest.minute().number();
         self.closed[slot(from)] = Some(newest);
-        // Minutes that leave, oldest first, so that the seed is the newest of them; none beyond `from` exist.
+        // The oldest minute first, so that the newest one remains as the evicted candle. No candle is after `from`.
         let leaving = (from - SPAN + 1)..=(to.number() - SPAN).min(from);
         for number in leaving {
             if let Some(candle) = self.closed[slot(number)].take() {
-                self.keep_as_seed(candle);
+                self.evict(candle);
             }
         }
     }
 
-    /// Puts `tick` into its minute, which is before that of the newest candle.
-    fn amend(&mut self, tick: &ValidTick) -> (&mut Candle, Outcome) {
+    /// Adds a tick to its minute, which is before that of the newest candle.
+    fn record(&mut self, tick: &ValidTick) -> (&mut Candle, Outcome) {
         match &mut self.closed[slot(tick.minute.number())] {
             Some(candle) => {
                 candle.update(tick);
@@ -107,19 +110,20 @@ impl Past {
     }
 }
 
-/// Records a tick in the newest candle, if it is of the minute of that and the minute is not over; whether it did.
+/// Adds a tick to the newest candle if the tick is of that candle's minute and the minute is not over. Returns true if the
+/// tick was added.
 ///
-/// So nearly every tick is recorded, and one cache line is touched.
+/// The path of nearly every tick. It touches one cache line of candles.
 #[inline]
 pub(crate) fn record_in_order(newest: &mut Option<Candle>, tick: &Tick, rules: &Rules, now: Timestamp) -> bool {
     let Some(candle) = newest else { return false };
-    let Some(admitted) = rules.admit_to(candle.minute(), now, tick) else { return false };
-    candle.update(&admitted);
+    let Some(valid) = rules.validate_in_order(candle.minute(), now, tick) else { return false };
+    candle.update(&valid);
     true
 }
 
-/// Records any tick, or says why not. `past` is asked for only where it is about to change, or the newest candle after
-/// its minute.
+/// Records any tick and returns its outcome. Calls `past` only before a change of the past candles, or of the newest candle
+/// after its minute.
 pub(crate) fn record<'p>(
     newest: &mut Option<Candle>,
     past: impl FnOnce() -> &'p mut Past,
@@ -127,7 +131,7 @@ pub(crate) fn record<'p>(
     validator: &Validator,
 ) -> Outcome {
     let tick = match validator.validate(tick) {
-        Ok(admitted) => admitted,
+        Ok(valid) => valid,
         Err(refused) => return refused,
     };
     let is_over = tick.minute < validator.minute();
@@ -135,17 +139,17 @@ pub(crate) fn record<'p>(
         Some(candle) if candle.minute() == tick.minute => {
             candle.update(&tick);
             if is_over {
-                // Not to look into it, but because the newest candle changes after its minute.
+                // Only to report the change of a candle whose minute is over.
                 past();
             }
             (candle, Outcome::Updated)
         }
         Some(candle) if tick.minute < candle.minute() => {
-            // Only under a `now` that went back: the slot belongs to a later minute already.
+            // Possible only if `now` stepped back: the slot belongs to a later minute.
             if tick.minute.number() <= candle.minute().number() - SPAN {
                 return Outcome::TooOld;
             }
-            past().amend(&tick)
+            past().record(&tick)
         }
         newest => {
             let past = past();
@@ -172,23 +176,23 @@ impl Ring {
         (self.newest, self.past)
     }
 
-    /// Records one tick and says what became of it. O(1) however late the tick is, and nothing is allocated.
+    /// Records one tick and returns its outcome. Takes constant time, however late the tick is, and allocates nothing.
     #[inline]
     pub fn record(&mut self, tick: &Tick, validator: &Validator) -> Outcome {
         if record_in_order(&mut self.newest, tick, &validator.rules, validator.now) {
             return Outcome::Updated;
         }
-        self.record_elsewhere(tick, validator)
+        self.record_slow(tick, validator)
     }
 
-    /// The rest of [`record`](Self::record): a new minute, a late tick, a price of zero or less, a refused one.
+    /// Records a tick that is not in order: of a new minute, late, at a price of zero or less, or refused.
     #[cold]
     #[inline(never)]
-    fn record_elsewhere(&mut self, tick: &Tick, validator: &Validator) -> Outcome {
+    fn record_slow(&mut self, tick: &Tick, validator: &Validator) -> Outcome {
         record(&mut self.newest, || &mut self.past, tick, validator)
     }
 
-    /// The newest candle, whatever its age.
+    /// Returns the newest candle, however old it is.
     pub const fn newest(&self) -> Option<&Candle> {
         self.newest.as_ref()
     }
@@ -197,14 +201,15 @@ impl Ring {
         self.newest().filter(|candle| candle.minute().number() == number).or_else(|| self.past.get(number))
     }
 
-    /// Every candle the ring holds, oldest first, the one that seeds the left edge included.
+    /// Returns every candle of the ring, oldest first. The first one may be older than [`RING_MINUTES`]: the close before
+    /// the window.
     pub fn stored(&self) -> impl Iterator<Item = &Candle> {
         let newest = self.newest().map_or(0, |candle| candle.minute().number());
         let closed = (newest - SPAN + 1..newest).filter_map(|number| self.past.get(number));
-        self.past.seed.iter().chain(closed).chain(&self.newest)
+        self.past.evicted.iter().chain(closed).chain(&self.newest)
     }
 
-    /// The mean time between two ticks, of those whose minutes are over at `now`; `None` for fewer than two.
+    /// Returns the mean time between two ticks in the minutes that are over at `now`, or `None` for fewer than two ticks.
     ///
     /// ```
     /// use candle_core::{Ring, Rules, Tick, Timestamp};
@@ -219,7 +224,7 @@ impl Ring {
     /// assert_eq!(ring.usual_gap(Timestamp::from_seconds(359).unwrap()), Some(Duration::from_secs(40)));
     /// ```
     pub fn usual_gap(&self, now: Timestamp) -> Option<Duration> {
-        // Without the seed, which may be of long ago.
+        // Without the evicted candle, which may be much older.
         let oldest = self.newest()?.minute().number() - SPAN;
         let recent = || self.stored().skip_while(move |candle| candle.minute().number() <= oldest);
         let over = || recent().take_while(|candle| candle.minute() < now.minute());
@@ -229,13 +234,13 @@ impl Ring {
         Some(Duration::from_micros(micros.checked_div(ticks - 1)?))
     }
 
-    /// The newest candle before `minute`.
+    /// Returns the newest candle before `minute`.
     fn before(&self, minute: Minute) -> Option<&Candle> {
         self.stored().take_while(|candle| candle.minute() < minute).last()
     }
 
-    /// The window seen from `now`, oldest minute first: at most [`WINDOW_MINUTES`] candles, the last of them the forming
-    /// one. Nothing comes before the first tick ever, nor after the minute of `now`.
+    /// Returns the window seen from `now`, oldest minute first: at most [`WINDOW_MINUTES`] candles, the last one forming.
+    /// There is no candle before the first tick, nor after the minute of `now`.
     pub fn candles(&self, now: Timestamp, gaps: Gaps) -> impl Iterator<Item = WindowCandle> {
         let forming = now.minute();
         let first = forming.saturating_add(1 - WINDOW_MINUTES);
@@ -253,10 +258,10 @@ impl Ring {
         })
     }
 
-    /// Joins what another ring of the same instrument holds, `later` being the part that arrived later: the result is
-    /// what one ring would hold that saw the ticks of both.
+    /// Merges another ring of the same instrument, whose ticks count as the ones that arrived later. The result is the ring
+    /// that would have recorded the ticks of both. Counts and volumes are added.
     ///
-    /// Associative; commutative too wherever no two ticks have equal keys. Counts and volumes add up.
+    /// The operation is associative. It is commutative if no two ticks have the same `(time, seq)`.
     pub fn merge(&mut self, later: &Self) {
         let (Some(mine), Some(theirs)) = (self.newest, later.newest) else {
             if self.newest.is_none() {
@@ -280,7 +285,7 @@ impl Ring {
         debug_assert!(later.minute() <= newest);
         let number = later.minute().number();
         if number <= newest.number() - SPAN {
-            self.past.keep_as_seed(*later);
+            self.past.evict(*later);
             return;
         }
         let mine = if later.minute() == newest { &mut self.newest } else { &mut self.past.closed[slot(number)] };
@@ -290,21 +295,21 @@ impl Ring {
 
 #[cfg(feature = "serde")]
 impl Ring {
-    /// The ring of these candles, or `None` where they are not what one ring can hold: oldest first, each minute once,
-    /// at most one of them beyond the ring's span.
+    /// Creates the ring of stored candles. Returns `None` unless they are in order, each minute once, and at most the first
+    /// one is older than the span of the ring.
     pub(crate) fn from_stored(candles: Vec<Candle>) -> Option<Self> {
         let mut ring = Self::default();
         let newest = candles.last().copied();
         let span = newest.map_or(0, |candle| candle.minute().number() - SPAN);
         let mut previous = None;
-        for (place, candle) in candles.into_iter().enumerate() {
+        for (index, candle) in candles.into_iter().enumerate() {
             let beyond = candle.minute().number() <= span;
-            if previous.is_some_and(|minute| candle.minute() <= minute) || (beyond && place > 0) {
+            if previous.is_some_and(|minute| candle.minute() <= minute) || (beyond && index > 0) {
                 return None;
             }
             previous = Some(candle.minute());
             if beyond {
-                ring.past.seed = Some(candle);
+                ring.past.evicted = Some(candle);
             } else {
                 ring.past.closed[slot(candle.minute().number())] = Some(candle);
             }

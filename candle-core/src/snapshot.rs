@@ -1,4 +1,4 @@
-//! Parts of an aggregator as plain data: what a store keeps and another process takes over.
+//! A stripe of an aggregator as plain data, for storage and for other processes.
 
 #[cfg(feature = "serde")]
 mod wire;
@@ -6,15 +6,15 @@ mod wire;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::instrument::InstrumentId;
+use crate::instrument_id::InstrumentId;
 use crate::outcome::Outcomes;
 use crate::ring::Ring;
 
-/// One stripe of an aggregator at one instant: its instruments with candles, forming ones included, descriptions and
-/// views, its counts of outcomes, and the highest lsn of any write it had seen.
+/// A copy of one stripe of an aggregator at one moment. Contains the instruments with candles (forming ones included),
+/// descriptions and views, the outcomes, and the highest lsn of any write.
 ///
-/// With the feature `serde` it has a compact stored form (`encode`, `decode`), and serialises in any format that serde
-/// knows; the version of the form is in both.
+/// With the feature `serde`, a snapshot has a compact stored form (`encode`, `decode`) and serialises in any serde format.
+/// Both forms contain the version of the format.
 ///
 /// ```
 /// use candle_core::{Aggregator, Tick, Timestamp};
@@ -27,7 +27,7 @@ use crate::ring::Ring;
 /// assert_eq!(parts.iter().map(|part| part.instruments()).sum::<usize>(), 1);
 /// let again = Aggregator::restore(*aggregator.config(), parts).unwrap();
 /// assert_eq!(again.history("BTC"), aggregator.history("BTC").map(|mut history| {
-///     history.last_arrival = None; // a reading of this process's clock means nothing to the next one
+///     history.last_arrival = None; // arrivals are valid within one process only
 ///     history
 /// }));
 /// # Ok::<(), candle_core::ListError>(())
@@ -36,24 +36,24 @@ use crate::ring::Ring;
 #[cfg_attr(
     feature = "serde",
     derive(serde::Serialize, serde::Deserialize),
-    serde(try_from = "wire::Part", into = "wire::Part")
+    serde(try_from = "wire::StoredStripe", into = "wire::StoredStripe")
 )]
 pub struct StripeSnapshot {
-    /// The seed that spread ids over stripes.
+    /// The seed that spreads ids over stripes.
     pub(crate) seed: u64,
-    /// How many stripes the aggregator had.
+    /// The number of stripes of the aggregator.
     pub(crate) stripes: u32,
-    /// Which of them this is.
+    /// The number of this stripe, counted from 0.
     pub(crate) stripe: u32,
     pub(crate) lsn: u64,
     pub(crate) outcomes: Outcomes,
     /// In the order of ids, each once.
-    pub(crate) listed: Vec<Listed>,
+    pub(crate) instruments: Vec<InstrumentSnapshot>,
 }
 
 /// One instrument of a [`StripeSnapshot`].
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Listed {
+pub(crate) struct InstrumentSnapshot {
     pub(crate) id: InstrumentId,
     pub(crate) description: Option<Arc<str>>,
     pub(crate) views: u64,
@@ -61,28 +61,29 @@ pub(crate) struct Listed {
 }
 
 impl StripeSnapshot {
-    /// How many instruments it holds.
+    /// Returns the number of instruments.
     pub fn instruments(&self) -> usize {
-        self.listed.len()
+        self.instruments.len()
     }
 
-    /// Which stripe it is, counted from 0.
+    /// Returns the number of the stripe, counted from 0.
     pub const fn stripe(&self) -> u32 {
         self.stripe
     }
 
-    /// The highest [`lsn`](crate::RecordContext::lsn) of any write that it holds: replay what came after.
+    /// Returns the highest [`lsn`](crate::RecordContext::lsn) of any write in the snapshot. Writes with a higher lsn must be
+    /// replayed; see [`replication`](crate::replication).
     pub const fn lsn(&self) -> u64 {
         self.lsn
     }
 
-    /// How many ticks had each outcome.
+    /// Returns the number of ticks by outcome.
     pub const fn outcomes(&self) -> &Outcomes {
         &self.outcomes
     }
 }
 
-/// Why a snapshot was not taken in; nothing of it was.
+/// The reason for which a snapshot was not decoded, restored or merged.
 ///
 /// ```
 /// use candle_core::{Aggregator, Config, SnapshotError};
@@ -94,31 +95,31 @@ impl StripeSnapshot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SnapshotError {
-    /// It was written by a version whose form this one does not know.
+    /// The format has a version that this library cannot read.
     UnknownVersion {
-        /// The version it names.
+        /// The version in the snapshot.
         version: u32,
     },
-    /// What it holds is not what was written.
+    /// The content was changed after it was written, or was never valid.
     Damaged {
-        /// What is wrong.
+        /// A description of the damage.
         what: &'static str,
     },
-    /// Its parts are of different aggregators.
+    /// The snapshots are of different aggregators.
     Mixed,
-    /// A stripe is there twice.
+    /// Two snapshots are of the same stripe.
     Repeated {
-        /// Which one.
+        /// The number of the stripe.
         stripe: u32,
     },
-    /// A stripe is not there.
+    /// The snapshot of a stripe is missing.
     Missing {
-        /// Which one.
+        /// The number of the stripe.
         stripe: u32,
     },
-    /// It holds more instruments than may be listed.
+    /// More instruments would be listed than allowed.
     Full {
-        /// How many may be.
+        /// The maximum.
         max_instruments: usize,
     },
 }
@@ -127,14 +128,17 @@ impl fmt::Display for SnapshotError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownVersion { version } => {
-                write!(f, "the snapshot has version {version}, which is not known here")
+                write!(
+                    f,
+                    "the snapshot has format version {version}, which this version cannot read; use a newer version"
+                )
             }
             Self::Damaged { what } => write!(f, "the snapshot is damaged: {what}"),
-            Self::Mixed => f.write_str("the snapshot's parts are of different aggregators"),
-            Self::Repeated { stripe } => write!(f, "the snapshot holds stripe {stripe} twice"),
-            Self::Missing { stripe } => write!(f, "the snapshot lacks stripe {stripe}"),
+            Self::Mixed => f.write_str("the snapshots of the stripes are of different aggregators"),
+            Self::Repeated { stripe } => write!(f, "the snapshot of stripe {stripe} is repeated"),
+            Self::Missing { stripe } => write!(f, "the snapshot of stripe {stripe} is missing"),
             Self::Full { max_instruments } => {
-                write!(f, "the snapshot holds more instruments than the {max_instruments} that may be listed")
+                write!(f, "the snapshot exceeds the maximum of {max_instruments} instruments; raise the limit")
             }
         }
     }

@@ -1,14 +1,14 @@
-//! Points in time and the minutes that hold them: UTC, integer microseconds, no zones.
+//! Points in time and minutes: UTC, integer microseconds, no time zones.
 
 /// Microseconds in a minute.
 pub(crate) const MICROS_PER_MINUTE: i64 = 60_000_000;
 
-/// How many minutes a reader sees: the forming one and the 29 before it.
+/// The number of minutes in the window: the forming minute and the 29 before it.
 pub const WINDOW_MINUTES: i64 = 30;
 
 /// A point in time: whole microseconds since the Unix epoch, within the years 1 to 9999.
 ///
-/// The bounds keep every date printable and every minute number small; arithmetic saturates at them.
+/// Within these bounds every date is printable and every minute number is small. Arithmetic saturates at the bounds.
 ///
 /// ```
 /// use candle_core::Timestamp;
@@ -29,7 +29,7 @@ impl Timestamp {
     /// 1970-01-01T00:00:00Z.
     pub const EPOCH: Self = Self(0);
 
-    /// The point `micros` microseconds after the Unix epoch, or `None` outside the years 1 to 9999.
+    /// Returns the point `micros` microseconds after the Unix epoch, or `None` outside the years 1 to 9999.
     pub const fn from_micros(micros: i64) -> Option<Self> {
         if micros < Self::MIN.0 || micros > Self::MAX.0 {
             return None;
@@ -37,7 +37,7 @@ impl Timestamp {
         Some(Self(micros))
     }
 
-    /// The point `seconds` seconds after the Unix epoch, or `None` outside the years 1 to 9999.
+    /// Returns the point `seconds` seconds after the Unix epoch, or `None` outside the years 1 to 9999.
     pub const fn from_seconds(seconds: i64) -> Option<Self> {
         match seconds.checked_mul(1_000_000) {
             Some(micros) => Self::from_micros(micros),
@@ -45,12 +45,12 @@ impl Timestamp {
         }
     }
 
-    /// Microseconds since the Unix epoch.
+    /// Returns the microseconds since the Unix epoch.
     pub const fn as_micros(self) -> i64 {
         self.0
     }
 
-    /// This point moved by `micros` microseconds, stopping at [`MIN`](Self::MIN) and [`MAX`](Self::MAX).
+    /// Returns the point `micros` microseconds later, cut to [`MIN`](Self::MIN) and [`MAX`](Self::MAX).
     #[must_use]
     pub const fn saturating_add(self, micros: i64) -> Self {
         let moved = self.0.saturating_add(micros);
@@ -63,26 +63,26 @@ impl Timestamp {
         }
     }
 
-    /// The minute that holds this point.
+    /// Returns the minute that contains this point.
     #[inline]
     pub const fn minute(self) -> Minute {
         Minute(self.0.div_euclid(MICROS_PER_MINUTE))
     }
 
-    /// Microseconds from `earlier` to this point; no two points are so far apart that it overflows.
+    /// Returns the microseconds from `earlier` to this point. The difference of two points never overflows.
     #[inline]
     pub(crate) const fn micros_since(self, earlier: Self) -> i64 {
         self.0 - earlier.0
     }
 
-    /// Whether `minute` holds this point.
+    /// Returns true if `minute` contains this point.
     #[inline]
     pub(crate) const fn is_in(self, minute: Minute) -> bool {
         let offset = self.micros_since(minute.start());
         0 <= offset && offset < MICROS_PER_MINUTE
     }
 
-    /// Microseconds since the start of `minute`, which holds this point: 0 to 59,999,999.
+    /// Returns the microseconds since the start of `minute`, 0 to 59,999,999. `minute` must contain this point.
     #[inline]
     pub(crate) const fn offset_in(self, minute: Minute) -> u32 {
         debug_assert!(self.is_in(minute));
@@ -91,7 +91,7 @@ impl Timestamp {
         offset
     }
 
-    /// Microseconds since the start of its minute: 0 to 59,999,999.
+    /// Returns the microseconds since the start of the minute of this point, 0 to 59,999,999.
     #[inline]
     pub const fn offset_in_minute(self) -> u32 {
         self.offset_in(self.minute())
@@ -105,33 +105,33 @@ impl From<Timestamp> for i64 {
 }
 
 impl TryFrom<i64> for Timestamp {
-    type Error = OutOfRange;
+    type Error = TimestampOutOfRange;
 
-    fn try_from(micros: i64) -> Result<Self, OutOfRange> {
-        Self::from_micros(micros).ok_or(OutOfRange)
+    fn try_from(micros: i64) -> Result<Self, TimestampOutOfRange> {
+        Self::from_micros(micros).ok_or(TimestampOutOfRange)
     }
 }
 
-/// A time outside the years 1 to 9999.
+/// The error of a time outside the years 1 to 9999.
 ///
 /// ```
 /// use candle_core::Timestamp;
 ///
 /// let error = Timestamp::try_from(i64::MAX).unwrap_err();
-/// assert_eq!(error.to_string(), "the time lies outside the years 1 to 9999");
+/// assert_eq!(error.to_string(), "the time is outside the years 1 to 9999; microseconds since the Unix epoch are expected");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutOfRange;
+pub struct TimestampOutOfRange;
 
-impl std::fmt::Display for OutOfRange {
+impl std::fmt::Display for TimestampOutOfRange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the time lies outside the years 1 to 9999")
+        f.write_str("the time is outside the years 1 to 9999; microseconds since the Unix epoch are expected")
     }
 }
 
-impl std::error::Error for OutOfRange {}
+impl std::error::Error for TimestampOutOfRange {}
 
-/// One minute of UTC time, `[start, start + 60 s)`, counted from the Unix epoch.
+/// One minute of UTC time, `[start, start + 60 s)`, numbered from the Unix epoch.
 ///
 /// ```
 /// use candle_core::{Minute, Timestamp};
@@ -151,12 +151,12 @@ impl Minute {
     /// The minute that starts at the Unix epoch.
     pub const EPOCH: Self = Self(0);
 
-    /// Minutes since the Unix epoch.
+    /// Returns the number of the minute: 0 at the Unix epoch, negative before it.
     pub const fn number(self) -> i64 {
         self.0
     }
 
-    /// The minute `minutes` after the first, which is no later than the last.
+    /// Returns the minute `minutes` after [`MIN`](Self::MIN). The result must not be after [`MAX`](Self::MAX).
     #[inline]
     #[expect(clippy::cast_possible_wrap, reason = "there are fewer than 2^33 minutes")]
     pub(crate) const fn after_first(minutes: u64) -> Self {
@@ -165,7 +165,7 @@ impl Minute {
         minute
     }
 
-    /// The minute `number` minutes after the epoch's, stopping at [`MIN`](Self::MIN) and [`MAX`](Self::MAX).
+    /// Returns the minute with this number, cut to [`MIN`](Self::MIN) and [`MAX`](Self::MAX).
     pub(crate) const fn saturating_from(number: i64) -> Self {
         if number < Self::MIN.0 {
             Self::MIN
@@ -176,19 +176,19 @@ impl Minute {
         }
     }
 
-    /// The minute `minutes` later, stopping at [`MIN`](Self::MIN) and [`MAX`](Self::MAX).
+    /// Returns the minute `minutes` later, cut to [`MIN`](Self::MIN) and [`MAX`](Self::MAX).
     #[must_use]
     pub const fn saturating_add(self, minutes: i64) -> Self {
         Self::saturating_from(self.0.saturating_add(minutes))
     }
 
-    /// Its first microsecond.
+    /// Returns the first microsecond of the minute.
     #[inline]
     pub const fn start(self) -> Timestamp {
         Timestamp(self.0 * MICROS_PER_MINUTE)
     }
 
-    /// The first microsecond after it (for [`Minute::MAX`], where no such time exists, its last one).
+    /// Returns the first microsecond after the minute. For [`Minute::MAX`], returns the last microsecond of the minute.
     pub const fn end(self) -> Timestamp {
         self.start().saturating_add(MICROS_PER_MINUTE)
     }
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn minutes_floor_before_the_epoch() {
+    fn times_before_the_epoch_are_rounded_down_to_a_minute() {
         let at = Timestamp::from_micros(-60_000_001).unwrap();
         assert_eq!(at.minute().number(), -2);
         assert_eq!(at.offset_in_minute(), 59_999_999);

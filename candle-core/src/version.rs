@@ -1,4 +1,4 @@
-//! Which state of an instrument a reader has seen, so that it need not be copied out again.
+//! Reads that copy an instrument only if its version changed.
 
 use crate::arrival::Arrival;
 use crate::candle::Candle;
@@ -6,10 +6,10 @@ use crate::history::History;
 use crate::time::{Minute, Timestamp};
 use crate::window::WindowCandle;
 
-/// The state of one instrument as seen from one minute, but for what nearly every tick and read changes.
+/// The version of one instrument as seen from one minute. A cached history is current as long as the version is equal.
 ///
-/// Between two reads of one id from one [`Aggregator`](crate::Aggregator) that have equal versions nothing changed but
-/// what [`Latest`] tells: the description is the same, and so are all the candles of the window but the forming one.
+/// If two reads of one id from one [`Aggregator`](crate::Aggregator) return equal versions, the description and all candles
+/// of the window except the forming one are equal. The rest of the instrument is its [`Latest`].
 ///
 /// ```
 /// use candle_core::{Aggregator, Tick, Timestamp, Update};
@@ -17,38 +17,39 @@ use crate::window::WindowCandle;
 /// let now = Timestamp::EPOCH;
 /// let aggregator = Aggregator::default();
 /// aggregator.list("BTC", None)?;
-/// let Some(Update::Changed(_, version)) = aggregator.history_if_changed_counting_view("BTC", now, None) else { unreachable!() };
-/// let Some(Update::Unchanged(latest)) = aggregator.history_if_changed_counting_view("BTC", now, Some(&version)) else { unreachable!() };
-/// assert_eq!(latest.views, 2);
+/// let Some(Update::Changed(_, version)) = aggregator.history_if_changed("BTC", now, None) else { unreachable!() };
+/// assert!(matches!(aggregator.history_if_changed("BTC", now, Some(&version)), Some(Update::Unchanged(_))));
 ///
-/// // The first tick of a minute turns its filler into a candle; the next ones change that candle alone.
+/// // The first tick of a minute replaces a filler, which changes the version. The next ticks change the forming candle only.
 /// let _ = aggregator.record("BTC", &Tick::new(now, 9.5), now);
-/// let Some(Update::Changed(_, version)) = aggregator.history_if_changed_counting_view("BTC", now, Some(&version)) else { unreachable!() };
+/// let update = aggregator.history_if_changed("BTC", now, Some(&version));
+/// let Some(Update::Changed(_, version)) = update else { unreachable!() };
 /// let _ = aggregator.record("BTC", &Tick::new(now, 9.75), now);
-/// let Some(Update::Unchanged(latest)) = aggregator.history_if_changed_counting_view("BTC", now, Some(&version)) else { unreachable!() };
+/// let update = aggregator.history_if_changed("BTC", now, Some(&version));
+/// let Some(Update::Unchanged(latest)) = update else { unreachable!() };
 /// assert_eq!(latest.forming(now).unwrap().close, 9.75);
 /// # Ok::<(), candle_core::ListError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Version {
-    /// Differs between any two states of one id that differ in more than their newest candle, views and arrival.
+    /// Differs if anything but the newest candle, the views and the arrival changed.
     revision: u64,
-    /// The minute it is seen from.
+    /// The minute of `now`.
     minute: Minute,
-    /// The newest candle, where its minute is over. A tick may reach it without a new revision: a writer whose `now` is a
-    /// moment behind the reader's takes it for the forming one still.
-    settled: Option<Candle>,
+    /// The newest candle if its minute is over. A tick may change it without a new revision, because the minute is still
+    /// forming for a writer whose `now` is a moment behind the reader's.
+    closed: Option<Candle>,
 }
 
 impl Version {
     #[inline]
     pub(crate) fn new(revision: u64, newest: Option<&Candle>, now: Timestamp) -> Self {
         let minute = now.minute();
-        Self { revision, minute, settled: newest.copied().filter(|candle| candle.minute() < minute) }
+        Self { revision, minute, closed: newest.copied().filter(|candle| candle.minute() < minute) }
     }
 }
 
-/// What changes from one read of an instrument to the next.
+/// The part of an instrument that nearly every tick or view changes.
 ///
 /// ```
 /// use candle_core::{Aggregator, Latest, Tick, Timestamp};
@@ -64,11 +65,11 @@ impl Version {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Latest {
-    /// How often it was viewed since it was listed.
+    /// The number of views since the instrument was listed.
     pub views: u64,
-    /// When its last accepted tick arrived; `None` if there was none since the process started.
+    /// The arrival of the last accepted tick, or `None` if there was none since the process started.
     pub last_arrival: Option<Arrival>,
-    /// Its newest candle, whatever its age.
+    /// The newest candle, however old it is.
     pub newest: Option<Candle>,
 }
 
@@ -78,15 +79,15 @@ impl Latest {
         Self { views, last_arrival, newest }
     }
 
-    /// The forming candle, where the newest one is of the minute of `now`. Otherwise what stands for that minute is part
-    /// of the [`Version`].
+    /// Returns the forming candle if the minute of `now` has a tick. Otherwise the forming candle is a filler, which a change
+    /// of the [`Version`] covers.
     pub fn forming(&self, now: Timestamp) -> Option<WindowCandle> {
         let forming = now.minute();
         let newest = self.newest.as_ref().filter(|candle| candle.minute() == forming)?;
         Some(WindowCandle::traded(newest, forming))
     }
 
-    /// The time of the last tick, on the feed's clock.
+    /// Returns the time of the last tick, on the feed's clock.
     pub fn last_time(&self) -> Option<Timestamp> {
         self.newest.as_ref().map(Candle::last_time)
     }
@@ -98,27 +99,27 @@ impl From<&History> for Latest {
     }
 }
 
-/// What a reader gets who may have seen the instrument before.
+/// The result of a read by a caller with a cached version.
 ///
 /// ```
 /// use candle_core::{Aggregator, Timestamp, Update};
 ///
 /// let aggregator = Aggregator::default();
 /// aggregator.list("BTC", None)?;
-/// let mut kept = None;
+/// let mut cache = None;
 /// for views in 1..=3 {
-///     let known = kept.as_ref().map(|(_, version)| version);
-///     match aggregator.history_if_changed_counting_view("BTC", Timestamp::EPOCH, known).unwrap() {
-///         Update::Changed(history, version) => kept = Some((history, version)),
-///         Update::Unchanged(latest) => assert_eq!(latest.views, views), // the rest is as it was
+///     let cached = cache.as_ref().map(|(_, version)| version);
+///     match aggregator.history_if_changed_counting_view("BTC", Timestamp::EPOCH, cached).unwrap() {
+///         Update::Changed(history, version) => cache = Some((history, version)),
+///         Update::Unchanged(latest) => assert_eq!(latest.views, views), // the cached history is still right
 ///     }
 /// }
 /// # Ok::<(), candle_core::ListError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Update {
-    /// The version is the one the reader knows.
+    /// The version is equal to the cached one.
     Unchanged(Latest),
-    /// It is another, or the reader knows none.
+    /// The version differs from the cached one, or the caller has none.
     Changed(Box<History>, Version),
 }

@@ -1,9 +1,9 @@
-//! Candles as a reader sees them from `now`.
+//! The window: candles as seen from `now`.
 
 use crate::candle::Candle;
 use crate::time::Minute;
 
-/// What to do about minutes without ticks when reading.
+/// The treatment of minutes without ticks in a read.
 ///
 /// ```
 /// use candle_core::{Gaps, Ring, Rules, Tick, Timestamp};
@@ -17,30 +17,30 @@ use crate::time::Minute;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Gaps {
-    /// Show a flat candle at the previous close, marked as filled.
+    /// Return a flat candle at the previous close, marked as filled.
     #[default]
     Filled,
-    /// Leave such minutes out, the forming one too.
+    /// Return no candle for the minute, also if it is forming.
     Omitted,
 }
 
-/// How settled a candle is.
+/// The state of a candle.
 ///
 /// ```
 /// assert_eq!(candle_core::State::Forming.name(), "forming");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
-    /// Its minute is not over.
+    /// The minute of the candle is not over.
     Forming,
-    /// Its minute is over and no tick came after that.
+    /// The minute is over, and the candle has not changed since.
     Final,
-    /// A late tick changed it after its minute was over.
+    /// A late tick changed the candle after its minute was over.
     Revised,
 }
 
 impl State {
-    /// Its name in lower case.
+    /// Returns the name in lower case.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Forming => "forming",
@@ -50,7 +50,7 @@ impl State {
     }
 }
 
-/// One candle of the window: a minute's ticks, or the filler of a minute that had none.
+/// One candle of the window: the ticks of a minute, or the filler of a minute without ticks.
 ///
 /// ```
 /// use candle_core::{Gaps, Ring, Rules, State, Tick, Timestamp};
@@ -64,7 +64,7 @@ impl State {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct WindowCandle {
-    /// The minute it covers, `[start, start + 60 s)`.
+    /// The minute of the candle, `[start, start + 60 s)`.
     pub minute: Minute,
     /// The price of the first tick.
     pub open: f64,
@@ -74,19 +74,19 @@ pub struct WindowCandle {
     pub low: f64,
     /// The price of the last tick.
     pub close: f64,
-    /// The sum of the sizes, 0 where the feed tells none.
+    /// The sum of the sizes, 0 if the feed sends none.
     pub volume: f64,
-    /// How many ticks; 0 exactly where the candle is filled.
+    /// The number of ticks. 0 if and only if the candle is filled.
     pub count: u32,
-    /// How settled it is.
+    /// The state.
     pub state: State,
-    /// Whether the minute had no tick, so that all four prices are the previous close.
+    /// True if the minute has no tick. All four prices are then the previous close.
     pub filled: bool,
 }
 
 impl WindowCandle {
     pub(crate) fn traded(candle: &Candle, forming: Minute) -> Self {
-        let settled = if candle.is_revised() { State::Revised } else { State::Final };
+        let over = if candle.is_revised() { State::Revised } else { State::Final };
         Self {
             minute: candle.minute(),
             open: candle.open(),
@@ -95,7 +95,7 @@ impl WindowCandle {
             close: candle.close(),
             volume: candle.volume(),
             count: candle.count(),
-            state: if candle.minute() < forming { settled } else { State::Forming },
+            state: if candle.minute() < forming { over } else { State::Forming },
             filled: false,
         }
     }

@@ -3,16 +3,13 @@
 pub mod backoff;
 mod deletions;
 pub mod demo;
-pub mod failover;
 mod grumble;
-pub mod health;
 mod high_water;
 pub mod intake;
 pub mod lines;
 pub mod pace;
 pub mod partner;
 mod probe;
-pub mod rate;
 mod run;
 #[cfg(test)]
 mod simulation;
@@ -20,5 +17,7 @@ mod source;
 pub mod url;
 mod waiting;
 pub mod websocket;
+
+pub use candle_engine::feeds::{failover, health, rate};
 
 pub use run::run;

@@ -1,75 +1,45 @@
 //! A price stream in, one-minute candles out over HTTP.
 //!
 //! A tick comes down: [`feed`] reads a socket, [`message`] decodes it, the intake gives it its time and number, and
-//! [`candle_core::Aggregator`] folds it into its candle. A request comes up: [`http`] reads it, [`route`] says what it
-//! asks for, [`api`] copies that out of the [`engine::Engine`], and [`json`] and [`rendering`] write it down. Ingestion has a thread and a
-//! runtime of its own, so that no reader can delay a quote.
+//! [`candle_core::Aggregator`] folds it into its candle. A request comes up:
+//! [`candle_http`] finds its route, reads the [`engine::Engine`] and writes the JSON. Ingestion has a thread and a runtime
+//! of its own, so that no reader can delay a quote.
 #![forbid(unsafe_code)]
 
-pub mod api;
-#[cfg(any(feature = "nats", feature = "store"))]
-mod blob;
-pub mod clock;
-pub mod document;
-pub mod engine;
-pub mod face;
+#[cfg(feature = "nats")]
+pub(crate) use candle_engine::codec;
 pub mod feed;
-pub mod feeds;
 pub mod health;
-pub mod http;
-pub mod journal;
-pub mod json;
-pub mod lightweight;
-#[cfg(any(feature = "nats", feature = "store"))]
-mod meanwhile;
 pub mod message;
-pub mod metrics;
 #[cfg(feature = "nats")]
 pub mod nats;
-#[cfg(feature = "page")]
-pub mod page;
-pub mod problem;
+#[cfg(test)]
+mod paused_time;
 #[cfg(feature = "store")]
 mod recovery;
-pub mod rendering;
-pub mod replica;
-pub mod route;
 pub mod settings;
-pub mod sse;
+pub use candle_engine::{self as engine, clock, feeds, journal};
+pub use candle_http as http;
+pub use candle_http::server::Listeners;
 #[cfg(feature = "store")]
-pub mod store;
-pub mod streams;
+pub use candle_store as store;
 
 use std::io;
 use std::sync::Arc;
 
 use candle_core::Aggregator;
-use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 
-use crate::api::Api;
 use crate::clock::Clock;
 use crate::engine::Engine;
-use crate::face::{Answers, Face, Shown};
 use crate::feed::url::FeedUrl;
-use crate::http::{Counts, Server, serve_on};
-use crate::metrics::Metrics;
 use crate::settings::{HttpSettings, Settings, StartChoice};
-
-/// The sockets to serve.
-#[derive(Debug)]
-pub struct Listeners {
-    /// For readers; for operators too where they have none of their own.
-    pub public: TcpListener,
-    /// For operators.
-    pub admin: Option<TcpListener>,
-}
-
-impl From<TcpListener> for Listeners {
-    fn from(public: TcpListener) -> Self {
-        Self { public, admin: None }
-    }
-}
+use candle_http::api::Api;
+use candle_http::endpoints::Endpoints;
+use candle_http::metrics::Metrics;
+use candle_http::route::Route;
+use candle_http::router::{Exposure, Router};
+use candle_http::server::{Server, ServerMetrics, serve_on_threads};
 
 /// Reads the feeds and serves `listeners` until `shutdown`; then finishes the requests in flight and returns.
 ///
@@ -89,7 +59,7 @@ pub async fn serve(
 pub struct Opened {
     engine: Arc<Engine>,
     #[cfg(feature = "store")]
-    keeping: Option<store::Keeping>,
+    keeping: Option<store::WriterHandle>,
     #[cfg(feature = "nats")]
     cluster: Option<nats::ClusterHandle>,
 }
@@ -161,7 +131,7 @@ impl Opened {
         let served = serve_engine(self.engine, listeners, settings, shutdown).await;
         #[cfg(feature = "store")]
         if let Some(keeping) = self.keeping {
-            tokio::task::spawn_blocking(move || keeping.stop()).await??;
+            keeping.stop().await?;
         }
         served
     }
@@ -178,16 +148,16 @@ async fn read_log(
     settings: &Settings,
     url: &nats::LogUrl,
 ) -> io::Result<(Arc<Engine>, nats::ClusterHandle)> {
-    let mut starting = meanwhile::answer(listeners, "The server is catching up with the log.")?;
+    let mut starting = candle_http::starting::serve(listeners, "The server is catching up with the log.")?;
     let feeds = settings.clone();
     let config = settings.nats.cluster_config(url, settings.core());
-    let mut cluster = nats::start_read_node(&config, move || feeds.watched().told_by_log())?;
+    let mut cluster = nats::start_read_node(&config, move || feeds.watched().with_log_coverage())?;
     let engine = cluster.next_engine().await;
     starting.shutdown().await;
     if let Some(engine) = engine {
         return Ok((engine, cluster));
     }
-    let ended = tokio::task::spawn_blocking(move || cluster.stop()).await?;
+    let ended = cluster.stop().await;
     Err(ended.err().unwrap_or_else(|| io::Error::other("the read node ended before it caught up with the log")))
 }
 
@@ -230,7 +200,7 @@ async fn serve_cluster(
         }
     };
     let served = serve_shown(engines, listeners, settings, shutdown).await;
-    tokio::task::spawn_blocking(move || cluster.stop()).await??;
+    cluster.stop().await?;
     served
 }
 
@@ -262,12 +232,12 @@ async fn serve_shown(
     settings: Settings,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let counts = Arc::new(Counts::default());
-    let answers = |engine: &Arc<Engine>| {
+    let http_metrics = Arc::new(ServerMetrics::new(&Route::FREQUENT));
+    let endpoints = |engine: &Arc<Engine>| {
         let api = Api::new(Arc::clone(engine));
-        Answers {
+        Endpoints {
             api: api.with_readiness(settings.readiness()).with_streams(settings.max_streams),
-            metrics: Metrics::new(Arc::clone(engine), Arc::clone(&counts)),
+            metrics: Metrics::new(Arc::clone(engine), Arc::clone(&http_metrics)),
         }
     };
     let mut others = shown.clone();
@@ -275,14 +245,14 @@ async fn serve_shown(
     if settings.start == StartChoice::Auto {
         engine.start();
     }
-    let (turn, answering) = watch::channel(answers(&engine));
+    let (turn, current) = watch::channel(endpoints(&engine));
     let turning = async {
         while others.changed().await.is_ok() {
             let next = Arc::clone(&others.borrow_and_update());
             if engine.is_started() {
                 next.start();
             }
-            turn.send_replace(answers(&next));
+            turn.send_replace(endpoints(&next));
             engine = next;
         }
         std::future::pending().await
@@ -296,9 +266,9 @@ async fn serve_shown(
             () = broken(end) => tracing::error!("ingestion broke off; the server stops"),
             never = turning => match never {},
         }
-        shown.borrow().stop();
+        shown.borrow().begin_shutdown();
     };
-    serve_http(answering, &counts, listeners, &settings.http, shutdown).await?;
+    serve_http(current, &http_metrics, listeners, &settings.http, shutdown).await?;
     // Fails only if the feed came to its end before.
     let _ = stop.send(());
     tokio::task::spawn_blocking(move || ingestion.join()).await?.map_err(|_| io::Error::other("ingestion panicked"))
@@ -306,30 +276,31 @@ async fn serve_shown(
 
 /// Serves `listeners` until `shutdown`.
 async fn serve_http(
-    answers: watch::Receiver<Answers>,
-    counts: &Arc<Counts>,
+    endpoints: watch::Receiver<Endpoints>,
+    metrics: &Arc<ServerMetrics>,
     listeners: Listeners,
     settings: &HttpSettings,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let shown = if listeners.admin.is_some() { Shown::Public } else { Shown::All };
-    let server = |shown| {
-        let server = Server::new(Face { answers: answers.clone(), shown }, settings.limits());
-        Arc::new(server.with_origins(settings.cors.clone()).with_counts(Arc::clone(counts)))
+    let exposure = if listeners.admin.is_some() { Exposure::Public } else { Exposure::All };
+    let server = |exposure| {
+        let router = Router::new(endpoints.clone()).with_exposure(exposure);
+        let server = Server::new(router, settings.limits());
+        Arc::new(server.with_origins(settings.cors.clone()).with_metrics(Arc::clone(metrics)))
     };
     let (stop, mut stopping) = watch::channel(());
     let shutdown = async {
         shutdown.await;
         drop(stop);
     };
-    let public = server(shown);
-    let serving = serve_on(&public, listeners.public, settings.threads(), shutdown);
+    let public = server(exposure);
+    let serving = serve_on_threads(&public, listeners.public, settings.threads(), shutdown);
     let Some(admin) = listeners.admin else { return serving.await };
     let stopped = async {
         // Changed never; gone when it is time.
         let _ = stopping.changed().await;
     };
-    let (result, ()) = tokio::join!(serving, server(Shown::Admin).serve(admin, stopped));
+    let (result, ()) = tokio::join!(serving, server(Exposure::Admin).serve(admin, stopped));
     result
 }
 

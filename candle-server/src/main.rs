@@ -9,7 +9,7 @@ use candle_server::Listeners;
 use candle_server::health::{self, HealthUrl};
 use candle_server::settings::{Command, Settings};
 #[cfg(feature = "store")]
-use candle_server::store::Fault;
+use candle_server::store::StoreErrorKind;
 use clap::error::{ContextKind, ErrorKind};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -67,8 +67,8 @@ fn run(settings: Settings, filter: EnvFilter) -> Result<(), Failure> {
         Some(Command::Health { url }) => return ask(url),
         #[cfg(feature = "store")]
         Some(Command::Store(asked)) => {
-            return asked.run().map_err(|error| match error.fault() {
-                Fault::Output(_) => Failure::Broken(error.to_string()),
+            return asked.run().map_err(|error| match error.kind() {
+                StoreErrorKind::Output(_) => Failure::Broken(error.to_string()),
                 _ => Failure::Refused(error.to_string()),
             });
         }

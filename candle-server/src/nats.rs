@@ -33,11 +33,10 @@ mod views;
 
 use std::io;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use candle_core::Config;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 pub use broker::{Authentication, ClientCertificate, StreamOptions};
 pub use gateway::Catalogue;
@@ -45,10 +44,17 @@ pub use url::{LogUrl, LogUrlError};
 
 use bootstrap::{BootstrapConfig, Participant};
 use broker::nats::{NatsAddress, NatsBroker};
+use gateway::Gateway;
+use reader::ReadNode;
+
+use candle_engine::background::Background;
 
 use crate::engine::Engine;
 use crate::feeds::Feeds;
 use crate::journal::Journal;
+
+/// The name of the thread of a node.
+const THREAD: &str = "log";
 
 /// The pause before a node that is out of sync starts again. By then there can be a checkpoint after the lost messages.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
@@ -84,35 +90,12 @@ pub struct GatewayConfig {
 /// A node of a cluster, on a thread of its own.
 #[derive(Debug)]
 pub struct ClusterHandle {
-    stop: oneshot::Sender<()>,
-    ended: oneshot::Receiver<()>,
+    task: Background<Result<(), String>>,
     /// The newest engine that follows the log. A gateway never sends one.
     engines: watch::Receiver<Option<Arc<Engine>>>,
-    thread: JoinHandle<Result<(), String>>,
 }
 
 impl ClusterHandle {
-    fn spawn<F>(
-        engines: watch::Receiver<Option<Arc<Engine>>>,
-        run: impl FnOnce(oneshot::Receiver<()>) -> F + Send + 'static,
-    ) -> io::Result<Self>
-    where
-        F: Future<Output = Result<(), String>>,
-    {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (stop, stopped) = oneshot::channel();
-        let (sender, ended) = oneshot::channel();
-        let work = move || {
-            let result = runtime.block_on(run(stopped));
-            runtime.shutdown_background();
-            // Fails only if the handle is gone.
-            let _ = sender.send(());
-            result
-        };
-        let thread = std::thread::Builder::new().name("log".into()).spawn(work)?;
-        Ok(Self { stop, ended, engines, thread })
-    }
-
     /// Waits for the next engine to serve: the first one when it has caught up with the log, and another one after each
     /// restart from a checkpoint. A gateway has no engine to serve besides the one that it publishes.
     ///
@@ -124,21 +107,17 @@ impl ClusterHandle {
                 return Some(engine);
             }
         }
-        // Closed without a message if the thread panicked.
-        let _ = (&mut self.ended).await;
+        self.task.ended().await;
         None
     }
 
-    /// Stops the node and blocks until it has ended. A leader publishes its remaining writes before, and a read node its
+    /// Stops the node and waits until it has ended. A leader publishes its remaining writes before, and a read node its
     /// remaining views.
     ///
     /// # Errors
     /// The node ended before because of an error, or the broker did not store the last quotes.
-    pub fn stop(self) -> io::Result<()> {
-        // Fails only if the thread has ended, and `join` returns its result.
-        let _ = self.stop.send(());
-        let ended = self.thread.join().map_err(|_| io::Error::other("the thread of the cluster panicked"))?;
-        ended.map_err(io::Error::other)
+    pub async fn stop(self) -> io::Result<()> {
+        self.task.stop().await?.map_err(io::Error::other)
     }
 }
 
@@ -152,9 +131,8 @@ pub fn start_read_node(
 ) -> io::Result<ClusterHandle> {
     let (address, core) = (config.address(), config.core);
     let (sender, engines) = watch::channel(None);
-    ClusterHandle::spawn(engines, move |stop| {
-        reader::ReadNode::<NatsBroker, _>::new(address, core, feeds, sender, stop).run()
-    })
+    let run = move |stop| ReadNode::<NatsBroker, _>::new(address, core, feeds, sender, stop).run();
+    Ok(ClusterHandle { task: Background::spawn(THREAD, run)?, engines })
 }
 
 /// A journal for the engine of a gateway. Its arrival numbers are higher than the sequence numbers of a feed.
@@ -173,8 +151,7 @@ pub fn start_gateway(engine: Arc<Engine>, journal: Arc<Journal>, config: Gateway
         core: config.cluster.core,
         node: fastrand::u64(..),
     };
-    let (_, no_engines) = watch::channel(None);
-    ClusterHandle::spawn(no_engines, move |stop| {
-        gateway::Gateway::new(engine, journal, bootstrap, config.catalogue).run(stop)
-    })
+    let (_, engines) = watch::channel(None);
+    let run = move |stop| Gateway::new(engine, journal, bootstrap, config.catalogue).run(stop);
+    Ok(ClusterHandle { task: Background::spawn(THREAD, run)?, engines })
 }

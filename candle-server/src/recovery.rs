@@ -8,9 +8,8 @@ use candle_core::Timestamp;
 use crate::Listeners;
 use crate::clock::{Clock, ClockMode};
 use crate::engine::Engine;
-use crate::meanwhile;
 use crate::settings::Settings;
-use crate::store::{self, Keeping, Options, Recovered};
+use crate::store::{self, Options, Recovered, WriterHandle};
 
 /// A wall clock that is this far behind what was kept was wrong then: those candles lie beyond any window that will be
 /// shown before long. Less than that is waited for, as when a clock steps back while the server runs.
@@ -24,16 +23,16 @@ pub(crate) async fn recover(
     listeners: &Listeners,
     settings: &Settings,
     options: Options,
-) -> io::Result<(Arc<Engine>, Keeping)> {
-    let mut meanwhile = meanwhile::answer(listeners, "The server is recovering what it kept.")?;
+) -> io::Result<(Arc<Engine>, WriterHandle)> {
+    let mut starting = candle_http::starting::serve(listeners, "The server is recovering what it kept.")?;
     let settings = settings.clone();
     let engine = tokio::task::spawn_blocking(move || restore(options, &settings)).await?;
     // Nobody is accepted from here on but by the real server; those who were get their answer and are let go.
-    meanwhile.shutdown().await;
+    starting.shutdown().await;
     engine
 }
 
-fn restore(options: Options, settings: &Settings) -> io::Result<(Arc<Engine>, Keeping)> {
+fn restore(options: Options, settings: &Settings) -> io::Result<(Arc<Engine>, WriterHandle)> {
     let clock = Clock::new(settings.clock_mode());
     let (store, recovered) = store::open(options, settings.core()).map_err(io::Error::other)?;
     let Recovered { aggregator, now, coverage, journal } = recovered;
@@ -45,8 +44,8 @@ fn restore(options: Options, settings: &Settings) -> io::Result<(Arc<Engine>, Ke
         tracing::info!(instruments, ?took, "recovered what was kept");
     }
     let engine = Arc::new(engine);
-    let keeping = store.keep(Arc::clone(&engine), journal)?;
-    Ok((engine, keeping))
+    let writer = store.start_writer(Arc::clone(&engine), journal)?;
+    Ok((engine, writer))
 }
 
 /// Carries on at the time at which the process before us stopped.
@@ -57,7 +56,7 @@ fn resume_at(engine: &Engine, kept: Timestamp) {
         ClockMode::Wall if kept > wall.saturating_add(HOPELESS_MICROS) => {
             tracing::warn!("what was kept is of a later time than the wall clock shows: candles start afresh");
             engine.clear_candles();
-            engine.feeds.started_over();
+            engine.feeds.clear_coverage();
         }
         ClockMode::Wall => engine.clock.advance_to(kept),
     }

@@ -19,18 +19,17 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use candle_core::{Config, Prices, Rules};
+use candle_http::api::{DEFAULT_STREAM_LIMIT, Readiness};
 use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
-use crate::api::Readiness;
 use crate::clock::ClockMode;
 use crate::feed::failover::FailoverConfig;
 use crate::feed::health::SilenceTimeout;
 use crate::feed::lines;
 use crate::feed::url::FeedUrl;
 use crate::feeds::Feeds;
-use crate::streams;
 
 /// What `--help` says of the one setting that is no flag.
 const LOGGING: &str = "Environment:\n  CANDLE_LOG  what is logged on stderr: error, warn, info, debug, or a filter of \
@@ -119,7 +118,7 @@ pub struct Settings {
     pub http: HttpSettings,
 
     /// How many streams of events may be open at a time, about 15 KB of memory each.
-    #[arg(long, value_name = "NUMBER", env = "CANDLE_MAX_STREAMS", default_value_t = streams::MOST)]
+    #[arg(long, value_name = "NUMBER", env = "CANDLE_MAX_STREAMS", default_value_t = DEFAULT_STREAM_LIMIT)]
     pub max_streams: usize,
 }
 
@@ -219,7 +218,7 @@ impl Settings {
             // A pipe may be played at will, as files are, or be live: only who sets it up knows.
             (FeedUrl::Demo(_) | FeedUrl::File { .. }, _) | (FeedUrl::Stdin, None) => SilenceTimeout::Never,
             (_, Some(fixed)) => SilenceTimeout::Fixed(fixed),
-            (_, None) => SilenceTimeout::OwnRate,
+            (_, None) => SilenceTimeout::FromRate,
         };
         let feeds = self.feeds.iter().map(|feed| (feed.to_string(), stale_after(feed)));
         let turns = FailoverConfig { fail_over_after: self.fail_over_after, fail_back_after: self.fail_back_after };
@@ -228,7 +227,7 @@ impl Settings {
 
     /// What the server needs in order to be ready.
     pub const fn readiness(&self) -> Readiness {
-        if self.ready_requires_feed { Readiness::WithFeed } else { Readiness::Alone }
+        if self.ready_requires_feed { Readiness::HealthyFeed } else { Readiness::Running }
     }
 
     /// The core's settings.
@@ -285,7 +284,7 @@ mod tests {
     fn a_pipe_is_silent_when_it_is_told_so_and_a_file_never_is() {
         let silence_timeout = |words: &[&str]| {
             let settings = Settings::from_args([&["candle-server"], words].concat()).unwrap();
-            settings.watched().standings(Duration::ZERO)[0].silence_timeout
+            settings.watched().feed_reports(Duration::ZERO)[0].silence_timeout
         };
         assert_eq!(silence_timeout(&["--feed", "stdin:"]), None);
         assert_eq!(silence_timeout(&["--feed", "stdin:", "--stale-after", "3s"]), Some(Duration::from_secs(3)));

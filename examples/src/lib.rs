@@ -1,4 +1,8 @@
-//! What the example programs share: services to try an engine against, and to test it with.
+//! Mock feed services, shared by the example programs and the tests of the whole server.
+//!
+//! - [`partner`]: the two-socket partner
+//! - [`websocket`]: a WebSocket server that sends one stream to many clients
+//! - [`rate`]: parses rates and durations such as `100/s` and `30s`
 #![forbid(unsafe_code)]
 
 pub mod partner;

@@ -1,11 +1,11 @@
-//! The two-socket partner: `/instruments` says what can be traded, `/quotes` says at what price.
+//! A mock of the two-socket partner: `/instruments` sends the list of instruments, `/quotes` their prices.
 //!
-//! Its rules: a new connection to `/instruments` is sent every live instrument as an ADD, with no end mark, and then
-//! the changes; a new connection to `/quotes` is sent the quotes from now on. The two sockets have no common order. No
-//! message has a time. A restarted partner remembers nothing.
+//! A new client of `/instruments` receives every listed instrument as an ADD, without an end mark, and then the changes.
+//! A new client of `/quotes` receives the quotes from then on. The two sockets have no common order, and messages have no
+//! time. A restarted partner starts without instruments.
 
-mod life;
 mod message;
+mod session;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::ToSocketAddrs;
 use tokio::time::{Instant, sleep_until};
 
-pub use life::{Life, LifeOptions};
 pub use message::Message;
+pub use session::{RandomSession, SessionOptions};
 
 use crate::websocket::{Channel, Frame, Server, Subscription};
 
@@ -29,7 +29,7 @@ pub enum Socket {
     Quotes,
 }
 
-/// A running partner. It says what it is told to, message by message, or lives a [`Life`] of its own.
+/// A running mock partner. Its methods send single messages; [`play`](Self::play) sends a whole [`RandomSession`].
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -40,99 +40,99 @@ pub enum Socket {
 /// partner.add("IU1I5C5N8300", "luptatum senectus");
 /// partner.quote("IU1I5C5N8300", 452.2828);
 /// partner.send_raw(Socket::Quotes, "not a quote");
-/// partner.cut(Socket::Quotes);
+/// partner.disconnect(Socket::Quotes);
 /// partner.shutdown().await;
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug)]
 pub struct Partner {
-    engine: Arc<Engine>,
+    state: Arc<State>,
     server: Server,
 }
 
 impl Partner {
-    /// Starts a partner without instruments on `addr`; port 0 picks a free one.
+    /// Starts a partner without instruments on `addr`; port 0 selects a free one.
     ///
     /// # Errors
     ///
-    /// The address can't be bound.
+    /// Returns an error if the address can't be bound.
     pub async fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
-        let engine = Arc::new(Engine::default());
+        let state = Arc::new(State::default());
         let route = {
-            let engine = Arc::clone(&engine);
-            move |path: &str| engine.route(path)
+            let state = Arc::clone(&state);
+            move |path: &str| state.route(path)
         };
-        Ok(Self { engine, server: Server::bind(addr, route).await? })
+        Ok(Self { state, server: Server::bind(addr, route).await? })
     }
 
-    /// The address that it listens on.
+    /// Returns the address of the listening socket.
     pub const fn addr(&self) -> SocketAddr {
         self.server.addr()
     }
 
     /// Lists an instrument, or changes the description of a listed one.
     pub fn add(&self, isin: &str, description: &str) {
-        self.say(&Message::Add { isin: isin.to_owned(), description: description.to_owned() });
+        self.send(&Message::Add { isin: isin.to_owned(), description: description.to_owned() });
     }
 
-    /// Delists an instrument; of one that isn't listed the DELETE is sent all the same.
+    /// Delists an instrument. The DELETE is sent even if the instrument is not listed.
     pub fn delete(&self, isin: &str) {
-        let description = self.engine.catalogue().get(isin).cloned().unwrap_or_default();
-        self.say(&Message::Delete { isin: isin.to_owned(), description });
+        let description = self.state.catalogue().get(isin).cloned().unwrap_or_default();
+        self.send(&Message::Delete { isin: isin.to_owned(), description });
     }
 
-    /// Quotes a finite price, whether or not the instrument is listed; [`send_raw`](Self::send_raw) sends other ones.
+    /// Sends a quote, even if the instrument is not listed. The price is finite; [`send_raw`](Self::send_raw) sends others.
     pub fn quote(&self, isin: &str, price: f64) {
-        self.say(&Message::Quote { isin: isin.to_owned(), price });
+        self.send(&Message::Quote { isin: isin.to_owned(), price });
     }
 
-    /// Sends a message on the socket it belongs to.
-    pub fn say(&self, message: &Message) {
-        self.engine.say(message);
+    /// Sends a message on the socket of its kind.
+    pub fn send(&self, message: &Message) {
+        self.state.send(message);
     }
 
-    /// Sends any frame: a `&str` goes out as text, a `Vec<u8>` as binary.
+    /// Sends any frame: a `&str` as a text frame, a `Vec<u8>` as a binary frame.
     pub fn send_raw(&self, socket: Socket, frame: impl Into<Frame>) {
-        self.engine.channel(socket).send(frame.into());
+        self.state.channel(socket).send(frame.into());
     }
 
-    /// Drops the present connections to `socket` without a closing handshake, after what was sent before.
-    pub fn cut(&self, socket: Socket) {
-        self.engine.channel(socket).cut();
+    /// Drops all connections to `socket` without a closing handshake, after the frames sent before.
+    pub fn disconnect(&self, socket: Socket) {
+        self.state.channel(socket).disconnect();
     }
 
     /// Waits until `socket` has exactly `count` clients.
     pub async fn wait_for_clients(&self, socket: Socket, count: usize) {
-        self.engine.channel(socket).wait_for_clients(count).await;
+        self.state.channel(socket).wait_for_clients(count).await;
     }
 
-    /// Lives `life` in real time, which has no end.
-    pub async fn live(&self, life: Life) {
-        let birth = Instant::now();
-        for (age, message) in life {
-            sleep_until(birth + age).await;
-            self.say(&message);
+    /// Sends the messages of `session` in real time. A session has no end.
+    pub async fn play(&self, session: RandomSession) {
+        let start = Instant::now();
+        for (time, message) in session {
+            sleep_until(start + time).await;
+            self.send(&message);
         }
     }
 
-    /// Stops listening and drops every connection; the port is free when this returns.
+    /// Stops listening and drops all connections. The port is free when the future completes.
     pub async fn shutdown(self) {
         self.server.shutdown().await;
     }
 }
 
-/// What the partner's connections share.
+/// The state that all connections share.
 #[derive(Debug, Default)]
-struct Engine {
-    /// The description of each live instrument, by ISIN. A change is sent, and a client subscribed, under this lock,
-    /// so that a client has each change either in its replay or after it.
+struct State {
+    /// The descriptions of the listed instruments, by ISIN. Changes are sent and clients are subscribed under this
+    /// lock, so that a client receives each change exactly once.
     catalogue: Mutex<BTreeMap<String, String>>,
     instruments: Channel,
     quotes: Channel,
 }
 
-impl Engine {
+impl State {
     fn route(&self, path: &str) -> Option<Subscription> {
         match path {
             "/instruments" => {
@@ -147,7 +147,7 @@ impl Engine {
         }
     }
 
-    fn say(&self, message: &Message) {
+    fn send(&self, message: &Message) {
         match message {
             Message::Add { isin, description } => {
                 let mut catalogue = self.catalogue();

@@ -1,17 +1,17 @@
-//! Rates and spans of time as people write them: `100/s`, `5000/min`, `30s`, `500ms`.
+//! Parsing of rates such as `100/s` and `5000/min`, and of durations such as `30s` and `500ms`.
 
 use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The fastest rate there is, events a second; a gap below a microsecond is beyond any timer.
+/// The highest rate, in events per second. No timer is finer than one microsecond.
 pub const MAX_PER_SECOND: f64 = 1_000_000.0;
 
-/// The longest gap of a rate and the longest span; sums of a few of them stay far from any overflow.
-pub const MAX_SPAN: Duration = Duration::from_hours(24);
+/// The longest time between two events, and the longest duration: sums of a few can't overflow.
+pub const MAX_DURATION: Duration = Duration::from_hours(24);
 
-/// How often something happens, kept as the gap between two events.
+/// The rate of an event, stored as the time between two events.
 ///
 /// ```
 /// use examples::rate::Rate;
@@ -25,24 +25,27 @@ pub const MAX_SPAN: Duration = Duration::from_hours(24);
 pub struct Rate(Duration);
 
 impl Rate {
-    /// The time between two events; never zero.
+    /// Returns the time between two events, which is never zero.
     pub const fn gap(self) -> Duration {
         self.0
     }
 
-    /// Events a second.
+    /// Returns the number of events per second.
     pub const fn per_second(self) -> f64 {
         1.0 / self.0.as_secs_f64()
     }
 }
 
-/// A text that is not a rate.
+/// The error for a text that is not a rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParseRateError;
 
 impl fmt::Display for ParseRateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a rate reads 100/s or 5000/min, at most {MAX_PER_SECOND}/s and at least one a day")
+        write!(
+            f,
+            "expected a rate such as 100/s or 5000/min, at most {MAX_PER_SECOND}/s and at least one event per day"
+        )
     }
 }
 
@@ -62,43 +65,43 @@ impl FromStr for Rate {
         if !(count > 0.0 && count / seconds <= MAX_PER_SECOND) {
             return Err(ParseRateError);
         }
-        bounded_span(seconds / count).map(Self).ok_or(ParseRateError)
+        bounded_duration(seconds / count).map(Self).ok_or(ParseRateError)
     }
 }
 
-/// A text that is not a span of time.
+/// The error for a text that is not a duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ParseSpanError;
+pub struct ParseDurationError;
 
-impl fmt::Display for ParseSpanError {
+impl fmt::Display for ParseDurationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a span of time reads 30s, 500ms or 2min, at most one day")
+        f.write_str("expected a duration such as 30s, 500ms or 2min, at most one day")
     }
 }
 
-impl Error for ParseSpanError {}
+impl Error for ParseDurationError {}
 
-/// Reads `30s`, `500ms`, `2min` or `0`.
+/// Parses a duration such as `30s`, `500ms`, `2min` or `0`.
 ///
 /// # Errors
 ///
-/// The text is none of these, or more than [`MAX_SPAN`].
-pub fn parse_span(text: &str) -> Result<Duration, ParseSpanError> {
+/// Returns an error if the text has another form or is more than [`MAX_DURATION`].
+pub fn parse_duration(text: &str) -> Result<Duration, ParseDurationError> {
     let unit_at = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
     let (count, unit) = text.split_at(unit_at);
-    let count: f64 = count.parse().map_err(|_| ParseSpanError)?;
+    let count: f64 = count.parse().map_err(|_| ParseDurationError)?;
     let seconds = match unit {
         "ms" => 0.001,
         "s" => 1.0,
         "min" => 60.0,
         "" if count == 0.0 => 0.0,
-        _ => return Err(ParseSpanError),
+        _ => return Err(ParseDurationError),
     };
-    bounded_span(count * seconds).ok_or(ParseSpanError)
+    bounded_duration(count * seconds).ok_or(ParseDurationError)
 }
 
-fn bounded_span(seconds: f64) -> Option<Duration> {
-    Duration::try_from_secs_f64(seconds).ok().filter(|span| *span <= MAX_SPAN)
+fn bounded_duration(seconds: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(seconds).ok().filter(|duration| *duration <= MAX_DURATION)
 }
 
 #[cfg(test)]
@@ -119,12 +122,12 @@ mod tests {
     }
 
     #[test]
-    fn a_span_is_a_count_and_a_unit_or_zero() {
+    fn a_duration_is_a_count_and_a_unit_or_zero() {
         for (text, millis) in [("30s", 30_000), ("500ms", 500), ("2min", 120_000), ("0.5s", 500), ("0", 0), ("0s", 0)] {
-            assert_eq!(parse_span(text), Ok(Duration::from_millis(millis)), "{text}");
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
         for text in ["", "s", "30", "-1s", "NaN", "1e9s", "25h", "1441min", "1s2"] {
-            assert_eq!(parse_span(text), Err(ParseSpanError), "{text}");
+            assert_eq!(parse_duration(text), Err(ParseDurationError), "{text}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A small WebSocket server that sends one stream to any number of clients and listens to none of them.
+//! A small WebSocket server that sends streams of frames to any number of clients and ignores their messages.
 
 use std::future::Future;
 use std::io;
@@ -19,62 +19,59 @@ use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 
 pub use tokio_tungstenite::tungstenite::Message as Frame;
 
-/// Frames a client may lag behind before it is cut: seconds of a fast stream, about a megabyte of queue.
+/// The number of frames that are queued for a client before it is disconnected: seconds of a fast stream, about 1 MB.
 pub const QUEUE: usize = 16_384;
 
-/// How long one write may take before its client is cut: a reader that has stopped must not keep its connection.
+/// The time limit of one write. A client that has stopped reading is disconnected.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a client may take over its handshake; a local one needs a millisecond.
+/// The time limit of a handshake. A local client needs a millisecond.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Connections served at once; further ones wait in the listen queue of the kernel. Well below the usual limit on open files.
+/// The limit on connections, well below the usual limit on open files. Further ones wait in the kernel's listen queue.
 pub const MAX_CLIENTS: usize = 512;
 
-/// Bytes of the largest message a client may send: clients have nothing to say beyond a ping.
+/// The size limit of a client's message in bytes. Clients send nothing but pings.
 const MAX_INCOMING: usize = 4096;
 
-/// How long to leave the listener alone when the machine has no file descriptor left.
+/// The pause after a failed accept, usually for want of a file descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What a connection does next.
+/// A command to all connections of a channel.
 #[derive(Clone, Debug)]
-enum Order {
+enum Command {
     Send(Frame),
-    Cut,
+    Disconnect,
 }
 
-/// One stream of frames, sent to whoever is subscribed at the time.
-///
-/// A clone is another handle on the same stream.
+/// A stream of frames to all of its subscribers. Clones share the stream.
 #[derive(Clone, Debug)]
 pub struct Channel {
-    orders: broadcast::Sender<Order>,
+    commands: broadcast::Sender<Command>,
     clients: Arc<watch::Sender<usize>>,
 }
 
 impl Channel {
-    /// A stream that nobody listens to yet.
+    /// Creates a stream without subscribers.
     pub fn new() -> Self {
-        Self { orders: broadcast::Sender::new(QUEUE), clients: Arc::new(watch::Sender::new(0)) }
+        Self { commands: broadcast::Sender::new(QUEUE), clients: Arc::new(watch::Sender::new(0)) }
     }
 
-    /// Queues `frame` for every client of the moment; without any it is gone.
+    /// Queues `frame` for the present clients. Without a client the frame is dropped.
     pub fn send(&self, frame: Frame) {
-        let _nobody_listens = self.orders.send(Order::Send(frame));
+        let _no_client = self.commands.send(Command::Send(frame));
     }
 
-    /// Drops the connection of every client of the moment, without a closing handshake, once it has been sent what was
-    /// queued before.
-    pub fn cut(&self) {
-        let _nobody_listens = self.orders.send(Order::Cut);
+    /// Drops the connections of the present clients without a closing handshake, after the frames queued before.
+    pub fn disconnect(&self) {
+        let _no_client = self.commands.send(Command::Disconnect);
     }
 
-    /// A client's place in the stream, from now on; it is sent `replay` first.
+    /// Subscribes a client: it receives `replay` first, and then the frames sent from now on.
     pub fn subscribe(&self, replay: Vec<Frame>) -> Subscription {
-        let orders = self.orders.subscribe();
+        let commands = self.commands.subscribe();
         self.clients.send_modify(|clients| *clients += 1);
-        Subscription { replay, orders, clients: Arc::clone(&self.clients) }
+        Subscription { replay, commands, clients: Arc::clone(&self.clients) }
     }
 
     /// Waits until the stream has exactly `count` clients.
@@ -90,11 +87,11 @@ impl Default for Channel {
     }
 }
 
-/// One client's place in a [`Channel`].
+/// One client's subscription to a [`Channel`].
 #[derive(Debug)]
 pub struct Subscription {
     replay: Vec<Frame>,
-    orders: broadcast::Receiver<Order>,
+    commands: broadcast::Receiver<Command>,
     clients: Arc<watch::Sender<usize>>,
 }
 
@@ -104,21 +101,20 @@ impl Drop for Subscription {
     }
 }
 
-/// A listening WebSocket server; dropping it ends it.
+/// A listening WebSocket server. Dropping it stops the server.
 #[derive(Debug)]
 pub struct Server {
     addr: SocketAddr,
-    /// One task, which owns the listener and every connection: when it goes, they go.
+    /// One task that owns the listener and all connections.
     accepting: JoinSet<()>,
 }
 
 impl Server {
-    /// Listens on `addr`, and gives each client the stream that `route` names for the path of its request; where that
-    /// is `None` the client gets a 404.
+    /// Listens on `addr`. `route` returns the subscription for the path of a request, or `None` for a 404.
     ///
     /// # Errors
     ///
-    /// The address can't be bound.
+    /// Returns an error if the address can't be bound.
     pub async fn bind<R>(addr: impl ToSocketAddrs, route: R) -> io::Result<Self>
     where
         R: Fn(&str) -> Option<Subscription> + Clone + Send + Sync + 'static,
@@ -130,12 +126,12 @@ impl Server {
         Ok(Self { addr, accepting })
     }
 
-    /// The address that it listens on.
+    /// Returns the address of the listening socket.
     pub const fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Stops listening and drops every connection; the port is free when this returns.
+    /// Stops listening and drops all connections. The port is free when the future completes.
     pub async fn shutdown(mut self) {
         self.accepting.shutdown().await;
     }
@@ -159,7 +155,7 @@ where
     }
 }
 
-/// Serves one client until it leaves, falls behind or is cut.
+/// Serves one client until the client disconnects, falls behind or is disconnected.
 async fn serve<R>(stream: TcpStream, route: R)
 where
     R: Fn(&str) -> Option<Subscription> + Sync,
@@ -177,13 +173,13 @@ where
     }
     loop {
         tokio::select! {
-            order = subscription.orders.recv() => match order {
-                Ok(Order::Send(frame)) => {
+            command = subscription.commands.recv() => match command {
+                Ok(Command::Send(frame)) => {
                     if !in_time(socket.send(frame)).await {
                         return;
                     }
                 }
-                Ok(Order::Cut) | Err(RecvError::Lagged(_) | RecvError::Closed) => return,
+                Ok(Command::Disconnect) | Err(RecvError::Lagged(_) | RecvError::Closed) => return,
             },
             incoming = socket.next() => match incoming {
                 Some(Ok(_)) => {}
@@ -193,7 +189,7 @@ where
     }
 }
 
-/// Subscribes before it answers, so that a client misses nothing that is sent after its handshake.
+/// Subscribes the client before the response, so that the client receives everything sent after its handshake.
 #[expect(clippy::result_large_err, reason = "the error type is the library's")]
 async fn handshake<R>(stream: TcpStream, route: R) -> Option<(WebSocketStream<TcpStream>, Subscription)>
 where
@@ -201,12 +197,12 @@ where
 {
     stream.set_nodelay(true).ok()?;
     let mut subscription = None;
-    let answer = |request: &Request, response: Response| {
+    let respond = |request: &Request, response: Response| {
         subscription = route(request.uri().path());
         if subscription.is_some() { Ok(response) } else { Err(not_found()) }
     };
     let config = WebSocketConfig::default().max_message_size(Some(MAX_INCOMING)).max_frame_size(Some(MAX_INCOMING));
-    let socket = accept_hdr_async_with_config(stream, answer, Some(config)).await.ok()?;
+    let socket = accept_hdr_async_with_config(stream, respond, Some(config)).await.ok()?;
     Some((socket, subscription?))
 }
 
@@ -216,7 +212,7 @@ fn not_found() -> ErrorResponse {
     response
 }
 
-/// Whether a write succeeded within [`WRITE_TIMEOUT`].
+/// Returns true if a write succeeds within [`WRITE_TIMEOUT`].
 async fn in_time<E>(write: impl Future<Output = Result<(), E>>) -> bool {
     matches!(timeout(WRITE_TIMEOUT, write).await, Ok(Ok(())))
 }

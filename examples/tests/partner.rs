@@ -1,9 +1,9 @@
-//! The partner's protocol, over real sockets.
+//! The mock partner's protocol over real sockets.
 #![allow(clippy::unwrap_used, reason = "a test may panic, and so may its helpers")]
 
 use std::time::Duration;
 
-use examples::partner::{Life, LifeOptions, Message, Partner, Socket};
+use examples::partner::{Message, Partner, RandomSession, SessionOptions, Socket};
 use examples::websocket::{Frame, QUEUE};
 use futures_util::StreamExt;
 use tokio::net::TcpStream;
@@ -13,8 +13,8 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// Far more than any of this takes; a test that gets here has hung.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The time limit of a wait: far more than any wait takes.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 async fn start() -> Partner {
     Partner::bind("127.0.0.1:0").await.unwrap()
@@ -25,15 +25,15 @@ async fn connect(partner: &Partner, path: &str) -> Client {
 }
 
 async fn next(client: &mut Client) -> Option<Result<Frame, Error>> {
-    timeout(PATIENCE, client.next()).await.expect("a frame or an end in time")
+    timeout(TIMEOUT, client.next()).await.expect("a frame or an end in time")
 }
 
 async fn next_text(client: &mut Client) -> String {
     next(client).await.unwrap().unwrap().into_text().unwrap().to_string()
 }
 
-/// Whether the connection ends without a closing handshake, after any number of frames.
-async fn is_cut(client: &mut Client) -> bool {
+/// Returns true if the connection ends without a closing handshake, after any number of frames.
+async fn is_dropped(client: &mut Client) -> bool {
     loop {
         match next(client).await {
             Some(Ok(Frame::Close(_))) => return false,
@@ -48,7 +48,7 @@ fn add(isin: &str, description: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_connection_is_sent_what_is_live_and_then_the_changes() {
+async fn a_new_client_receives_the_listed_instruments_and_then_the_changes() {
     let partner = start().await;
     partner.add("B", "second");
     partner.add("A", "old name");
@@ -70,7 +70,7 @@ async fn a_connection_is_sent_what_is_live_and_then_the_changes() {
 }
 
 #[tokio::test]
-async fn quotes_are_sent_from_now_on_to_every_client() {
+async fn every_client_receives_the_quotes_after_its_connect() {
     let partner = start().await;
     partner.quote("A", 1.0);
     let mut clients = [connect(&partner, "/quotes").await, connect(&partner, "/quotes").await];
@@ -91,18 +91,18 @@ async fn any_frame_can_be_sent() {
 }
 
 #[tokio::test]
-async fn a_cut_ends_one_socket_after_what_was_sent_and_lets_clients_come_back() {
+async fn a_disconnect_ends_one_socket_after_the_frames_sent_before_and_clients_can_reconnect() {
     let partner = start().await;
     let mut instruments = connect(&partner, "/instruments").await;
     let mut quotes = connect(&partner, "/quotes").await;
     partner.quote("A", 1.0);
-    partner.cut(Socket::Quotes);
+    partner.disconnect(Socket::Quotes);
     assert!(next_text(&mut quotes).await.contains("QUOTE"));
-    assert!(is_cut(&mut quotes).await);
-    timeout(PATIENCE, partner.wait_for_clients(Socket::Quotes, 0)).await.unwrap();
+    assert!(is_dropped(&mut quotes).await);
+    timeout(TIMEOUT, partner.wait_for_clients(Socket::Quotes, 0)).await.unwrap();
 
     let mut quotes = connect(&partner, "/quotes").await;
-    timeout(PATIENCE, partner.wait_for_clients(Socket::Quotes, 1)).await.unwrap();
+    timeout(TIMEOUT, partner.wait_for_clients(Socket::Quotes, 1)).await.unwrap();
     partner.quote("A", 2.0);
     partner.add("A", "still there");
     assert!(next_text(&mut quotes).await.contains("2.0"));
@@ -110,13 +110,13 @@ async fn a_cut_ends_one_socket_after_what_was_sent_and_lets_clients_come_back() 
 }
 
 #[tokio::test]
-async fn a_restarted_partner_has_the_port_and_no_memory() {
+async fn a_restarted_partner_uses_the_same_port_and_has_no_instruments() {
     let partner = start().await;
     let addr = partner.addr();
     partner.add("A", "before");
     let mut client = connect(&partner, "/instruments").await;
     partner.shutdown().await;
-    assert!(is_cut(&mut client).await);
+    assert!(is_dropped(&mut client).await);
 
     let partner = Partner::bind(addr).await.unwrap();
     partner.add("B", "after");
@@ -125,23 +125,24 @@ async fn a_restarted_partner_has_the_port_and_no_memory() {
 }
 
 #[tokio::test]
-async fn a_client_that_falls_a_queue_behind_is_cut_and_the_others_are_not() {
+async fn only_a_client_that_falls_a_queue_behind_is_disconnected() {
     let partner = start().await;
     let mut slow = connect(&partner, "/quotes").await;
     let mut other = connect(&partner, "/instruments").await;
-    // No await in here: on a single-threaded runtime the connection has no turn, as if its client had stopped reading.
+    // This loop does not await, so that the connection can't run on the single-threaded runtime. The client seems to have
+    // stopped reading.
     for _ in 0..=QUEUE {
-        partner.say(&Message::Quote { isin: "A".into(), price: 1.0 });
+        partner.send(&Message::Quote { isin: "A".into(), price: 1.0 });
     }
-    assert!(is_cut(&mut slow).await);
+    assert!(is_dropped(&mut slow).await);
     partner.add("A", "");
     assert_eq!(next_text(&mut other).await, add("A", ""));
 }
 
 #[tokio::test]
-async fn a_life_is_sent_on_the_two_sockets() {
+async fn the_messages_of_a_session_are_sent_on_the_two_sockets() {
     let partner = start().await;
-    let options = LifeOptions { seed: 1, instruments: 3, rate: "1000/s".parse().unwrap(), churn: None, disorder: 0 };
+    let options = SessionOptions { seed: 1, instruments: 3, rate: "1000/s".parse().unwrap(), churn: None, disorder: 0 };
     let mut instruments = connect(&partner, "/instruments").await;
     let mut quotes = connect(&partner, "/quotes").await;
     let read = async {
@@ -155,15 +156,16 @@ async fn a_life_is_sent_on_the_two_sockets() {
         texts
     };
     let texts = tokio::select! {
-        () = partner.live(Life::new(options)) => unreachable!("a life has no end"),
+        () = partner.play(RandomSession::new(options)) => unreachable!("a session has no end"),
         texts = read => texts,
     };
-    let expected: Vec<String> = Life::new(options).take(8).map(|(_, message)| message.to_frame().to_string()).collect();
+    let expected: Vec<String> =
+        RandomSession::new(options).take(8).map(|(_, message)| message.to_frame().to_string()).collect();
     assert_eq!(texts, expected);
 }
 
 #[tokio::test]
-async fn another_path_is_not_found() {
+async fn an_unknown_path_is_not_found() {
     let partner = start().await;
     for path in ["/", "/quotes/", "/instruments/A"] {
         let refused = connect_async(format!("ws://{}{path}", partner.addr())).await.unwrap_err();

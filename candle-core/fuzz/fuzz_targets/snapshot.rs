@@ -1,6 +1,6 @@
-//! Snapshot bytes into every way of reading them.
+//! Decodes arbitrary bytes as a snapshot in every format.
 #![no_main]
-#![allow(dead_code, reason = "the checks are shared with the tests, which use all of them")]
+#![allow(dead_code, reason = "the tests share these modules and use all of their items")]
 
 #[path = "../../tests/proof/bytes.rs"]
 mod bytes;

@@ -1,6 +1,6 @@
-//! Ticks as bytes into a ring, against the oracle.
+//! Records arbitrary bytes as ticks in a ring and in the oracle.
 #![no_main]
-#![allow(dead_code, reason = "the checks are shared with the tests, which use all of them")]
+#![allow(dead_code, reason = "the tests share these modules and use all of their items")]
 
 #[path = "../../tests/proof/bytes.rs"]
 mod bytes;

@@ -1,49 +1,49 @@
-//! Many ticks in one call: sorted by stripe, looked up together, then folded.
+//! Recording many ticks in one call: sorted by stripe, looked up together, then recorded.
 
 use std::ops::Range;
 
 use super::{Aggregator, STRIPE_SHIFT};
 use crate::config::Config;
-use crate::instrument::Handle;
+use crate::handle::Handle;
 use crate::outcome::{Outcome, Outcomes};
 use crate::record_context::{RecordContext, Unlisted};
 use crate::stripe::Stripe;
 use crate::tick::Tick;
 
-/// Ticks that are sorted and recorded together: larger blocks share each lock among more ticks, smaller ones stay in
-/// the nearest cache while they are sorted.
+/// The number of ticks that are sorted and recorded together. Larger blocks share each lock among more ticks. Smaller
+/// blocks stay in the nearest cache while they are sorted.
 const BLOCK: usize = 1024;
 
-/// The order of a block's ticks by stripe, on the stack so that nothing is allocated.
+/// Working memory for one block, on the stack so that nothing is allocated.
 struct Scratch {
     hashes: [u64; BLOCK],
-    /// Positions in the block, those of one stripe together and in the order of the batch.
+    /// Positions in the block, sorted by stripe. The positions of one stripe are in the order of the batch.
     order: [u16; BLOCK],
-    /// Where each tick's instrument most likely is, in that order.
+    /// The likely slot of each tick's instrument, in the order of `order`.
     guesses: [u32; BLOCK],
-    /// Where each stripe's share of `order` ends.
+    /// The end of each stripe's share of `order`.
     ends: [u16; Config::MAX_STRIPES],
-    /// The positions that are not recorded yet, because some instrument must be listed first: that takes locks that come
-    /// before a stripe's.
+    /// True at the positions that wait for an instrument to be listed. Listing locks the catalogue, which comes before
+    /// the stripes in the lock order.
     waiting: [bool; BLOCK],
 }
 
-/// How the ticks of a batch name their instruments.
-trait Name: Copy {
-    /// A number whose stripe is that of the instrument.
+/// The two ways in which a batch names its instruments: by id and by handle.
+trait InstrumentKey: Copy {
+    /// Returns a hash whose stripe is that of the instrument.
     fn hash(self, aggregator: &Aggregator) -> u64;
 
-    /// Where the instrument most likely is, found without waiting for its lines.
+    /// Returns the likely slot of the instrument without reading the slot.
     fn guess(self, hash: u64, stripe: &Stripe) -> u32;
 
-    /// The slot of the instrument, if it is listed.
+    /// Returns the slot of the instrument, if it is listed.
     fn find(self, hash: u64, guess: u32, stripe: &Stripe) -> Option<u32>;
 
-    /// Records a tick on its own.
+    /// Records one tick by itself.
     fn record(self, aggregator: &Aggregator, tick: &Tick, context: RecordContext) -> Outcome;
 }
 
-impl Name for &str {
+impl InstrumentKey for &str {
     #[inline]
     fn hash(self, aggregator: &Aggregator) -> u64 {
         aggregator.hash(self)
@@ -57,7 +57,7 @@ impl Name for &str {
     #[inline]
     fn find(self, hash: u64, guess: u32, stripe: &Stripe) -> Option<u32> {
         let id = self.as_bytes();
-        if stripe.is_at(guess, id) { Some(guess) } else { stripe.search(hash, id) }
+        if stripe.has_id(guess, id) { Some(guess) } else { stripe.search(hash, id) }
     }
 
     #[inline]
@@ -66,7 +66,7 @@ impl Name for &str {
     }
 }
 
-impl Name for Handle {
+impl InstrumentKey for Handle {
     #[inline]
     fn hash(self, _: &Aggregator) -> u64 {
         u64::from(self.stripe) << STRIPE_SHIFT
@@ -79,7 +79,7 @@ impl Name for Handle {
 
     #[inline]
     fn find(self, _: u64, _: u32, stripe: &Stripe) -> Option<u32> {
-        stripe.check(self.slot, self.generation)
+        stripe.resolve(self.slot, self.generation)
     }
 
     #[inline]
@@ -89,12 +89,14 @@ impl Name for Handle {
 }
 
 impl Aggregator {
-    /// Records many ticks in one call, and returns how many had each outcome. The result is that of recording them one
-    /// by one in this order; the cost is a fraction of it, because the memory of many instruments is awaited at once
-    /// and not in turn. Nothing is allocated, unless a tick lists its instrument.
+    /// Records many ticks and returns the number of ticks by outcome. The result is that of recording the ticks one by one
+    /// in this order.
     ///
-    /// All are recorded under the same context. Where `now` follows the ticks themselves, cut batches where its minute
-    /// turns: within one minute it makes no difference to a candle which of its moments is `now`.
+    /// A batch is faster than single ticks, because the processor loads the memory of many instruments at once. Nothing is
+    /// allocated, unless a tick lists its instrument.
+    ///
+    /// All ticks have the same context. If `now` follows the times of the ticks, cut batches where the minute changes.
+    /// Within one minute, the value of `now` changes no candle.
     ///
     /// ```
     /// use candle_core::{Aggregator, Tick, Timestamp};
@@ -108,11 +110,11 @@ impl Aggregator {
     /// # Ok::<(), candle_core::ListError>(())
     /// ```
     pub fn record_batch(&self, batch: &[(&str, Tick)], context: impl Into<RecordContext>) -> Outcomes {
-        self.record_named(batch, context.into())
+        self.record_keyed(batch, context.into())
     }
 
-    /// [`record_batch`](Self::record_batch), of the instruments that handles name: for a caller that has resolved its
-    /// ids once, the fastest way of all. An instrument that is not listed is never listed by this.
+    /// Records many ticks of the instruments of handles: the fastest way to record ticks. Lists no instrument, also with
+    /// [`Unlisted::List`]. See [`record_batch`](Self::record_batch).
     ///
     /// ```
     /// use candle_core::{Aggregator, Outcome, Tick, Timestamp};
@@ -126,15 +128,15 @@ impl Aggregator {
     /// # Ok::<(), candle_core::ListError>(())
     /// ```
     pub fn record_batch_at(&self, batch: &[(Handle, Tick)], context: impl Into<RecordContext>) -> Outcomes {
-        self.record_named(batch, RecordContext { unlisted: Unlisted::Reject, ..context.into() })
+        self.record_keyed(batch, RecordContext { unlisted: Unlisted::Reject, ..context.into() })
     }
 
-    fn record_named<N: Name>(&self, batch: &[(N, Tick)], context: RecordContext) -> Outcomes {
+    fn record_keyed<K: InstrumentKey>(&self, batch: &[(K, Tick)], context: RecordContext) -> Outcomes {
         let mut outcomes = Outcomes::default();
         if batch.len() < 2 * self.config.stripes() {
-            // Hardly a second tick for any stripe: to sort them costs more than it saves.
-            for (place, (name, tick)) in batch.iter().enumerate() {
-                outcomes.count(name.record(self, tick, context.further(place)));
+            // Fewer than two ticks a stripe on average: sorting costs more than it saves.
+            for (position, (key, tick)) in batch.iter().enumerate() {
+                outcomes.count(key.record(self, tick, context.at_position(position)));
             }
             return outcomes;
         }
@@ -146,21 +148,21 @@ impl Aggregator {
             waiting: [false; BLOCK],
         };
         for (number, block) in batch.chunks(BLOCK).enumerate() {
-            self.record_block(block, &mut scratch, context.further(number * BLOCK), &mut outcomes);
+            self.record_block(block, &mut scratch, context.at_position(number * BLOCK), &mut outcomes);
         }
         outcomes
     }
 
-    fn record_block<N: Name>(
+    fn record_block<K: InstrumentKey>(
         &self,
-        block: &[(N, Tick)],
+        block: &[(K, Tick)],
         scratch: &mut Scratch,
         context: RecordContext,
         outcomes: &mut Outcomes,
     ) {
         self.sort(block, scratch);
         let mut start = 0;
-        let mut waiting = false;
+        let mut any_waiting = false;
         for stripe in 0..self.config.stripes() {
             let share = start..usize::from(scratch.ends[stripe]);
             start = share.end;
@@ -170,31 +172,31 @@ impl Aggregator {
             let recorded = share.start + self.record_share(stripe, block, scratch, share.clone(), context, outcomes);
             for position in &scratch.order[recorded..share.end] {
                 scratch.waiting[usize::from(*position)] = true;
-                waiting = true;
+                any_waiting = true;
             }
         }
-        if waiting {
-            // In the order of the batch, so that the same ones are listed where there is not room for all.
-            for (place, ((name, tick), waits)) in block.iter().zip(&mut scratch.waiting).enumerate() {
-                if std::mem::take(waits) {
-                    outcomes.count(name.record(self, tick, context.further(place)));
+        if any_waiting {
+            // In the order of the batch, so that the same instruments are listed if there is no room for all.
+            for (position, ((key, tick), is_waiting)) in block.iter().zip(&mut scratch.waiting).enumerate() {
+                if std::mem::take(is_waiting) {
+                    outcomes.count(key.record(self, tick, context.at_position(position)));
                 }
             }
         }
     }
 
-    /// Hashes a block's names and sorts their positions by stripe; a counting sort, which keeps the order within each.
-    fn sort<N: Name>(&self, block: &[(N, Tick)], scratch: &mut Scratch) {
+    /// Hashes the keys of a block and sorts the positions by stripe. A counting sort, which is stable.
+    fn sort<K: InstrumentKey>(&self, block: &[(K, Tick)], scratch: &mut Scratch) {
         let stripes = self.config.stripes();
         let ends = &mut scratch.ends[..stripes];
         ends.fill(0);
-        for ((name, _), hash) in block.iter().zip(&mut scratch.hashes) {
-            *hash = name.hash(self);
+        for ((key, _), hash) in block.iter().zip(&mut scratch.hashes) {
+            *hash = key.hash(self);
             ends[self.stripe_index(*hash)] += 1;
         }
         let mut sum = 0;
         for end in &mut *ends {
-            // Here `end` becomes the start of the share, and grows to its end while positions are dealt out.
+            // `end` becomes the start of the share here. The next loop moves it to the end of the share.
             (*end, sum) = (sum, sum + *end);
         }
         for (position, hash) in (0..).zip(&scratch.hashes[..block.len()]) {
@@ -204,12 +206,12 @@ impl Aggregator {
         }
     }
 
-    /// Records one stripe's share of a block under one lock, up to the first tick whose instrument must be listed, and
-    /// returns how many that were.
-    fn record_share<N: Name>(
+    /// Records the ticks of one stripe under one lock, up to the first tick whose instrument must be listed. Returns the
+    /// number of recorded ticks.
+    fn record_share<K: InstrumentKey>(
         &self,
         stripe: usize,
-        block: &[(N, Tick)],
+        block: &[(K, Tick)],
         scratch: &mut Scratch,
         share: Range<usize>,
         context: RecordContext,
@@ -219,19 +221,19 @@ impl Aggregator {
         let order = &scratch.order[share.clone()];
         let guesses = &mut scratch.guesses[share];
         let mut locked = self.stripes.lock(stripe);
-        // Look-ups first, then their lines: neither waits for the one before, so that the processor awaits the memory of
-        // many at once.
+        // All look-ups come before all reads of slots. No step depends on the one before it, so the processor loads the
+        // memory of many instruments at once.
         for (guess, position) in guesses.iter_mut().zip(order) {
             let position = usize::from(*position);
             *guess = block[position].0.guess(scratch.hashes[position], &locked);
         }
-        std::hint::black_box(guesses.iter().map(|slot| locked.touch(*slot)).fold(0, u64::wrapping_add));
+        std::hint::black_box(guesses.iter().map(|slot| locked.prefetch(*slot)).fold(0, u64::wrapping_add));
         let (mut recorded, mut updated) = (0, 0);
         for (guess, position) in guesses.iter().zip(order) {
             let position = usize::from(*position);
-            let (name, tick) = &block[position];
-            let outcome = match name.find(scratch.hashes[position], *guess, &locked) {
-                Some(slot) => locked.fold(slot, tick, rules, &context),
+            let (key, tick) = &block[position];
+            let outcome = match key.find(scratch.hashes[position], *guess, &locked) {
+                Some(slot) => locked.record_uncounted(slot, tick, rules, &context),
                 None => match (context.unlisted, rules.at(context.now).validate(tick)) {
                     (Unlisted::Reject, _) => rules.at(context.now).refuse_unlisted(tick),
                     (Unlisted::List, Err(refused)) => refused,
@@ -242,15 +244,15 @@ impl Aggregator {
             if outcome == Outcome::Updated {
                 updated += 1;
             } else {
-                locked.count(outcome, 1);
+                locked.add_outcomes(outcome, 1);
                 outcomes.count(outcome);
             }
         }
-        locked.count(Outcome::Updated, updated);
+        locked.add_outcomes(Outcome::Updated, updated);
         outcomes.add(Outcome::Updated, updated);
         if let Some(last) = order[..recorded].last() {
-            // Nobody sees the lsn before the lock is gone, so all have that of the last.
-            locked.advance_lsn(context.further(usize::from(*last)).lsn);
+            // The lsn of the last tick covers all of them: no other thread reads the lsn before the lock is released.
+            locked.advance_lsn(context.at_position(usize::from(*last)).lsn);
         }
         recorded
     }

@@ -1,25 +1,29 @@
-//! What an aggregator takes, known before it is made.
+//! The memory of an aggregator, computed before it is allocated.
 
-use super::{Aggregator, Padded};
+use super::Aggregator;
+use super::stripes::Stripes;
 use crate::config::Config;
-use crate::instrument::{Handle, InstrumentId};
+use crate::handle::Handle;
+use crate::instrument_id::InstrumentId;
+use crate::leaders::Leaders;
 use crate::stripe::Stripe;
-use crate::top_k::TopK;
 
-/// Bytes of one entry of a stripe's table: the slot's number and a tag.
+/// Bytes of one entry of a stripe's table: a slot number and a tag.
 const ENTRY_BYTES: usize = size_of::<u32>() + 1;
 
-/// Bytes of one instrument in the catalogue: a B-tree of eleven to a node, on average three quarters full, with a twelfth
-/// more for inner nodes and links.
+/// Bytes of one instrument in the catalogue, a B-tree with eleven entries a node. Nodes are three quarters full on average,
+/// and inner nodes and links take a twelfth more.
 const CATALOGUE_BYTES: usize = (size_of::<InstrumentId>() + size_of::<Handle>()) * 4 / 3 * 13 / 12;
 
 impl Aggregator {
-    /// Bytes that one listed instrument takes: 33 closed candles of 64 bytes, the forming one, and about a hundred bytes
-    /// of names and counters. Ids over 22 bytes and descriptions come on top.
+    /// Bytes of one listed instrument: 33 closed candles of 64 bytes, the forming candle, and about a hundred bytes of
+    /// names and counters. Ids over 22 bytes and descriptions are not included.
     pub const BYTES_PER_INSTRUMENT: usize = Stripe::SLOT_BYTES + 2 * ENTRY_BYTES + CATALOGUE_BYTES;
 
-    /// Bytes that an aggregator with this many instruments asks its allocator for, to within five per cent from a
-    /// thousand instruments on; what the allocator adds, ids over 22 bytes and descriptions come on top.
+    /// Returns the bytes that an aggregator with `instruments` instruments requests from its allocator.
+    ///
+    /// The result is exact to five per cent from a thousand instruments on. The overhead of the allocator, ids over
+    /// 22 bytes and descriptions are not included.
     ///
     /// ```
     /// use candle_core::{Aggregator, Config};
@@ -30,10 +34,10 @@ impl Aggregator {
     pub const fn memory_bytes(config: &Config, instruments: usize) -> usize {
         let stripes = config.stripes();
         let in_use = if instruments < stripes { instruments } else { stripes };
-        // Arrays grow by an eighth, or by a few slots where they are short: on average half of that is spare.
+        // Arrays grow by an eighth, or by a few slots while they are short. On average half of that is spare.
         let spare_slots = instruments / 16 + in_use * Stripe::MIN_GROWTH / 2;
-        stripes * size_of::<Padded>()
-            + TopK::BYTES
+        stripes * Stripes::STRIPE_BYTES
+            + Leaders::BYTES
             + instruments * Self::BYTES_PER_INSTRUMENT
             + spare_slots * (Stripe::SLOT_BYTES - Stripe::BOXED_BYTES)
     }

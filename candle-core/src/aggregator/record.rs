@@ -1,17 +1,17 @@
-//! One tick at a time.
+//! Recording one tick.
 
 use parking_lot::MutexGuard;
 
 use super::Aggregator;
-use crate::catalogue::ListError;
-use crate::instrument::Handle;
+use crate::handle::Handle;
+use crate::list_error::ListError;
 use crate::outcome::Outcome;
 use crate::record_context::{RecordContext, Unlisted};
 use crate::stripe::Stripe;
 use crate::tick::Tick;
 
 impl Aggregator {
-    /// Records one tick, and says what became of it. Nothing is allocated, unless the tick lists its instrument.
+    /// Records one tick and returns its outcome. Allocates nothing, unless the tick lists its instrument.
     #[inline]
     pub fn record(&self, id: &str, tick: &Tick, context: impl Into<RecordContext>) -> Outcome {
         let context = context.into();
@@ -22,7 +22,7 @@ impl Aggregator {
         }
     }
 
-    /// Refuses a tick whose instrument is not listed, or lists it. A tick that is refused lists nothing.
+    /// Refuses the tick of an unlisted instrument, or lists the instrument. A refused tick lists nothing.
     #[cold]
     fn record_unlisted(
         &self,
@@ -33,30 +33,30 @@ impl Aggregator {
     ) -> Outcome {
         let validator = self.config.rules().at(context.now);
         if context.unlisted == Unlisted::Reject {
-            return stripe.note(validator.refuse_unlisted(tick), context.lsn);
+            return stripe.count_outcome(validator.refuse_unlisted(tick), context.lsn);
         }
         if let Err(refused) = validator.validate(tick) {
-            return stripe.note(refused, context.lsn);
+            return stripe.count_outcome(refused, context.lsn);
         }
         drop(stripe);
-        // Listed and recorded under one lock, so that a snapshot holds both or neither.
+        // Listed and recorded under one lock, so that a snapshot contains both or neither.
         let listing = self.list_in(&mut self.catalogue.lock(), id);
         let refused = match listing {
             Ok((mut stripe, handle)) => return stripe.record(handle.slot, tick, self.config.rules(), context),
-            Err(ListError::BadId(_)) => Outcome::BadId,
+            Err(ListError::InvalidId(_)) => Outcome::BadId,
             Err(ListError::Full { .. }) => Outcome::Full,
         };
-        self.lock_id(id).0.note(refused, context.lsn)
+        self.lock_id(id).0.count_outcome(refused, context.lsn)
     }
 
-    /// Records one tick of the instrument that `handle` names: the fastest way for one tick.
+    /// Records one tick of the instrument of `handle` and returns its outcome. Saves the look-up of the id.
     #[inline]
     pub fn record_at(&self, handle: Handle, tick: &Tick, context: impl Into<RecordContext>) -> Outcome {
         let context = context.into();
         let (mut stripe, slot) = self.stripes.lock_handle(handle);
         match slot {
             Some(slot) => stripe.record(slot, tick, self.config.rules(), &context),
-            None => stripe.note(self.config.rules().at(context.now).refuse_unlisted(tick), context.lsn),
+            None => stripe.count_outcome(self.config.rules().at(context.now).refuse_unlisted(tick), context.lsn),
         }
     }
 }

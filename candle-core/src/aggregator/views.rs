@@ -1,80 +1,70 @@
-//! Totals of views, for a caller that keeps a log: which counts changed, and putting them back.
+//! Counting views, and the most viewed instruments.
 
 use super::Aggregator;
-use crate::instrument::InstrumentId;
-
-/// The views of one instrument, as they stood when its stripe had seen `lsn`.
-///
-/// A count of views never falls while its instrument is listed, so a log of such counts is replayed by
-/// [`raise_views`](Aggregator::raise_views), and twice is as good as once.
-///
-/// ```
-/// let aggregator = candle_core::Aggregator::default();
-/// aggregator.list("BTC", None)?;
-/// aggregator.count_view("BTC");
-/// let taken = aggregator.drain_view_totals();
-/// assert_eq!((taken.len(), taken[0].views), (1, 1));
-/// assert!(aggregator.drain_view_totals().is_empty());
-/// # Ok::<(), candle_core::ListError>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ViewTotal {
-    /// Whose they are.
-    pub id: InstrumentId,
-    /// How many there are in all.
-    pub views: u64,
-    /// The highest [`lsn`](crate::RecordContext::lsn) of any write to the instrument's stripe by then.
-    pub lsn: u64,
-}
+use crate::history::History;
+use crate::popularity::{MAX_TOP, Popular};
+use crate::stripe::{FloorCheck, Stripe};
+use crate::time::Timestamp;
+use crate::version::{Update, Version};
 
 impl Aggregator {
-    /// The counts of everything viewed since the last call; each stripe's at one instant.
-    pub fn drain_view_totals(&self) -> Vec<ViewTotal> {
-        let mut taken = Vec::new();
-        for (_, mut stripe) in self.stripes.each() {
-            stripe.drain_view_totals(|stripe, slot| {
-                taken.push(ViewTotal { id: stripe.id(slot).clone(), views: stripe.views(slot), lsn: stripe.lsn() });
-            });
-        }
-        taken
+    /// Counts a view and returns the number of views, or `None` if the instrument is not listed.
+    pub fn count_view(&self, id: &str) -> Option<u64> {
+        self.count_view_and_read(id, Stripe::views)
     }
 
-    /// Raises an instrument's views to `views`, unless there are more already or it is not listed.
-    pub fn raise_views(&self, id: &str, views: u64) {
-        self.change_views(id, 0, |mine| views.max(mine));
+    /// Counts a view and returns the instrument with this view included, or `None` if the instrument is not listed.
+    pub fn history_counting_view(&self, id: &str) -> Option<History> {
+        self.count_view_and_read(id, Stripe::history)
     }
 
-    /// Adds views that were counted elsewhere, unless the instrument is not listed: for aggregators that see the same
-    /// log and count each its own readers. An instrument is not newly viewed by this; what
-    /// [`drain_view_totals`](Self::drain_view_totals) gives of it later includes them, as it gives totals.
-    ///
-    /// `lsn` is the position of this in the caller's log (see [`RecordContext::lsn`](crate::RecordContext::lsn)), 0 where there is
-    /// none.
-    ///
-    /// ```
-    /// let aggregator = candle_core::Aggregator::default();
-    /// aggregator.list("BTC", None)?;
-    /// aggregator.count_view("BTC");
-    /// aggregator.add_views("BTC", 4, 0);
-    /// assert_eq!(aggregator.history("BTC").unwrap().views, 5);
-    /// # Ok::<(), candle_core::ListError>(())
-    /// ```
-    pub fn add_views(&self, id: &str, views: u64, lsn: u64) {
-        self.change_views(id, lsn, |mine| mine.saturating_add(views));
+    /// Counts a view and returns the instrument as [`history_if_changed`](Self::history_if_changed) does.
+    pub fn history_if_changed_counting_view(
+        &self,
+        id: &str,
+        now: Timestamp,
+        cached: Option<&Version>,
+    ) -> Option<Update> {
+        self.count_view_and_read(id, |stripe, slot| stripe.update(slot, now, cached))
     }
 
-    /// Sets an instrument's views to what `change` makes of them, which is no less.
-    fn change_views(&self, id: &str, lsn: u64, change: impl FnOnce(u64) -> u64) {
+    /// Counts a view, and reads under the same lock.
+    #[inline]
+    fn count_view_and_read<T>(&self, id: &str, read: impl FnOnce(&Stripe, u32) -> T) -> Option<T> {
         let (mut stripe, slot) = self.lock_id(id);
-        stripe.advance_lsn(lsn);
-        let Some(slot) = slot else { return };
-        let views = change(stripe.views(slot));
-        stripe.set_views(slot, views);
-        let handle = self.handle(id, &stripe, slot);
-        drop(stripe);
-        // Those without views come after the others by their ids alone.
-        if views > 0 {
-            self.popularity.consider(handle, &self.stripes);
+        let slot = slot?;
+        let check = stripe.count_view(slot);
+        let read = read(&stripe, slot);
+        if check == FloorCheck::Reached {
+            let handle = self.handle(id, &stripe, slot);
+            drop(stripe);
+            self.consider_leader(handle);
+        }
+        Some(read)
+    }
+
+    /// Replaces the content of `top` by the `k` most viewed instruments, or by all if fewer are listed. The order is most
+    /// views first, ties by the bytes of the id. `k` is cut to [`MAX_TOP`].
+    ///
+    /// The result is exact if no view is counted during the call. Otherwise, it is in order of the returned numbers, and
+    /// views whose count had not returned before the call may be missing from them.
+    ///
+    /// The call allocates nothing if `top` has room for `k`. Exception: if delistings left fewer than `k` leaders, all
+    /// counters are read again.
+    pub fn top(&self, k: usize, top: &mut Vec<Popular>) {
+        let k = k.min(MAX_TOP);
+        self.leaders.lock().top(k, &mut &self.stripes, top);
+        if top.len() < k {
+            // All instruments with views are in `top`. The others follow by id.
+            let viewed = top.len();
+            for id in self.catalogue.lock().keys() {
+                if top.len() == k {
+                    break;
+                }
+                if top[..viewed].iter().all(|popular| popular.id != *id) {
+                    top.push(Popular { id: id.clone(), views: 0 });
+                }
+            }
         }
     }
 }

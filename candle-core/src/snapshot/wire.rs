@@ -1,25 +1,26 @@
-//! The stored form of a snapshot, and the way back, on which nothing is taken on trust.
+//! The stored form of a snapshot. Decoding validates every field.
 
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_nano_inline};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Listed, SnapshotError, StripeSnapshot};
+use super::{InstrumentSnapshot, SnapshotError, StripeSnapshot};
 use crate::candle::CandleParts;
-use crate::catalogue::MAX_DESCRIPTION_BYTES;
 use crate::config::Config;
-use crate::instrument::InstrumentId;
+use crate::instrument_id::InstrumentId;
 use crate::outcome::Outcomes;
 use crate::ring::{RING_MINUTES, Ring};
+use crate::summary::MAX_DESCRIPTION_BYTES;
 
-/// Goes up with each change of the form below, the list of outcomes included. Below 128, so that it is one byte.
+/// The version of the format. Every change of the fields below or of the list of outcomes increments it. Below 128, so that
+/// it is one byte.
 const VERSION: u32 = 1;
 
-/// The bytes of the check sum at the end of the compact form.
+/// The number of bytes of the checksum at the end of the compact form.
 const SUM_BYTES: usize = size_of::<u64>();
 
 impl StripeSnapshot {
-    /// The compact stored form: the version in the first byte, then the fields (as postcard writes them), then a check
-    /// sum of eight bytes. A candle takes about 65 bytes.
+    /// Returns the compact stored form: one byte of version, the fields in the format of postcard, and a checksum of eight
+    /// bytes. A candle takes about 65 bytes.
     ///
     /// ```
     /// # let aggregator = candle_core::Aggregator::default();
@@ -32,44 +33,45 @@ impl StripeSnapshot {
     ///     assert_eq!(StripeSnapshot::decode(&stored), Err(SnapshotError::UnknownVersion { version: 99 }));
     /// }
     /// ```
-    #[expect(clippy::missing_panics_doc, reason = "writing plain data to memory does not fail")]
+    #[expect(clippy::missing_panics_doc, reason = "serialising plain data to memory does not fail")]
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = postcard::to_allocvec(self).expect("plain data in a growing vector");
-        let sum = check_sum(&bytes);
+        let mut bytes = postcard::to_allocvec(self).expect("plain data serialises to a vector");
+        let sum = checksum(&bytes);
         bytes.extend(sum);
         bytes
     }
 
-    /// The snapshot with this compact form. What is allocated is bounded by a multiple of `bytes`, whatever they say:
-    /// an instrument takes at least five of them, and about 2.3 KB in memory.
+    /// Decodes the compact stored form. Memory is bounded by a multiple of the length of `bytes`, whatever their content. An
+    /// instrument takes at least five bytes stored, and about 2.3 KB in memory.
     ///
     /// # Errors
-    /// [`SnapshotError::UnknownVersion`], or [`SnapshotError::Damaged`] where these are not the bytes that were written.
+    /// Returns [`SnapshotError::UnknownVersion`] for another version of the format, and [`SnapshotError::Damaged`] if the
+    /// bytes are not those that were written.
     pub fn decode(bytes: &[u8]) -> Result<Self, SnapshotError> {
-        let cut_short = SnapshotError::Damaged { what: "it is cut short" };
-        let (version, _) = postcard::take_from_bytes(bytes).map_err(|_| cut_short)?;
+        let truncated = SnapshotError::Damaged { what: "the bytes are truncated" };
+        let (version, _) = postcard::take_from_bytes(bytes).map_err(|_| truncated)?;
         if version != VERSION {
             return Err(SnapshotError::UnknownVersion { version });
         }
-        let (fields, sum) = bytes.split_last_chunk::<SUM_BYTES>().ok_or(cut_short)?;
-        if *sum != check_sum(fields) {
-            return Err(SnapshotError::Damaged { what: "its check sum is wrong" });
+        let (fields, sum) = bytes.split_last_chunk::<SUM_BYTES>().ok_or(truncated)?;
+        if *sum != checksum(fields) {
+            return Err(SnapshotError::Damaged { what: "the checksum does not match" });
         }
-        match postcard::take_from_bytes::<Part>(fields) {
-            Ok((part, [])) => part.try_into(),
-            Ok(_) => Err(SnapshotError::Damaged { what: "something follows its end" }),
-            Err(_) => Err(SnapshotError::Damaged { what: "its fields are none" }),
+        match postcard::take_from_bytes::<StoredStripe>(fields) {
+            Ok((stored, [])) => stored.try_into(),
+            Ok(_) => Err(SnapshotError::Damaged { what: "bytes follow the last field" }),
+            Err(_) => Err(SnapshotError::Damaged { what: "the fields are not readable" }),
         }
     }
 }
 
-/// Tells bytes that changed by accident; not meant against forgery.
-fn check_sum(bytes: &[u8]) -> [u8; SUM_BYTES] {
+/// Detects accidental changes. No protection against forgery.
+fn checksum(bytes: &[u8]) -> [u8; SUM_BYTES] {
     const SECRETS: RapidSecrets = RapidSecrets::seed(0);
     rapidhash_v3_nano_inline::<true, false>(bytes, &SECRETS).to_le_bytes()
 }
 
-/// Always [`VERSION`]: the first field, so that another form is recognised before anything else of it is read.
+/// [`VERSION`] as the first field, so that another version of the format is recognised before any other field is read.
 struct FormatVersion;
 
 impl Serialize for FormatVersion {
@@ -87,8 +89,10 @@ impl<'de> Deserialize<'de> for FormatVersion {
     }
 }
 
+/// The stored form of a [`StripeSnapshot`]. The serialised names and the order of the fields are the format.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Part {
+#[serde(rename = "Part")]
+pub(super) struct StoredStripe {
     version: FormatVersion,
     seed: u64,
     stripes: u32,
@@ -96,72 +100,74 @@ pub(super) struct Part {
     #[serde(rename = "mark")]
     lsn: u64,
     outcomes: Outcomes,
-    listed: Vec<Instrument>,
+    #[serde(rename = "listed")]
+    instruments: Vec<StoredInstrument>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Instrument {
+#[serde(rename = "Instrument")]
+struct StoredInstrument {
     id: String,
     description: Option<String>,
     views: u64,
     candles: Vec<CandleParts>,
 }
 
-impl From<StripeSnapshot> for Part {
-    fn from(part: StripeSnapshot) -> Self {
-        let instrument = |listed: Listed| Instrument {
-            id: listed.id.as_str().to_owned(),
-            description: listed.description.map(|text| text.as_ref().to_owned()),
-            views: listed.views,
-            candles: listed.ring.stored().map(CandleParts::from).collect(),
+impl From<StripeSnapshot> for StoredStripe {
+    fn from(snapshot: StripeSnapshot) -> Self {
+        let store = |instrument: InstrumentSnapshot| StoredInstrument {
+            id: instrument.id.as_str().to_owned(),
+            description: instrument.description.map(|text| text.as_ref().to_owned()),
+            views: instrument.views,
+            candles: instrument.ring.stored().map(CandleParts::from).collect(),
         };
         Self {
             version: FormatVersion,
-            seed: part.seed,
-            stripes: part.stripes,
-            stripe: part.stripe,
-            lsn: part.lsn,
-            outcomes: part.outcomes,
-            listed: part.listed.into_iter().map(instrument).collect(),
+            seed: snapshot.seed,
+            stripes: snapshot.stripes,
+            stripe: snapshot.stripe,
+            lsn: snapshot.lsn,
+            outcomes: snapshot.outcomes,
+            instruments: snapshot.instruments.into_iter().map(store).collect(),
         }
     }
 }
 
-impl TryFrom<Part> for StripeSnapshot {
+impl TryFrom<StoredStripe> for StripeSnapshot {
     type Error = SnapshotError;
 
-    fn try_from(part: Part) -> Result<Self, SnapshotError> {
-        let known = part.stripes.is_power_of_two() && part.stripes as usize <= Config::MAX_STRIPES;
-        if !known || part.stripe >= part.stripes {
-            return Err(SnapshotError::Damaged { what: "there is no such stripe" });
+    fn try_from(stored: StoredStripe) -> Result<Self, SnapshotError> {
+        let is_possible = stored.stripes.is_power_of_two() && stored.stripes as usize <= Config::MAX_STRIPES;
+        if !is_possible || stored.stripe >= stored.stripes {
+            return Err(SnapshotError::Damaged { what: "the number of the stripe is out of range" });
         }
-        let listed = part.listed.into_iter().map(listed).collect::<Result<Vec<_>, _>>()?;
-        if !listed.is_sorted_by(|a, b| a.id < b.id) {
-            return Err(SnapshotError::Damaged { what: "its ids are not in order, or one is there twice" });
+        let instruments = stored.instruments.into_iter().map(load).collect::<Result<Vec<_>, _>>()?;
+        if !instruments.is_sorted_by(|a, b| a.id < b.id) {
+            return Err(SnapshotError::Damaged { what: "the ids are not in order, or one is repeated" });
         }
         Ok(Self {
-            seed: part.seed,
-            stripes: part.stripes,
-            stripe: part.stripe,
-            lsn: part.lsn,
-            outcomes: part.outcomes,
-            listed,
+            seed: stored.seed,
+            stripes: stored.stripes,
+            stripe: stored.stripe,
+            lsn: stored.lsn,
+            outcomes: stored.outcomes,
+            instruments,
         })
     }
 }
 
-fn listed(stored: Instrument) -> Result<Listed, SnapshotError> {
+fn load(stored: StoredInstrument) -> Result<InstrumentSnapshot, SnapshotError> {
     let damaged = |what| SnapshotError::Damaged { what };
     if stored.description.as_ref().is_some_and(|text| text.len() > MAX_DESCRIPTION_BYTES) {
         return Err(damaged("a description is too long"));
     }
     if stored.candles.len() > RING_MINUTES + 1 {
-        return Err(damaged("a ring holds too many candles"));
+        return Err(damaged("a ring has too many candles"));
     }
     let candles: Option<Vec<_>> = stored.candles.iter().map(CandleParts::candle).collect();
-    let ring = candles.and_then(Ring::from_stored).ok_or(damaged("its candles are none that a ring holds"))?;
-    Ok(Listed {
-        id: InstrumentId::new(&stored.id).map_err(|_| damaged("an instrument id is none"))?,
+    let ring = candles.and_then(Ring::from_stored).ok_or(damaged("the candles of a ring are invalid"))?;
+    Ok(InstrumentSnapshot {
+        id: InstrumentId::new(&stored.id).map_err(|_| damaged("an instrument id is invalid"))?,
         description: stored.description.map(Into::into),
         views: stored.views,
         ring,
@@ -174,19 +180,19 @@ mod tests {
     use crate::aggregator::Aggregator;
 
     #[test]
-    fn what_is_wrong_under_a_right_check_sum_is_a_typed_error_too() {
+    fn invalid_fields_under_a_right_checksum_are_typed_errors() {
         let aggregator = Aggregator::new(Config::default().with_stripes(1).with_seed(1));
-        let sound = postcard::to_allocvec(&aggregator.snapshot().next()).unwrap()[1..].to_vec();
-        let read = |fields: &[u8]| StripeSnapshot::decode(&[fields, &check_sum(fields)[..]].concat());
-        assert!(read(&sound).is_ok());
-        let (mut stripes, mut longer) = (sound.clone(), sound.clone());
-        assert_eq!(sound[..4], [1, 1, 1, 0]); // version, seed, stripes, stripe
+        let valid = postcard::to_allocvec(&aggregator.snapshot().next()).unwrap()[1..].to_vec();
+        let read = |fields: &[u8]| StripeSnapshot::decode(&[fields, &checksum(fields)[..]].concat());
+        assert!(read(&valid).is_ok());
+        let (mut stripes, mut longer) = (valid.clone(), valid.clone());
+        assert_eq!(valid[..4], [1, 1, 1, 0]); // version, seed, stripes, stripe
         stripes[2] = 3;
         longer.push(0);
         for (fields, what) in [
-            (&stripes[..], "there is no such stripe"),
-            (&longer[..], "something follows its end"),
-            (&sound[..sound.len() - 1], "its fields are none"),
+            (&stripes[..], "the number of the stripe is out of range"),
+            (&longer[..], "bytes follow the last field"),
+            (&valid[..valid.len() - 1], "the fields are not readable"),
         ] {
             assert_eq!(read(fields), Err(SnapshotError::Damaged { what }));
         }

@@ -1,12 +1,12 @@
-//! A batch is its ticks one by one, only faster.
+//! A batch has the result of its ticks recorded one by one.
 
 use candle_core::{
     Aggregator, Config, Handle, Outcome, Outcomes, RecordContext, StripeSnapshot, Tick, Timestamp, Unlisted,
 };
 use proptest::prelude::*;
 
-use crate::inputs::{Steps, at, steps};
-use crate::oracle::{Book, Limits};
+use crate::oracle::{OracleAggregator, OracleRules};
+use crate::ticks::{Steps, at, steps};
 
 const IDS: [&str; 10] =
     ["0", "1", "10", "9", "BTC/USD", "QV532Y814406", "an-id-that-is-longer-than-an-inline-one", "popular", "a b", ""];
@@ -25,20 +25,20 @@ fn aggregator(stripes: usize, max_instruments: usize) -> Aggregator {
 
 fn one_by_one(aggregator: &Aggregator, batch: &[(&str, Tick)], context: RecordContext) -> Outcomes {
     let mut outcomes = Outcomes::default();
-    for (place, (id, tick)) in (0..).zip(batch) {
-        let lsn = if context.lsn == 0 { 0 } else { context.lsn + place };
+    for (position, (id, tick)) in (0..).zip(batch) {
+        let lsn = if context.lsn == 0 { 0 } else { context.lsn + position };
         outcomes.count(aggregator.record(id, tick, RecordContext { lsn, ..context }));
     }
     outcomes
 }
 
-fn parts(aggregator: &Aggregator) -> Vec<StripeSnapshot> {
+fn snapshot_of(aggregator: &Aggregator) -> Vec<StripeSnapshot> {
     aggregator.snapshot().collect()
 }
 
 proptest! {
     #[test]
-    fn a_batch_is_its_ticks_one_by_one(
+    fn a_batch_has_the_result_of_its_ticks_one_by_one(
         Steps { steps, .. } in steps(1..90), picks in prop::collection::vec(0..IDS.len(), 90),
         stripes in prop::sample::select(vec![1_usize, 2, 64]), max in 1..9_usize, unlisted in unlisted(), lsn in 0..2_u64,
     ) {
@@ -46,70 +46,74 @@ proptest! {
         let batch: Vec<_> = steps.iter().zip(&picks).map(|(step, pick)| (IDS[*pick], step.tick)).collect();
         let (batched, single) = (aggregator(stripes, max), aggregator(stripes, max));
         prop_assert_eq!(batched.record_batch(&batch, context), one_by_one(&single, &batch, context));
-        prop_assert_eq!(parts(&batched), parts(&single));
+        prop_assert_eq!(snapshot_of(&batched), snapshot_of(&single));
 
-        let mut book = Book::new(Limits::USUAL, max);
-        book.list("9", Some("listed before"));
+        let mut oracle = OracleAggregator::new(OracleRules::DEFAULT, max);
+        oracle.list("9", Some("listed before"));
         for (id, tick) in &batch {
-            let _ = book.record(id, tick, context.now, unlisted);
+            let _ = oracle.record(id, tick, context.now, unlisted);
         }
-        // The oracle's sequence numbers start at 0; those of the wrap are compared above.
+        // Sequence numbers start at 0 in the oracle, so a wrap is compared only above.
         if batch.iter().all(|(_, tick)| tick.seq < 1 << 37) {
-            book.assert_is(&batched, context.now);
+            oracle.assert_is(&batched, context.now);
         }
     }
 }
 
 #[test]
-fn batches_longer_than_a_block_are_their_ticks_one_by_one() {
+fn batches_longer_than_a_block_have_the_result_of_their_ticks_one_by_one() {
     let ids: Vec<String> = (0..700).map(|number| format!("instrument {number}").replace(' ', "-")).collect();
-    let tick = |place: usize| Tick { time: at(0), seq: place as u64, price: 1.0 + (place % 97) as f64, size: 0.25 };
+    let tick =
+        |position: usize| Tick { time: at(0), seq: position as u64, price: 1.0 + (position % 97) as f64, size: 0.25 };
     for len in [7, 8, 2047, 2048, 2049, 5000] {
-        let batch: Vec<_> = (0..len).map(|place| (ids[place * 31 % ids.len()].as_str(), tick(place))).collect();
+        let batch: Vec<_> =
+            (0..len).map(|position| (ids[position * 31 % ids.len()].as_str(), tick(position))).collect();
         for (unlisted, max) in [(Unlisted::List, 700), (Unlisted::List, 300), (Unlisted::Reject, 700)] {
             let context = RecordContext { unlisted, lsn: 1, ..RecordContext::from(Timestamp::EPOCH) };
             let (batched, single) = (aggregator(16, max), aggregator(16, max));
             assert_eq!(batched.record_batch(&batch, context), one_by_one(&single, &batch, context));
-            // A second time, when most are listed.
+            // A second time, after most instruments were listed.
             assert_eq!(batched.record_batch(&batch, context), one_by_one(&single, &batch, context));
-            assert_eq!(parts(&batched), parts(&single));
+            assert_eq!(snapshot_of(&batched), snapshot_of(&single));
             assert_eq!(batched.outcomes().received(), 2 * len as u64);
         }
     }
 }
 
 #[test]
-fn a_batch_by_handles_is_its_ticks_one_by_one() {
+fn a_batch_by_handles_has_the_result_of_its_ticks_one_by_one() {
     let ids: Vec<String> = (0..300).map(|number| format!("i{number}")).collect();
     for stripes in [1, 16, 64] {
         let [batched, single] = [(); 2].map(|()| aggregator(stripes, 400));
         let handles: Vec<Handle> = ids.iter().map(|id| batched.list(id, None).unwrap()).collect();
         let same: Vec<Handle> = ids.iter().map(|id| single.list(id, None).unwrap()).collect();
         assert_eq!(handles, same);
-        // Some are gone, and others are in their places.
+        // Some instruments are delisted, and others have their slots.
         for aggregator in [&batched, &single] {
             ids.iter().step_by(7).for_each(|id| assert!(aggregator.delist(id)));
             (0..20).for_each(|number| assert!(aggregator.list(&format!("new{number}"), None).is_ok()));
         }
-        let price = |place: usize| if place % 50 == 49 { -1.0 } else { 1.0 + (place % 97) as f64 };
+        let price = |position: usize| if position % 50 == 49 { -1.0 } else { 1.0 + (position % 97) as f64 };
         for len in [1, 100, 3000] {
             let batch: Vec<_> = (0..len)
-                .map(|place| (handles[place * 31 % ids.len()], Tick::new(at(0), price(place)).with_seq(place as u64)))
+                .map(|position| {
+                    (handles[position * 31 % ids.len()], Tick::new(at(0), price(position)).with_seq(position as u64))
+                })
                 .collect();
-            // Handles never list.
+            // A batch by handles lists no instrument, also with `Unlisted::List`.
             let context = RecordContext { unlisted: Unlisted::List, lsn: 1, ..RecordContext::from(Timestamp::EPOCH) };
             let mut outcomes = Outcomes::default();
-            for (place, (handle, tick)) in (1..).zip(&batch) {
-                outcomes.count(single.record_at(*handle, tick, RecordContext { lsn: place, ..context }));
+            for (position, (handle, tick)) in (1..).zip(&batch) {
+                outcomes.count(single.record_at(*handle, tick, RecordContext { lsn: position, ..context }));
             }
             assert_eq!(batched.record_batch_at(&batch, context), outcomes);
-            assert_eq!(parts(&batched), parts(&single));
+            assert_eq!(snapshot_of(&batched), snapshot_of(&single));
         }
     }
 }
 
 #[test]
-fn a_foreign_handle_names_the_same_in_a_batch_and_alone() {
+fn the_handle_of_another_aggregator_finds_the_same_in_a_batch_and_alone() {
     let foreign: Vec<Handle> = {
         let other = Aggregator::new(Config::default().with_stripes(64).with_seed(7));
         (0..100).map(|number| other.list(&format!("i{number}"), None).unwrap()).collect()
@@ -124,11 +128,11 @@ fn a_foreign_handle_names_the_same_in_a_batch_and_alone() {
         outcomes.count(single.record_at(*handle, tick, at(0)));
     }
     assert_eq!(batched.record_batch_at(&batch, at(0)), outcomes);
-    assert_eq!(parts(&batched), parts(&single));
+    assert_eq!(snapshot_of(&batched), snapshot_of(&single));
 }
 
 #[test]
-fn a_batch_does_not_find_what_was_delisted_where_it_was() {
+fn a_batch_does_not_find_a_delisted_instrument_in_its_old_slot() {
     let aggregator = Aggregator::new(Config::default().with_stripes(1));
     aggregator.list("gone", None).unwrap();
     aggregator.delist("gone");

@@ -1,4 +1,4 @@
-//! The claims of the crate's front page, each against the obvious program or as a law.
+//! Tests of the guarantees on the crate's front page, against an oracle or as a law.
 #![allow(
     clippy::unwrap_used,
     clippy::needless_for_each,
@@ -6,14 +6,13 @@
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
     clippy::cast_sign_loss,
-    reason = "a test that meets the unexpected fails, and its numbers are small"
+    reason = "an unexpected value fails the test, and the numbers are small"
 )]
 
+mod aggregator;
 mod batch;
 mod bytes;
-mod catalogue;
-mod fuzzed;
-mod inputs;
+mod fuzz_inputs;
 mod memory;
 mod merge;
 mod no_allocation;
@@ -22,6 +21,7 @@ mod order;
 mod popularity;
 mod snapshot;
 #[cfg(feature = "serde")]
-mod stored;
+mod stored_form;
 mod stress;
+mod ticks;
 mod version;

@@ -1,8 +1,8 @@
-//! What an aggregator takes is known before it is made.
+//! The memory of an aggregator is known before it is created.
 
 use candle_core::{Aggregator, Config, Tick, Timestamp};
 
-/// Bytes that the allocator is asked for, by an aggregator with these instruments, each with a tick.
+/// Returns the bytes that an aggregator with these instruments allocates, each instrument with a tick.
 fn measured(config: Config, ids: &[String]) -> usize {
     let mut aggregator = None;
     let counted = allocation_counter::measure(|| {
@@ -27,7 +27,7 @@ fn assert_predicted(config: Config, ids: &[String], order: &str) {
     assert!(error < 0.05, "{n} instruments, {stripes} stripes, {order}: predicted {predicted}, measured {measured}");
 }
 
-/// Twelve bytes each, as an ISIN has, in ascending and in scattered order.
+/// Asserts for ids of twelve bytes, as ISINs have, listed in ascending and in scattered order.
 fn assert_predicted_in_both_orders(instruments: u64, stripes: usize) {
     let config = Config::default().with_stripes(stripes);
     let ascending: Vec<_> = (0..instruments).map(|number| format!("{number:012}")).collect();
@@ -45,7 +45,7 @@ fn memory_is_as_predicted_within_five_per_cent() {
 }
 
 #[test]
-fn the_front_page_says_what_instruments_cost() {
+fn the_front_page_gives_the_memory_of_instruments() {
     let megabytes = |instruments| Aggregator::memory_bytes(&Config::default(), instruments) / 1_000_000;
     let page = include_str!("../../src/lib.rs");
     for (instruments, name) in [(50_000, "50,000"), (1_000_000, "1,000,000")] {

@@ -1,14 +1,14 @@
-//! Parts that each saw some of the ticks join into what one that saw all of them holds.
+//! Parts that each recorded some of the ticks merge into the result of recording all of them.
 
 use candle_core::{Aggregator, Candle, Config, Ring, SnapshotError};
 use proptest::prelude::*;
 
-use crate::inputs::{Step, Steps, at, steps};
-use crate::oracle::{Limits, assert_same, top};
+use crate::oracle::{OracleRules, assert_same, top};
+use crate::ticks::{Step, Steps, at, steps};
 
-const LIMITS: Limits = Limits { ahead_micros: 60_000_000, ..Limits::USUAL };
+const LIMITS: OracleRules = OracleRules { ahead_micros: 60_000_000, ..OracleRules::DEFAULT };
 
-/// Steps under a clock that does not go back, so that what is too old for a part is too old for the whole.
+/// Steps whose `now` does not step back, so that a tick too old for a part is too old for the whole.
 fn forward(len: std::ops::Range<usize>) -> impl Strategy<Value = Steps> {
     steps(len).prop_map(|mut all| {
         let mut now = all.steps[0].now;
@@ -21,7 +21,7 @@ fn forward(len: std::ops::Range<usize>) -> impl Strategy<Value = Steps> {
     })
 }
 
-/// The same, with keys that are all distinct: each sequence number once.
+/// [`forward`] steps with distinct sequence numbers.
 fn forward_distinct(len: std::ops::Range<usize>) -> impl Strategy<Value = Steps> {
     forward(len).prop_map(|mut all| {
         for (number, step) in (0..).zip(&mut all.steps) {
@@ -39,14 +39,14 @@ fn ring<'s>(steps: impl IntoIterator<Item = &'s Step>) -> Ring {
     ring
 }
 
-fn joined(earlier: &Ring, later: &Ring) -> Ring {
-    let mut joined = earlier.clone();
-    joined.merge(later);
-    joined
+fn merged(earlier: &Ring, later: &Ring) -> Ring {
+    let mut merged = earlier.clone();
+    merged.merge(later);
+    merged
 }
 
-/// Joins neighbours in the order that `picks` says until one is left: a random tree over the parts as they are.
-fn joined_as_a_tree(mut parts: Vec<Ring>, picks: &[usize]) -> Ring {
+/// Merges neighbours in the order given by `picks` until one ring is left: a random tree over the parts.
+fn merged_as_a_tree(mut parts: Vec<Ring>, picks: &[usize]) -> Ring {
     for pick in picks.iter().cycle() {
         if parts.len() == 1 {
             break;
@@ -60,46 +60,46 @@ fn joined_as_a_tree(mut parts: Vec<Ring>, picks: &[usize]) -> Ring {
 
 proptest! {
     #[test]
-    fn consecutive_parts_join_into_the_whole_in_any_tree(
+    fn consecutive_parts_merge_into_the_whole_in_any_tree(
         Steps { steps, .. } in forward(1..100),
         mut cuts in prop::collection::vec(0..100_usize, 0..6), picks in prop::collection::vec(0..6_usize, 1..6),
     ) {
-        // Equal keys are in it: the left part is the earlier.
+        // With equal keys: the left part counts as the earlier one.
         cuts.extend([0, steps.len()]);
         cuts.iter_mut().for_each(|cut| *cut = (*cut).min(steps.len()));
         cuts.sort_unstable();
         let parts = cuts.windows(2).map(|pair| ring(&steps[pair[0]..pair[1]])).collect();
-        assert_same(&joined_as_a_tree(parts, &picks), &ring(&steps));
+        assert_same(&merged_as_a_tree(parts, &picks), &ring(&steps));
     }
 
     #[test]
-    fn parts_that_saw_any_of_the_ticks_join_into_the_whole_in_any_order(
+    fn parts_with_any_of_the_ticks_merge_into_the_whole_in_any_order(
         Steps { steps, .. } in forward_distinct(1..100),
         owners in prop::collection::vec(0..5_usize, 100), picks in prop::collection::vec(0..5_usize, 1..6),
         order in Just(vec![0_usize, 1, 2, 3, 4]).prop_shuffle(),
     ) {
         let part = |owner: &usize| ring(steps.iter().zip(&owners).filter(|(_, of)| *of == owner).map(|(step, _)| step));
-        assert_same(&joined_as_a_tree(order.iter().map(part).collect(), &picks), &ring(&steps));
+        assert_same(&merged_as_a_tree(order.iter().map(part).collect(), &picks), &ring(&steps));
     }
 
     #[test]
-    fn an_empty_ring_adds_nothing_on_either_side(Steps { steps, .. } in forward(1..40)) {
+    fn merging_an_empty_ring_on_either_side_changes_nothing(Steps { steps, .. } in forward(1..40)) {
         let ring = ring(&steps);
-        prop_assert_eq!(&joined(&ring, &Ring::default()), &ring);
-        prop_assert_eq!(&joined(&Ring::default(), &ring), &ring);
+        prop_assert_eq!(&merged(&ring, &Ring::default()), &ring);
+        prop_assert_eq!(&merged(&Ring::default(), &ring), &ring);
     }
 
     #[test]
-    fn joining_rings_of_one_instrument_is_associative(
+    fn merging_rings_of_one_instrument_is_associative(
         Steps { steps, .. } in forward(3..90), owners in prop::collection::vec(0..3_usize, 90),
     ) {
         let part = |owner| ring(steps.iter().zip(&owners).filter(|(_, of)| **of == owner).map(|(step, _)| step));
         let [a, b, c] = [part(0), part(1), part(2)];
-        assert_same(&joined(&joined(&a, &b), &c), &joined(&a, &joined(&b, &c)));
+        assert_same(&merged(&merged(&a, &b), &c), &merged(&a, &merged(&b, &c)));
     }
 
     #[test]
-    fn joining_candles_is_a_join(
+    fn merging_candles_is_associative_and_commutative_without_ties(
         Steps { steps, base } in forward(3..60), owners in prop::collection::vec(0..3_usize, 60), tie in any::<bool>(),
     ) {
         let candle = |owner: usize| -> Option<Candle> {
@@ -133,7 +133,7 @@ fn aggregator(seed: u64) -> Aggregator {
 
 proptest! {
     #[test]
-    fn aggregators_that_saw_parts_join_into_one_that_saw_all(
+    fn aggregators_with_parts_of_the_ticks_merge_into_one_with_all(
         Steps { steps, .. } in forward_distinct(1..120),
         owners in prop::collection::vec((0..3_usize, 0..IDS.len(), any::<bool>()), 120),
         seeds in any::<[u64; 4]>(),
@@ -171,7 +171,7 @@ proptest! {
 }
 
 #[test]
-fn what_does_not_fit_is_not_joined_at_all() {
+fn a_stripe_over_the_limit_is_not_merged_at_all() {
     let full = Aggregator::new(Config::default().with_max_instruments(2).with_stripes(1));
     full.list("a", None).unwrap();
     let other = Aggregator::new(Config::default().with_stripes(1));

@@ -1,4 +1,4 @@
-//! The obvious program: keep every tick, sort by (time, seq), cut into minutes. Slow, and easy to believe.
+//! The oracle: stores every tick, sorts by `(time, seq)`, groups by minute. Slow, and obviously right.
 
 use std::collections::BTreeMap;
 
@@ -8,15 +8,15 @@ use candle_core::{
 
 pub(crate) const MINUTE: i64 = 60_000_000;
 
-/// What the rules are, in a form that the oracle can read.
+/// The rules of the oracle.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+pub(crate) struct OracleRules {
     pub(crate) prices: Prices,
     pub(crate) ahead_micros: i64,
 }
 
-impl Limits {
-    pub(crate) const USUAL: Self = Self { prices: Prices::Positive, ahead_micros: 5_000_000 };
+impl OracleRules {
+    pub(crate) const DEFAULT: Self = Self { prices: Prices::Positive, ahead_micros: 5_000_000 };
 
     pub(crate) fn rules(self) -> Rules {
         Rules::default().with_prices(self.prices).with_max_ahead_micros(self.ahead_micros)
@@ -42,9 +42,9 @@ pub(crate) fn minute(at: Timestamp) -> i64 {
     at.as_micros().div_euclid(MINUTE)
 }
 
-/// One minute, as the oracle has it.
+/// A candle of the oracle.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bar {
+pub(crate) struct OracleCandle {
     minute: i64,
     open: f64,
     high: f64,
@@ -56,23 +56,23 @@ pub(crate) struct Bar {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Taken {
+struct AcceptedTick {
     tick: Tick,
     late: bool,
 }
 
-/// All that was taken of one instrument, in the order of arrival.
+/// The accepted ticks of one instrument, in the order of arrival.
 #[derive(Clone, Debug)]
-pub(crate) struct Series {
-    limits: Limits,
-    /// Where sequence numbers start: those of one instrument go on from there, past the largest `u64` too.
+pub(crate) struct OracleRing {
+    limits: OracleRules,
+    /// The first sequence number. Later ones are higher and may wrap at the largest `u64`.
     base: u64,
-    taken: Vec<Taken>,
+    accepted: Vec<AcceptedTick>,
 }
 
-impl Series {
-    pub(crate) fn new(limits: Limits, base: u64) -> Self {
-        Self { limits, base, taken: Vec::new() }
+impl OracleRing {
+    pub(crate) fn new(limits: OracleRules, base: u64) -> Self {
+        Self { limits, base, accepted: Vec::new() }
     }
 
     pub(crate) fn record(&mut self, tick: &Tick, now: Timestamp) -> Outcome {
@@ -81,13 +81,13 @@ impl Series {
             return refused;
         }
         let at = minute(tick.time);
-        let newest = self.taken.iter().map(|taken| minute(taken.tick.time)).max();
+        let newest = self.accepted.iter().map(|accepted| minute(accepted.tick.time)).max();
         if newest.is_some_and(|newest| newest - at >= 32) {
             return Outcome::TooOld;
         }
         let late = at < minute(now);
-        let opens = self.taken.iter().all(|taken| minute(taken.tick.time) != at);
-        self.taken.push(Taken { tick: *tick, late });
+        let opens = self.accepted.iter().all(|accepted| minute(accepted.tick.time) != at);
+        self.accepted.push(AcceptedTick { tick: *tick, late });
         match (late, opens) {
             (true, _) => Outcome::LateAmended,
             (false, true) => Outcome::Opened,
@@ -95,53 +95,60 @@ impl Series {
         }
     }
 
-    /// Every minute that had a tick, oldest first.
-    fn bars(&self) -> Vec<Bar> {
-        let mut sorted = self.taken.clone();
-        sorted.sort_by_key(|taken| (taken.tick.time, taken.tick.seq.wrapping_sub(self.base)));
-        let bar = |ticks: &[Taken]| {
-            // Compared and not by `f64::min`, which may give -0.0 where there was none.
-            let prices = ticks.iter().map(|taken| taken.tick.price + 0.0);
-            Bar {
+    /// Returns the candle of every minute with a tick, oldest first.
+    fn candles_by_minute(&self) -> Vec<OracleCandle> {
+        let mut sorted = self.accepted.clone();
+        sorted.sort_by_key(|accepted| (accepted.tick.time, accepted.tick.seq.wrapping_sub(self.base)));
+        let candle = |ticks: &[AcceptedTick]| {
+            // Compared instead of `f64::min`, which may return -0.0 for 0.0.
+            let prices = ticks.iter().map(|accepted| accepted.tick.price + 0.0);
+            OracleCandle {
                 minute: minute(ticks[0].tick.time),
                 open: prices.clone().next().unwrap(),
                 high: prices.clone().reduce(|a, b| if a < b { b } else { a }).unwrap(),
                 low: prices.clone().reduce(|a, b| if b < a { b } else { a }).unwrap(),
                 close: prices.clone().next_back().unwrap(),
-                volume: ticks.iter().map(|taken| taken.tick.size).sum(),
+                volume: ticks.iter().map(|accepted| accepted.tick.size).sum(),
                 count: u32::try_from(ticks.len()).unwrap(),
-                revised: ticks.iter().any(|taken| taken.late),
+                revised: ticks.iter().any(|accepted| accepted.late),
             }
         };
-        sorted.chunk_by(|a, b| minute(a.tick.time) == minute(b.tick.time)).map(bar).collect()
+        sorted.chunk_by(|a, b| minute(a.tick.time) == minute(b.tick.time)).map(candle).collect()
     }
 
-    /// What a ring keeps of them: 32 minutes back from the newest, and the last one before these.
-    fn held(&self) -> Vec<Bar> {
-        let bars = self.bars();
-        let Some(newest) = bars.last().map(|bar| bar.minute) else { return bars };
-        let seed = bars.iter().rposition(|bar| bar.minute <= newest - 32).unwrap_or(0);
-        bars[seed..].to_vec()
+    /// Returns the candles that a ring stores: 32 minutes back from the newest one, and the last one before these.
+    fn stored(&self) -> Vec<OracleCandle> {
+        let candles_by_minute = self.candles_by_minute();
+        let Some(newest) = candles_by_minute.last().map(|candle| candle.minute) else { return candles_by_minute };
+        let seed = candles_by_minute.iter().rposition(|candle| candle.minute <= newest - 32).unwrap_or(0);
+        candles_by_minute[seed..].to_vec()
     }
 
-    fn window(&self, now: Timestamp, gaps: Gaps) -> Vec<(Bar, State, bool)> {
-        let held = self.held();
+    fn window(&self, now: Timestamp, gaps: Gaps) -> Vec<(OracleCandle, State, bool)> {
+        let stored = self.stored();
         let forming = minute(now);
         let mut window = Vec::new();
         for at in forming - 29..=forming {
-            let state = |bar: &Bar| match (at == forming, bar.revised) {
+            let state = |candle: &OracleCandle| match (at == forming, candle.revised) {
                 (true, _) => State::Forming,
                 (false, true) => State::Revised,
                 (false, false) => State::Final,
             };
-            let before = held.iter().rfind(|bar| bar.minute < at);
-            match (held.iter().find(|bar| bar.minute == at), before, gaps) {
-                (Some(bar), _, _) => window.push((*bar, state(bar), false)),
+            let before = stored.iter().rfind(|candle| candle.minute < at);
+            match (stored.iter().find(|candle| candle.minute == at), before, gaps) {
+                (Some(candle), _, _) => window.push((*candle, state(candle), false)),
                 (None, Some(before), Gaps::Filled) => {
                     let close = before.close;
-                    let flat =
-                        Bar { minute: at, open: close, high: close, low: close, volume: 0.0, count: 0, ..*before };
-                    let flat = Bar { revised: false, ..flat };
+                    let flat = OracleCandle {
+                        minute: at,
+                        open: close,
+                        high: close,
+                        low: close,
+                        volume: 0.0,
+                        count: 0,
+                        ..*before
+                    };
+                    let flat = OracleCandle { revised: false, ..flat };
                     window.push((flat, state(&flat), true));
                 }
                 (None, _, _) => {}
@@ -150,51 +157,51 @@ impl Series {
         window
     }
 
-    /// Asserts that the ring holds what these ticks make, and shows it from `now` as it must.
+    /// Asserts that the ring has the candles of the accepted ticks, and the right window seen from `now`.
     pub(crate) fn assert_is(&self, ring: &Ring, now: Timestamp) {
-        let (held, stored) = (self.held(), ring.stored().collect::<Vec<_>>());
-        assert_eq!(held.len(), stored.len(), "{held:?} {stored:?}");
-        held.iter().zip(stored).for_each(|(bar, candle)| bar.assert_is(candle));
+        let (expected, stored) = (self.stored(), ring.stored().collect::<Vec<_>>());
+        assert_eq!(expected.len(), stored.len(), "{expected:?} {stored:?}");
+        expected.iter().zip(stored).for_each(|(oracle, candle)| oracle.assert_is(candle));
         for gaps in [Gaps::Filled, Gaps::Omitted] {
             let (expected, seen) = (self.window(now, gaps), ring.candles(now, gaps).collect::<Vec<_>>());
             assert_eq!(expected.len(), seen.len(), "{expected:?} {seen:?}");
-            for ((bar, state, filled), candle) in expected.iter().zip(&seen) {
-                bar.assert_shown(candle);
+            for ((oracle, state, filled), candle) in expected.iter().zip(&seen) {
+                oracle.assert_visible(candle);
                 assert_eq!((*state, *filled), (candle.state, candle.filled));
             }
         }
     }
 }
 
-impl Bar {
+impl OracleCandle {
     fn assert_is(&self, candle: &Candle) {
         let prices = [candle.open(), candle.high(), candle.low(), candle.close()];
         assert_eq!([self.open, self.high, self.low, self.close].map(f64::to_bits), prices.map(f64::to_bits));
         let rest = (candle.minute().number(), candle.count(), candle.is_revised());
         assert_eq!((self.minute, self.count, self.revised), rest);
         assert_close(self.volume, candle.volume());
-        assert_sound(prices);
+        assert_valid(prices);
     }
 
-    fn assert_shown(&self, candle: &WindowCandle) {
+    fn assert_visible(&self, candle: &WindowCandle) {
         let prices = [candle.open, candle.high, candle.low, candle.close];
         assert_eq!([self.open, self.high, self.low, self.close].map(f64::to_bits), prices.map(f64::to_bits));
         assert_eq!((self.minute, self.count), (candle.minute.number(), candle.count));
         assert_close(self.volume, candle.volume);
-        assert_sound(prices);
+        assert_valid(prices);
     }
 }
 
-fn assert_sound([open, high, low, close]: [f64; 4]) {
+fn assert_valid([open, high, low, close]: [f64; 4]) {
     assert!(low <= open && low <= close && open <= high && close <= high);
 }
 
-/// Sums of the same numbers in different orders.
+/// Asserts that two sums of the same numbers in different orders are equal to a relative 1e-9.
 pub(crate) fn assert_close(a: f64, b: f64) {
     assert!((a - b).abs() <= 1e-9 * a.abs().max(b.abs()), "{a} is not {b}");
 }
 
-/// Equal but for the order in which volumes were added.
+/// Asserts that two rings are equal, except for the order in which volumes were added.
 pub(crate) fn assert_same(a: &Ring, b: &Ring) {
     let (left, right) = (a.stored().collect::<Vec<_>>(), b.stored().collect::<Vec<_>>());
     assert_eq!(left.len(), right.len(), "{left:?} {right:?}");
@@ -207,44 +214,44 @@ pub(crate) fn assert_same(a: &Ring, b: &Ring) {
     }
 }
 
-/// One listed instrument, as the oracle has it.
+/// A listed instrument of the oracle.
 #[derive(Clone, Debug)]
-struct Entry {
+struct OracleInstrument {
     description: Option<String>,
     views: u64,
-    series: Series,
+    ring: OracleRing,
 }
 
-/// A whole aggregator, as the oracle has it.
+/// An aggregator of the oracle.
 #[derive(Clone, Debug)]
-pub(crate) struct Book {
-    limits: Limits,
+pub(crate) struct OracleAggregator {
+    limits: OracleRules,
     max_instruments: usize,
-    listed: BTreeMap<String, Entry>,
+    listed: BTreeMap<String, OracleInstrument>,
     counts: BTreeMap<Outcome, u64>,
 }
 
-impl Book {
-    pub(crate) fn new(limits: Limits, max_instruments: usize) -> Self {
+impl OracleAggregator {
+    pub(crate) fn new(limits: OracleRules, max_instruments: usize) -> Self {
         Self { limits, max_instruments, listed: BTreeMap::new(), counts: BTreeMap::new() }
     }
 
     fn refuse_listing(&self, id: &str) -> Option<Outcome> {
-        let bad = |c: char| c.is_control() || c.is_whitespace();
-        if id.is_empty() || id.len() > 64 || id == "popular" || id.contains(bad) {
+        let is_invalid = |c: char| c.is_control() || c.is_whitespace();
+        if id.is_empty() || id.len() > 64 || id == "popular" || id.contains(is_invalid) {
             return Some(Outcome::BadId);
         }
         (self.listed.len() >= self.max_instruments).then_some(Outcome::Full)
     }
 
-    /// Whether it is listed from now on.
+    /// Lists an instrument. Returns true if it is listed after the call.
     pub(crate) fn list(&mut self, id: &str, description: Option<&str>) -> bool {
         if !self.listed.contains_key(id) {
             if self.refuse_listing(id).is_some() {
                 return false;
             }
-            let series = Series::new(self.limits, 0);
-            self.listed.insert(id.to_owned(), Entry { description: None, views: 0, series });
+            let ring = OracleRing::new(self.limits, 0);
+            self.listed.insert(id.to_owned(), OracleInstrument { description: None, views: 0, ring });
         }
         self.listed.get_mut(id).unwrap().description = description.map(str::to_owned);
         true
@@ -273,7 +280,7 @@ impl Book {
             }
             self.list(id, None);
         }
-        self.listed.get_mut(id).unwrap().series.record(tick, now)
+        self.listed.get_mut(id).unwrap().ring.record(tick, now)
     }
 
     pub(crate) fn count_view(&mut self, id: &str) -> Option<u64> {
@@ -283,7 +290,7 @@ impl Book {
     }
 
     pub(crate) fn clear_candles(&mut self) {
-        self.listed.values_mut().for_each(|entry| entry.series.taken.clear());
+        self.listed.values_mut().for_each(|entry| entry.ring.accepted.clear());
     }
 
     pub(crate) fn top(&self, k: usize) -> Vec<(String, u64)> {
@@ -293,14 +300,14 @@ impl Book {
         all
     }
 
-    /// Asserts that the aggregator holds the same, whoever asks: candles, catalogue, views, top, counts.
+    /// Asserts that the aggregator returns the same candles, catalogue, views, top and outcomes.
     pub(crate) fn assert_is(&self, aggregator: &Aggregator, now: Timestamp) {
         assert_eq!(aggregator.len(), self.listed.len());
         let page = aggregator.page(None, "", usize::MAX);
         assert!(page.iter().map(|line| line.id.as_str()).eq(self.listed.keys()), "{page:?}");
         for (line, (id, entry)) in page.iter().zip(&self.listed) {
             let history = aggregator.history(id).unwrap();
-            entry.series.assert_is(&history.ring, now);
+            entry.ring.assert_is(&history.ring, now);
             assert_eq!((history.description.as_deref(), history.views), (entry.description.as_deref(), entry.views));
             assert_eq!((&line.description, line.views), (&history.description, history.views));
             assert_eq!(line.last_price, history.last_price());

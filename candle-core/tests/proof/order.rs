@@ -1,23 +1,23 @@
-//! Candles do not depend on the order, the lateness or the repetition of ticks, nor on who recorded them.
+//! Candles do not depend on the order, the lateness or the repetition of ticks, nor on the number of threads.
 
 use std::thread;
 
 use candle_core::{Aggregator, Config, Gaps, Outcome, Ring, State, Tick, Timestamp};
 use proptest::prelude::*;
 
-use crate::inputs::{Step, Steps, at, distinct, limits, origin, steps};
-use crate::oracle::{Limits, MINUTE, Series, assert_close};
+use crate::oracle::{MINUTE, OracleRing, OracleRules, assert_close};
+use crate::ticks::{Step, Steps, at, distinct, limits, origin, steps};
 
-/// The oracle after these steps in this order.
-fn slow(limits: Limits, base: u64, steps: &[Step]) -> Series {
-    let mut series = Series::new(limits, base);
+/// Records the steps in this order in the oracle.
+fn oracle_of(limits: OracleRules, base: u64, steps: &[Step]) -> OracleRing {
+    let mut oracle = OracleRing::new(limits, base);
     steps.iter().for_each(|step| {
-        let _ = series.record(&step.tick, step.now);
+        let _ = oracle.record(&step.tick, step.now);
     });
-    series
+    oracle
 }
 
-fn fast(limits: Limits, steps: &[Step]) -> Ring {
+fn ring_of(limits: OracleRules, steps: &[Step]) -> Ring {
     let mut ring = Ring::default();
     steps.iter().for_each(|step| {
         let _ = ring.record(&step.tick, &limits.rules().at(step.now));
@@ -27,19 +27,19 @@ fn fast(limits: Limits, steps: &[Step]) -> Ring {
 
 proptest! {
     #[test]
-    fn any_ticks_under_any_clock_give_what_the_obvious_program_gives(
+    fn any_ticks_at_any_now_give_the_candles_of_the_oracle(
         Steps { base, steps } in steps(1..120), limits in limits(), reader in -45 * MINUTE..45 * MINUTE,
     ) {
-        let (mut ring, mut series) = (Ring::default(), Series::new(limits, base));
+        let (mut ring, mut oracle) = (Ring::default(), OracleRing::new(limits, base));
         for (number, step) in steps.iter().enumerate() {
             let outcome = ring.record(&step.tick, &limits.rules().at(step.now));
-            prop_assert_eq!(outcome, series.record(&step.tick, step.now), "step {}: {:?}", number, step);
+            prop_assert_eq!(outcome, oracle.record(&step.tick, step.now), "step {}: {:?}", number, step);
             if number % 16 == 0 {
-                series.assert_is(&ring, step.now);
+                oracle.assert_is(&ring, step.now);
             }
         }
         let now = steps.last().unwrap().now;
-        [now, now.saturating_add(reader)].into_iter().for_each(|now| series.assert_is(&ring, now));
+        [now, now.saturating_add(reader)].into_iter().for_each(|now| oracle.assert_is(&ring, now));
     }
 
     #[test]
@@ -49,25 +49,25 @@ proptest! {
             (Just(all), shuffled)
         }),
     ) {
-        let series = slow(Limits::USUAL, steps.base, &steps.steps);
-        series.assert_is(&fast(Limits::USUAL, &shuffled), steps.steps[0].now);
+        let oracle = oracle_of(OracleRules::DEFAULT, steps.base, &steps.steps);
+        oracle.assert_is(&ring_of(OracleRules::DEFAULT, &shuffled), steps.steps[0].now);
     }
 
     #[test]
     fn arrival_late_or_early_within_the_window_changes_no_price(
         steps in distinct(1..80), delays in prop::collection::vec(0..20 * MINUTE, 80),
     ) {
-        // Each tick comes when the clock has gone on by its own delay, so that they overtake each other.
-        let limits = Limits { ahead_micros: 60_000_000, ..Limits::USUAL };
+        // Each tick arrives after its own delay, so that ticks overtake each other.
+        let limits = OracleRules { ahead_micros: 60_000_000, ..OracleRules::DEFAULT };
         let mut late: Vec<_> = steps.steps.iter().zip(delays).map(|(step, delay)| {
             Step { now: step.tick.time.saturating_add(delay), ..*step }
         }).collect();
         late.sort_by_key(|step| step.now);
         let now = late.last().unwrap().now;
-        let (all, ring) = (slow(limits, steps.base, &late), fast(limits, &late));
+        let (all, ring) = (oracle_of(limits, steps.base, &late), ring_of(limits, &late));
         all.assert_is(&ring, now);
-        // All were in their window, so that the prices are those of a punctual arrival.
-        let punctual = fast(limits, &steps.steps);
+        // All ticks were inside the window, so the prices are those of a punctual arrival.
+        let punctual = ring_of(limits, &steps.steps);
         let prices = |ring: &Ring| ring.candles(now, Gaps::Filled).map(|c| (c.minute, c.open, c.high, c.low, c.close, c.count))
             .collect::<Vec<_>>();
         prop_assert_eq!(prices(&ring), prices(&punctual));
@@ -85,18 +85,18 @@ proptest! {
         }),
     ) {
         let now = once.steps[0].now;
-        let (ring, repeated) = (fast(Limits::USUAL, &once.steps), fast(Limits::USUAL, &again));
+        let (ring, repeated) = (ring_of(OracleRules::DEFAULT, &once.steps), ring_of(OracleRules::DEFAULT, &again));
         let prices = |ring: &Ring| ring.candles(now, Gaps::Filled)
             .map(|c| (c.minute, [c.open, c.high, c.low, c.close].map(f64::to_bits), c.state, c.filled)).collect::<Vec<_>>();
         prop_assert_eq!(prices(&ring), prices(&repeated));
-        slow(Limits::USUAL, once.base, &again).assert_is(&repeated, now);
+        oracle_of(OracleRules::DEFAULT, once.base, &again).assert_is(&repeated, now);
     }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
-    fn one_to_eight_threads_give_what_one_gives(
+    fn one_to_eight_threads_give_the_candles_of_one(
         steps in distinct(1..200), threads in 1..=8_usize, stripes in 0..3_u32,
     ) {
         let aggregator = Aggregator::new(Config::default().with_stripes(1 << stripes));
@@ -110,9 +110,9 @@ proptest! {
                 let _ = aggregator.record_batch(&[(ids[2], step.tick)], step.now);
             });
         });
-        let series = slow(Limits::USUAL, steps.base, &steps.steps);
+        let oracle = oracle_of(OracleRules::DEFAULT, steps.base, &steps.steps);
         for id in ids {
-            series.assert_is(&aggregator.history(id).unwrap().ring, steps.steps[0].now);
+            oracle.assert_is(&aggregator.history(id).unwrap().ring, steps.steps[0].now);
         }
         let outcomes = aggregator.outcomes();
         prop_assert_eq!(outcomes.received(), 3 * steps.steps.len() as u64);
@@ -128,7 +128,7 @@ proptest! {
             let mut ring = Ring::default();
             for (seq, size) in (0..).zip(sizes) {
                 let tick = Tick::new(at(0), 1.0).with_seq(seq).with_size(*size);
-                assert!(ring.record(&tick, &Limits::USUAL.rules().at(at(0))).is_accepted());
+                assert!(ring.record(&tick, &OracleRules::DEFAULT.rules().at(at(0))).is_accepted());
             }
             ring.newest().unwrap().volume()
         };
@@ -136,18 +136,18 @@ proptest! {
     }
 
     #[test]
-    fn both_edges_of_the_window_are_sharp(origin in origin(), ahead in 0..=60_000_000_i64) {
+    fn both_edges_of_the_window_are_exact_to_a_microsecond(origin in origin(), ahead in 0..=60_000_000_i64) {
         let now = origin.saturating_add(40 * MINUTE).saturating_add(-10 * MINUTE);
-        let limits = Limits { ahead_micros: ahead, ..Limits::USUAL };
-        let judged = |time: Timestamp| Ring::default().record(&Tick::new(time, 1.0), &limits.rules().at(now));
+        let limits = OracleRules { ahead_micros: ahead, ..OracleRules::DEFAULT };
+        let outcome = |time: Timestamp| Ring::default().record(&Tick::new(time, 1.0), &limits.rules().at(now));
         let first = now.minute().start().saturating_add(-29 * MINUTE);
-        prop_assert!(judged(first).is_accepted());
-        prop_assert!(judged(now.saturating_add(ahead)).is_accepted());
+        prop_assert!(outcome(first).is_accepted());
+        prop_assert!(outcome(now.saturating_add(ahead)).is_accepted());
         if first > Timestamp::MIN {
-            prop_assert_eq!(judged(first.saturating_add(-1)), Outcome::TooOld);
+            prop_assert_eq!(outcome(first.saturating_add(-1)), Outcome::TooOld);
         }
         if now.saturating_add(ahead) < Timestamp::MAX {
-            prop_assert_eq!(judged(now.saturating_add(ahead + 1)), Outcome::TooFarAhead);
+            prop_assert_eq!(outcome(now.saturating_add(ahead + 1)), Outcome::TooFarAhead);
         }
     }
 }
@@ -157,7 +157,7 @@ fn the_last_microsecond_of_a_minute_and_the_first_of_the_next_are_in_different_c
     for start in [at(-MINUTE), at(0), at(1_742_944_020_000_000)] {
         let mut ring = Ring::default();
         for (time, price) in [(start, 1.0), (start.saturating_add(-1), 2.0)] {
-            let _ = ring.record(&Tick::new(time, price), &Limits::USUAL.rules().at(start));
+            let _ = ring.record(&Tick::new(time, price), &OracleRules::DEFAULT.rules().at(start));
         }
         let seen: Vec<_> = ring.candles(start, Gaps::Filled).map(|c| (c.minute.start(), c.close, c.state)).collect();
         let before = start.saturating_add(-MINUTE);
@@ -166,10 +166,10 @@ fn the_last_microsecond_of_a_minute_and_the_first_of_the_next_are_in_different_c
 }
 
 #[test]
-fn sequence_numbers_go_on_past_the_largest() {
+fn sequence_numbers_may_wrap_at_the_largest() {
     let mut ring = Ring::default();
     for (seq, price) in [(0, 3.0), (u64::MAX, 2.0), (1, 4.0), (u64::MAX - 1, 1.0)] {
-        let _ = ring.record(&Tick::new(at(7), price).with_seq(seq), &Limits::USUAL.rules().at(at(7)));
+        let _ = ring.record(&Tick::new(at(7), price).with_seq(seq), &OracleRules::DEFAULT.rules().at(at(7)));
     }
     let candle = ring.newest().unwrap();
     assert_eq!((candle.open(), candle.close()), (1.0, 4.0));

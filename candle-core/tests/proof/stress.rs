@@ -1,4 +1,4 @@
-//! Everything at once: writers, readers, viewers, listers and snapshots from threads that start together.
+//! All kinds of calls at once: writers, readers, viewers, listings and snapshots in threads that start together.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,8 +6,8 @@ use std::thread;
 
 use candle_core::{Aggregator, Config, Gaps, RecordContext, State, Tick, Timestamp, Unlisted};
 
-use crate::inputs::at;
-use crate::oracle::{Limits, MINUTE, Series, top};
+use crate::oracle::{MINUTE, OracleRing, OracleRules, top};
+use crate::ticks::at;
 
 const STABLE: usize = 12;
 const WRITERS: usize = 4;
@@ -17,7 +17,7 @@ fn stable(number: usize) -> String {
     format!("stable-{number}")
 }
 
-/// The ticks of writer `writer`: those with its remainder, all keys distinct, late by up to twenty minutes.
+/// Returns the ticks of one writer, with distinct sequence numbers, late by up to twenty minutes.
 fn ticks(writer: usize) -> impl Iterator<Item = (String, Tick)> {
     (0..TICKS).filter(move |number| number % WRITERS == writer).map(|number| {
         let time = now().saturating_add(-((number * 7_919_003) as i64 % (20 * MINUTE)));
@@ -45,8 +45,34 @@ fn read(aggregator: &Aggregator) {
     }
 }
 
+/// Records, views and delists instruments that exist for a short time. Returns the number of ticks.
+fn churn(aggregator: &Aggregator) -> u64 {
+    let context = RecordContext { unlisted: Unlisted::List, ..now().into() };
+    for number in 0..2_000_u64 {
+        let id = format!("passing-{}", number % 150);
+        let _ = aggregator.record(&id, &Tick::new(now(), 1.0), context);
+        aggregator.count_view(&id);
+        if number % 3 == 0 {
+            aggregator.delist(&id);
+        }
+    }
+    2_000
+}
+
+/// Records the ticks of one writer, one by one and in batches. Returns the number of ticks.
+fn write(aggregator: &Aggregator, ticks: &[(String, Tick)]) -> u64 {
+    let batch: Vec<_> = ticks.iter().map(|(id, tick)| (id.as_str(), *tick)).collect();
+    for (number, chunk) in batch.chunks(50).enumerate() {
+        match number % 3 {
+            0 => chunk.iter().for_each(|(id, tick)| assert!(aggregator.record(id, tick, now()).is_accepted())),
+            _ => assert_eq!(aggregator.record_batch(chunk, now()).rejected(), 0),
+        }
+    }
+    batch.len() as u64
+}
+
 #[test]
-fn all_kinds_of_calls_at_once_leave_exact_candles_views_and_counts() {
+fn candles_views_and_outcomes_are_exact_after_all_kinds_of_calls_at_once() {
     let aggregator = Aggregator::new(Config::default().with_stripes(4));
     (0..STABLE).for_each(|number| assert!(aggregator.list(&stable(number), None).is_ok()));
     let (start, done) = (Barrier::new(WRITERS + 5), AtomicBool::new(false));
@@ -66,17 +92,8 @@ fn all_kinds_of_calls_at_once_leave_exact_candles_views_and_counts() {
             });
         });
         let churn = scope.spawn(|| {
-            let context = RecordContext { unlisted: Unlisted::List, ..now().into() };
             start.wait();
-            for number in 0..2_000_u64 {
-                let id = format!("passing-{}", number % 150);
-                let _ = aggregator.record(&id, &Tick::new(now(), 1.0), context);
-                aggregator.count_view(&id);
-                if number % 3 == 0 {
-                    aggregator.delist(&id);
-                }
-            }
-            2_000
+            churn(&aggregator)
         });
         scope.spawn(|| {
             start.wait();
@@ -89,33 +106,24 @@ fn all_kinds_of_calls_at_once_leave_exact_candles_views_and_counts() {
                 let (aggregator, start) = (&aggregator, &start);
                 scope.spawn(move || {
                     let ticks: Vec<_> = ticks(writer).collect();
-                    let batch: Vec<_> = ticks.iter().map(|(id, tick)| (id.as_str(), *tick)).collect();
                     start.wait();
-                    for (turn, chunk) in batch.chunks(50).enumerate() {
-                        match turn % 3 {
-                            0 => chunk
-                                .iter()
-                                .for_each(|(id, tick)| assert!(aggregator.record(id, tick, now()).is_accepted())),
-                            _ => assert_eq!(aggregator.record_batch(chunk, now()).rejected(), 0),
-                        }
-                    }
-                    batch.len() as u64
+                    write(aggregator, &ticks)
                 })
             })
             .collect();
         let writes: Vec<_> = writers.into_iter().map(thread::ScopedJoinHandle::join).collect();
         let churned = churn.join();
-        // Before a failed join fails this test: the others must come to their end.
+        // Before the results are unwrapped, so that the other threads end if one failed.
         done.store(true, Ordering::Release);
         (writes.into_iter().map(Result::unwrap).sum::<u64>(), churned.unwrap())
     });
     for number in 0..STABLE {
-        let mut series = Series::new(Limits::USUAL, 0);
+        let mut oracle = OracleRing::new(OracleRules::DEFAULT, 0);
         for (_, tick) in (0..WRITERS).flat_map(ticks).filter(|(id, _)| *id == stable(number)) {
-            assert!(series.record(&tick, now()).is_accepted());
+            assert!(oracle.record(&tick, now()).is_accepted());
         }
         let history = aggregator.history(&stable(number)).unwrap();
-        series.assert_is(&history.ring, now());
+        oracle.assert_is(&history.ring, now());
         assert_eq!(history.views, 500);
     }
     let outcomes = aggregator.outcomes();

@@ -1,20 +1,20 @@
-//! A reader who keeps what it has read, and is told only what is new, sees what a reader of everything sees.
+//! A reader with a cache that reads only changes has the same view as a reader without a cache.
 
 use candle_core::{Aggregator, Config, Gaps, History, RecordContext, Unlisted, Update, Version, WindowCandle};
 use proptest::prelude::*;
 
-use crate::inputs::{Step, Steps, limits, steps};
 use crate::oracle::MINUTE;
+use crate::ticks::{Step, Steps, limits, steps};
 
-/// What one reader kept of an instrument.
+/// The cached history of one instrument, with its version.
 #[derive(Default)]
-struct Kept(Option<(Box<History>, Version)>);
+struct CachedRead(Option<(Box<History>, Version)>);
 
-impl Kept {
-    /// Reads again, and asserts that it is what a reader of everything sees.
+impl CachedRead {
+    /// Reads changes, and asserts that cache and changes together are equal to a full read.
     fn read(&mut self, aggregator: &Aggregator, id: &str, now: candle_core::Timestamp) {
-        let known = self.0.as_ref().map(|(_, version)| version);
-        let Some(update) = aggregator.history_if_changed(id, now, known) else {
+        let cached = self.0.as_ref().map(|(_, version)| version);
+        let Some(update) = aggregator.history_if_changed(id, now, cached) else {
             assert!(aggregator.history(id).is_none());
             return;
         };
@@ -27,45 +27,45 @@ impl Kept {
             }
             Update::Unchanged(latest) => latest,
         };
-        let (kept, _) = self.0.as_ref().unwrap();
+        let (cached, _) = self.0.as_ref().unwrap();
         assert_eq!(
             (latest.views, latest.last_arrival, latest.last_time()),
             (whole.views, whole.last_arrival, whole.last_time())
         );
-        assert_eq!(kept.description, whole.description);
+        assert_eq!(cached.description, whole.description);
         for gaps in [Gaps::Filled, Gaps::Omitted] {
-            let mut seen: Vec<WindowCandle> = kept.candles(now, gaps).collect();
+            let mut window: Vec<WindowCandle> = cached.candles(now, gaps).collect();
             if let Some(forming) = latest.forming(now) {
-                *seen.last_mut().unwrap() = forming;
+                *window.last_mut().unwrap() = forming;
             }
-            assert_eq!(seen, whole.candles(now, gaps).collect::<Vec<_>>());
+            assert_eq!(window, whole.candles(now, gaps).collect::<Vec<_>>());
         }
     }
 }
 
 proptest! {
     #[test]
-    fn what_is_kept_and_the_latest_are_together_the_whole(
+    fn cache_and_latest_are_together_equal_to_a_full_read(
         Steps { steps, .. } in steps(1..150), limits in limits(),
-        acts in prop::collection::vec((0..30_u8, 0..2_usize, -2 * MINUTE..2 * MINUTE), 150),
+        actions in prop::collection::vec((0..30_u8, 0..2_usize, -2 * MINUTE..2 * MINUTE), 150),
     ) {
         let aggregator = Aggregator::new(Config::default().with_rules(limits.rules()).with_stripes(1));
         let ids = ["a", "b"];
-        let mut kept = [Kept::default(), Kept::default()];
-        for (Step { tick, now }, (act, id, aside)) in steps.into_iter().zip(acts) {
-            match act {
+        let mut caches = [CachedRead::default(), CachedRead::default()];
+        for (Step { tick, now }, (action, id, aside)) in steps.into_iter().zip(actions) {
+            match action {
                 0 => _ = aggregator.delist(ids[id]),
-                1 => aggregator.clear_candles(0),
+                1 => aggregator.clear_candles(),
                 2 => assert!(aggregator.list(ids[id], Some("described")).is_ok()),
                 3 => assert!(aggregator.list(ids[id], None).is_ok()),
                 4 => _ = aggregator.count_view(ids[id]),
-                5 => aggregator.snapshot().for_each(|part| aggregator.merge(&part).unwrap()),
+                5 => aggregator.snapshot().for_each(|stripe| aggregator.merge(&stripe).unwrap()),
                 _ => _ = aggregator.record(ids[id], &tick, RecordContext { unlisted: Unlisted::List, ..now.into() }),
             }
-            // Readers whose clocks differ from the writer's.
-            let reader = if act % 2 == 0 { now } else { now.saturating_add(aside) };
-            kept[id].read(&aggregator, ids[id], reader);
-            kept[1 - id].read(&aggregator, ids[1 - id], now);
+            // Readers whose `now` differs from the writer's.
+            let reader = if action % 2 == 0 { now } else { now.saturating_add(aside) };
+            caches[id].read(&aggregator, ids[id], reader);
+            caches[1 - id].read(&aggregator, ids[1 - id], now);
         }
     }
 }

@@ -205,7 +205,7 @@ impl Intake {
         if self.starts_over(quote) {
             self.engine.clear_candles();
             self.engine.clock.restart_at(time);
-            self.engine.feeds.started_over();
+            self.engine.feeds.clear_coverage();
         }
         if self.freshest.is_none_or(|freshest| freshest < time) && self.will_take(quote) {
             self.freshest = Some(time);

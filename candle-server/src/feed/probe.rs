@@ -39,14 +39,14 @@ pub(super) async fn probe(engine: &Engine, place: usize, feed: &FeedUrl) -> Sour
 }
 
 async fn open(engine: &Engine, place: usize, feed: &FeedUrl) -> Option<Source> {
-    engine.feeds.connecting(place, engine.clock.reading());
+    engine.feeds.update(|failover| failover.connecting(place, engine.clock.reading()));
     match Source::open(feed).await {
         Some(Ok(source)) => {
             engine.feeds.opened(place, source.last_heard(), engine.clock.reading());
             Some(source)
         }
         Some(Err(ended)) => {
-            engine.feeds.lost(place, ended.loss(), engine.clock.reading());
+            engine.feeds.update(|failover| failover.lost(place, ended.loss(), engine.clock.reading()));
             None
         }
         // What is played and not connected to has been played: there is nothing to come back to.
@@ -56,7 +56,7 @@ async fn open(engine: &Engine, place: usize, feed: &FeedUrl) -> Option<Source> {
 
 /// Reads quotes, without recording them, until the feed has been well for long enough or is not.
 async fn is_well(engine: &Engine, place: usize, source: &mut Source) -> bool {
-    let wanted = engine.feeds.turns().fail_back_after;
+    let wanted = engine.feeds.inspect(|failover| failover.config()).fail_back_after;
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut well_since = None;
@@ -66,17 +66,19 @@ async fn is_well(engine: &Engine, place: usize, source: &mut Source) -> bool {
             biased;
             _ = looks.tick() => {}
             run = source.run() => match run {
-                Ok(run) => engine.feeds.probed(place, quotes(run), engine.clock.reading()),
+                Ok(run) => {
+                    engine.feeds.update(|failover| failover.quoted(place, quotes(run), None, engine.clock.reading()));
+                }
                 Err(ended) => {
-                    engine.feeds.lost(place, ended.loss(), engine.clock.reading());
+                    engine.feeds.update(|failover| failover.lost(place, ended.loss(), engine.clock.reading()));
                     return false;
                 }
             },
         }
         let elapsed = engine.clock.elapsed();
-        match engine.feeds.state_of(place, elapsed) {
+        match engine.feeds.inspect(|failover| failover.feeds()[place].state(elapsed)) {
             State::Silent => {
-                engine.feeds.lost(place, STALLED, engine.clock.reading());
+                engine.feeds.update(|failover| failover.lost(place, STALLED, engine.clock.reading()));
                 return false;
             }
             state if state.is_healthy() => {

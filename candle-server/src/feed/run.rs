@@ -23,7 +23,8 @@ use crate::engine::Engine;
 pub async fn run(engine: Arc<Engine>, feeds: &[FeedUrl]) {
     engine.started().await;
     // The process before may have left what the feed announced to it.
-    let last_connected = engine.last_feed().and_then(|name| engine.feeds.place_of(&name));
+    let last_connected =
+        engine.journal().and_then(|journal| journal.last_feed()).and_then(|name| engine.feeds.index_of(&name));
     let intake = Intake::new(Arc::clone(&engine));
     let mut supervisor = Supervisor {
         intake: if feeds.len() > 1 { intake.for_turns() } else { intake },
@@ -87,7 +88,7 @@ enum Read {
 impl Supervisor<'_> {
     fn turn_to(&mut self, place: usize) {
         self.intake.turned();
-        self.engine.feeds.turned_to(place, self.engine.clock.reading());
+        self.engine.feeds.update(|failover| failover.switched_to(place, self.engine.clock.reading()));
         tracing::warn!(feed = %self.feeds[place], "turning to this feed");
     }
 
@@ -105,7 +106,7 @@ impl Supervisor<'_> {
                 Read::Finished => tracing::info!(%feed, "the feed came to its end; serving goes on"),
                 Read::Failed(error) => tracing::error!(%feed, "the feed can't be read on: {error}"),
                 Read::Lost { ended, healthy_for } => {
-                    engine.feeds.lost(place, ended.loss(), engine.clock.reading());
+                    engine.feeds.update(|failover| failover.lost(place, ended.loss(), engine.clock.reading()));
                     let wait = self.backoffs[place].after(healthy_for.unwrap_or_default(), fastrand::u64(..));
                     tracing::warn!(%feed, reason = ended.reason(), ?wait, "the feed is lost: {ended}");
                     if let Err(order) = unless(orders.as_mut(), sleep(wait)).await {
@@ -114,7 +115,7 @@ impl Supervisor<'_> {
                     continue;
                 }
             }
-            engine.feeds.ended(place, engine.clock.reading());
+            engine.feeds.update(|failover| failover.ended(place, engine.clock.reading()));
             return Left::Finished;
         }
     }
@@ -127,7 +128,7 @@ impl Supervisor<'_> {
             if let Some(source) = opened {
                 return Some(Ok(source));
             }
-            engine.feeds.connecting(place, engine.clock.reading());
+            engine.feeds.update(|failover| failover.connecting(place, engine.clock.reading()));
             let source = Source::open(feed).await;
             if let Some(Ok(source)) = &source {
                 engine.feeds.opened(place, source.last_heard(), engine.clock.reading());
@@ -145,7 +146,9 @@ impl Supervisor<'_> {
         tracing::info!(%feed, "connected");
         let connect = if self.last_connected == Some(place) { Connect::Again } else { Connect::Fresh };
         self.last_connected = Some(place);
-        engine.note_feed(engine.feeds.name(place));
+        if let Some(journal) = engine.journal() {
+            journal.record_feed(engine.feeds.name(place));
+        }
         let FeedUrl::Partner { .. } = feed else {
             return unless(orders, follow(&mut self.intake, &mut source)).await;
         };
@@ -250,8 +253,9 @@ async fn watchdog(engine: &Engine, feeds: &[FeedUrl], place: usize) -> usize {
     loop {
         looks.tick().await;
         let at = engine.clock.reading();
-        let verdict = engine.feeds.verdict(at);
-        let state = engine.feeds.state(at.elapsed);
+        engine.feeds.update(|failover| failover.refresh(at));
+        let verdict = engine.feeds.inspect(|failover| failover.action(at.elapsed));
+        let state = engine.feeds.inspect(|failover| failover.state(at.elapsed));
         if known != Some(state) {
             match state {
                 State::Silent | State::Slow | State::Lagging => tracing::warn!(%feed, "the feed is {}", state.name()),
@@ -262,7 +266,7 @@ async fn watchdog(engine: &Engine, feeds: &[FeedUrl], place: usize) -> usize {
         match verdict {
             Some(Action::FailOver(next)) => return next,
             Some(Action::Reconnect) if feed.is_connection() => {
-                engine.feeds.lost(place, STALLED, at);
+                engine.feeds.update(|failover| failover.lost(place, STALLED, at));
                 return place;
             }
             _ => {}

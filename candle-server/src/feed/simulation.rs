@@ -56,10 +56,13 @@ fn live(seed: u64, catalogues: &[Catalogue]) {
         let feeds: Vec<FeedUrl> = catalogues.iter().enumerate().map(|feed| url(feed).parse().unwrap()).collect();
         let turns =
             FailoverConfig { fail_over_after: Duration::from_secs(2), fail_back_after: Duration::from_secs(10) };
-        let watched = feeds.iter().map(|feed| (feed.to_string(), SilenceTimeout::OwnRate));
+        let watched = feeds.iter().map(|feed| (feed.to_string(), SilenceTimeout::FromRate));
         // There is one thread, and the outcomes of all stripes are looked at after each step.
         let aggregator = Aggregator::new(Config::default().with_stripes(1));
-        let engine = Engine::new(aggregator, Clock::driven_from(world::start()));
+        let engine = Engine::new(
+            aggregator,
+            Clock::with_time(ClockMode::Wall, crate::paused_time::PausedTime::starting_at(world::start())),
+        );
         let engine = Arc::new(engine.with_feeds(Feeds::new(watched, ClockMode::Wall, turns)));
         engine.start();
         let world = Arc::new(Mutex::new(World::new(seed, catalogues.to_vec(), Arc::clone(&engine))));

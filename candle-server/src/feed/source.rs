@@ -4,8 +4,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use candle_engine::feeds::last_heard::LastHeard;
+
 use super::url::FeedUrl;
-use super::websocket::{Connection, Ended, Frame, LastHeard};
+use super::websocket::{Connection, Ended, Frame};
 use crate::message::Unreadable;
 
 /// A live feed that is connected.

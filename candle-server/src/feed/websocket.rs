@@ -6,7 +6,6 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +16,8 @@ use tokio_tungstenite::tungstenite::http::StatusCode;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
+
+use candle_engine::feeds::last_heard::LastHeard;
 
 use super::health::Loss;
 use super::url::SocketUrl;
@@ -135,30 +136,6 @@ fn is_tls(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.downcast_ref::<rustls::Error>().is_some())
 }
 
-/// When a connection last heard anything, a pong too: for others to see while it is being read.
-#[derive(Debug)]
-pub struct LastHeard {
-    start: Instant,
-    /// Since the start.
-    heard_millis: AtomicU64,
-}
-
-impl LastHeard {
-    fn new() -> Self {
-        Self { start: Instant::now(), heard_millis: AtomicU64::new(0) }
-    }
-
-    fn beat(&self, heard: Instant) {
-        let millis = u64::try_from((heard - self.start).as_millis()).unwrap_or(u64::MAX);
-        self.heard_millis.store(millis, Ordering::Relaxed);
-    }
-
-    /// How long ago that was.
-    pub fn age(&self) -> Duration {
-        self.start.elapsed().saturating_sub(Duration::from_millis(self.heard_millis.load(Ordering::Relaxed)))
-    }
-}
-
 /// A WebSocket that is open.
 #[derive(Debug)]
 pub struct Connection {
@@ -189,7 +166,7 @@ impl Connection {
             stream,
             ping,
             heard: now,
-            last_heard: Arc::new(LastHeard::new()),
+            last_heard: Arc::new(LastHeard::default()),
             data: None,
             run: Vec::new(),
             ended: None,
@@ -252,7 +229,7 @@ impl Connection {
     /// Puts `item` and what is ready behind it into the run.
     fn take_ready(&mut self, item: Option<Result<Message, Error>>) {
         self.heard = Instant::now();
-        self.last_heard.beat(self.heard);
+        self.last_heard.record(self.heard);
         let mut bytes = 0;
         let mut next = Some(item);
         while let Some(item) = next {

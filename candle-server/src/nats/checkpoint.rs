@@ -141,7 +141,7 @@ mod tests {
             coverage: coverage.to_parts(Timestamp::EPOCH),
         };
         let engine = Engine::new(Aggregator::new(config(Config::default(), 1)), Clock::new(ClockMode::Feed));
-        engine.aggregator.list_logged("a", Some("described"), 3).unwrap();
+        engine.aggregator.at_lsn(3).list("a", Some("described")).unwrap();
         let stripe = engine.aggregator.stripe_snapshot(engine.aggregator.stripe_of("a")).unwrap();
         let follower = Follower::new(Arc::new(engine), 1, 41, Some(LastWrites { sequence: 40, header }));
         let bytes = encode(&follower, 1_700_000_000_123_456_789, &stripe);

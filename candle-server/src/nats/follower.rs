@@ -11,10 +11,12 @@ use parking_lot::RwLockWriteGuard;
 use super::dedup::Deduplicator;
 use super::message::{self, Content, DecodeError, LSNS_PER_MESSAGE, LeaseAction, Origin, WritesHeader, first_lsn};
 use super::views::ViewLedger;
-use crate::blob::{self, Blob, OfTicks, Replayed, Unreadable};
 use crate::clock::ClockMode;
-use crate::engine::{Engine, STALE_AFTER};
-use crate::journal::Batch;
+use crate::codec::{self, Record};
+use crate::engine::Engine;
+use crate::engine::replay::Replayed;
+use crate::engine::status::STALE_AFTER;
+use crate::journal::{Batch, Write};
 
 /// The number of messages that count as recent. They cover more than the last 35 s, which is the longest time that a
 /// standby buffers: 20 messages a second of the leader, and one of each of 50 nodes. With a much higher number two
@@ -196,7 +198,7 @@ impl Follower {
         if views.is_empty() {
             return None;
         }
-        let encoded = blob::encode(&Batch::new(0), &views, self.aggregator().config().rules());
+        let encoded = codec::encode(&Batch::new(0), &views, self.aggregator().config().rules());
         Some(message::encode(Content::Views(Origin { node: self.node, batch }), &encoded))
     }
 
@@ -213,9 +215,9 @@ impl Follower {
         }
         self.applied = sequence;
         let decoded = message::decode(bytes).and_then(|(content, batch)| {
-            let batch = Blob::decode(batch).map_err(|error| match error {
-                Unreadable::Newer { .. } => DecodeError::NewerVersion,
-                Unreadable::Damaged => DecodeError::Foreign,
+            let batch = Record::decode(batch).map_err(|error| match error {
+                codec::DecodeError::Newer { .. } => DecodeError::NewerVersion,
+                codec::DecodeError::Damaged => DecodeError::Foreign,
             })?;
             Ok((content, batch))
         });
@@ -238,7 +240,12 @@ impl Follower {
         }
     }
 
-    fn apply_writes(&mut self, sequence: u64, header: WritesHeader, batch: &Blob<'_>) -> Result<Applied, FollowError> {
+    fn apply_writes(
+        &mut self,
+        sequence: u64,
+        header: WritesHeader,
+        batch: &Record<'_>,
+    ) -> Result<Applied, FollowError> {
         // Regardless of the epoch: the gateway may not know of the last epochs.
         if header.lease == LeaseAction::Reset && header.origin.node != self.node {
             return Err(FollowError::OutOfSync(OutOfSync::Reset { sequence }));
@@ -253,7 +260,7 @@ impl Follower {
             return Err(FollowError::DifferentRules);
         }
         let engine = Arc::clone(&self.engine);
-        let mut applying = engine.fold();
+        let mut applying = engine.begin_apply();
         let first_lsn = first_lsn(sequence);
         let replayed = self.replay(batch, first_lsn, header.now, &mut applying);
         let accepted = replayed.as_ref().map_or(0, |replayed| replayed.outcomes.accepted());
@@ -284,11 +291,11 @@ impl Follower {
     /// for that, the rest of the batch is one part.
     fn replay(
         &self,
-        batch: &Blob<'_>,
+        batch: &Record<'_>,
         first_lsn: u64,
         now: i64,
         applying: &mut RwLockWriteGuard<'_, ()>,
-    ) -> Result<Replayed, Unreadable> {
+    ) -> Result<Replayed, codec::DecodeError> {
         let clock = &self.engine.clock;
         let mut time = self.last_writes.as_ref().map_or(now, |last| last.header.now);
         let mut part_start = 0;
@@ -306,21 +313,27 @@ impl Follower {
     }
 
     /// Passes the ticks of a batch to the deduplicator.
-    fn record_ticks(&mut self, batch: &Blob<'_>) {
+    fn record_ticks(&mut self, batch: &Record<'_>) {
         let Some(dedup) = &mut self.dedup else { return };
-        batch.each_of_ticks(|one| match one {
-            OfTicks::Tick(id, tick, now) => dedup.record(&self.engine.aggregator, id, &tick, now),
-            OfTicks::Delist(id) => dedup.remove(id),
-            OfTicks::Clear => dedup.clear(),
-        });
+        let aggregator = &self.engine.aggregator;
+        for write in batch.to_batch().writes() {
+            match write {
+                Write::Ticks(run) => {
+                    run.iter().for_each(|(id, tick)| dedup.record(aggregator, id, &tick, run.context.now));
+                }
+                Write::Delist { id } => dedup.remove(id),
+                Write::Clear => dedup.clear(),
+                Write::List { .. } => {}
+            }
+        }
     }
 
     /// Sets coverage and time as the gateway had them. Coverage comes first: no reader may see a time whose minute is not
     /// marked as partly covered yet.
     fn apply_header(&self, header: &WritesHeader, restarts_clock: bool) {
         if let Some(coverage) = header.coverage() {
-            let is_supplied = !header.feed_is_down && header.lease != LeaseAction::Release;
-            self.engine.feeds.log_tells(coverage, is_supplied);
+            let is_delivering = !header.feed_is_down && header.lease != LeaseAction::Release;
+            self.engine.feeds.set_log_coverage(coverage, is_delivering);
         }
         let Some(now) = header.now() else { return };
         if restarts_clock {

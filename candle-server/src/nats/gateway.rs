@@ -124,7 +124,7 @@ impl<B: Broker> Gateway<B> {
     ) -> Result<Option<LogSession<B>>, String> {
         let config = self.config.clone();
         let mode = self.engine.clock.mode();
-        let mut bootstrapping = Box::pin(bootstrap(&config, || Feeds::unwatched(mode)));
+        let mut bootstrapping = Box::pin(bootstrap(&config, || Feeds::unmonitored(mode)));
         let bootstrapped = loop {
             tokio::select! {
                 _ = &mut *stop => return Ok(None),
@@ -169,7 +169,7 @@ impl<B: Broker> Gateway<B> {
         match &mut session.lease {
             Lease::Standby => {
                 // The leader publishes all writes, so none of them exists only here.
-                self.journal.note_kept(now, 0);
+                self.journal.record_persisted(now, 0);
                 // A leader without a feed does not publish what this gateway buffers.
                 if !session.leader_feed_is_down()
                     && let Some(logged) = self.logged_until(session)
@@ -223,8 +223,8 @@ impl<B: Broker> Gateway<B> {
                     let sent = if in_flight.has_chunk { self.outbox.pop() } else { None };
                     let bytes = sent.as_ref().map_or(0, |(chunk, _)| chunk.bytes() as u64);
                     // Writes that are still in the outbox came after the sent ones, which can be old.
-                    let kept_until = sent.filter(|_| !self.outbox.is_empty());
-                    self.journal.note_kept(kept_until.map_or(in_flight.started, |(_, until)| until), bytes);
+                    let persisted_until = sent.filter(|_| !self.outbox.is_empty());
+                    self.journal.record_persisted(persisted_until.map_or(in_flight.started, |(_, until)| until), bytes);
                     leadership.last_writes = LastWrites { sequence, header: in_flight.header.clone() };
                 }
                 if self.outbox.first().is_some_and(|chunk| chunk.bytes() >= CHUNK_BYTES) {

@@ -189,18 +189,18 @@ mod tests {
 
     /// A batch with one write of each kind.
     fn batch() -> Vec<u8> {
-        use crate::journal::{Batch, JudgedBy, Write};
+        use crate::journal::{Batch, TickContext, Write};
         let time = |second| Timestamp::from_seconds(second).unwrap();
         let mut batch = Batch::new(0);
         batch.push(Write::List { id: "a", description: Some("described") });
         batch.push(Write::List { id: "b", description: None });
         batch.push(Write::Delist { id: "b" });
         batch.push(Write::Clear);
-        let context = JudgedBy { now: time(1_700_000_060), unlisted: candle_core::Unlisted::List };
+        let context = TickContext { now: time(1_700_000_060), unlisted: candle_core::Unlisted::List };
         let sized = candle_core::Tick::new(time(1_700_000_059), 1.5).with_seq(9).with_size(2.0);
         let numbered = candle_core::Tick::new(time(1_700_000_060), -0.25).with_seq(FIRST_ARRIVAL_SEQ);
-        batch.push_ticks(&[("a", sized), ("c", numbered)], context);
-        crate::blob::encode(&batch, &[], &candle_core::Rules::DEFAULT)
+        batch.push_ticks([("a", sized), ("c", numbered)], context);
+        crate::codec::encode(&batch, &[], &candle_core::Rules::DEFAULT)
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::dedup::SequenceRestarts;
 use super::follower::Follower;
 use super::message::FIRST_ARRIVAL_SEQ;
 use crate::feed::intake::starts_over;
-use crate::journal::{Batch, Span, Write};
+use crate::journal::{Batch, Write};
 
 /// The most bytes of an outbox: two million ticks with short ids, which is 20 s of the full load. A broker that lost its
 /// leader stores no message for 4 to 7 s.
@@ -76,13 +76,12 @@ impl Outbox {
     /// Adds writes at `now`, the time since the start of the server.
     pub(super) fn push(&mut self, batch: &Batch, now: Duration) {
         for write in batch.writes() {
-            let Write::Ticks { ticks, context } = write else {
+            let Write::Ticks(ticks) = write else {
                 self.with_last(now, |batch| batch.push(write));
                 continue;
             };
             for run in ticks.chunks(RUN) {
-                let run: Vec<(&str, Tick)> = run.iter().map(|(id, tick)| (batch.text(*id), *tick)).collect();
-                self.with_last(now, |batch| batch.push_ticks(&run, context));
+                self.with_last(now, |batch| batch.push(Write::Ticks(run)));
             }
         }
     }
@@ -148,7 +147,7 @@ impl Outbox {
 
     /// The number of ticks.
     pub(super) fn ticks(&self) -> usize {
-        self.chunks.iter().map(|chunk| chunk.batch.ticks_in_order().len()).sum()
+        self.chunks.iter().map(|chunk| chunk.batch.ticks().len()).sum()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -165,10 +164,7 @@ impl Outbox {
     /// Delistings that the log has are left out, because the instrument can be listed again. Returns their ids.
     pub(super) fn append_new(&mut self, held: &Self, follower: &Follower, now: Timestamp) -> Vec<Box<str>> {
         let ended = EndedInLog::find(held, follower, now);
-        let ticks = held
-            .chunks
-            .iter()
-            .flat_map(|chunk| chunk.batch.ticks_in_order().iter().map(|(id, tick)| (chunk.batch.text(*id), tick)));
+        let ticks = held.chunks.iter().flat_map(|chunk| chunk.batch.ticks());
         let dedup = follower.dedup().map(|dedup| (dedup, dedup.timestamp_source(ticks)));
         let aggregator = follower.aggregator();
         let is_new = |id: &str, tick: &Tick, restarted| {
@@ -179,9 +175,9 @@ impl Outbox {
         let mut feed_restarted = false;
         for (index, chunk, write) in held.writes() {
             match write {
-                Write::Ticks { ticks, context } => {
-                    let ticks = ticks.iter().map(|(id, tick)| (chunk.batch.text(*id), *tick));
-                    let ticks = ticks.filter(|(id, _)| !ended.is_before_end(id, index));
+                Write::Ticks(run) => {
+                    let context = run.context;
+                    let ticks = run.iter().filter(|(id, _)| !ended.is_before_end(id, index));
                     let new: Vec<_> = ticks
                         .filter(|(id, tick)| {
                             let restarted = restarts.record(id, tick, context.now);
@@ -189,7 +185,7 @@ impl Outbox {
                         })
                         .collect();
                     if !new.is_empty() {
-                        self.with_last(chunk.until, |batch| batch.push_ticks(&new, context));
+                        self.with_last(chunk.until, |batch| batch.push_ticks(new, context));
                     }
                 }
                 Write::Delist { id } if ended.listings.contains_key(id) => {}
@@ -242,11 +238,11 @@ impl Outbox {
         let (mut compactor, mut listings, mut removed) = (Compactor::new(*rules), Listings::default(), 0);
         for chunk in chunks {
             for write in chunk.batch.writes() {
-                if let Write::Ticks { ticks, context } = write {
-                    if compactor.context.is_some_and(|before| before.unlisted != context.unlisted) {
+                if let Write::Ticks(run) = write {
+                    if compactor.context.is_some_and(|before| before.unlisted != run.context.unlisted) {
                         removed += compactor.finish(self, until);
                     }
-                    ticks.iter().for_each(|(id, tick)| compactor.add(chunk.batch.text(*id), tick, context));
+                    run.iter().for_each(|(id, tick)| compactor.add(id, &tick, run.context));
                 } else if listings.are_changed_by(write) {
                     removed += compactor.finish(self, until);
                     self.with_last(until, |batch| batch.push(write));
@@ -263,9 +259,9 @@ impl Outbox {
                 break;
             }
             let without_ticks = without_ticks(&chunk.batch);
-            let ticks = chunk.batch.ticks_in_order();
+            let ticks = chunk.batch.ticks();
             reclaimed.dropped += ticks.len();
-            reclaimed.dropped_until = reclaimed.dropped_until.max(ticks.iter().map(|(_, tick)| tick.time).max());
+            reclaimed.dropped_until = reclaimed.dropped_until.max(ticks.map(|(_, tick)| tick.time).max());
             let freed = chunk.batch.bytes() - without_ticks.bytes();
             self.bytes -= freed;
             excess = excess.saturating_sub(freed);
@@ -309,7 +305,7 @@ impl<'h> EndedInLog<'h> {
 
 fn without_ticks(batch: &Batch) -> Batch {
     let mut rest = Batch::new(0);
-    batch.writes().filter(|write| !matches!(write, Write::Ticks { .. })).for_each(|write| rest.push(write));
+    batch.writes().filter(|write| !matches!(write, Write::Ticks(_))).for_each(|write| rest.push(write));
     rest
 }
 
@@ -317,20 +313,19 @@ fn without_ticks(batch: &Batch) -> Batch {
 pub(super) fn number_arrivals(batch: &Batch, next: &mut u64) -> Batch {
     let mut numbered = Batch::new(0);
     for write in batch.writes() {
-        let Write::Ticks { ticks, context } = write else {
+        let Write::Ticks(run) = write else {
             numbered.push(write);
             continue;
         };
-        let number = |(id, tick): &(Span, Tick)| {
+        let number = |(id, tick): (_, Tick)| {
             if tick.seq < FIRST_ARRIVAL_SEQ {
-                return (batch.text(*id), *tick);
+                return (id, tick);
             }
             let seq = (*next).max(FIRST_ARRIVAL_SEQ);
             *next = seq.saturating_add(1);
-            (batch.text(*id), tick.with_seq(seq))
+            (id, tick.with_seq(seq))
         };
-        let ticks: Vec<_> = ticks.iter().map(number).collect();
-        numbered.push_ticks(&ticks, context);
+        numbered.push_ticks(run.iter().map(number), run.context);
     }
     numbered
 }

@@ -2,11 +2,12 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use candle_core::{Aggregator, ViewTotal};
+use candle_core::Aggregator;
+use candle_core::replication::ViewTotal;
 
 use super::catalogue::each_listed;
 use super::message::first_lsn;
-use crate::blob::Viewed;
+use crate::codec::RecordedViews;
 
 /// The number of messages for which a delisting is remembered. Views are published within seconds, which is about a
 /// hundred messages.
@@ -71,13 +72,13 @@ impl ViewLedger {
     }
 
     /// Adds views that another node published at `lsn`, unless their listing has ended.
-    pub(super) fn add(&mut self, aggregator: &Aggregator, viewed: Viewed<'_>, lsn: u64) {
+    pub(super) fn add(&mut self, aggregator: &Aggregator, viewed: RecordedViews<'_>, lsn: u64) {
         let has_ended = self.delisted.get(viewed.id).is_some_and(|delisted| *delisted > viewed.lsn);
         let is_known = aggregator.lsn_of(viewed.id) >= lsn;
         if has_ended || is_known || aggregator.resolve(viewed.id).is_none() {
             return;
         }
-        aggregator.add_views(viewed.id, viewed.views, lsn);
+        aggregator.at_lsn(lsn).add_views(viewed.id, viewed.views);
         let accounted = self.accounted.entry(viewed.id.into()).or_default();
         *accounted = accounted.saturating_add(viewed.views);
     }

@@ -4,9 +4,8 @@ use std::net::SocketAddr;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use candle_http::server::{Limits, Origins};
 use clap::Args;
-
-use crate::http::{Limits, Origins};
 
 /// A stream with nothing to tell breaks its silence every 15 s: it must not be taken for idle before that.
 const LEAST_IDLE_SECONDS: u64 = 20;
@@ -43,7 +42,7 @@ pub struct HttpSettings {
     request_time: u64,
 
     /// Time for an answer to be taken, in seconds.
-    #[arg(long, value_name = "SECONDS", env = "CANDLE_ANSWER_TIME", default_value_t = Limits::default().answer_time.as_secs(),
+    #[arg(long, value_name = "SECONDS", env = "CANDLE_ANSWER_TIME", default_value_t = Limits::default().response_time.as_secs(),
           value_parser = clap::value_parser!(u64).range(1..=3600))]
     answer_time: u64,
 
@@ -86,7 +85,7 @@ impl HttpSettings {
             connections: self.max_connections,
             connections_per_address: self.max_connections_per_address,
             request_time: Duration::from_secs(self.request_time),
-            answer_time: Duration::from_secs(self.answer_time),
+            response_time: Duration::from_secs(self.answer_time),
             idle_time: Duration::from_secs(self.idle_time),
             drain_time: Duration::from_secs(self.drain_time),
             target_bytes: self.max_target_bytes,
@@ -113,7 +112,8 @@ fn within(text: &str, most: usize) -> Result<usize, String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::http::Limits;
+    use candle_http::server::Limits;
+
     use crate::settings::Settings;
 
     #[test]
@@ -129,7 +129,7 @@ mod tests {
         let settings = Settings::from_args(args.split_whitespace()).unwrap();
         let limits = settings.http.limits();
         assert_eq!((limits.connections, limits.connections_per_address), (1, Some(2)));
-        let times = [limits.request_time, limits.answer_time, limits.idle_time, limits.drain_time];
+        let times = [limits.request_time, limits.response_time, limits.idle_time, limits.drain_time];
         assert_eq!(times.map(|time| time.as_secs()), [3, 4, 20, 6]);
         assert_eq!((limits.target_bytes, limits.headers, limits.header_bytes), (7, 8, 9));
         assert_eq!(settings.http.threads(), 10);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::store::{self, Options, SPARING_INTERVAL, StoreError};
+use crate::store::{self, Options, RELAXED_INTERVAL, StoreError};
 
 /// Whether and how the engine is kept.
 #[derive(Args, Clone, Debug)]
@@ -32,7 +32,7 @@ impl StoreSettings {
         let asked = Duration::from_millis(self.store_interval);
         let interval = match self.store_sync {
             SyncChoice::Always => asked,
-            SyncChoice::Interval => asked.max(SPARING_INTERVAL),
+            SyncChoice::Interval => asked.max(RELAXED_INTERVAL),
         };
         Some(Options { path: self.store.clone()?, interval })
     }

@@ -354,7 +354,7 @@ test("unknown, never quoted, loading and empty are states of their own", async (
 });
 
 test("every answer of the page has its policy, and the library is the one on record", async () => {
-  const recorded = readFileSync(new URL("../../page/vendor/SHA256SUMS", import.meta.url), "utf8");
+  const recorded = readFileSync(new URL("../../http/page/vendor/SHA256SUMS", import.meta.url), "utf8");
   for (const path of ["/chart", "/chart/x", "/assets/main.js", "/assets/lightweight-charts-5.2.1.mjs"]) {
     const answer = await fetch(server.url + path);
     assert.equal(answer.status, 200);

@@ -1,4 +1,4 @@
-//! `store check` and `store export`, where something beside the store is not as it should be.
+//! `store check` and `store export`, where the output or the environment has a fault.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -7,8 +7,8 @@ use crate::process::{command, refusal, run};
 use crate::stop::wait_for;
 use crate::{Directory, start};
 
-/// A store with a candle in it.
-fn a_store(directory: &Directory) -> String {
+/// Returns the path of a store with one candle.
+fn store_with_a_candle(directory: &Directory) -> String {
     let store = directory.file("store");
     let mut server = start(&store);
     writeln!(server.stdin(), r#"{{"id":"a","price":5,"timestamp":1700000000}}"#).unwrap();
@@ -18,33 +18,34 @@ fn a_store(directory: &Directory) -> String {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_a_normal_end() {
-    let directory = Directory::new("enough");
-    let store = a_store(&directory);
-    for what in ["check", "export"] {
+fn a_reader_that_closes_the_output_early_is_not_an_error() {
+    let directory = Directory::new("closed-output");
+    let store = store_with_a_candle(&directory);
+    for action in ["check", "export"] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let ended = command(&["store", what, &store]).stdout(writer).output().unwrap();
-        let said = String::from_utf8(ended.stderr).unwrap();
-        assert_eq!((ended.status.code(), said.as_str()), (Some(0), ""), "{what}");
+        let ended = command(&["store", action, &store]).stdout(writer).output().unwrap();
+        let stderr = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!((ended.status.code(), stderr.as_str()), (Some(0), ""), "{action}");
     }
 }
 
 #[test]
-fn candles_that_find_no_room_are_a_failure_and_not_the_stores() {
-    let directory = Directory::new("no-room");
-    let store = a_store(&directory);
+fn a_full_output_is_reported_as_an_error_of_the_output() {
+    let directory = Directory::new("full-output");
+    let store = store_with_a_candle(&directory);
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
     let ended = command(&["store", "export", &store]).stdout(full).output().unwrap();
-    let said = String::from_utf8(ended.stderr).unwrap();
-    assert_eq!(ended.status.code(), Some(1), "{said}");
-    assert!(said.contains("can't write what is in the store") && said.lines().count() == 1, "{said}");
+    let stderr = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("can't write the content of the store"), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
 }
 
 #[test]
-fn looking_into_a_store_needs_no_feed() {
+fn a_check_does_not_open_the_feed() {
     let directory = Directory::new("no-feed");
-    let store = a_store(&directory);
+    let store = store_with_a_candle(&directory);
     let mut check = command(&["store", "check", &store]);
     check.env("CANDLE_FEED", "file:/no/such/file");
     let check = run(check);
@@ -52,7 +53,7 @@ fn looking_into_a_store_needs_no_feed() {
 }
 
 #[test]
-fn whoever_does_not_say_what_to_do_with_a_store_hears_what_there_is() {
+fn the_command_store_without_an_action_lists_the_actions() {
     let line = refusal(command(&["store"]));
     assert!(line.contains("check") && line.contains("export"), "{line}");
 }

@@ -1,4 +1,4 @@
-//! A file system that is full. Needs one that is small, and room in it to fill: see `.ci/run`.
+//! A full file system. The test needs a small file system that it can fill: see `.ci/run`.
 
 use std::io::Write;
 use std::time::Instant;
@@ -8,8 +8,8 @@ use crate::{instrument, start};
 
 #[test]
 #[ignore = "needs a small file system, in CANDLE_SMALL_DISK"]
-fn on_a_full_file_system_it_goes_on_and_keeps_everything_once_there_is_room() {
-    let disk = std::env::var("CANDLE_SMALL_DISK").expect("the directory where a small file system is mounted");
+fn the_server_continues_on_a_full_disk_and_stores_everything_once_there_is_space() {
+    let disk = std::env::var("CANDLE_SMALL_DISK").expect("CANDLE_SMALL_DISK is the mount point of a small file system");
     let (store, ballast) = (format!("{disk}/store"), format!("{disk}/ballast"));
     let mut server = start(&store);
     let mut stdin = server.stdin();
@@ -19,29 +19,29 @@ fn on_a_full_file_system_it_goes_on_and_keeps_everything_once_there_is_room() {
     let begun = Instant::now();
     let mut second: u64 = 1_700_000_000;
     while !server.get("/readyz").1.contains(r#""store":"failed""#) {
-        assert!(begun.elapsed() < GUARD, "it never fails");
+        assert!(begun.elapsed() < GUARD, "the store never fails");
         let price = second % 100 + 1;
-        // As many instruments as it takes to need more room.
+        // So many instruments that the file must grow.
         let line = |id| format!("{{\"id\":{id},\"price\":{price},\"timestamp\":{second}}}\n");
         let lines: Vec<String> = (0..2000).map(line).collect();
         stdin.write_all(lines.concat().as_bytes()).unwrap();
         second += 1;
     }
     assert_eq!(server.get("/instruments/7").0, 200);
-    let said = server.stderr_until("serving goes on");
-    assert!(said.contains("can't be written: No space left on device"), "{said}");
+    let stderr = server.stderr_until("the server continues");
+    assert!(stderr.contains("can't be written: No space left on device"), "{stderr}");
     std::fs::remove_file(&ballast).unwrap();
     while !server.get("/readyz").1.contains(r#""store":"ok""#) {
-        assert!(begun.elapsed() < GUARD, "it never comes back");
+        assert!(begun.elapsed() < GUARD, "the store never recovers");
     }
-    server.stderr_until("is kept again");
+    server.stderr_until("is written again");
     let last = second - 1;
     let has_last = |server: &_| {
         let seven = instrument(server, "7").unwrap();
         (seven["lastQuoteTimestamp"].as_u64() == Some(last)).then_some(seven["candles"].clone())
     };
     let before = loop {
-        assert!(begun.elapsed() < GUARD, "the last quote never comes");
+        assert!(begun.elapsed() < GUARD, "the last quote never arrives");
         if let Some(candles) = has_last(&server) {
             break candles;
         }
@@ -49,16 +49,16 @@ fn on_a_full_file_system_it_goes_on_and_keeps_everything_once_there_is_room() {
     assert_eq!(server.end_by("TERM").0, Some(0));
     let mut server = start(&store);
     assert_eq!(has_last(&server), Some(before));
-    // What can't be kept at the end is not passed over in silence.
+    // A failure of the last write is reported at the end.
     let mut file = std::fs::File::create(&ballast).unwrap();
     while file.write_all(&[1; 4096]).is_ok() {}
     let mut stdin = server.stdin();
     while !server.get("/readyz").1.contains(r#""store":"failed""#) {
-        assert!(begun.elapsed() < GUARD, "it never fails again");
+        assert!(begun.elapsed() < GUARD, "the store never fails again");
         let line = |id| format!("{{\"id\":{id},\"price\":1,\"timestamp\":{second}}}\n");
         stdin.write_all((0..2000).map(line).collect::<String>().as_bytes()).unwrap();
         second += 1;
     }
-    let (code, _, said) = server.end_by("TERM");
-    assert!(code == Some(1) && said.contains("lacks what came last"), "{code:?}: {said}");
+    let (code, _, stderr) = server.end_by("TERM");
+    assert!(code == Some(1) && stderr.contains("does not contain the last writes"), "{code:?}: {stderr}");
 }

@@ -1,4 +1,4 @@
-//! The binary with a store: killed, stopped, started again.
+//! The binary with a store: kills, stops and restarts.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod command;
@@ -15,7 +15,7 @@ use std::process::Stdio;
 
 use crate::process::{Server, command};
 
-/// A directory of its own for a test, gone at the end.
+/// A temporary directory, removed when dropped.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -25,7 +25,7 @@ impl Directory {
         Self(path)
     }
 
-    /// The path of a file in it.
+    /// Returns the path of a file in the directory.
     fn file(&self, name: &str) -> String {
         self.0.join(name).to_str().unwrap().to_owned()
     }
@@ -37,14 +37,14 @@ impl Drop for Directory {
     }
 }
 
-/// A server that reads its standard input, on the feed's own clock.
+/// Starts a server that reads quotes from its standard input, on the feed's clock.
 fn start(store: &str) -> Server {
     let mut command = command(&["--listen", "127.0.0.1:0", "--feed", "stdin:", "--store", store]);
     command.stdin(Stdio::piped());
     Server::start_command(command)
 }
 
-/// What the server has of one instrument.
+/// Returns the history of an instrument, or `None` if it is not listed.
 fn instrument(server: &Server, id: &str) -> Option<serde_json::Value> {
     let (status, body) = server.get(&format!("/instruments/{id}?fill=none"));
     match status {

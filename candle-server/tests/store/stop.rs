@@ -1,4 +1,4 @@
-//! Stopped and started again.
+//! Clean stops and restarts.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::process::{GUARD, Server, command, run};
 use crate::{Directory, instrument, start};
 
-/// Waits until the server has this many quotes of an instrument.
+/// Waits until the server has at least `quotes` quotes of an instrument.
 pub(crate) fn wait_for(server: &Server, id: &str, quotes: u64) {
     let begun = Instant::now();
     let count = || -> u64 {
@@ -15,12 +15,12 @@ pub(crate) fn wait_for(server: &Server, id: &str, quotes: u64) {
         instrument["candles"].as_array().unwrap().iter().map(|candle| candle["quotes"].as_u64().unwrap()).sum()
     };
     while count() < quotes {
-        assert!(begun.elapsed() < GUARD, "the quotes never come");
+        assert!(begun.elapsed() < GUARD, "the quotes never arrive");
     }
 }
 
 #[test]
-fn a_clean_stop_loses_nothing() {
+fn a_clean_stop_loses_no_write() {
     let directory = Directory::new("stop");
     let store = directory.file("store");
     let mut server = start(&store);
@@ -38,8 +38,8 @@ fn a_clean_stop_loses_nothing() {
     assert_eq!(server.end_by("TERM").0, Some(0));
 
     let check = run(command(&["store", "check", &store]));
-    let said = String::from_utf8(check.stdout).unwrap();
-    assert!(check.status.success() && said.contains("sound: 1 instruments, 9 candles"), "{said}");
+    let stdout = String::from_utf8(check.stdout).unwrap();
+    assert!(check.status.success() && stdout.contains("sound: 1 instruments, 9 candles"), "{stdout}");
     let export = run(command(&["store", "export", &store]));
     let lines = String::from_utf8(export.stdout).unwrap();
     assert_eq!(lines.lines().count(), 9);
@@ -50,19 +50,19 @@ fn a_clean_stop_loses_nothing() {
     let mut after = instrument(&server, "a").unwrap();
     assert_eq!(after["views"].as_u64(), before["views"].as_u64().map(|views| views + 1));
     after["views"] = before["views"].clone();
-    // Until a quote comes, they are the quotes of a process that is gone.
+    // The restored quotes are stale until a new quote arrives.
     assert_eq!((before["status"].as_str(), after["status"].as_str()), (Some("live"), Some("stale")));
     after["status"] = before["status"].clone();
     assert_eq!(after, before);
 }
 
 #[test]
-fn what_the_feed_deleted_stays_deleted_and_numbering_goes_on() {
+fn deleted_instruments_stay_deleted_and_sequence_numbers_continue() {
     let directory = Directory::new("numbers");
     let store = directory.file("store");
     let mut server = start(&store);
     let mut stdin = server.stdin();
-    // One microsecond: only the order of arrival tells which is the close.
+    // The times are equal: only the sequence numbers determine the close.
     for price in [1, 9, 2] {
         writeln!(stdin, r#"{{"id":"a","price":{price},"timestamp":1700000000}}"#).unwrap();
     }
@@ -78,11 +78,11 @@ fn what_the_feed_deleted_stays_deleted_and_numbering_goes_on() {
     let a = instrument(&server, "a").unwrap();
     let candle = &a["candles"][0];
     let ends = ["openPrice", "highPrice", "closePrice"].map(|name| candle[name].as_f64().unwrap());
-    assert_eq!(ends, [1.0, 9.0, 5.0], "the quote after the restart counts as earlier than those before");
+    assert_eq!(ends, [1.0, 9.0, 5.0], "the quote after the restart is ordered before earlier quotes");
 }
 
 #[test]
-fn a_feed_that_starts_again_earlier_starts_its_candles_afresh() {
+fn a_feed_that_restarts_at_an_earlier_time_clears_the_candles() {
     let directory = Directory::new("earlier");
     let store = directory.file("store");
     let mut server = start(&store);
@@ -96,14 +96,14 @@ fn a_feed_that_starts_again_earlier_starts_its_candles_afresh() {
         writeln!(server.stdin(), r#"{{"id":"a","price":7,"timestamp":1600000000}}"#).unwrap();
         let begun = Instant::now();
         while instrument(&server, "a").unwrap()["candles"][0]["openPrice"] != 7 {
-            assert!(begun.elapsed() < GUARD, "the quote never comes");
+            assert!(begun.elapsed() < GUARD, "the quote never arrives");
         }
         assert_eq!(instrument(&server, "a").unwrap()["candles"].as_array().unwrap().len(), 1);
         assert_eq!(server.end_by("KILL").0, None);
     }
 }
 
-/// What the server says of each minute's coverage, by how many minutes after the first it is.
+/// Returns the coverage of each minute in a response, numbered from the first minute of the test.
 fn coverage(server: &Server, id: &str) -> Vec<(u64, String)> {
     let (status, body) = server.get(&format!("/instruments/{id}"));
     assert_eq!(status, 200, "{body}");
@@ -115,11 +115,11 @@ fn coverage(server: &Server, id: &str) -> Vec<(u64, String)> {
 }
 
 #[test]
-fn the_minutes_without_a_server_are_covered_by_nobody_and_those_before_and_after_as_they_were() {
+fn minutes_without_a_server_have_no_coverage_and_the_other_minutes_keep_theirs() {
     let directory = Directory::new("coverage");
     let store = directory.file("store");
     let mut server = start(&store);
-    // A quote in the middle of each of the minutes 0 to 3, the server's first one being seen in part.
+    // One quote in the middle of each of the minutes 0 to 3. The server sees only a part of the first minute.
     let mut stdin = server.stdin();
     for minute in 0..4 {
         writeln!(stdin, r#"{{"id":"a","price":5,"timestamp":{}}}"#, 1_700_000_010 + minute * 60).unwrap();

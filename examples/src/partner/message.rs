@@ -1,10 +1,10 @@
-//! What the partner says.
+//! The messages of the partner.
 
 use serde::Serialize;
 
 use crate::websocket::Frame;
 
-/// One message of the partner; its JSON is the wire's.
+/// One message of the partner. Its serialised form is the wire format.
 ///
 /// ```
 /// use examples::partner::Message;
@@ -15,36 +15,36 @@ use crate::websocket::Frame;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "type", content = "data", rename_all = "UPPERCASE")]
 pub enum Message {
-    /// An instrument can be traded from now on. Sent on `/instruments`.
+    /// Lists an instrument. Sent on `/instruments`.
     Add {
-        /// Its id.
+        /// The id.
         isin: String,
-        /// What people call it.
+        /// The name for people.
         description: String,
     },
-    /// An instrument can no longer be traded; a later `Add` may reuse its id. Sent on `/instruments`.
+    /// Delists an instrument; a later `Add` can reuse its id. Sent on `/instruments`.
     Delete {
-        /// Its id.
+        /// The id.
         isin: String,
-        /// What people called it.
+        /// The name for people.
         description: String,
     },
-    /// A price, of now. Sent on `/quotes`.
+    /// A current price. Sent on `/quotes`.
     Quote {
         /// The instrument's id.
         isin: String,
-        /// Finite: JSON has no word for other numbers.
+        /// The price, a finite number: JSON has no other numbers.
         price: f64,
     },
 }
 
 impl Message {
-    /// The message as a text frame.
+    /// Returns the message as a text frame.
     ///
     /// # Panics
     ///
-    /// Never: strings and floats always have a JSON form.
+    /// Never: strings and floats can always be serialised.
     pub fn to_frame(&self) -> Frame {
-        Frame::text(serde_json::to_string(self).expect("strings and floats always have a JSON form"))
+        Frame::text(serde_json::to_string(self).expect("strings and floats can always be serialised"))
     }
 }

@@ -1,4 +1,4 @@
-//! A TCP proxy that does to a connection what networks and half-dead machines do.
+//! A TCP proxy that causes the faults of networks and of failing machines.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,41 +9,41 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-/// What happens to bytes on their way from the upstream to the client. Those the other way always pass.
+/// A fault of the bytes from the upstream to the client. Bytes in the other direction always pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Nothing: they pass.
+    /// No fault.
     None,
-    /// The connection is open and nothing comes.
+    /// Connections stay open and pass nothing.
     Freeze,
-    /// The same for the socket of this path alone.
+    /// Connections to this path stay open and pass nothing; others work.
     FreezeOne(&'static str),
-    /// Every connection is dropped, and every new one as soon as it is accepted.
+    /// Connections are dropped, and new ones are dropped as soon as they are accepted.
     Cut,
-    /// Every connection is dropped, and nobody listens.
+    /// Connections are dropped, and new ones are refused.
     Refuse,
-    /// New connections are accepted and never answered; the present ones are dropped.
+    /// Connections are dropped, and new ones are accepted but receive nothing.
     Silence,
-    /// The client is told that nothing more comes, and may still send.
+    /// The sending side is closed; the client can still send.
     HalfClose,
-    /// They come this much later.
+    /// Bytes are delayed by this time.
     Delay(Duration),
-    /// They come one at a time, each this much after the one before.
+    /// Bytes are passed one by one, with this pause.
     Drip(Duration),
-    /// They come in pieces of this many.
+    /// Bytes are passed in packets of this size.
     Split(usize),
-    /// One in so many is another one.
+    /// One of this many bytes is changed.
     Corrupt(usize),
 }
 
-/// A proxy in front of one address, with one fault at a time for all of its connections.
+/// A proxy in front of one address. All of its connections have the same fault.
 pub(crate) struct Proxy {
     pub(crate) addr: SocketAddr,
     fault: watch::Sender<Fault>,
 }
 
 impl Proxy {
-    /// Listens on a free port, for `upstream`.
+    /// Starts a proxy for `upstream` on a free port.
     pub(crate) async fn to(upstream: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
@@ -52,8 +52,8 @@ impl Proxy {
         Self { addr, fault }
     }
 
-    /// Lets this happen from now on.
-    pub(crate) fn inflict(&self, fault: Fault) {
+    /// Sets the fault from now on.
+    pub(crate) fn set_fault(&self, fault: Fault) {
         self.fault.send_replace(fault);
     }
 }
@@ -67,21 +67,21 @@ async fn listen(mut listener: TcpListener, upstream: SocketAddr, mut fault: watc
                 tokio::spawn(connection(accepted.unwrap().0, upstream, watched.clone()));
                 continue;
             }
-            () = is_so(&mut fault, |fault| fault == Fault::Refuse) => {}
+            () = wait_for(&mut fault, |fault| fault == Fault::Refuse) => {}
         }
         drop(listener);
-        // Bound and deaf: connections are refused, and the port stays ours.
+        // The socket is bound but does not listen: connections are refused, and the port stays reserved.
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_reuseaddr(true).unwrap();
         socket.bind(addr).unwrap();
-        is_so(&mut fault, |fault| fault != Fault::Refuse).await;
+        wait_for(&mut fault, |fault| fault != Fault::Refuse).await;
         listener = socket.listen(128).unwrap();
     }
 }
 
-/// Waits until the fault is such a one; for good, where nobody changes it any more.
-async fn is_so(fault: &mut watch::Receiver<Fault>, is_such: impl Fn(Fault) -> bool) {
-    if fault.wait_for(|fault| is_such(*fault)).await.is_err() {
+/// Waits until `condition` is true for the fault. Waits forever if the proxy was dropped.
+async fn wait_for(fault: &mut watch::Receiver<Fault>, condition: impl Fn(Fault) -> bool) {
+    if fault.wait_for(|fault| condition(*fault)).await.is_err() {
         std::future::pending::<()>().await;
     }
 }
@@ -94,13 +94,13 @@ async fn connection(client: TcpStream, upstream: SocketAddr, fault: watch::Recei
         _ => {
             let Ok(server) = TcpStream::connect(upstream).await else { return };
             let path = path(&client).await;
-            // Each piece is to be a packet of its own.
+            // Without Nagle's algorithm each write is a packet.
             client.set_nodelay(true).unwrap();
             let (from_server, mut to_server) = server.into_split();
             let (mut from_client, to_client) = client.into_split();
             tokio::select! {
                 () = pump(from_server, to_client, &path, fault) => {}
-                // The client's own good-bye is the server's to answer, so this side only ends with the other.
+                // The upstream handles the end of the client's stream, so this direction ends with the other one.
                 () = async {
                     let _ = tokio::io::copy(&mut from_client, &mut to_server).await;
                     std::future::pending::<()>().await;
@@ -114,7 +114,7 @@ async fn connection(client: TcpStream, upstream: SocketAddr, fault: watch::Recei
     drop(client);
 }
 
-/// The path that a client asks for, once its first line is there; it is left to be read.
+/// Waits for the first line of a request and returns its path. The bytes stay in the socket's buffer.
 async fn path(client: &TcpStream) -> String {
     let mut block = [0; 1024];
     loop {
@@ -167,20 +167,20 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, path: &str, mut f
                 }
             }
         }
-        let (piece, gap) = match present {
+        let (packet, pause) = match present {
             Fault::Delay(delay) => (length, delay),
-            Fault::Drip(gap) => (1, gap),
-            Fault::Split(piece) => (piece, Duration::ZERO),
+            Fault::Drip(pause) => (1, pause),
+            Fault::Split(packet) => (packet, Duration::ZERO),
             _ => (length, Duration::ZERO),
         };
-        for piece in block.chunks(piece) {
-            if !gap.is_zero() {
+        for packet in block.chunks(packet) {
+            if !pause.is_zero() {
                 tokio::select! {
-                    () = sleep(gap) => {}
+                    () = sleep(pause) => {}
                     _ = fault.wait_for(|fault| matches!(fault, Fault::Cut | Fault::Silence | Fault::Refuse)) => return,
                 }
             }
-            if to.write_all(piece).await.is_err() {
+            if to.write_all(packet).await.is_err() {
                 return;
             }
         }

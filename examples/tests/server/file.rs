@@ -1,16 +1,16 @@
-//! Real trades from a file, against the obvious program.
+//! Real trades from a file, compared with a simple sort of the same trades.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::site::{Site, eventually};
+use crate::test_server::{TestServer, eventually};
 
 const TRADES: &str = include_str!("../../data/trades-2025-03-25.ndjson");
 const MINUTE: i64 = 60_000_000;
 
-/// One line, in microseconds.
+/// One line of the file. Its time is in microseconds.
 #[derive(Clone, Copy)]
 struct Trade {
     time: i64,
@@ -19,7 +19,7 @@ struct Trade {
     size: f64,
 }
 
-/// One minute of one instrument, as it must be.
+/// The expected candle of one minute of one instrument.
 #[derive(Debug, PartialEq)]
 struct Expected {
     start: i64,
@@ -37,9 +37,9 @@ fn read(line: &str) -> (String, Trade) {
     (value["id"].as_str().unwrap().to_owned(), Trade { time, seq: value["seq"].as_u64().unwrap(), price, size })
 }
 
-/// The candles of lines that arrive in this order: a stable sort by time and number, minute by minute. What the order
-/// of arrival does change is that a minute which gets a trade after a later minute has begun is `revised`.
-fn candles_of(lines: &[&str]) -> (i64, BTreeMap<String, Vec<Expected>>) {
+/// Computes the candles of lines in their order of arrival: a stable sort by time and sequence number, then a fold over
+/// each minute. A trade that arrives after a later minute has begun makes its candle `revised`.
+fn expected_candles(lines: &[&str]) -> (i64, BTreeMap<String, Vec<Expected>>) {
     let mut now = i64::MIN;
     let mut trades: BTreeMap<String, Vec<(Trade, bool)>> = BTreeMap::new();
     for (id, trade) in lines.iter().map(|line| read(line)) {
@@ -76,41 +76,41 @@ fn candles_of(lines: &[&str]) -> (i64, BTreeMap<String, Vec<Expected>>) {
     (now, trades.into_iter().map(|(id, trades)| (id, candles(trades))).collect())
 }
 
-/// The file of these lines, removed at the end of its test.
-struct File(PathBuf);
+/// A temporary file, removed when dropped.
+struct TemporaryFile(PathBuf);
 
-impl File {
-    fn of(name: &str, lines: &[&str]) -> Self {
+impl TemporaryFile {
+    fn with_lines(name: &str, lines: &[&str]) -> Self {
         let path = std::env::temp_dir().join(format!("candle-{}-{name}.ndjson", std::process::id()));
         std::fs::write(&path, lines.join("\n")).unwrap();
         Self(path)
     }
 }
 
-impl Drop for File {
+impl Drop for TemporaryFile {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }
 }
 
-/// Serves these lines and returns the histories of the three instruments, every line accepted.
-async fn served(feed: &str, lines: usize) -> Vec<Value> {
-    let site = Site::start(&["--feed", feed, "--clock", "feed"]).await;
-    eventually("the whole file is read", async || site.received() == lines as u64).await;
-    assert_eq!(site.accepted(), lines as u64, "{:?}", site.engine.aggregator.outcomes());
-    assert_eq!(site.engine.unreadable(), 0);
-    assert_eq!(site.listed().await, ["BTCUSDT", "ETHUSDT", "SOLUSDT"]);
+/// Serves a file of `lines` lines and returns the histories of its three instruments. Every line must be accepted.
+async fn serve_file(feed: &str, lines: usize) -> Vec<Value> {
+    let server = TestServer::start(&["--feed", feed, "--clock", "feed"]).await;
+    eventually("the whole file is read", async || server.received() == lines as u64).await;
+    assert_eq!(server.accepted(), lines as u64, "{:?}", server.engine.aggregator.outcomes());
+    assert_eq!(server.engine.unreadable(), 0);
+    assert_eq!(server.listed().await, ["BTCUSDT", "ETHUSDT", "SOLUSDT"]);
     let mut histories = Vec::new();
-    for id in site.listed().await {
-        histories.push(site.history(&id).await);
+    for id in server.listed().await {
+        histories.push(server.history(&id).await);
     }
-    site.stop().await;
+    server.stop().await;
     histories
 }
 
-/// Holds histories to the candles that the obvious program makes of `lines`, field by field.
-fn agree(histories: &[Value], lines: &[&str]) {
-    let (now, expected) = candles_of(lines);
+/// Asserts that all fields of the histories equal the expected candles of `lines`.
+fn assert_expected(histories: &[Value], lines: &[&str]) {
+    let (now, expected) = expected_candles(lines);
     assert_eq!(histories.len(), expected.len());
     for (history, (id, expected)) in histories.iter().zip(&expected) {
         let newest = lines.iter().map(|line| read(line)).filter(|(of, _)| of == id).map(|(_, trade)| trade.time).max();
@@ -139,11 +139,11 @@ fn agree(histories: &[Value], lines: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_of_trades_gives_the_candles_of_a_sort_by_time_and_number() {
+async fn the_candles_of_a_file_equal_those_of_a_sort_by_time_and_sequence_number() {
     let lines: Vec<&str> = TRADES.lines().collect();
     let feed = format!("file:{}/data/trades-2025-03-25.ndjson", env!("CARGO_MANIFEST_DIR"));
-    let histories = served(&feed, lines.len()).await;
-    agree(&histories, &lines);
+    let histories = serve_file(&feed, lines.len()).await;
+    assert_expected(&histories, &lines);
     let candles: Vec<usize> = histories.iter().map(|history| history["candles"].as_array().unwrap().len()).collect();
     assert_eq!(candles, [4, 4, 4]);
 }
@@ -154,25 +154,25 @@ async fn shuffled_lines_give_the_same_candles() {
     for seed in 0..3 {
         let mut lines = sorted.clone();
         fastrand::Rng::with_seed(seed).shuffle(&mut lines);
-        let file = File::of(&format!("shuffled-{seed}"), &lines);
-        let histories = served(&format!("file:{}", file.0.display()), lines.len()).await;
-        agree(&histories, &lines);
-        let (mut in_order, mut shuffled) = (candles_of(&sorted).1, candles_of(&lines).1);
+        let file = TemporaryFile::with_lines(&format!("shuffled-{seed}"), &lines);
+        let histories = serve_file(&format!("file:{}", file.0.display()), lines.len()).await;
+        assert_expected(&histories, &lines);
+        let (mut in_order, mut shuffled) = (expected_candles(&sorted).1, expected_candles(&lines).1);
         for candle in in_order.values_mut().chain(shuffled.values_mut()).flatten() {
             (candle.state, candle.volume) = ("", 0.0);
         }
-        assert_eq!(in_order, shuffled, "but for `revised` and the last digits of a sum, the order of lines is nothing");
+        assert_eq!(in_order, shuffled, "the order of lines changes only `revised` and the last digits of sums");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn doubled_lines_change_counts_and_volumes_alone() {
+async fn doubled_lines_change_only_counts_and_volumes() {
     let once: Vec<&str> = TRADES.lines().collect();
     let twice: Vec<&str> = once.iter().flat_map(|line| [*line, *line]).collect();
-    let file = File::of("doubled", &twice);
-    let histories = served(&format!("file:{}", file.0.display()), twice.len()).await;
-    agree(&histories, &twice);
-    for (history, (_, expected)) in histories.iter().zip(candles_of(&once).1) {
+    let file = TemporaryFile::with_lines("doubled", &twice);
+    let histories = serve_file(&format!("file:{}", file.0.display()), twice.len()).await;
+    assert_expected(&histories, &twice);
+    for (history, (_, expected)) in histories.iter().zip(expected_candles(&once).1) {
         for (candle, once) in history["candles"].as_array().unwrap().iter().zip(expected) {
             let prices = ["openPrice", "highPrice", "lowPrice", "closePrice"];
             assert_eq!(prices.map(|name| candle[name].as_f64().unwrap()), once.prices);
@@ -182,7 +182,7 @@ async fn doubled_lines_change_counts_and_volumes_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bad_lines_cost_themselves_alone() {
+async fn a_bad_line_affects_no_other_line() {
     let long = format!(r#"{{"id":"{}","price":1}}"#, "x".repeat(3 << 20));
     let lines = [
         r#"{"id":1,"price":5,"timestamp":1000}"#,
@@ -195,13 +195,13 @@ async fn bad_lines_cost_themselves_alone() {
         r#"{"type":"ADD","data":{"isin":"B","description":"listed"}}"#,
         r#"{"id":1,"price":7,"timestamp":1001}"#,
     ];
-    let file = File::of("bad", &lines);
-    let site = Site::start(&["--feed", &format!("file:{}", file.0.display())]).await;
-    site.wait_accepted(3).await;
-    assert_eq!((site.received(), site.engine.unreadable()), (3, 3));
-    let history = site.history("1").await;
-    assert_eq!(crate::site::forming(&history), [5.0, 7.0, 5.0, 7.0]);
+    let file = TemporaryFile::with_lines("bad", &lines);
+    let server = TestServer::start(&["--feed", &format!("file:{}", file.0.display())]).await;
+    server.wait_accepted(3).await;
+    assert_eq!((server.received(), server.engine.unreadable()), (3, 3));
+    let history = server.history("1").await;
+    assert_eq!(crate::test_server::forming(&history), [5.0, 7.0, 5.0, 7.0]);
     assert_eq!(history["asOf"], 1001);
-    assert_eq!(site.listed().await, ["1", "B"]);
-    site.stop().await;
+    assert_eq!(server.listed().await, ["1", "B"]);
+    server.stop().await;
 }

@@ -1,18 +1,18 @@
-//! What no partner should send.
+//! Invalid messages from a partner.
 
 use candle_core::Outcome;
 use examples::partner::{Partner, Socket};
 use examples::websocket::Frame;
 
-use crate::site::{Site, connected, forming};
+use crate::test_server::{TestServer, connected, forming};
 
-/// A partner with the instrument `A`, and a server that has listed it.
-async fn start() -> (Partner, Site) {
+/// Starts a partner with the instrument `A`, and a server that has listed it.
+async fn start() -> (Partner, TestServer) {
     let partner = Partner::bind("127.0.0.1:0").await.unwrap();
     partner.add("A", "");
-    let site = Site::with_partner(&partner).await;
-    site.wait_status("A", 200).await;
-    (partner, site)
+    let server = TestServer::with_partner(&partner).await;
+    server.wait_status("A", 200).await;
+    (partner, server)
 }
 
 fn quote(id: &str, price: &str) -> String {
@@ -20,8 +20,8 @@ fn quote(id: &str, price: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unreadable_frame_is_counted_and_the_feed_goes_on() {
-    let (partner, site) = start().await;
+async fn an_unreadable_frame_is_counted_and_the_feed_continues() {
+    let (partner, server) = start().await;
     let frames: Vec<Frame> = vec![
         "garbage".into(),
         "".into(),
@@ -43,19 +43,19 @@ async fn an_unreadable_frame_is_counted_and_the_feed_goes_on() {
         for frame in &frames {
             partner.send_raw(socket, frame.clone());
             sent += 1;
-            site.wait_unreadable(sent).await;
+            server.wait_unreadable(sent).await;
             partner.quote("A", sent as f64);
-            site.wait_accepted(sent).await;
+            server.wait_accepted(sent).await;
         }
     }
-    assert_eq!(site.received(), sent);
-    assert_eq!(forming(&site.history("A").await)[3], sent as f64);
-    site.stop().await;
+    assert_eq!(server.received(), sent);
+    assert_eq!(forming(&server.history("A").await)[3], sent as f64);
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_readable_quote_that_can_not_be_is_refused_and_the_feed_goes_on() {
-    let (partner, site) = start().await;
+async fn an_invalid_quote_is_rejected_and_the_feed_continues() {
+    let (partner, server) = start().await;
     let long = "x".repeat(5000);
     let cases = [
         (quote("A", "-5"), Outcome::BadPrice),
@@ -69,49 +69,49 @@ async fn a_readable_quote_that_can_not_be_is_refused_and_the_feed_goes_on() {
     ];
     let mut accepted = 0;
     for (frame, outcome) in cases {
-        let before = site.count(outcome);
+        let before = server.count(outcome);
         partner.send_raw(Socket::Quotes, frame.as_str());
-        site.wait_count(outcome, before + 1).await;
+        server.wait_count(outcome, before + 1).await;
         accepted += 1;
         partner.quote("A", 10.0);
-        site.wait_accepted(accepted).await;
+        server.wait_accepted(accepted).await;
     }
-    assert_eq!(forming(&site.history("A").await), [10.0; 4]);
-    site.stop().await;
+    assert_eq!(forming(&server.history("A").await), [10.0; 4]);
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_can_not_be_listed_is_not_and_the_feed_goes_on() {
-    let (partner, site) = start().await;
+async fn an_invalid_id_is_not_listed_and_the_feed_continues() {
+    let (partner, server) = start().await;
     partner.add(&"x".repeat(5000), "");
     partner.add("popular", "");
     partner.add("", "");
     partner.add("white space", "");
     partner.delete("never there");
     partner.add("B", &"long ".repeat(1000));
-    site.wait_status("B", 200).await;
-    assert_eq!(site.listed().await, ["A", "B"]);
-    assert_eq!(site.history("B").await["description"].as_str().unwrap().len(), 256);
+    server.wait_status("B", 200).await;
+    assert_eq!(server.listed().await, ["A", "B"]);
+    assert_eq!(server.history("B").await["description"].as_str().unwrap().len(), 256);
     partner.quote("B", 1.0);
-    site.wait_accepted(1).await;
-    site.stop().await;
+    server.wait_accepted(1).await;
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_oversize_frame_costs_the_connection_and_the_feed_goes_on() {
-    let (partner, site) = start().await;
+async fn an_oversize_frame_closes_the_connection_and_the_feed_continues() {
+    let (partner, server) = start().await;
     partner.send_raw(Socket::Quotes, " ".repeat((1 << 20) + 1).as_str());
-    site.wait_unreadable(1).await;
+    server.wait_unreadable(1).await;
     partner.add("B", "announced to the next connection as well");
-    site.wait_status("B", 200).await;
+    server.wait_status("B", 200).await;
     connected(&partner).await;
     let mut sent = 0.0;
-    // A quote that is sent while nobody is connected is gone, as with any partner.
-    crate::site::eventually("a quote of the next connection", async || {
+    // A quote sent while no client is connected is lost, as with the real partner.
+    crate::test_server::eventually("a quote of the next connection", async || {
         sent += 1.0;
         partner.quote("B", sent);
-        site.accepted() > 0
+        server.accepted() > 0
     })
     .await;
-    site.stop().await;
+    server.stop().await;
 }

@@ -1,4 +1,4 @@
-//! The whole server in this process: real feeds at one end, real requests at the other.
+//! The whole server in this process, with real feeds and real HTTP requests.
 #![allow(clippy::unwrap_used, reason = "helpers outside the test functions panic like the tests themselves")]
 
 mod answers;
@@ -7,5 +7,5 @@ mod file;
 mod garbage;
 mod partner;
 mod reconnect;
-mod site;
 mod socket;
+mod test_server;

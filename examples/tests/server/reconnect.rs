@@ -1,101 +1,101 @@
-//! Cut sockets and restarted partners.
+//! Dropped connections, restarted partners and a restarted server.
 
 use examples::partner::{Partner, Socket};
 
-use crate::site::{Site, connected, eventually, forming};
+use crate::test_server::{TestServer, connected, eventually, forming};
 
-/// A partner with these instruments, and a server that has listed them.
-async fn start(instruments: &[&str]) -> (Partner, Site) {
+/// Starts a partner with these instruments, and a server that has listed them.
+async fn start(instruments: &[&str]) -> (Partner, TestServer) {
     let partner = Partner::bind("127.0.0.1:0").await.unwrap();
     for id in instruments {
         partner.add(id, "");
     }
-    let site = Site::with_partner(&partner).await;
+    let server = TestServer::with_partner(&partner).await;
     for id in instruments {
-        site.wait_status(id, 200).await;
+        server.wait_status(id, 200).await;
     }
-    (partner, site)
+    (partner, server)
 }
 
-/// Quotes `id` until one more quote has come through: what is sent while nobody is connected is gone.
-async fn quote_through(partner: &Partner, site: &Site, id: &str, price: f64) {
-    let before = site.accepted();
-    eventually("a quote comes through", async || {
+/// Sends quotes of `id` until the server accepts one. A quote sent while no client is connected is lost.
+async fn quote_until_accepted(partner: &Partner, server: &TestServer, id: &str, price: f64) {
+    let before = server.accepted();
+    eventually("a quote is accepted", async || {
         partner.quote(id, price);
-        site.accepted() > before
+        server.accepted() > before
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cut_socket_is_connected_anew_and_what_is_announced_again_keeps_candles_and_views() {
-    for cut in [&[Socket::Instruments][..], &[Socket::Quotes, Socket::Instruments]] {
-        let (partner, site) = start(&["A", "B"]).await;
-        quote_through(&partner, &site, "A", 5.0).await;
-        assert_eq!(site.history("A").await["views"], 1);
-        for socket in cut {
-            partner.cut(*socket);
+async fn after_a_reconnect_announced_instruments_keep_candles_and_views_and_others_are_delisted() {
+    for dropped in [&[Socket::Instruments][..], &[Socket::Quotes, Socket::Instruments]] {
+        let (partner, server) = start(&["A", "B"]).await;
+        quote_until_accepted(&partner, &server, "A", 5.0).await;
+        assert_eq!(server.history("A").await["views"], 1);
+        for socket in dropped {
+            partner.disconnect(*socket);
         }
         partner.delete("B");
         partner.add("C", "");
-        site.wait_status("B", 404).await;
-        assert_eq!(site.listed().await, ["A", "C"], "{cut:?}");
-        quote_through(&partner, &site, "A", 6.0).await;
-        let after = site.history("A").await;
+        server.wait_status("B", 404).await;
+        assert_eq!(server.listed().await, ["A", "C"], "{dropped:?}");
+        quote_until_accepted(&partner, &server, "A", 6.0).await;
+        let after = server.history("A").await;
         assert_eq!(after["views"], 2);
         assert_eq!(forming(&after)[3], 6.0);
         let first = after["candles"][0]["openPrice"].as_f64();
-        assert_eq!(first, Some(5.0), "{cut:?}");
-        site.stop().await;
+        assert_eq!(first, Some(5.0), "{dropped:?}");
+        server.stop().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cut_of_the_quotes_alone_ends_both_sockets_and_both_come_back() {
-    let (partner, site) = start(&["A", "B"]).await;
-    partner.cut(Socket::Quotes);
-    quote_through(&partner, &site, "B", 1.0).await;
+async fn if_the_quotes_are_disconnected_both_sockets_reconnect() {
+    let (partner, server) = start(&["A", "B"]).await;
+    partner.disconnect(Socket::Quotes);
+    quote_until_accepted(&partner, &server, "B", 1.0).await;
     connected(&partner).await;
     partner.add("C", "");
-    site.wait_status("C", 200).await;
-    site.stop().await;
+    server.wait_status("C", 200).await;
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restarted_partner_with_other_instruments_replaces_them() {
-    let (partner, site) = start(&["A", "B"]).await;
-    quote_through(&partner, &site, "A", 5.0).await;
+    let (partner, server) = start(&["A", "B"]).await;
+    quote_until_accepted(&partner, &server, "A", 5.0).await;
     let address = partner.addr();
     partner.shutdown().await;
-    assert_eq!(forming(&site.history("A").await)[3], 5.0, "served on while the partner is away");
+    assert_eq!(forming(&server.history("A").await)[3], 5.0, "the history is served while the partner is down");
 
     let partner = Partner::bind(address).await.unwrap();
     connected(&partner).await;
-    assert_eq!(site.listed().await, ["A", "B"], "nothing is concluded before the first ADD");
+    assert_eq!(server.listed().await, ["A", "B"], "nothing is delisted before the first ADD");
     partner.add("B", "the same id");
     partner.add("C", "");
-    site.wait_status("A", 404).await;
-    assert_eq!(site.listed().await, ["B", "C"]);
-    quote_through(&partner, &site, "C", 7.0).await;
-    assert_eq!(forming(&site.history("C").await), [7.0; 4]);
-    site.stop().await;
+    server.wait_status("A", 404).await;
+    assert_eq!(server.listed().await, ["B", "C"]);
+    quote_until_accepted(&partner, &server, "C", 7.0).await;
+    assert_eq!(forming(&server.history("C").await), [7.0; 4]);
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_partner_that_comes_later_than_the_server_is_found() {
+async fn a_partner_that_starts_after_the_server_is_connected() {
     let partner = Partner::bind("127.0.0.1:0").await.unwrap();
     let address = partner.addr();
     partner.shutdown().await;
-    let site = Site::start(&["--feed", &format!("partner+ws://{address}")]).await;
-    assert_eq!(site.get("/instruments").await.status, 200);
+    let server = TestServer::start(&["--feed", &format!("partner+ws://{address}")]).await;
+    assert_eq!(server.get("/instruments").await.status, 200);
     let partner = Partner::bind(address).await.unwrap();
     partner.add("A", "");
-    site.wait_status("A", 200).await;
-    site.stop().await;
+    server.wait_status("A", 200).await;
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_starts_again_from_its_store_delists_what_the_partner_does_not_announce_again() {
+async fn a_server_restarted_from_its_store_delists_what_the_partner_does_not_announce_again() {
     let store = std::env::temp_dir().join(format!("candle-restored-{}", std::process::id()));
     let partner = Partner::bind("127.0.0.1:0").await.unwrap();
     let feed = format!("partner+ws://{}", partner.addr());
@@ -103,22 +103,22 @@ async fn a_server_that_starts_again_from_its_store_delists_what_the_partner_does
     for id in ["A", "B"] {
         partner.add(id, "");
     }
-    let site = Site::start(&flags).await;
+    let server = TestServer::start(&flags).await;
     for id in ["A", "B"] {
-        site.wait_status(id, 200).await;
+        server.wait_status(id, 200).await;
     }
-    // What is sent before the other socket is connected is gone.
-    quote_through(&partner, &site, "A", 5.0).await;
-    site.stop().await;
+    // Quotes sent before the socket for quotes is connected are lost.
+    quote_until_accepted(&partner, &server, "A", 5.0).await;
+    server.stop().await;
     partner.delete("B");
     partner.add("C", "");
 
-    let site = Site::start(&flags).await;
-    site.wait_status("C", 200).await;
-    site.wait_status("B", 404).await;
-    let kept = site.history("A").await;
-    assert_eq!(kept["candles"][0]["openPrice"], 5.0, "{kept}");
-    assert_eq!(site.listed().await, ["A", "C"]);
-    site.stop().await;
+    let server = TestServer::start(&flags).await;
+    server.wait_status("C", 200).await;
+    server.wait_status("B", 404).await;
+    let restored = server.history("A").await;
+    assert_eq!(restored["candles"][0]["openPrice"], 5.0, "{restored}");
+    assert_eq!(server.listed().await, ["A", "C"]);
+    server.stop().await;
     std::fs::remove_file(store).unwrap();
 }

@@ -254,6 +254,6 @@ fn refused_quotes_of_the_future_dont_make_a_late_feed_look_fresh() {
     let ahead = format!(r#"{{"id":"a","price":5,"timestamp":{}}}"#, now + 3600);
     let bad = format!(r#"{{"id":"a","price":0,"timestamp":{now}}}"#);
     send(&mut intake, &[late, ahead, bad]);
-    let lag = intake.engine.feeds.standings(intake.engine.clock.elapsed())[0].lag.unwrap();
+    let lag = intake.engine.feeds.feed_reports(intake.engine.clock.elapsed())[0].lag.unwrap();
     assert!(lag >= std::time::Duration::from_secs(20), "{lag:?}");
 }

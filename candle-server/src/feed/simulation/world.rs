@@ -13,7 +13,7 @@ use super::tape::{self, EPOCH, Made, STEP};
 use super::trouble::{Fate, Spell, Trouble};
 use super::{COME_BACK, FAIL_OVER, LONGEST, Millis, SHOWN};
 use crate::engine::Engine;
-use crate::feed::health::{LATE, State};
+use crate::feed::health::{MAX_LAG, State};
 use crate::feed::rate::FIRST_QUOTE;
 
 /// Everything that is simulated, shared by the connections and the checks.
@@ -91,7 +91,7 @@ impl World {
 
     /// Notes which feed is the active one.
     fn look(&mut self) {
-        let active = self.engine.feeds.active();
+        let active = self.engine.feeds.inspect(|failover| failover.active());
         if active != self.active {
             self.active = active;
             self.active_since = self.now();
@@ -221,15 +221,15 @@ impl World {
         let feeds = &self.engine.feeds;
         let elapsed = self.engine.clock.elapsed();
         if (now / STEP).is_multiple_of(8) {
-            let silence_timeout = feeds.standings(elapsed)[self.active].silence_timeout.unwrap();
+            let silence_timeout = feeds.feed_reports(elapsed)[self.active].silence_timeout.unwrap();
             assert!(silence_timeout <= FIRST_QUOTE, "{}: silence_timeout of {silence_timeout:?}", self.moment());
             self.silence_timeout = u64::try_from(silence_timeout.as_millis()).unwrap();
         }
         for place in (1..self.fates.len()).filter(|place| *place != self.active) {
-            let state = feeds.state_of(place, elapsed);
+            let state = feeds.inspect(|failover| failover.feeds()[place].state(elapsed));
             assert_eq!(state, State::Standby, "{}: the feed at {place}", self.moment());
         }
-        let state = feeds.state(elapsed);
+        let state = feeds.inspect(|failover| failover.state(elapsed));
         let Some((place, _)) = self.reading else {
             let is_known = matches!(state, State::Connecting | State::Down);
             assert!(is_known || now == 0, "{}: {state:?} without a connection", self.moment());
@@ -241,7 +241,7 @@ impl World {
             Trouble::None if lasted > SHOWN => State::Live,
             Trouble::Late(lag) if lasted > SHOWN => {
                 let lag = lag.min((now - from) / 3);
-                let late = u64::try_from(LATE.as_millis()).unwrap();
+                let late = u64::try_from(MAX_LAG.as_millis()).unwrap();
                 if lag.abs_diff(late) < SHOWN {
                     return;
                 }
@@ -274,11 +274,12 @@ impl World {
     fn check_gap(&mut self, now: Millis) {
         if matches!(self.supply.present.kind, Kind::Supplied | Kind::Dripping) {
             self.flowed = now;
-        } else if !self.engine.feeds.are_up() {
+        } else if !self.engine.feeds.is_delivering() {
             let report = self.engine.feeds.report(self.engine.clock.reading());
             let Some(gap) = report.gaps.last() else { return };
             let latest = Duration::from_millis(EPOCH + self.flowed + 2 * STEP).as_secs_f64();
-            assert!(gap.from <= latest && gap.to.is_none(), "{}: {gap:?} after {latest}", self.moment());
+            let from = gap.from.as_micros() as f64 / 1e6;
+            assert!(from <= latest && gap.to.is_none(), "{}: {gap:?} after {latest}", self.moment());
         }
     }
 

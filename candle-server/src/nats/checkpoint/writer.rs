@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::{STRIPES, encode};
+use crate::engine::stripe_rounds::StripeRounds;
 use crate::nats::broker::{Broker, PublishResult};
 use crate::nats::follower::Follower;
 use crate::nats::retry::retry;
@@ -82,14 +83,7 @@ pub(in crate::nats) struct CheckpointWriter {
     publishing: JoinHandle<()>,
     created: i128,
     max_bytes: usize,
-    /// The first stripe of each round, chosen at random. So every stripe gets a snapshot even if no leader writes for a
-    /// whole round.
-    first_stripe: u32,
-    /// The number of stripes written in this round.
-    written: u32,
-    /// The start of this round, and its planned duration.
-    started: Duration,
-    duration: Duration,
+    rounds: StripeRounds,
     /// The bytes written in this round, and the bytes of the log that were read before it.
     written_bytes: u64,
     log_bytes: u64,
@@ -105,7 +99,7 @@ impl CheckpointWriter {
         now: Duration,
         log_bytes: u64,
     ) -> Self {
-        let (buffered, duration) = match first {
+        let (buffered, length) = match first {
             FirstRound::AtOnce => (STRIPES as usize, Duration::ZERO),
             FirstRound::Spread => (BUFFERED_SNAPSHOTS, ROUND),
         };
@@ -115,10 +109,8 @@ impl CheckpointWriter {
             publishing: tokio::spawn(publish(broker.clone(), created, receiver)),
             created,
             max_bytes: broker.max_message_bytes(),
-            first_stripe: fastrand::u32(..STRIPES),
-            written: 0,
-            started: now,
-            duration,
+            // Rounds start with a random stripe. So every stripe gets a snapshot even if no leader writes for a whole round.
+            rounds: StripeRounds::new(STRIPES, fastrand::u32(..STRIPES), now, length),
             written_bytes: 0,
             log_bytes,
             has_warned: false,
@@ -128,14 +120,10 @@ impl CheckpointWriter {
     /// Writes the snapshots that are due at `now`, when `follower` has applied `log_bytes` bytes of the log. If the broker
     /// is slow, the round takes longer.
     pub(in crate::nats) fn write_due(&mut self, follower: &Follower, now: Duration, log_bytes: u64) {
-        let passed = now.saturating_sub(self.started).as_secs_f64();
-        let share = if self.duration.is_zero() { 1.0 } else { (passed / self.duration.as_secs_f64()).min(1.0) };
-        while f64::from(self.written) < f64::from(STRIPES) * share {
-            let Ok(permit) = self.sender.try_reserve() else { return };
-            let stripe = (self.first_stripe + self.written) % STRIPES;
+        while let Ok(permit) = self.sender.try_reserve() {
+            let Some(stripe) = self.rounds.next_due(now) else { return };
             let Some(snapshot) = follower.aggregator().stripe_snapshot(stripe) else { return };
             let payload = encode(follower, self.created, &snapshot);
-            self.written += 1;
             self.written_bytes += payload.len() as u64;
             if payload.len() <= self.max_bytes {
                 permit.send(Snapshot { stripe, payload: payload.into(), taken: Instant::now() });
@@ -143,11 +131,12 @@ impl CheckpointWriter {
                 let (bytes, max_payload) = (payload.len(), self.max_bytes);
                 tracing::error!(bytes, max_payload, "a snapshot is too long for the broker: raise its max_payload");
             }
-        }
-        if self.written == STRIPES {
-            let read = log_bytes.saturating_sub(self.log_bytes);
-            self.duration = next_duration(now.saturating_sub(self.started), self.written_bytes, read);
-            (self.written, self.started, self.written_bytes, self.log_bytes) = (0, now, 0, log_bytes);
+            if self.rounds.visited() == u64::from(STRIPES) {
+                let read = log_bytes.saturating_sub(self.log_bytes);
+                let took = now.saturating_sub(self.rounds.started());
+                self.rounds.restart(now, next_length(took, self.written_bytes, read));
+                (self.written_bytes, self.log_bytes) = (0, log_bytes);
+            }
         }
     }
 }
@@ -159,9 +148,9 @@ impl Drop for CheckpointWriter {
     }
 }
 
-/// The duration of the next round, after one of the duration `took` in which `written` bytes of snapshots were written
+/// The length of the next round, after one that took `took` in which `written` bytes of snapshots were written
 /// and `read` bytes of the log were read.
-fn next_duration(took: Duration, written: u64, read: u64) -> Duration {
+fn next_length(took: Duration, written: u64, read: u64) -> Duration {
     let seconds = took.as_secs_f64() * written as f64 / read.max(1) as f64;
     Duration::from_secs_f64(seconds.clamp(SHORTEST_ROUND.as_secs_f64(), ROUND.as_secs_f64()))
 }
@@ -240,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_round_takes_the_time_in_which_the_log_grows_by_a_checkpoint() {
-        let after = |took, written, read| next_duration(Duration::from_secs(took), written, read).as_secs();
+        let after = |took, written, read| next_length(Duration::from_secs(took), written, read).as_secs();
         // A checkpoint of 100 MB and a log of 5 MB/s, after three different rounds.
         assert_eq!([after(60, 100, 300), after(20, 100, 100), after(10, 100, 50)], [20; 3]);
         assert_eq!([after(60, 100, 10), after(60, 100, 0), after(60, 1, 300), after(0, 100, 0)], [60, 60, 10, 10]);

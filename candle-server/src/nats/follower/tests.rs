@@ -7,7 +7,7 @@ use candle_core::{Config, CoverageRing, Gaps, RecordContext, Tick, Unlisted};
 use super::*;
 use crate::clock::Clock;
 use crate::feeds::Feeds;
-use crate::journal::{Journal, Taken};
+use crate::journal::{Drained, Journal};
 use crate::nats::broker::memory::CREATED;
 use crate::nats::checkpoint::{self, STRIPES};
 use crate::nats::message::FIRST_ARRIVAL_SEQ;
@@ -77,7 +77,7 @@ impl Log {
     }
 
     fn write_at(&mut self, epoch: u64, now: Timestamp) {
-        let Taken::Batch(batch) = self.journal.take() else { panic!("the journal is broken") };
+        let Drained::Batch(batch) = self.journal.drain() else { panic!("the journal is suspended") };
         let batch = outbox::number_arrivals(&batch, &mut self.next_arrival_seq);
         let header = WritesHeader {
             origin: Origin { node: 1, batch: self.messages.len() as u64 },
@@ -89,7 +89,7 @@ impl Log {
             feed_is_down: false,
             coverage: CoverageRing::default().to_parts(now),
         };
-        let encoded = blob::encode(&batch, &[], self.engine.aggregator.config().rules());
+        let encoded = codec::encode(&batch, &[], self.engine.aggregator.config().rules());
         self.messages.push(message::encode(Content::Writes(header), &encoded));
     }
 
@@ -97,7 +97,7 @@ impl Log {
     fn first_with(&self, change: impl FnOnce(&mut WritesHeader)) -> Vec<u8> {
         let Ok((Content::Writes(mut header), _)) = message::decode(&self.messages[0]) else { panic!("no writes") };
         change(&mut header);
-        let encoded = blob::encode(&Batch::new(0), &[], self.engine.aggregator.config().rules());
+        let encoded = codec::encode(&Batch::new(0), &[], self.engine.aggregator.config().rules());
         message::encode(Content::Writes(header), &encoded)
     }
 
@@ -307,7 +307,7 @@ fn busy_log(messages: i64) -> Log {
 
 /// The time and the candles of one history, as a reader gets them.
 fn read(engine: &Engine) -> Option<(Timestamp, String)> {
-    engine.at_one_moment(|now| {
+    engine.at_one_instant(|now| {
         let history = engine.aggregator.history("a")?;
         let candles: Vec<_> = history.candles(now, Gaps::Filled).collect();
         Some((now, format!("{candles:?} {:?}", engine.feeds.coverage(now))))
@@ -344,7 +344,7 @@ fn equal_times_mean_equal_candles_on_every_node_while_messages_are_applied() {
     let log = &busy_log(150);
     let nodes = [(); 2].map(|()| {
         let engine = Engine::new(Aggregator::new(config()), Clock::new(ClockMode::Feed));
-        Arc::new(engine.with_feeds(Feeds::unwatched(ClockMode::Feed).told_by_log()))
+        Arc::new(engine.with_feeds(Feeds::unmonitored(ClockMode::Feed).with_log_coverage()))
     });
     let [one, other] = std::thread::scope(|scope| {
         let readers = nodes.each_ref().map(|engine| scope.spawn(move || read_while_applied(log, engine)));

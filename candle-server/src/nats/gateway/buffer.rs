@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::lease::{Lease, LogSession};
 use super::{Gateway, LEASE_TIMEOUT};
-use crate::journal::Taken;
+use crate::journal::Drained;
 use crate::nats::broker::Broker;
 
 /// The time before the last message of the log from which a standby keeps writes. It covers the difference between the
@@ -20,15 +20,15 @@ impl<B: Broker> Gateway<B> {
     /// `None`, the outbox can contain the only copy of its writes.
     pub(super) fn buffer(&mut self, logged: Option<Duration>) {
         let now = self.now();
-        match self.journal.take() {
-            Taken::Batch(batch) => {
+        match self.journal.drain() {
+            Drained::Batch(batch) => {
                 if batch.clears() {
                     // Quotes that were lost before are cleared with all others.
                     self.complete_since = None;
                 }
                 self.outbox.push(&batch, now);
             }
-            Taken::Broken => {
+            Drained::Suspended => {
                 self.journal.resume();
                 self.complete_since = Some(self.engine.clock.now());
                 self.lost_listings = true;
@@ -48,8 +48,9 @@ impl<B: Broker> Gateway<B> {
             tracing::warn!(compacted, dropped, "{line}");
         }
         let feeds = &self.engine.feeds;
-        self.up_since = feeds.are_up().then(|| self.up_since.unwrap_or(now));
-        self.quoted_since = feeds.state(now).is_healthy().then(|| self.quoted_since.unwrap_or(now));
+        self.up_since = feeds.is_delivering().then(|| self.up_since.unwrap_or(now));
+        self.quoted_since =
+            feeds.inspect(|failover| failover.state(now)).is_healthy().then(|| self.quoted_since.unwrap_or(now));
     }
 
     /// The time since the start of the server up to which the log has all writes, by the clock of the leader. `None` if

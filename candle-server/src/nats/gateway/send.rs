@@ -5,8 +5,8 @@ use candle_core::{CoverageRing, Timestamp};
 
 use super::lease::{InFlight, Leadership, LogSession};
 use super::{Gateway, HEARTBEAT, coverage};
-use crate::blob;
 use crate::clock::ClockMode;
+use crate::codec;
 use crate::journal::Batch;
 use crate::nats::bootstrap::Continuity;
 use crate::nats::broker::Broker;
@@ -56,7 +56,7 @@ impl<B: Broker> Gateway<B> {
     fn publish(&self, broker: &B, header: WritesHeader, expected: u64, chunk: Option<Batch>) -> InFlight {
         let has_chunk = chunk.is_some();
         let batch = chunk.unwrap_or_else(|| Batch::new(0));
-        let encoded = blob::encode(&batch, &[], self.engine.aggregator.config().rules());
+        let encoded = codec::encode(&batch, &[], self.engine.aggregator.config().rules());
         let payload = Bytes::from(message::encode(Content::Writes(header.clone()), &encoded));
         let publication = Publication { origin: header.origin, expected, payload };
         let task = tokio::spawn(deliver(broker.clone(), publication));
@@ -102,7 +102,7 @@ impl<B: Broker> Gateway<B> {
             clock: before.clock,
             now: now.as_micros(),
             next_arrival_seq,
-            feed_is_down: !feeds.are_up(),
+            feed_is_down: !feeds.is_delivering(),
             coverage: leadership.coverage.to_parts(now),
             origin: self.next_origin(),
         };

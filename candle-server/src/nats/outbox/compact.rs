@@ -6,7 +6,7 @@ use std::time::Duration;
 use candle_core::{Prices, Rules, Tick, Timestamp};
 
 use super::{Outbox, RUN};
-use crate::journal::{JudgedBy, Write};
+use crate::journal::{TickContext, Write};
 
 /// The largest size of an accepted tick. Ticks that the core rejects are not compacted.
 const MAX_SIZE: f64 = 1e15;
@@ -31,7 +31,7 @@ impl Listings {
                 self.descriptions.remove(id);
                 true
             }
-            Write::Clear | Write::Ticks { .. } => true,
+            Write::Clear | Write::Ticks(_) => true,
         }
     }
 }
@@ -40,7 +40,7 @@ impl Listings {
 pub(super) struct Compactor {
     rules: Rules,
     minutes: HashMap<(Box<str>, i64), Extremes>,
-    pub(super) context: Option<JudgedBy>,
+    pub(super) context: Option<TickContext>,
     ticks: usize,
 }
 
@@ -57,7 +57,7 @@ impl Compactor {
     }
 
     /// Adds a tick. Ticks that the core rejects are removed, because a later `now` could make them acceptable.
-    pub(super) fn add(&mut self, id: &str, tick: &Tick, context: JudgedBy) {
+    pub(super) fn add(&mut self, id: &str, tick: &Tick, context: TickContext) {
         self.context = Some(context);
         self.ticks += 1;
         let latest: Timestamp = context.now.saturating_add(self.rules.max_ahead_micros());
@@ -97,8 +97,8 @@ impl Compactor {
         }
         compacted.sort_by(|(a_id, a), (b_id, b)| (a.time, a.seq, a_id).cmp(&(b.time, b.seq, b_id)));
         for run in compacted.chunks(RUN) {
-            let run: Vec<(&str, Tick)> = run.iter().map(|(id, tick)| (&**id, *tick)).collect();
-            outbox.with_last(until, |batch| batch.push_ticks(&run, context));
+            let run = run.iter().map(|(id, tick)| (&**id, *tick));
+            outbox.with_last(until, |batch| batch.push_ticks(run, context));
         }
         std::mem::take(&mut self.ticks).saturating_sub(compacted.len())
     }

@@ -1,9 +1,9 @@
-use candle_core::{Aggregator, Gaps, Unlisted};
+use candle_core::{Aggregator, Gaps, RecordContext, Unlisted};
 
 use super::*;
-use crate::journal::JudgedBy;
+use crate::journal::TickContext;
 
-const CONTEXT: JudgedBy = JudgedBy { now: Timestamp::EPOCH, unlisted: Unlisted::List };
+const CONTEXT: TickContext = TickContext { now: Timestamp::EPOCH, unlisted: Unlisted::List };
 
 /// A limit that a test reaches soon, in bytes.
 const MAX_BYTES: usize = 2 << 20;
@@ -20,11 +20,11 @@ fn applied(outbox: &Outbox) -> Aggregator {
             match write {
                 Write::List { id, description } => drop(aggregator.list(id, description)),
                 Write::Delist { id } => drop(aggregator.delist(id)),
-                Write::Clear => aggregator.clear_candles(0),
-                Write::Ticks { ticks, context } => {
-                    let context = candle_core::RecordContext { unlisted: context.unlisted, ..context.now.into() };
-                    for (id, tick) in ticks {
-                        let _ = aggregator.record(chunk.batch.text(*id), tick, context);
+                Write::Clear => aggregator.clear_candles(),
+                Write::Ticks(run) => {
+                    let context = RecordContext { unlisted: run.context.unlisted, ..run.context.now.into() };
+                    for (id, tick) in run.iter() {
+                        let _ = aggregator.record(id, &tick, context);
                     }
                 }
             }
@@ -57,14 +57,14 @@ fn chunks_fit_into_messages_and_contain_every_tick() {
         let mut outbox = Outbox::new(usize::MAX);
         for run in runs {
             let mut batch = Batch::new(0);
-            batch.push_ticks(&run, CONTEXT);
+            batch.push_ticks(run, CONTEXT);
             outbox.push(&batch, Duration::ZERO);
         }
         let mut sent = 0;
         while let Some((chunk, _)) = outbox.pop() {
-            let bytes = crate::blob::encode(&chunk, &[], &Rules::DEFAULT);
+            let bytes = crate::codec::encode(&chunk, &[], &Rules::DEFAULT);
             assert!(bytes.len() < LONGEST, "{}", bytes.len());
-            sent += chunk.ticks_in_order().len();
+            sent += chunk.ticks().len();
         }
         assert_eq!((sent, outbox.bytes()), (ids.len(), 0));
     }
@@ -79,7 +79,7 @@ fn compaction_keeps_open_high_low_and_close_of_every_minute_within_the_limit() {
     let mut compacted = 0;
     for second in 0..400 {
         let now = Timestamp::from_seconds(second).unwrap();
-        let context = JudgedBy { now, ..CONTEXT };
+        let context = TickContext { now, ..CONTEXT };
         let mut batch = Batch::new(0);
         if second == 200 {
             batch.push(Write::Delist { id: "7" });
@@ -93,14 +93,10 @@ fn compaction_keeps_open_high_low_and_close_of_every_minute_within_the_limit() {
             })
             .collect();
         let mut next = FIRST_ARRIVAL_SEQ + second.unsigned_abs() * 10_000;
-        batch.push_ticks(&ticks, context);
+        batch.push_ticks(ticks.iter().copied(), context);
         let batch = number_arrivals(&batch, &mut next);
-        for (id, tick) in batch.ticks_in_order() {
-            let _ = plain.record(
-                batch.text(*id),
-                tick,
-                candle_core::RecordContext { unlisted: Unlisted::List, ..now.into() },
-            );
+        for (id, tick) in batch.ticks() {
+            let _ = plain.record(id, tick, RecordContext { unlisted: Unlisted::List, ..now.into() });
         }
         outbox.push(&batch, Duration::from_secs(second.unsigned_abs()));
         let reclaimed = outbox.reclaim(&rules);
@@ -123,7 +119,7 @@ fn if_compaction_frees_too_little_the_oldest_ticks_are_dropped_and_no_listing() 
         if id.ends_with("000") {
             outbox.with_last(Duration::ZERO, |batch| batch.push(Write::List { id: &id, description: None }));
         }
-        outbox.with_last(Duration::ZERO, |batch| batch.push_ticks(&[(&id, tick(0, 1.0))], CONTEXT));
+        outbox.with_last(Duration::ZERO, |batch| batch.push_ticks([(id.as_str(), tick(0, 1.0))], CONTEXT));
     }
     let reclaimed = outbox.reclaim(&Rules::DEFAULT);
     assert!(reclaimed.dropped > 0 && outbox.bytes() <= MAX_BYTES, "{reclaimed:?}");
@@ -135,13 +131,13 @@ fn if_compaction_frees_too_little_the_oldest_ticks_are_dropped_and_no_listing() 
 fn writes_after_the_seal_of_a_chunk_are_not_dropped_with_it() {
     let mut outbox = Outbox::new(MAX_BYTES);
     let write = |outbox: &mut Outbox, second| {
-        outbox.with_last(Duration::ZERO, |batch| batch.push_ticks(&[("a", tick(second, 1.0))], CONTEXT));
+        outbox.with_last(Duration::ZERO, |batch| batch.push_ticks([("a", tick(second, 1.0))], CONTEXT));
     };
     write(&mut outbox, 1);
-    assert_eq!(outbox.seal_first().unwrap().ticks_in_order().len(), 1);
+    assert_eq!(outbox.seal_first().unwrap().ticks().len(), 1);
     write(&mut outbox, 2);
-    assert_eq!(outbox.pop().unwrap().0.ticks_in_order().len(), 1);
-    assert_eq!(outbox.pop().unwrap().0.ticks_in_order()[0].1, tick(2, 1.0));
+    assert_eq!(outbox.pop().unwrap().0.ticks().len(), 1);
+    assert_eq!(outbox.pop().unwrap().0.ticks().next().unwrap().1, &tick(2, 1.0));
     assert_eq!(outbox.bytes(), 0);
 }
 
@@ -164,7 +160,7 @@ fn follower_of(batches: &[Batch], second: i64) -> Follower {
             feed_is_down: false,
             coverage: candle_core::CoverageRing::default().to_parts(Timestamp::EPOCH),
         };
-        let blob = crate::blob::encode(batch, &[], &Rules::DEFAULT);
+        let blob = crate::codec::encode(batch, &[], &Rules::DEFAULT);
         follower.apply(sequence, &message::encode(Content::Writes(writes), &blob)).unwrap();
     }
     follower
@@ -177,7 +173,7 @@ fn at(second: i64) -> Timestamp {
 /// Adds a tick of `a` for each of these seconds, validated at that second.
 fn ticks_at(batch: &mut Batch, seconds: std::ops::Range<i64>) {
     for second in seconds {
-        batch.push_ticks(&[("a", tick(second, 1.0))], JudgedBy { now: at(second), ..CONTEXT });
+        batch.push_ticks([("a", tick(second, 1.0))], TickContext { now: at(second), ..CONTEXT });
     }
 }
 
@@ -192,7 +188,7 @@ fn published(held: &Batch, second: i64, stored: &Follower) -> (Vec<String>, Vec<
             Write::List { id, .. } => format!("list {id}"),
             Write::Delist { id } => format!("delist {id}"),
             Write::Clear => "clear".to_owned(),
-            Write::Ticks { ticks, .. } => format!("ticks {}", ticks.len()),
+            Write::Ticks(run) => format!("ticks {}", run.len()),
         };
         chunk.batch.writes().map(text).collect()
     };
@@ -246,12 +242,14 @@ fn quotes_of_a_listing_that_has_ended_in_the_log_are_not_published() {
 fn the_time_of_the_last_dropped_tick_is_returned() {
     let mut outbox = Outbox::new(MAX_BYTES);
     for second in 0..60_000_u32 {
-        let context = JudgedBy { now: at(i64::from(second)), ..CONTEXT };
+        let context = TickContext { now: at(i64::from(second)), ..CONTEXT };
         let id = second.to_string();
-        outbox.with_last(Duration::ZERO, |batch| batch.push_ticks(&[(&id, tick(i64::from(second), 1.0))], context));
+        outbox.with_last(Duration::ZERO, |batch| {
+            batch.push_ticks([(id.as_str(), tick(i64::from(second), 1.0))], context)
+        });
     }
     let reclaimed = outbox.reclaim(&Rules::DEFAULT);
-    let kept = outbox.chunks.iter().flat_map(|chunk| chunk.batch.ticks_in_order());
+    let kept = outbox.chunks.iter().flat_map(|chunk| chunk.batch.ticks());
     let oldest = kept.map(|(_, tick)| tick.time).min();
     assert!(reclaimed.dropped > 0 && reclaimed.dropped_until < oldest, "{reclaimed:?}, {oldest:?}");
     assert_eq!(reclaimed.dropped_until, oldest.map(|oldest| oldest.saturating_add(-1_000_000)));
@@ -264,7 +262,7 @@ fn old_delistings_are_dropped_at_any_rate_of_quotes() {
     for second in 1..=70 {
         let now = Duration::from_secs(second);
         let tick = tick(i64::try_from(second).unwrap(), 1.0);
-        outbox.with_last(now, |chunk| chunk.push_ticks(&[("a", tick)], CONTEXT));
+        outbox.with_last(now, |chunk| chunk.push_ticks([("a", tick)], CONTEXT));
         outbox.drop_before(now.saturating_sub(Duration::from_secs(30)));
     }
     let held: Vec<_> = outbox.writes().map(|(_, chunk, _)| chunk.since).collect();
@@ -280,8 +278,8 @@ fn logged_writes_are_dropped_first_and_only_if_the_outbox_is_full() {
             let now = at(i64::try_from(second).unwrap());
             for _ in 0..1000 {
                 let one = [("a", tick(0, 1.0))];
-                let context = JudgedBy { now, ..CONTEXT };
-                outbox.with_last(Duration::from_secs(second), |chunk| chunk.push_ticks(&one, context));
+                let context = TickContext { now, ..CONTEXT };
+                outbox.with_last(Duration::from_secs(second), |chunk| chunk.push_ticks(one, context));
             }
         }
     };
@@ -307,7 +305,7 @@ fn ticks_after_a_restart_of_the_numbers_are_published() {
     let batch = |ticks: &[Tick]| {
         let mut batch = Batch::new(0);
         for tick in ticks {
-            batch.push_ticks(&[("a", *tick)], JudgedBy { now: tick.time, ..CONTEXT });
+            batch.push_ticks([("a", *tick)], TickContext { now: tick.time, ..CONTEXT });
         }
         batch
     };
@@ -327,7 +325,7 @@ fn repeated_announcements_are_removed_and_do_not_split_a_compaction() {
         let now = Duration::from_secs(second);
         for id in &ids {
             outbox.with_last(now, |chunk| chunk.push(Write::List { id, description: Some("the same as before") }));
-            outbox.with_last(now, |chunk| chunk.push_ticks(&[(id, tick(0, 1.0))], CONTEXT));
+            outbox.with_last(now, |chunk| chunk.push_ticks([(id.as_str(), tick(0, 1.0))], CONTEXT));
         }
         compacted += outbox.reclaim(&Rules::DEFAULT).compacted;
         assert!(outbox.bytes() <= MAX_BYTES);

@@ -77,7 +77,7 @@ async fn a_leader_whose_feed_is_down_keeps_the_lease_until_the_standby_has_a_ste
     let mut world = World::new();
     world.run(LEASE_TIMEOUT * 2).await;
     let leader = world.leader().unwrap();
-    assert!(world.actors[1 - leader].engine.feeds.are_up(), "its silence is not noticed yet");
+    assert!(world.actors[1 - leader].engine.feeds.is_delivering(), "its silence is not noticed yet");
     world.actors[leader].lose_feed();
     world.run(LEASE_TIMEOUT * 2).await;
     assert_eq!((world.leader(), last_header(&world.broker).epoch), (Some(leader), 1));

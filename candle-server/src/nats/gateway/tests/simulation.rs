@@ -10,14 +10,15 @@ use tokio::time::timeout;
 use super::super::release::RELEASE_TIMEOUT;
 use super::super::*;
 use crate::clock::{Clock, ClockMode};
-use crate::feed::failover::FailoverConfig;
-use crate::feed::health::SilenceTimeout;
+use crate::feeds::failover::FailoverConfig;
+use crate::feeds::health::SilenceTimeout;
 use crate::nats::bootstrap::{Bootstrapped, Participant};
 use crate::nats::broker::memory::{CREATED, MemoryBroker};
 use crate::nats::broker::{StoredMessage, StreamOptions};
 use crate::nats::checkpoint;
 use crate::nats::follower::Follower;
 use crate::nats::subscribe::Event;
+use crate::paused_time::PausedTime;
 
 /// The start of every simulation, in seconds since the epoch: the start of a minute.
 const START: i64 = 28_333_333 * 60;
@@ -46,8 +47,9 @@ impl Actor {
     pub(super) fn new(broker: &MemoryBroker, node: u64, now: Timestamp) -> Self {
         let journal = Arc::new(crate::nats::gateway_journal());
         let failover = FailoverConfig { fail_over_after: Duration::MAX, fail_back_after: Duration::MAX };
-        let feeds = Feeds::new([("ws://h/".to_owned(), SilenceTimeout::OwnRate)], ClockMode::Wall, failover);
-        let engine = Engine::new(Aggregator::default(), Clock::driven_from(now)).with_feeds(feeds);
+        let feeds = Feeds::new([("ws://h/".to_owned(), SilenceTimeout::FromRate)], ClockMode::Wall, failover);
+        let clock = Clock::with_time(ClockMode::Wall, PausedTime::starting_at(now));
+        let engine = Engine::new(Aggregator::default(), clock).with_feeds(feeds);
         let engine = Arc::new(engine.with_journal(Arc::clone(&journal)));
         engine.feeds.opened(0, Vec::new(), engine.clock.reading());
         let connection = broker.reconnected();
@@ -82,7 +84,8 @@ impl Actor {
     /// Disconnects the feed. The gateway knows of it.
     pub(super) fn lose_feed(&mut self) {
         self.is_fed = false;
-        self.engine.feeds.lost(0, "closed", self.engine.clock.reading());
+        let at = self.engine.clock.reading();
+        self.engine.feeds.update(|failover| failover.lost(0, "closed", at));
     }
 
     fn stop(&mut self) {
@@ -100,7 +103,8 @@ impl Actor {
         if self.waiting.is_some() {
             return Ok(());
         }
-        self.engine.feeds.verdict(self.engine.clock.reading());
+        let at = self.engine.clock.reading();
+        self.engine.feeds.update(|failover| failover.refresh(at));
         let now = self.gateway.now();
         if self.end == 0 {
             self.session.apply(Some(Event::End(0)), now)?;

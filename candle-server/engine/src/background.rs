@@ -1,0 +1,74 @@
+//! An async task on a thread of its own.
+
+use std::io;
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+
+/// An async task on a named thread with a runtime of its own, so that nothing else delays it.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use candle_engine::background::Background;
+///
+/// let task = Background::spawn("adder", |stop| async move {
+///     let _ = stop.await;
+///     1 + 1
+/// })?;
+/// assert_eq!(task.stop().await?, 2);
+/// # Ok::<(), std::io::Error>(())
+/// # }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct Background<T> {
+    name: String,
+    stop: oneshot::Sender<()>,
+    ended: oneshot::Receiver<()>,
+    thread: JoinHandle<T>,
+}
+
+impl<T: Send + 'static> Background<T> {
+    /// Starts the task. Its argument resolves when [`stop`](Self::stop) is called.
+    ///
+    /// # Errors
+    /// If the runtime or the thread can't be created.
+    pub fn spawn<F>(
+        name: impl Into<String>,
+        run: impl FnOnce(oneshot::Receiver<()>) -> F + Send + 'static,
+    ) -> io::Result<Self>
+    where
+        F: Future<Output = T>,
+    {
+        let name = name.into();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (stop, stopped) = oneshot::channel();
+        let (end, ended) = oneshot::channel::<()>();
+        let work = move || {
+            // Dropped at the end of the thread, also by a panic.
+            let _end = end;
+            let result = runtime.block_on(run(stopped));
+            // A read of standard input can't be cancelled; it must not keep the process alive.
+            runtime.shutdown_background();
+            result
+        };
+        let thread = std::thread::Builder::new().name(name.clone()).spawn(work)?;
+        Ok(Self { name, stop, ended, thread })
+    }
+
+    /// Waits until the task has ended by itself or panicked.
+    pub async fn ended(&mut self) {
+        // The sender is dropped at the end of the thread.
+        let _ = (&mut self.ended).await;
+    }
+
+    /// Asks the task to stop, and returns its result when it has ended.
+    ///
+    /// # Errors
+    /// If the task panicked.
+    pub async fn stop(self) -> io::Result<T> {
+        // Fails only if the task has ended.
+        let _ = self.stop.send(());
+        let joined = tokio::task::spawn_blocking(move || self.thread.join()).await?;
+        joined.map_err(|_| io::Error::other(format!("the thread {} panicked", self.name)))
+    }
+}

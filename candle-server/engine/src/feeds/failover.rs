@@ -1,0 +1,306 @@
+//! The failover state machine: the active feed, gaps in delivery, and when to switch feeds.
+//!
+//! It has no clock, lock or socket: every event carries its time.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use candle_core::Timestamp;
+
+use super::health::{Health, Loss, SilenceTimeout, State};
+use super::rate::MAX_SILENCE_TIMEOUT;
+use crate::clock::{ClockMode, Reading};
+
+/// The number of gaps that are remembered. A feed that flaps for half an hour is described by its latest gaps.
+pub const MAX_GAPS: usize = 100;
+/// How long a gap is remembered, in microseconds: as long as the candles that it concerns.
+const GAP_MICROS: i64 = 30 * 60_000_000;
+/// The longest time that one feed may stay unhealthy before the next one is tried.
+const MAX_FAIL_OVER_AFTER: Duration = Duration::from_secs(30);
+/// A lone feed is reconnected after this much silence: a peer that answers pings but sends no quotes may be half dead.
+/// The time doubles after each connection without a quote, since a quiet night looks the same.
+pub const RECONNECT_AFTER: Duration = Duration::from_secs(20);
+/// A wall clock that leaps ahead by more than this skipped time in which quotes were missed. A smaller correction skips
+/// less than the shortest silence timeout.
+const LEAP_MICROS: i64 = 2_000_000;
+
+/// When to fail over to the next feed, and when to fail back to the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FailoverConfig {
+    /// How long the active feed may be unhealthy.
+    pub fail_over_after: Duration,
+    /// How long the first feed must have been healthy without interruption.
+    pub fail_back_after: Duration,
+}
+
+/// A change of delivery, from which coverage is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "coverage is computed from these"]
+pub enum Delivery {
+    /// The active feed has delivered everything since then.
+    Started(Timestamp),
+    /// The active feed has not delivered since then.
+    Stopped(Timestamp),
+}
+
+/// An action to take on the active feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Switch to the feed with this index.
+    FailOver(usize),
+    /// Reconnect to the active feed.
+    Reconnect,
+}
+
+/// A period without delivery, on the candles' clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The first microsecond.
+    pub from: Timestamp,
+    /// The first microsecond after the gap; `None` while it lasts.
+    pub to: Option<Timestamp>,
+    /// The cause in one word: the reason of a [`Loss`], or the name of a [`State`].
+    pub reason: &'static str,
+}
+
+/// The feeds of a server in order of preference, one of them active.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use candle_core::Timestamp;
+/// use candle_engine::clock::{ClockMode, Reading};
+/// use candle_engine::feeds::failover::{Action, Failover, FailoverConfig};
+/// use candle_engine::feeds::health::SilenceTimeout;
+///
+/// let config =
+///     FailoverConfig { fail_over_after: Duration::from_secs(2), fail_back_after: Duration::from_secs(10) };
+/// let mut failover = Failover::new([SilenceTimeout::FromRate; 2], ClockMode::Wall, config);
+/// let at = |second: u64| Reading { elapsed: Duration::from_secs(second), now: Timestamp::EPOCH };
+/// let _ = failover.lost(0, "closed", at(0));
+/// assert_eq!(failover.action(at(2).elapsed), Some(Action::FailOver(1)));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Failover {
+    feeds: Box<[Health]>,
+    /// The index of the one active feed.
+    active: usize,
+    mode: ClockMode,
+    config: FailoverConfig,
+    is_delivering: bool,
+    /// The time since which the active feed is known to be unhealthy.
+    unhealthy_since: Option<Duration>,
+    /// The number of switches since a feed was last healthy.
+    futile_switches: u32,
+    gaps: VecDeque<Gap>,
+    /// The clocks at the last refresh.
+    refreshed: Option<Reading>,
+}
+
+impl Failover {
+    /// Creates the state for feeds in order of preference, none of them connected.
+    ///
+    /// # Panics
+    /// If there is no feed.
+    pub fn new(feeds: impl IntoIterator<Item = SilenceTimeout>, mode: ClockMode, config: FailoverConfig) -> Self {
+        let feeds: Box<[Health]> = feeds.into_iter().map(Health::new).collect();
+        assert!(!feeds.is_empty(), "there must be at least one feed");
+        Self {
+            feeds,
+            active: 0,
+            mode,
+            config,
+            is_delivering: false,
+            unhealthy_since: None,
+            futile_switches: 0,
+            gaps: VecDeque::new(),
+            refreshed: None,
+        }
+    }
+
+    /// Returns the feeds in order of preference.
+    pub const fn feeds(&self) -> &[Health] {
+        &self.feeds
+    }
+
+    /// Returns the index of the active feed.
+    pub const fn active(&self) -> usize {
+        self.active
+    }
+
+    /// Returns the state of the active feed.
+    pub fn state(&self, elapsed: Duration) -> State {
+        self.feeds[self.active].state(elapsed)
+    }
+
+    /// Returns the configuration.
+    pub const fn config(&self) -> FailoverConfig {
+        self.config
+    }
+
+    /// Returns the gaps of the half hour before `now`, oldest first. The time before the first delivery is not a gap.
+    pub fn gaps(&self, now: Timestamp) -> impl Iterator<Item = &Gap> {
+        let oldest = now.saturating_add(-GAP_MICROS);
+        self.gaps.iter().filter(move |gap| gap.to.is_none_or(|to| to > oldest))
+    }
+
+    /// Records that a connection to the feed is being opened.
+    pub fn connecting(&mut self, feed: usize, at: Reading) -> Option<Delivery> {
+        self.feeds[feed].connecting();
+        self.refresh(at)
+    }
+
+    /// Records that the feed is connected.
+    pub fn opened(&mut self, feed: usize, at: Reading) -> Option<Delivery> {
+        self.feeds[feed].opened(at.elapsed);
+        self.refresh(at)
+    }
+
+    /// Records accepted quotes of the feed; see [`Health::quoted`].
+    pub fn quoted(&mut self, feed: usize, quotes: u64, lag: Option<Duration>, at: Reading) -> Option<Delivery> {
+        if quotes == 0 {
+            return None;
+        }
+        self.feeds[feed].quoted(at.elapsed, quotes, lag);
+        self.refresh(at)
+    }
+
+    /// Records that the feed's connection was lost or could not be opened.
+    pub fn lost(&mut self, feed: usize, loss: impl Into<Loss>, at: Reading) -> Option<Delivery> {
+        self.feeds[feed].lost(at.elapsed, loss);
+        self.refresh(at)
+    }
+
+    /// Records that the feed has ended.
+    pub fn ended(&mut self, feed: usize, at: Reading) -> Option<Delivery> {
+        self.feeds[feed].ended(at.elapsed);
+        self.refresh(at)
+    }
+
+    /// Makes the feed the active one and puts the previous one on standby.
+    pub fn switched_to(&mut self, feed: usize, at: Reading) -> Option<Delivery> {
+        self.feeds[self.active].put_on_standby();
+        self.active = feed;
+        self.unhealthy_since = None;
+        self.futile_switches = self.futile_switches.saturating_add(1);
+        self.refresh(at)
+    }
+
+    /// Clears all gaps: candles start afresh.
+    pub fn clear_gaps(&mut self) {
+        self.gaps.clear();
+        self.is_delivering = false;
+    }
+
+    /// Applies the passage of time: silence and clock leaps change delivery without an event.
+    pub fn refresh(&mut self, at: Reading) -> Option<Delivery> {
+        let previous = self.refreshed.replace(at);
+        if let Some(previous) = previous.filter(|previous| self.is_delivering && self.has_leapt(previous, at)) {
+            return Some(self.stop(previous.now, "clock"));
+        }
+        let health = &self.feeds[self.active];
+        let state = health.state(at.elapsed);
+        if state.is_healthy() {
+            self.unhealthy_since = None;
+            self.futile_switches = 0;
+        } else if state != State::Waiting {
+            self.unhealthy_since.get_or_insert(at.elapsed);
+        }
+        match (self.is_delivering, self.delivers(state)) {
+            (false, true) => Some(self.start(at.now)),
+            (true, false) => {
+                let since = health.unhealthy_since(at.elapsed);
+                let reason = health.reason(at.elapsed);
+                Some(self.stop(self.candle_time(since, at), reason))
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns true if a feed in this state leaves no gap in the candles.
+    ///
+    /// A new connection counts as delivering until it proves silent; then the gap starts at its beginning.
+    /// On a feed's own clock no time passes without a quote, so silence is not a gap.
+    const fn delivers(&self, state: State) -> bool {
+        match (state, self.mode) {
+            (State::Live | State::Lagging, _) | (State::Waiting, ClockMode::Wall) => true,
+            (State::Waiting | State::Silent | State::Slow, ClockMode::Feed) => self.is_delivering,
+            _ => false,
+        }
+    }
+
+    /// Returns true if the wall clock leapt ahead since `previous`, as it does after a machine was suspended. Quotes of
+    /// the skipped time were missed. The next refresh starts delivery again.
+    fn has_leapt(&self, previous: &Reading, at: Reading) -> bool {
+        let monotonic = at.elapsed.saturating_sub(previous.elapsed).as_micros();
+        let monotonic = i64::try_from(monotonic).unwrap_or(i64::MAX);
+        let wall = at.now.as_micros().saturating_sub(previous.now.as_micros());
+        self.mode == ClockMode::Wall && wall.saturating_sub(monotonic) > LEAP_MICROS
+    }
+
+    /// Converts a time since the start into a time on the candles' clock.
+    fn candle_time(&self, since: Duration, at: Reading) -> Timestamp {
+        match self.mode {
+            ClockMode::Feed => at.now,
+            ClockMode::Wall => {
+                let ago = at.elapsed.saturating_sub(since).as_micros();
+                at.now.saturating_add(i64::try_from(ago).map_or(i64::MIN, |micros| -micros))
+            }
+        }
+    }
+
+    fn start(&mut self, at: Timestamp) -> Delivery {
+        self.is_delivering = true;
+        if let Some(gap) = self.gaps.back_mut() {
+            gap.to = Some(at.max(gap.from));
+        }
+        Delivery::Started(at)
+    }
+
+    fn stop(&mut self, at: Timestamp, reason: &'static str) -> Delivery {
+        self.is_delivering = false;
+        match self.gaps.back_mut() {
+            // The delivery that seemed to end the last gap is taken back: the gap continues.
+            Some(gap) if gap.to.is_some_and(|to| to >= at) => gap.to = None,
+            _ => {
+                if self.gaps.len() == MAX_GAPS {
+                    self.gaps.pop_front();
+                }
+                self.gaps.push_back(Gap { from: at, to: None, reason });
+            }
+        }
+        Delivery::Stopped(at)
+    }
+
+    /// Returns the action that is due at `elapsed`, if any.
+    pub fn action(&self, elapsed: Duration) -> Option<Action> {
+        let state = self.state(elapsed);
+        let unhealthy_for = elapsed.saturating_sub(self.unhealthy_since?);
+        if state == State::Waiting || state == State::Ended {
+            return None;
+        }
+        if self.feeds.len() > 1 {
+            let next = (self.active + 1) % self.feeds.len();
+            return (unhealthy_for >= self.fail_over_after()).then_some(Action::FailOver(next));
+        }
+        let health = &self.feeds[self.active];
+        let reconnect_after = doubled(RECONNECT_AFTER, health.quoteless_connections()).min(MAX_SILENCE_TIMEOUT);
+        let silent_for = elapsed.saturating_sub(health.unhealthy_since(elapsed));
+        (state == State::Silent && silent_for >= reconnect_after).then_some(Action::Reconnect)
+    }
+
+    /// Returns how long the active feed may be unhealthy. The time doubles with each round in which no feed was healthy,
+    /// to spare feeds that are all down.
+    fn fail_over_after(&self) -> Duration {
+        let rounds = self.futile_switches / u32::try_from(self.feeds.len()).unwrap_or(u32::MAX);
+        doubled(self.config.fail_over_after, rounds).min(MAX_FAIL_OVER_AFTER.max(self.config.fail_over_after))
+    }
+}
+
+/// Returns `time`, doubled `times` times.
+fn doubled(time: Duration, times: u32) -> Duration {
+    time.saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests;

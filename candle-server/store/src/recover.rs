@@ -1,0 +1,160 @@
+//! Recovery: reads the state out of a store file.
+
+use std::io;
+use std::num::NonZero;
+use std::panic::resume_unwind;
+use std::path::Path;
+use std::sync::mpsc::sync_channel;
+
+use candle_core::{
+    Aggregator, Arrival, Config, CoverageRing, History, InstrumentId, SnapshotError, StripeSnapshot, Timestamp,
+};
+use candle_engine::codec::Record;
+use redb::{AccessGuard, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
+
+use crate::error::{StoreError, StoreErrorKind};
+use crate::file::{BATCHES, COVERAGE, CoverageParts, File, Location, NUMBERS, STRIPES, TEXTS};
+
+/// The number of batches that are decoded ahead of the replay. One suffices, because decoding is faster than replaying.
+const DECODED_AHEAD: usize = 1;
+
+/// The number of instruments that [`StoredState::each_instrument`] looks up at once.
+const PAGE: usize = 1000;
+
+/// The state that a store file contained.
+#[derive(Debug)]
+pub(crate) struct StoredState {
+    pub(crate) aggregator: Aggregator,
+    pub(crate) now: Option<Timestamp>,
+    pub(crate) feed: Option<String>,
+    pub(crate) coverage: CoverageRing,
+    /// The log sequence number of the next write.
+    pub(crate) next_lsn: u64,
+    /// By stripe: the number of the last batch that the stripe's snapshot covers.
+    pub(crate) covered: Vec<u64>,
+    pub(crate) last_batch: u64,
+    /// The number of stored batches.
+    pub(crate) batches: u64,
+    /// The number of ticks in the stored batches.
+    pub(crate) ticks: u64,
+}
+
+impl StoredState {
+    /// Calls `visit` for every instrument in the order of the ids' bytes, with the time on the candles' clock.
+    pub(crate) fn each_instrument(
+        &self,
+        mut visit: impl FnMut(&str, &History, Timestamp) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let now = self.now.unwrap_or(Timestamp::EPOCH);
+        let mut page = self.aggregator.page(None, "", PAGE);
+        while let Some(last) = page.last().map(|summary| summary.id.clone()) {
+            for summary in &page {
+                if let Some(history) = self.aggregator.history(summary.id.as_str()) {
+                    visit(summary.id.as_str(), &history, now)?;
+                }
+            }
+            page = self.aggregator.page(Some(InstrumentId::as_str(&last)), "", PAGE);
+        }
+        Ok(())
+    }
+}
+
+/// Reads the state of a store without changing its file.
+pub(crate) fn read(path: &Path) -> Result<StoredState, StoreError> {
+    let read = || Location::of(path).open()?.recover(Config::default());
+    read().map_err(|kind| StoreError::new(path, kind))
+}
+
+/// The outcome of replaying the stored batches.
+struct Replay {
+    next_lsn: u64,
+    batches: u64,
+    last_batch: u64,
+    ticks: u64,
+}
+
+impl File {
+    /// Restores the stripes from their snapshots and replays the batches that the snapshots do not cover.
+    pub(crate) fn recover(&self, config: Config) -> Result<StoredState, StoreErrorKind> {
+        let transaction = self.database.begin_read()?;
+        let now = transaction.open_table(NUMBERS)?.get("now")?.and_then(|now| Timestamp::from_micros(now.value()));
+        let feed = transaction.open_table(TEXTS)?.get("feed")?.map(|feed| feed.value().to_owned());
+        let coverage = match transaction.open_table(COVERAGE)?.get(())? {
+            Some(bytes) => decode_coverage(bytes.value())
+                .ok_or_else(|| StoreErrorKind::Damaged("the coverage can't be read".to_owned()))?,
+            None => CoverageRing::default(),
+        };
+        let stripes = transaction.open_table(STRIPES)?;
+        let stored = stripes.iter()?.map(|stripe| Ok(stripe?.1)).collect::<Result<Vec<_>, StoreErrorKind>>()?;
+        let covered: Vec<u64> = stored.iter().map(|stripe| stripe.value().0).collect();
+        let snapshots = decode_snapshots(&stored)?;
+        drop(stored);
+        let mut lsns: Vec<_> = snapshots.iter().map(|snapshot| (snapshot.stripe(), snapshot.lsn())).collect();
+        let unlimited = config.with_max_instruments(Config::MAX_INSTRUMENTS_LIMIT);
+        let mut aggregator = Aggregator::restore(unlimited, snapshots)?;
+        // Each stripe occurs once: restoring fails otherwise. So the position in the sorted list is the stripe.
+        lsns.sort_unstable();
+        let lsns: Vec<u64> = lsns.into_iter().map(|(_, lsn)| lsn).collect();
+        let replay = replay(&transaction, &mut aggregator, unlimited, &lsns)?;
+        aggregator.reconfigure(config);
+        aggregator.forget_arrivals();
+        let last_batch = replay.last_batch.max(covered.iter().copied().max().unwrap_or(0));
+        let Replay { next_lsn, batches, ticks, .. } = replay;
+        Ok(StoredState { aggregator, now, feed, coverage, next_lsn, covered, last_batch, batches, ticks })
+    }
+}
+
+/// Replays the stored batches. Writes up to a stripe's number in `lsns` are in the stripe's snapshot and are skipped.
+///
+/// `config` has no limit on the number of instruments: a batch contains only what was listed when it was written.
+fn replay(
+    transaction: &ReadTransaction,
+    aggregator: &mut Aggregator,
+    config: Config,
+    lsns: &[u64],
+) -> Result<Replay, StoreErrorKind> {
+    let table = transaction.open_table(BATCHES)?;
+    let stored = table.iter()?.collect::<Result<Vec<_>, _>>()?;
+    let last_batch = stored.last().map_or(0, |(number, _)| number.value());
+    let mut next_lsn = lsns.iter().max().map_or(1, |lsn| lsn.saturating_add(1));
+    let mut ticks = 0;
+    std::thread::scope(|scope| -> Result<(), StoreErrorKind> {
+        let (sender, decoded) = sync_channel(DECODED_AHEAD);
+        scope.spawn(|| {
+            // A send fails after the replay has failed; then the remaining batches are not needed.
+            let _ = stored.iter().try_for_each(|(_, bytes)| sender.send(Record::decode(bytes.value())));
+            drop(sender);
+        });
+        for record in decoded {
+            let record = record?;
+            aggregator.reconfigure(config.with_rules(record.rules()));
+            let replayed = record.replay(aggregator, lsns, record.first_lsn(), Arrival::START, |_| {})?;
+            next_lsn = next_lsn.max(replayed.next_lsn);
+            ticks += record.ticks() as u64;
+        }
+        Ok(())
+    })?;
+    Ok(Replay { next_lsn, batches: table.len()?, last_batch, ticks })
+}
+
+/// Decodes the stripe snapshots on all cores: most of a file consists of snapshots.
+fn decode_snapshots(stored: &[AccessGuard<'_, (u64, &'static [u8])>]) -> Result<Vec<StripeSnapshot>, StoreErrorKind> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let share = stored.len().div_ceil(cores).max(1);
+    let decode = |stripe: &AccessGuard<'_, (u64, &'static [u8])>| StripeSnapshot::decode(stripe.value().1);
+    std::thread::scope(|scope| {
+        let shares: Vec<_> =
+            stored.chunks(share).map(|share| scope.spawn(move || share.iter().map(decode).collect())).collect();
+        let mut snapshots = Vec::with_capacity(stored.len());
+        for share in shares {
+            let share: Result<Vec<_>, SnapshotError> = share.join().unwrap_or_else(|panic| resume_unwind(panic));
+            snapshots.append(&mut share?);
+        }
+        Ok(snapshots)
+    })
+}
+
+fn decode_coverage(bytes: &[u8]) -> Option<CoverageRing> {
+    let (last, up_micros): CoverageParts = postcard::from_bytes(bytes).ok()?;
+    CoverageRing::from_parts(last, up_micros)
+}
