@@ -8,9 +8,7 @@
 
 #[cfg(feature = "nats")]
 pub(crate) use candle_engine::codec;
-pub mod feed;
 pub mod health;
-pub mod message;
 #[cfg(feature = "nats")]
 pub mod nats;
 #[cfg(test)]
@@ -19,6 +17,7 @@ mod paused_time;
 mod recovery;
 pub mod settings;
 pub use candle_engine::{self as engine, clock, feeds, journal};
+pub use candle_feed::{self as feed, message};
 pub use candle_http as http;
 pub use candle_http::server::Listeners;
 #[cfg(feature = "store")]
@@ -32,7 +31,6 @@ use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
 use crate::engine::Engine;
-use crate::feed::url::FeedUrl;
 use crate::settings::{HttpSettings, Settings, StartChoice};
 use candle_http::api::Api;
 use candle_http::endpoints::Endpoints;
@@ -75,7 +73,7 @@ pub struct Opened {
 )]
 pub async fn open(listeners: &Listeners, settings: &Settings) -> io::Result<Opened> {
     #[cfg(feature = "nats")]
-    if let [feed::url::FeedUrl::Log(url)] = settings.feeds.as_slice() {
+    if let Some(url) = &settings.log {
         let (engine, cluster) = read_log(listeners, settings, url).await?;
         return Ok(Opened { cluster: Some(cluster), ..Opened::of(engine) });
     }
@@ -164,12 +162,9 @@ async fn read_log(
 /// The configuration of a gateway of the log at `url`.
 #[cfg(feature = "nats")]
 fn gateway_config(settings: &Settings, url: &nats::LogUrl) -> nats::GatewayConfig {
-    let announces = |feed: &FeedUrl| matches!(feed, FeedUrl::Partner { .. });
-    let catalogue = if settings.feeds.iter().all(announces) {
-        nats::Catalogue::Announced { within: feed::partner::REPLAY_LIMIT }
-    } else {
-        nats::Catalogue::Unannounced
-    };
+    let announces = |feed: &feed::url::FeedUrl| matches!(feed, feed::url::FeedUrl::Partner { .. });
+    let catalogue =
+        if settings.feeds.iter().all(announces) { nats::Catalogue::Announced } else { nats::Catalogue::Unannounced };
     let cluster = settings.nats.cluster_config(url, settings.core());
     nats::GatewayConfig { cluster, streams: settings.nats.stream_options(), catalogue }
 }
@@ -323,7 +318,7 @@ fn spawn_ingestion(
     let ingest = move || {
         runtime.block_on(async {
             tokio::select! {
-                () = ingest(shown, &settings.feeds) => {}
+                () = ingest(shown, &settings) => {}
                 _ = stopped => {}
             }
         });
@@ -336,11 +331,18 @@ fn spawn_ingestion(
 }
 
 /// Reads the feeds into whichever engine is `shown`, until they end.
-async fn ingest(mut shown: watch::Receiver<Arc<Engine>>, feeds: &[FeedUrl]) {
+async fn ingest(mut shown: watch::Receiver<Arc<Engine>>, settings: &Settings) {
     loop {
         let engine = Arc::clone(&shown.borrow_and_update());
+        let ended = async {
+            #[cfg(feature = "nats")]
+            if let Some(log) = &settings.log {
+                return feed::watch_external(&engine, &log.to_string()).await;
+            }
+            feed::run(Arc::clone(&engine), &settings.feeds).await;
+        };
         tokio::select! {
-            () = feed::run(engine, feeds) => return,
+            () = ended => return,
             Ok(()) = shown.changed() => {}
         }
     }

@@ -14,8 +14,8 @@ pub use nats::NatsSettings;
 #[cfg(feature = "store")]
 pub use store::{StoreCommand, StoreSettings, SyncChoice};
 
+use std::fmt;
 use std::net::SocketAddr;
-use std::str::FromStr;
 use std::time::Duration;
 
 use candle_core::{Config, Prices, Rules};
@@ -25,11 +25,13 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
 use crate::clock::ClockMode;
-use crate::feed::failover::FailoverConfig;
-use crate::feed::health::SilenceTimeout;
-use crate::feed::lines;
-use crate::feed::url::FeedUrl;
+use crate::feed::source::lines;
+use crate::feed::url::{FeedUrl, FeedUrlError};
 use crate::feeds::Feeds;
+use crate::feeds::failover::FailoverConfig;
+use crate::feeds::health::SilenceTimeout;
+#[cfg(feature = "nats")]
+use crate::nats::{LogUrl, LogUrlError};
 
 /// What `--help` says of the one setting that is no flag.
 const LOGGING: &str = "Environment:\n  CANDLE_LOG  what is logged on stderr: error, warn, info, debug, or a filter of \
@@ -56,9 +58,14 @@ pub struct Settings {
     #[arg(long = "feed", value_name = "URL", env = "CANDLE_FEED", default_value = "demo:", hide_env_values = true)]
     feed_texts: Vec<String>,
 
-    /// The same, parsed; none where something else than serving is asked for.
+    /// The parsed feeds; empty if a log is read or a subcommand is given.
     #[arg(skip)]
     pub feeds: Vec<FeedUrl>,
+
+    /// The parsed log, if `--feed` names one instead of feeds.
+    #[cfg(feature = "nats")]
+    #[arg(skip)]
+    pub log: Option<LogUrl>,
 
     /// Whose time candles run on: the wall clock's, the feed's own, or the feed's for demo:, file: and stdin: and the
     /// wall clock's otherwise.
@@ -166,26 +173,33 @@ impl Settings {
         }
         let in_environment = matches.value_source("feed_texts") == Some(ValueSource::EnvVariable);
         let texts = settings.feed_texts.iter();
-        settings.feeds = if in_environment {
-            texts.flat_map(|text| text.split_whitespace()).map(feed).collect::<Result<_, _>>()?
+        let sources: Vec<FeedSource> = if in_environment {
+            texts.flat_map(|text| text.split_whitespace()).map(source).collect::<Result<_, _>>()?
         } else {
-            texts.map(|text| feed(text)).collect::<Result<_, _>>()?
+            texts.map(|text| source(text)).collect::<Result<_, _>>()?
         };
-        if settings.feeds.is_empty() {
+        if sources.is_empty() {
             return Err(refused("no feed is given".to_owned()));
         }
         #[cfg(feature = "nats")]
-        settings.check_log()?;
+        settings.check_log(&sources)?;
+        for source in sources {
+            match source {
+                FeedSource::Feed(url) => settings.feeds.push(url),
+                #[cfg(feature = "nats")]
+                FeedSource::Log(url) => settings.log = Some(url),
+            }
+        }
         Ok(settings)
     }
 
-    /// Whether what is said of a log goes together.
+    /// Refuses settings that exclude each other where a log is read or written.
     #[cfg(feature = "nats")]
-    fn check_log(&self) -> Result<(), clap::Error> {
-        let reads = self.feeds.iter().any(|feed| matches!(feed, FeedUrl::Log(_)));
+    fn check_log(&self, sources: &[FeedSource]) -> Result<(), clap::Error> {
+        let reads = sources.iter().any(|source| matches!(source, FeedSource::Log(_)));
         let line = match (reads, &self.nats.publish) {
             (true, Some(_)) => "a log that is read can't be published: --feed nats:// and --publish exclude each other",
-            (true, None) if self.feeds.len() > 1 => "a log is read alone: it has its own fail-over",
+            (true, None) if sources.len() > 1 => "a log is read alone: it has its own fail-over",
             _ => "",
         };
         #[cfg(feature = "store")]
@@ -202,12 +216,10 @@ impl Settings {
         match self.clock {
             ClockChoice::Wall => ClockMode::Wall,
             ClockChoice::Feed => ClockMode::Feed,
-            ClockChoice::Auto => match self.feeds[0] {
-                FeedUrl::Demo(_) | FeedUrl::Stdin | FeedUrl::File { .. } => ClockMode::Feed,
-                FeedUrl::WebSocket(_) | FeedUrl::Partner { .. } => ClockMode::Wall,
-                // What the log says.
-                #[cfg(feature = "nats")]
-                FeedUrl::Log(_) => ClockMode::Feed,
+            ClockChoice::Auto => match self.feeds.first() {
+                Some(FeedUrl::WebSocket(_) | FeedUrl::Partner { .. }) => ClockMode::Wall,
+                // Without a feed a log is read, which sets the clock.
+                Some(FeedUrl::Demo(_) | FeedUrl::Stdin | FeedUrl::File { .. }) | None => ClockMode::Feed,
             },
         }
     }
@@ -221,6 +233,11 @@ impl Settings {
             (_, None) => SilenceTimeout::FromRate,
         };
         let feeds = self.feeds.iter().map(|feed| (feed.to_string(), stale_after(feed)));
+        #[cfg(feature = "nats")]
+        let feeds = {
+            let timeout = self.stale_after.map_or(SilenceTimeout::FromRate, SilenceTimeout::Fixed);
+            feeds.chain(self.log.iter().map(move |log| (log.to_string(), timeout)))
+        };
         let turns = FailoverConfig { fail_over_after: self.fail_over_after, fail_back_after: self.fail_back_after };
         Feeds::new(feeds, self.clock_mode(), turns)
     }
@@ -237,14 +254,25 @@ impl Settings {
     }
 }
 
-/// A feed that can be read, as far as that is known before it is; secrets in it are not repeated.
-fn feed(text: &str) -> Result<FeedUrl, clap::Error> {
-    let feed =
-        FeedUrl::from_str(text).map_err(|error| refused(format!("invalid value for '--feed <URL>': {error}")))?;
+/// The value of one `--feed`.
+enum FeedSource {
+    Feed(FeedUrl),
+    #[cfg(feature = "nats")]
+    Log(LogUrl),
+}
+
+/// Parses the value of `--feed` and opens a file once to check it. The error repeats no secret.
+fn source(text: &str) -> Result<FeedSource, clap::Error> {
+    let invalid = |error: &dyn fmt::Display| refused(format!("invalid value for '--feed <URL>': {error}"));
+    #[cfg(feature = "nats")]
+    if text.starts_with("nats:") || text.starts_with("tls:") {
+        return text.parse().map(FeedSource::Log).map_err(|error: LogUrlError| invalid(&error));
+    }
+    let feed: FeedUrl = text.parse().map_err(|error: FeedUrlError| invalid(&error))?;
     if let FeedUrl::File { path, .. } = &feed {
         lines::open(path).map_err(|error| refused(format!("can't read the feed {feed}: {error}")))?;
     }
-    Ok(feed)
+    Ok(FeedSource::Feed(feed))
 }
 
 fn refused(message: String) -> clap::Error {

@@ -12,7 +12,7 @@ use compact::{Compactor, Listings};
 use super::dedup::SequenceRestarts;
 use super::follower::Follower;
 use super::message::FIRST_ARRIVAL_SEQ;
-use crate::feed::intake::starts_over;
+use crate::clock::is_restart;
 use crate::journal::{Batch, Write};
 
 /// The most bytes of an outbox: two million ticks with short ids, which is 20 s of the full load. A broker that lost its
@@ -284,7 +284,7 @@ impl<'h> EndedInLog<'h> {
         let mut ended = Self { listings: HashMap::new(), candles: None };
         // If the log is ahead of a feed that restarted, the log does not have its last restart.
         let last = follower.last_writes().and_then(|last| last.header.now());
-        let lacks_restart = last.is_some_and(|last| starts_over(last, now));
+        let lacks_restart = last.is_some_and(|last| is_restart(last, now));
         for (index, _, write) in held.writes() {
             match write {
                 Write::Delist { id } if follower.was_delisted_recently(id) => {

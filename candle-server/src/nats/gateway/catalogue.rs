@@ -8,34 +8,22 @@ use candle_core::Aggregator;
 
 use super::Gateway;
 use super::lease::Leadership;
+use crate::feeds::CATALOGUE_REPLAY_LIMIT;
 use crate::journal::Write;
 use crate::nats::broker::Broker;
 use crate::nats::catalogue::each_listed;
 use crate::nats::follower::Follower;
 
-/// The time after the last announcement of the feed that is possible, for announcements that are under way.
-const ANNOUNCEMENT_MARGIN: Duration = Duration::from_secs(2);
+/// The time after which a feed that is up has announced every instrument, with 2 s for announcements under way.
+const ANNOUNCED_AFTER: Duration = CATALOGUE_REPLAY_LIMIT.saturating_add(Duration::from_secs(2));
 
 /// The relation between the feed and the catalogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Catalogue {
-    /// The feed announces every instrument within this time after a connect. Other instruments are delisted.
-    Announced {
-        /// The time after a connect.
-        within: Duration,
-    },
+    /// The feed announces every instrument after a connect. Other instruments are delisted.
+    Announced,
     /// The feed does not announce instruments. No instrument is delisted because the feed does not list it.
     Unannounced,
-}
-
-impl Catalogue {
-    /// The time after which a feed has announced every instrument, or `None` if the feed does not announce them.
-    pub(super) fn announced_after(self) -> Option<Duration> {
-        match self {
-            Self::Announced { within } => Some(within.saturating_add(ANNOUNCEMENT_MARGIN)),
-            Self::Unannounced => None,
-        }
-    }
 }
 
 /// The description of every listed instrument, by id.
@@ -61,19 +49,23 @@ impl<B: Broker> Gateway<B> {
         }
     }
 
+    /// The time at which a new leader reconciles the catalogues. `None` if the feed does not announce instruments.
+    pub(super) fn first_reconciliation(&self) -> Option<Duration> {
+        (self.catalogue == Catalogue::Announced).then(|| self.now() + ANNOUNCED_AFTER)
+    }
+
     /// Publishes the catalogue of the feed after listings were lost between the feed and the outbox.
     pub(super) fn publish_catalogue(&mut self, leadership: &mut Leadership, follower: &Follower) {
         self.list_missing(follower);
         // A scheduled reconciliation keeps its time: the feed may still announce instruments until then.
         let now = self.now();
         let due = leadership.reconcile_at.map_or(now, |due| due.max(now));
-        leadership.reconcile_at = self.catalogue.announced_after().map(|_| due);
+        leadership.reconcile_at = (self.catalogue == Catalogue::Announced).then_some(due);
     }
 
     /// Returns true if the feed has been up for long enough to have announced every instrument.
     pub(super) fn catalogue_is_complete(&self, now: Duration) -> bool {
-        let announced_after = self.catalogue.announced_after().unwrap_or_default();
-        self.up_since.is_some_and(|since| now.saturating_sub(since) >= announced_after)
+        self.up_since.is_some_and(|since| now.saturating_sub(since) >= ANNOUNCED_AFTER)
     }
 
     /// Delists instruments that the log lists and the feed does not, because they were deleted while no gateway listened.

@@ -53,7 +53,7 @@ impl<B: Broker> Gateway<B> {
             last_sent: now,
             checkpoint,
             claimed_at: sequence,
-            reconcile_at: self.catalogue.announced_after().map(|after| now + after),
+            reconcile_at: self.first_reconciliation(),
         }
     }
 
