@@ -6,13 +6,7 @@
 //! of its own, so that no reader can delay a quote.
 #![forbid(unsafe_code)]
 
-#[cfg(feature = "nats")]
-pub(crate) use candle_engine::codec;
 pub mod health;
-#[cfg(feature = "nats")]
-pub mod nats;
-#[cfg(test)]
-mod paused_time;
 #[cfg(feature = "store")]
 mod recovery;
 pub mod settings;
@@ -59,7 +53,7 @@ pub struct Opened {
     #[cfg(feature = "store")]
     keeping: Option<store::WriterHandle>,
     #[cfg(feature = "nats")]
-    cluster: Option<nats::ClusterHandle>,
+    cluster: Option<candle_cluster::ClusterHandle>,
 }
 
 /// Makes the engine of `settings`: an empty one, or what an earlier process kept. While that is read, whoever connects to
@@ -78,10 +72,10 @@ pub async fn open(listeners: &Listeners, settings: &Settings) -> io::Result<Open
         return Ok(Opened { cluster: Some(cluster), ..Opened::of(engine) });
     }
     #[cfg(feature = "nats")]
-    if let Some(url) = &settings.nats.publish {
-        let journal = Arc::new(nats::gateway_journal());
+    if let Some(url) = &settings.cluster.publish {
+        let journal = Arc::new(candle_cluster::gateway_journal());
         let engine = Arc::new(engine(settings).with_journal(Arc::clone(&journal)));
-        let cluster = nats::start_gateway(Arc::clone(&engine), journal, gateway_config(settings, url))?;
+        let cluster = candle_cluster::start_gateway(Arc::clone(&engine), journal, gateway_config(settings, url))?;
         return Ok(Opened { cluster: Some(cluster), ..Opened::of(engine) });
     }
     #[cfg(feature = "store")]
@@ -144,12 +138,12 @@ impl Opened {
 async fn read_log(
     listeners: &Listeners,
     settings: &Settings,
-    url: &nats::LogUrl,
-) -> io::Result<(Arc<Engine>, nats::ClusterHandle)> {
+    url: &candle_cluster::LogUrl,
+) -> io::Result<(Arc<Engine>, candle_cluster::ClusterHandle)> {
     let mut starting = candle_http::starting::serve(listeners, "The server is catching up with the log.")?;
     let feeds = settings.clone();
-    let config = settings.nats.cluster_config(url, settings.core());
-    let mut cluster = nats::start_read_node(&config, move || feeds.watched().with_log_coverage())?;
+    let config = settings.cluster.cluster_config(url, settings.core());
+    let mut cluster = candle_cluster::start_read_node(&config, move || feeds.watched().with_log_coverage())?;
     let engine = cluster.next_engine().await;
     starting.shutdown().await;
     if let Some(engine) = engine {
@@ -161,23 +155,23 @@ async fn read_log(
 
 /// The configuration of a gateway of the log at `url`.
 #[cfg(feature = "nats")]
-fn gateway_config(settings: &Settings, url: &nats::LogUrl) -> nats::GatewayConfig {
+fn gateway_config(settings: &Settings, url: &candle_cluster::LogUrl) -> candle_cluster::GatewayConfig {
+    use candle_cluster::Catalogue;
     let announces = |feed: &feed::url::FeedUrl| matches!(feed, feed::url::FeedUrl::Partner { .. });
-    let catalogue =
-        if settings.feeds.iter().all(announces) { nats::Catalogue::Announced } else { nats::Catalogue::Unannounced };
-    let cluster = settings.nats.cluster_config(url, settings.core());
-    nats::GatewayConfig { cluster, streams: settings.nats.stream_options(), catalogue }
+    let catalogue = if settings.feeds.iter().all(announces) { Catalogue::Announced } else { Catalogue::Unannounced };
+    let cluster = settings.cluster.cluster_config(url, settings.core());
+    candle_cluster::GatewayConfig { cluster, streams: settings.cluster.stream_options(), catalogue }
 }
 
 /// Serves `engine` on `listeners`, and each later engine of `cluster`, until `shutdown` or until the cluster has ended.
 /// When an engine is replaced, connections stay open and streams end.
 ///
 /// # Errors
-/// As for [`serve_engine`] and [`nats::ClusterHandle::stop`].
+/// As for [`serve_engine`] and [`candle_cluster::ClusterHandle::stop`].
 #[cfg(feature = "nats")]
 async fn serve_cluster(
     engine: Arc<Engine>,
-    mut cluster: nats::ClusterHandle,
+    mut cluster: candle_cluster::ClusterHandle,
     listeners: Listeners,
     settings: Settings,
     shutdown: impl Future<Output = ()>,

@@ -1,16 +1,16 @@
 //! The command line and the environment.
 
+#[cfg(feature = "nats")]
+mod cluster;
 mod command;
 mod http;
-#[cfg(feature = "nats")]
-mod nats;
 #[cfg(feature = "store")]
 mod store;
 
+#[cfg(feature = "nats")]
+pub use cluster::ClusterSettings;
 pub use command::Command;
 pub use http::HttpSettings;
-#[cfg(feature = "nats")]
-pub use nats::NatsSettings;
 #[cfg(feature = "store")]
 pub use store::{StoreCommand, StoreSettings, SyncChoice};
 
@@ -31,7 +31,7 @@ use crate::feeds::Feeds;
 use crate::feeds::failover::FailoverConfig;
 use crate::feeds::health::SilenceTimeout;
 #[cfg(feature = "nats")]
-use crate::nats::{LogUrl, LogUrlError};
+use candle_cluster::{LogUrl, LogUrlError};
 
 /// What `--help` says of the one setting that is no flag.
 const LOGGING: &str = "Environment:\n  CANDLE_LOG  what is logged on stderr: error, warn, info, debug, or a filter of \
@@ -114,7 +114,7 @@ pub struct Settings {
     /// Whether and how a log is written or read.
     #[cfg(feature = "nats")]
     #[command(flatten)]
-    pub nats: NatsSettings,
+    pub cluster: ClusterSettings,
 
     /// What to do instead of serving.
     #[command(subcommand)]
@@ -197,13 +197,13 @@ impl Settings {
     #[cfg(feature = "nats")]
     fn check_log(&self, sources: &[FeedSource]) -> Result<(), clap::Error> {
         let reads = sources.iter().any(|source| matches!(source, FeedSource::Log(_)));
-        let line = match (reads, &self.nats.publish) {
+        let line = match (reads, &self.cluster.publish) {
             (true, Some(_)) => "a log that is read can't be published: --feed nats:// and --publish exclude each other",
             (true, None) if sources.len() > 1 => "a log is read alone: it has its own fail-over",
             _ => "",
         };
         #[cfg(feature = "store")]
-        let line = if (reads || self.nats.publish.is_some()) && self.store.options().is_some() {
+        let line = if (reads || self.cluster.publish.is_some()) && self.store.options().is_some() {
             "the log keeps what a restart must not lose: --store does not go with it"
         } else {
             line
