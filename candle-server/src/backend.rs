@@ -55,7 +55,7 @@ impl Backend {
             return Self::replica(listeners, settings, log).await;
         }
         #[cfg(feature = "nats")]
-        if let Some(log) = &settings.nats.publish {
+        if let Some(log) = &settings.cluster.publish {
             return Self::gateway(settings, log);
         }
         #[cfg(feature = "store")]
@@ -83,7 +83,7 @@ impl Backend {
     #[cfg(feature = "nats")]
     async fn replica(listeners: &Listeners, settings: &Settings, log: &candle_cluster::LogUrl) -> io::Result<Self> {
         let mut starting = candle_http::starting::serve(listeners, "The server is catching up with the log.")?;
-        let config = settings.nats.cluster_config(log, settings.core());
+        let config = settings.cluster.cluster_config(log, settings.core());
         let settings = settings.clone();
         let feeds = move || settings.monitored_feeds().with_log_coverage();
         let mut node = candle_cluster::start_read_node(&config, feeds)?;
@@ -102,13 +102,10 @@ impl Backend {
         use candle_feed::url::FeedUrl;
 
         let announces = |feed: &FeedUrl| matches!(feed, FeedUrl::Partner { .. });
-        let catalogue = if settings.feeds.iter().all(announces) {
-            Catalogue::Announced { within: candle_feed::partner::REPLAY_LIMIT }
-        } else {
-            Catalogue::Unannounced
-        };
-        let cluster = settings.nats.cluster_config(log, settings.core());
-        let config = GatewayConfig { cluster, streams: settings.nats.stream_options(), catalogue };
+        let catalogue =
+            if settings.feeds.iter().all(announces) { Catalogue::Announced } else { Catalogue::Unannounced };
+        let cluster = settings.cluster.cluster_config(log, settings.core());
+        let config = GatewayConfig { cluster, streams: settings.cluster.stream_options(), catalogue };
         let journal = Arc::new(candle_cluster::gateway_journal());
         let engine = Arc::new(engine(settings).with_journal(Arc::clone(&journal)));
         let gateway = candle_cluster::start_gateway(Arc::clone(&engine), journal, config)?;

@@ -1,20 +1,20 @@
 //! The command line and the environment, parsed into plain values for the crates.
 
+#[cfg(feature = "nats")]
+mod cluster;
 mod command;
 mod feed;
 mod health_url;
 mod http;
-#[cfg(feature = "nats")]
-mod nats;
 #[cfg(feature = "store")]
 mod store;
 mod value;
 
+#[cfg(feature = "nats")]
+pub use cluster::ClusterSettings;
 pub use command::Command;
 pub use health_url::HealthUrl;
 pub use http::HttpSettings;
-#[cfg(feature = "nats")]
-pub use nats::NatsSettings;
 #[cfg(feature = "store")]
 pub use store::{StoreCommand, StoreSettings, SyncChoice};
 
@@ -33,8 +33,6 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
 use self::feed::FeedSource;
-#[cfg(feature = "nats")]
-use self::nats::LogUrl;
 
 /// The part of `--help` on the one setting that is not a flag.
 const LOG_HELP: &str = "Environment:\n  CANDLE_LOG  the level of the log on stderr: error, warn, info, debug, or a filter of \
@@ -68,7 +66,7 @@ pub struct Settings {
     /// The replicated log to read in place of feeds.
     #[cfg(feature = "nats")]
     #[arg(skip)]
-    pub log: Option<LogUrl>,
+    pub log: Option<candle_cluster::LogUrl>,
 
     /// Clock of the candles: the wall clock, the feed's own time, or auto: the feed's time for demo:, file: and stdin:,
     /// the wall clock otherwise.
@@ -115,7 +113,7 @@ pub struct Settings {
     /// Replication over NATS JetStream.
     #[cfg(feature = "nats")]
     #[command(flatten)]
-    pub nats: NatsSettings,
+    pub cluster: ClusterSettings,
 
     /// The subcommand, if one is given.
     #[command(subcommand)]
@@ -192,6 +190,24 @@ impl Settings {
             }
         }
         Ok(settings)
+    }
+
+    /// Refuses settings that exclude each other if a log is read or published.
+    #[cfg(feature = "nats")]
+    fn check_log(&self, sources: &[FeedSource]) -> Result<(), clap::Error> {
+        let reads = sources.iter().any(|source| matches!(source, FeedSource::Log(_)));
+        let line = match (reads, &self.cluster.publish) {
+            (true, Some(_)) => "a log that is read can't be published: --feed nats:// and --publish exclude each other",
+            (true, None) if sources.len() > 1 => "a log is read alone: it has its own fail-over",
+            _ => "",
+        };
+        #[cfg(feature = "store")]
+        let line = if (reads || self.cluster.publish.is_some()) && self.store.options().is_some() {
+            "--store can't be used with a log: the log persists what a restart needs"
+        } else {
+            line
+        };
+        if line.is_empty() { Ok(()) } else { Err(refused(line.to_owned())) }
     }
 
     /// Returns the clock mode of the candles.

@@ -2,11 +2,10 @@
 
 use std::fmt;
 
+#[cfg(feature = "nats")]
+use candle_cluster::{LogUrl, LogUrlError};
 use candle_feed::source::lines;
 use candle_feed::url::{FeedUrl, FeedUrlError};
-
-#[cfg(feature = "nats")]
-use super::nats::{LogUrl, LogUrlError};
 
 /// The value of one `--feed`.
 pub(super) enum FeedSource {
