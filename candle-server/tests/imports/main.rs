@@ -27,12 +27,11 @@ fn repository() -> PathBuf {
 fn table() -> BTreeMap<String, Vec<String>> {
     let text = fs::read_to_string(repository().join("ARCHITECTURE.md")).unwrap();
     let rows = text.lines().filter_map(|line| {
-        let mut cells = line.trim_matches('|').split('|').map(str::trim);
-        let name = cells.next()?.trim_matches('*');
-        let modules = cells.next()?;
-        let is_crate = CRATES.iter().any(|(known, _)| *known == name) && modules.contains('`');
+        let (name, modules) = line.trim_matches('|').split_once('|')?;
+        let name = name.trim();
+        let is_row = CRATES.iter().any(|(known, _)| *known == name) && !modules.contains('|');
         let modules = modules.split('`').skip(1).step_by(2).map(str::to_owned).collect();
-        is_crate.then(|| (name.to_owned(), modules))
+        is_row.then(|| (name.to_owned(), modules))
     });
     rows.collect()
 }
