@@ -53,12 +53,12 @@ mod follower;
 mod gateway;
 mod message;
 mod outbox;
-#[cfg(test)]
-mod paused_time;
 mod publish;
 mod reader;
 mod retry;
 mod subscribe;
+#[cfg(test)]
+mod tests;
 mod url;
 mod views;
 
