@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use candle_core::{InstrumentId, Latest, Popular, Timestamp, Update};
+use candle_engine::Engine;
 use futures_util::stream;
 use hyper::header::{self, HeaderValue};
 use hyper::{HeaderMap, Method, Response};
@@ -20,7 +21,6 @@ use crate::router::{self, RouteHandler};
 use crate::server::{self, Body, CacheableResponse};
 pub use crate::stream::DEFAULT_LIMIT as DEFAULT_STREAM_LIMIT;
 use crate::stream::{OpenError, Streams, sse};
-use candle_engine::Engine;
 use popular::PopularCache;
 
 /// The number of popular instruments in a response.
