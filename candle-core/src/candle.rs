@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::interval::{Interval, OpenTime};
-use crate::key::Key;
+use crate::key::{Key, KeyParts};
 use crate::price::Price;
 use crate::size::Size;
 use crate::tick::Tick;
@@ -44,19 +44,19 @@ pub(crate) use stored::{AnyCandleParts, CandleParts, CandlePartsV1};
 // In this order, the first 64 bytes are all that a tick in order reads and writes.
 #[repr(C)]
 pub struct Candle {
-    // Invariant: low <= open <= high and low <= close <= high, all finite. High and low are not adjacent, because the
-    // compiler would update adjacent fields as one vector, in three times as many instructions.
+    // Invariant: low <= open <= high and low <= close <= high, all finite. High and low are not adjacent, nor are two
+    // volumes, because the compiler would update adjacent fields as one vector, in three times as many instructions.
     high: f64,
     volume: f64,
     low: f64,
+    /// Finite. Negative if the prices are.
+    quote_volume: f64,
     close: f64,
+    /// At most the volume.
+    buy_volume: f64,
     /// The key of the close. It precedes no tick of the candle.
     last: Key,
     stamp: Stamp,
-    /// At most the volume.
-    buy_volume: f64,
-    /// Finite. Negative if the prices are.
-    quote_volume: f64,
     open: f64,
     /// The key of the open. No tick of the candle precedes it.
     first: Key,
@@ -116,19 +116,18 @@ impl Candle {
     pub(crate) fn update_all(&mut self, ticks: &[Tick], limit: u64, interval: Interval) -> usize {
         let start = self.open_time();
         let Self { mut high, mut low, mut close, mut volume, mut buy_volume, mut quote_volume, last, .. } = *self;
-        let mut last = last;
+        let mut last = KeyParts::of(last, interval);
         let mut updated = 0;
         for tick in ticks {
             #[expect(clippy::cast_sign_loss, reason = "a negative offset is meant to be large")]
-            let offset = tick.time.micros_since(start) as u64;
+            let next = last.at(tick.time.micros_since(start) as u64, tick.seq);
             let (Some(price), Some(size)) = (Price::positive(tick.price), Size::new(tick.size)) else { break };
-            let key = Key::new(offset, tick.seq, interval);
             // A tick that is not the last one may set the open, which is not in a register.
-            if offset >= limit || key.precedes(last) {
+            if next.offset() >= limit || next.precedes(last) {
                 break;
             }
-            let price = price.get();
-            (close, last) = (price, key);
+            let (price, size) = (price.get(), size);
+            (close, last) = (price, next);
             high = if price > high { price } else { high };
             low = if price < low { price } else { low };
             volume += size.magnitude();
@@ -139,7 +138,7 @@ impl Candle {
         if !quote_volume.is_finite() {
             return 0;
         }
-        *self = Self { high, low, close, volume, buy_volume, quote_volume, last, ..*self };
+        *self = Self { high, low, close, volume, buy_volume, quote_volume, last: last.key(interval), ..*self };
         self.stamp.count_more(updated as u64);
         updated
     }

@@ -25,6 +25,7 @@ pub struct Config {
     max_instruments: usize,
     rules: Rules,
     window: Window,
+    reserved_id: Option<&'static str>,
     seed: u64,
 }
 
@@ -75,6 +76,19 @@ impl Config {
         Self { max_instruments, ..self }
     }
 
+    /// Reserves an id: no instrument is listed under it. For a server that uses the word for a path of its own.
+    ///
+    /// ```
+    /// use candle_core::{Aggregator, Config, InvalidId, ListError};
+    ///
+    /// let aggregator = Aggregator::new(Config::default().with_reserved_id("popular"));
+    /// assert_eq!(aggregator.list("popular", None), Err(ListError::InvalidId(InvalidId::Reserved)));
+    /// ```
+    #[must_use]
+    pub const fn with_reserved_id(self, id: &'static str) -> Self {
+        Self { reserved_id: Some(id), ..self }
+    }
+
     /// Sets the rules for ticks.
     #[must_use]
     pub const fn with_rules(self, rules: Rules) -> Self {
@@ -96,6 +110,11 @@ impl Config {
     /// Returns the limit on listed instruments.
     pub const fn max_instruments(&self) -> usize {
         self.max_instruments
+    }
+
+    /// Returns the reserved id, if there is one.
+    pub const fn reserved_id(&self) -> Option<&'static str> {
+        self.reserved_id
     }
 
     /// Returns the interval of the candles and the length of the window.
@@ -127,6 +146,7 @@ impl Default for Config {
             max_instruments: Self::DEFAULT_MAX_INSTRUMENTS,
             rules: Rules::DEFAULT,
             window: Window::DEFAULT,
+            reserved_id: None,
             seed: RandomState::new().hash_one(0),
         }
     }

@@ -196,6 +196,8 @@ pub enum InvalidId {
     },
     /// The text contains this control character, or begins or ends with this white space.
     Character(char),
+    /// The text is reserved; see [`Config::with_reserved_id`](crate::Config::with_reserved_id).
+    Reserved,
 }
 
 impl fmt::Display for InvalidId {
@@ -212,6 +214,7 @@ impl fmt::Display for InvalidId {
                     "the instrument id contains {c:?}; control characters are not allowed, nor is white space at either end"
                 )
             }
+            Self::Reserved => f.write_str("the instrument id is reserved; choose another id"),
         }
     }
 }

@@ -116,14 +116,23 @@ impl Interval {
     #[inline]
     #[expect(clippy::cast_sign_loss, reason = "no time is before `Timestamp::MIN`, and no interval is negative")]
     pub(crate) const fn open(self, at: Timestamp) -> OpenTime {
-        let number = at.micros_since(Timestamp::MIN) as u64 / self.micros as u64;
-        OpenTime(number * self.seconds as u64)
+        let micros = at.micros_since(Timestamp::MIN) as u64;
+        // A division by a constant takes a third of the time of any other.
+        if self.seconds == Self::MINUTE.seconds {
+            OpenTime(micros / Self::MINUTE.micros as u64 * Self::MINUTE.seconds as u64)
+        } else {
+            OpenTime(micros / self.micros as u64 * self.seconds as u64)
+        }
     }
 
     /// Returns the number of the candle that opens at `open`, counted from the first one of the year 1.
     #[inline]
     pub(crate) const fn number(self, open: OpenTime) -> u64 {
-        open.0 / self.seconds as u64
+        if self.seconds == Self::MINUTE.seconds {
+            open.0 / Self::MINUTE.seconds as u64
+        } else {
+            open.0 / self.seconds as u64
+        }
     }
 }
 

@@ -97,6 +97,46 @@ impl Key {
     }
 }
 
+/// The parts of a [`Key`], for loops that compare many: the comparison has no branch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeyParts {
+    offset: u64,
+    /// The bits of the sequence number that the key has, at the top.
+    seq: u64,
+    shift: u32,
+}
+
+impl KeyParts {
+    #[inline]
+    pub(crate) const fn of(key: Key, interval: Interval) -> Self {
+        let shift = u64::BITS - Key::new(0, 0, interval).seq_bits();
+        Self { offset: key.offset(), seq: key.0 << shift, shift }
+    }
+
+    /// Returns the parts of another key of the same candle.
+    #[inline]
+    pub(crate) const fn at(self, offset: u64, seq: u64) -> Self {
+        Self { offset, seq: seq << self.shift, shift: self.shift }
+    }
+
+    #[inline]
+    pub(crate) const fn offset(self) -> u64 {
+        self.offset
+    }
+
+    /// Returns the same as [`Key::precedes`].
+    #[inline]
+    #[expect(clippy::cast_possible_wrap, reason = "only the sign is used")]
+    pub(crate) const fn precedes(self, other: Self) -> bool {
+        let is_within = (other.seq.wrapping_sub(self.seq) as i64) > 0;
+        (self.offset < other.offset) | ((self.offset == other.offset) & is_within)
+    }
+
+    pub(crate) const fn key(self, interval: Interval) -> Key {
+        Key::new(self.offset, self.seq >> self.shift, interval)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +172,24 @@ mod tests {
                 // The first step that is too large.
                 let [early, late] = [base, base.wrapping_add(1 << (bits - 1))].map(|seq| Key::new(7, seq, interval));
                 assert!(!early.precedes(late));
+            }
+        }
+    }
+
+    #[test]
+    fn parts_are_compared_as_keys_are() {
+        for (interval, bits) in forms() {
+            let seqs = [0, 1, (1 << (bits - 1)) - 1, 1 << (bits - 1), (1 << bits) - 1, u64::MAX, u64::MAX - 1];
+            let keys: Vec<_> = [0, 1, 999_999].iter().flat_map(|offset| seqs.map(|seq| (*offset, seq))).collect();
+            for (offset, seq) in &keys {
+                let a = Key::new(*offset, *seq, interval);
+                let parts = KeyParts::of(a, interval);
+                assert_eq!((parts.key(interval), parts.offset()), (a, *offset));
+                for (offset, seq) in &keys {
+                    let b = Key::new(*offset, *seq, interval);
+                    assert_eq!(parts.precedes(parts.at(*offset, *seq)), a.precedes(b), "{a:?} {b:?}");
+                    assert_eq!(parts.at(*offset, *seq).key(interval), b);
+                }
             }
         }
     }

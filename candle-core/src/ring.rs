@@ -8,7 +8,9 @@ mod roll_up;
 use std::time::Duration;
 
 use crate::candle::Candle;
-use crate::interval::{Interval, OpenTime};
+use crate::interval::Interval;
+#[cfg(feature = "serde")]
+use crate::interval::OpenTime;
 use crate::outcome::Outcome;
 use crate::rules::Rules;
 use crate::tick::Tick;

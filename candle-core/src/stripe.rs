@@ -5,8 +5,6 @@ mod drain;
 mod slot;
 mod views;
 
-pub(crate) use views::FloorCheck;
-
 use std::sync::Arc;
 
 use hashbrown::HashTable;
@@ -28,6 +26,15 @@ use crate::window::Window;
 use closed::ClosedCandles;
 use drain::{SlotChanges, Undelivered};
 use slot::{Flag, Slot, SlotState};
+
+/// The result of comparing the views of an instrument with the floor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FloorCheck {
+    /// The instrument is a leader, or below the floor.
+    Unchanged,
+    /// The instrument is no leader and has reached the floor.
+    Reached,
+}
 
 /// Instruments by slot.
 ///

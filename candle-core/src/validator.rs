@@ -1,6 +1,6 @@
 //! The validation of ticks at one moment.
 
-use crate::interval::OpenTime;
+use crate::interval::{Interval, OpenTime};
 use crate::key::Key;
 use crate::outcome::Outcome;
 use crate::price::Price;
@@ -25,6 +25,41 @@ use crate::window::Window;
 pub struct Validator {
     pub(crate) rules: Rules,
     pub(crate) now: Timestamp,
+}
+
+impl Rules {
+    /// Validates a tick for the candle that opens at `open` and is not over at `now`. Returns `None` if the tick is of
+    /// another candle, the candle is over, or only [`Validator::validate`] can decide.
+    ///
+    /// Nearly every tick is of the newest candle of its instrument. This check needs no division, and a positive price
+    /// satisfies every rule.
+    #[inline]
+    #[expect(clippy::cast_sign_loss, reason = "a negative offset is meant to be large")]
+    pub(crate) fn validate_in_order(
+        &self,
+        open: OpenTime,
+        interval: Interval,
+        now: Timestamp,
+        tick: &Tick,
+    ) -> Option<ValidTick> {
+        let start = open.start();
+        // A tick before the candle has a negative offset, which is above every interval if it is unsigned.
+        let offset = tick.time.micros_since(start) as u64;
+        if now.micros_since(start) >= interval.micros()
+            || offset >= interval.micros() as u64
+            || self.is_too_far_ahead(tick.time, now)
+        {
+            return None;
+        }
+        let (price, size) = (Price::positive(tick.price)?, Size::new(tick.size)?);
+        Some(ValidTick { open, key: Key::new(offset, tick.seq, interval), price, size })
+    }
+
+    /// Returns the validator that applies these rules at `now`.
+    #[inline]
+    pub const fn at(&self, now: Timestamp) -> Validator {
+        Validator { rules: *self, now }
+    }
 }
 
 impl Validator {
@@ -81,8 +116,6 @@ pub(crate) struct ValidTick {
 
 #[cfg(test)]
 mod tests {
-    use crate::interval::Interval;
-
     use super::*;
 
     fn windows() -> impl Iterator<Item = Window> {

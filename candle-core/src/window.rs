@@ -95,7 +95,9 @@ impl Window {
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "the remainder is below the span")]
     pub(crate) const fn slot(self, open: OpenTime) -> usize {
-        (self.interval.number(open) % self.span as u64) as usize
+        let number = self.interval.number(open);
+        let default = Self::DEFAULT.span;
+        (if self.span == default { number % default as u64 } else { number % self.span as u64 }) as usize
     }
 
     /// Returns the slot `steps` after `slot`. At most one turn ahead.

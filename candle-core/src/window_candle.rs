@@ -100,8 +100,14 @@ pub struct WindowCandle {
 
 impl WindowCandle {
     pub(crate) fn traded(interval: Interval, candle: &Candle, forming: OpenTime) -> Self {
+        Self::traded_at(interval, candle.opens_at(), candle, forming)
+    }
+
+    /// Returns the candle, which opens at `open`.
+    #[inline]
+    pub(crate) fn traded_at(interval: Interval, open: OpenTime, candle: &Candle, forming: OpenTime) -> Self {
         let over = if candle.is_revised() { State::Revised } else { State::Final };
-        let open_time = candle.open_time();
+        let open_time = open.start();
         Self {
             open_time,
             close_time: open_time.saturating_add(interval.micros()),
@@ -113,11 +119,12 @@ impl WindowCandle {
             buy_volume: candle.buy_volume(),
             quote_volume: candle.quote_volume(),
             count: candle.count(),
-            state: if candle.opens_at() < forming { over } else { State::Forming },
+            state: if open < forming { over } else { State::Forming },
             filled: false,
         }
     }
 
+    #[inline]
     pub(crate) fn filler(interval: Interval, open: OpenTime, close: f64, forming: OpenTime) -> Self {
         Self {
             open_time: open.start(),

@@ -45,7 +45,7 @@ impl<'a> PastMut<'a> {
         self.slots[slot] = Some(newest);
         // The slots that belong to the intervals after `newest`, up to `to`: at most all of them. The first of them holds the
         // oldest candle, so the newest one that leaves remains as the evicted candle.
-        let steps = window.interval().number(to) - window.interval().number(newest.opens_at());
+        let steps = window.interval().number(OpenTime(to.0 - newest.opens_at().0));
         let leaving = usize::try_from(steps).unwrap_or(usize::MAX).min(window.stored());
         for _ in 0..leaving {
             slot = if slot + 1 == window.stored() { 0 } else { slot + 1 };

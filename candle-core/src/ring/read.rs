@@ -33,9 +33,15 @@ impl<'a> RingRef<'a> {
     /// in the window of a reader whose `now` is far behind the newest tick.
     #[inline]
     fn at(self, open: OpenTime, slot: usize) -> Option<&'a Candle> {
-        let is_it = |candle: &&Candle| candle.opens_at() == open;
-        let stored = self.past[slot].as_ref().filter(is_it);
-        stored.or_else(|| self.newest.filter(is_it)).or_else(|| self.evicted().filter(is_it))
+        match &self.past[slot] {
+            Some(candle) if candle.opens_at() == open => Some(candle),
+            _ => self.elsewhere(open),
+        }
+    }
+
+    /// Returns the candle that opens at `open` if it is in no slot.
+    fn elsewhere(self, open: OpenTime) -> Option<&'a Candle> {
+        self.newest.into_iter().chain(self.evicted()).find(|candle| candle.opens_at() == open)
     }
 
     /// Returns the candles in slots, oldest first.
@@ -166,12 +172,14 @@ impl<'a> WindowCandles<'a> {
         (open, self.ring.at(open, self.ring.window.slot_after(self.slot, steps)))
     }
 
+    #[inline]
     fn filler(&self, open: OpenTime, close: f64) -> WindowCandle {
         WindowCandle::filler(self.ring.window.interval(), open, close, self.forming)
     }
 
-    fn traded(&self, candle: &Candle) -> WindowCandle {
-        WindowCandle::traded(self.ring.window.interval(), candle, self.forming)
+    #[inline]
+    fn traded(&self, open: OpenTime, candle: &Candle) -> WindowCandle {
+        WindowCandle::traded_at(self.ring.window.interval(), open, candle, self.forming)
     }
 }
 
@@ -183,16 +191,35 @@ impl Iterator for WindowCandles<'_> {
         while self.left > 0 {
             let (open, candle) = self.ahead(0);
             self.step();
-            match (candle, self.gaps, self.previous) {
-                (Some(candle), _, _) => {
-                    self.previous = Some(candle.close());
-                    return Some(self.traded(candle));
-                }
-                (None, Gaps::Filled, Some(close)) => return Some(self.filler(open, close)),
-                _ => {}
+            if let Some(candle) = candle {
+                self.previous = Some(candle.close());
+                return Some(self.traded(open, candle));
+            }
+            if let (Gaps::Filled, Some(close)) = (self.gaps, self.previous) {
+                return Some(self.filler(open, close));
             }
         }
         None
+    }
+
+    /// For `for_each`, `sum` and the like: the state stays in registers.
+    #[inline]
+    fn fold<B, F: FnMut(B, WindowCandle) -> B>(self, init: B, mut f: F) -> B {
+        let (window, gaps, forming) = (self.ring.window, self.gaps, self.forming);
+        let (mut folded, mut previous) = (init, self.previous);
+        for steps in 0..self.left {
+            let (open, candle) = self.ahead(steps);
+            let candle = match (candle, gaps, previous) {
+                (Some(candle), _, _) => {
+                    previous = Some(candle.close());
+                    WindowCandle::traded_at(window.interval(), open, candle, forming)
+                }
+                (None, Gaps::Filled, Some(close)) => WindowCandle::filler(window.interval(), open, close, forming),
+                _ => continue,
+            };
+            folded = f(folded, candle);
+        }
+        folded
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -211,7 +238,7 @@ impl DoubleEndedIterator for WindowCandles<'_> {
             let (open, candle) = self.ahead(self.left);
             if let Some(candle) = candle {
                 self.filling = None;
-                return Some(self.traded(candle));
+                return Some(self.traded(open, candle));
             }
             if self.gaps == Gaps::Filled {
                 let before = |steps| self.ahead(steps).1.map(Candle::close);

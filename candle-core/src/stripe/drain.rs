@@ -108,8 +108,11 @@ impl Changes for SlotChanges<'_> {
     }
 
     fn left(&mut self, candle: &Candle) {
-        let is_marked = self.undelivered.unmark(self.window, self.slot, candle);
-        if self.undelivered.is_started && (is_marked || candle.open_time() >= self.since) {
+        if !self.undelivered.is_started {
+            return;
+        }
+        let is_marked = self.undelivered.has_revised && self.undelivered.unmark(self.window, self.slot, candle);
+        if is_marked || candle.open_time() >= self.since {
             self.undelivered.depart(self.id, candle);
         }
     }
