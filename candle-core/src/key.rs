@@ -29,9 +29,13 @@ const PREFIX_BITS: u32 = 5;
 const HOUR_PREFIX: u64 = 0b11110 << (u64::BITS - PREFIX_BITS);
 const DAY_PREFIX: u64 = 0b11111 << (u64::BITS - PREFIX_BITS);
 
-const _: () = assert!((Interval::MINUTE.micros() as u64 - 1) << MINUTE_SEQ_BITS < HOUR_PREFIX);
-const _: () = assert!((Interval::HOUR.micros() as u64) < 1 << (u64::BITS - PREFIX_BITS - HOUR_SEQ_BITS));
-const _: () = assert!((Interval::DAY.micros() as u64) < 1 << (u64::BITS - PREFIX_BITS - DAY_SEQ_BITS));
+const fn micros(interval: Interval) -> u64 {
+    interval.as_seconds() as u64 * 1_000_000
+}
+
+const _: () = assert!((micros(Interval::MINUTE) - 1) << MINUTE_SEQ_BITS < HOUR_PREFIX);
+const _: () = assert!(micros(Interval::HOUR) < 1 << (u64::BITS - PREFIX_BITS - HOUR_SEQ_BITS));
+const _: () = assert!(micros(Interval::DAY) < 1 << (u64::BITS - PREFIX_BITS - DAY_SEQ_BITS));
 
 impl Key {
     /// Creates the key of a tick `offset` microseconds after the open time of its candle.
@@ -127,6 +131,7 @@ impl KeyParts {
     /// Returns the same as [`Key::precedes`].
     #[inline]
     #[expect(clippy::cast_possible_wrap, reason = "only the sign is used")]
+    #[expect(clippy::needless_bitwise_bool, reason = "a branch is predicted wrong if many ticks share their time")]
     pub(crate) const fn precedes(self, other: Self) -> bool {
         let is_within = (other.seq.wrapping_sub(self.seq) as i64) > 0;
         (self.offset < other.offset) | ((self.offset == other.offset) & is_within)

@@ -4,6 +4,8 @@ mod past;
 mod read;
 mod record_all;
 mod roll_up;
+#[cfg(feature = "serde")]
+mod serialised;
 
 use std::time::Duration;
 

@@ -105,7 +105,7 @@ struct StoredInstrument<C> {
 }
 
 impl From<StripeSnapshot> for StoredStripe {
-    #[expect(clippy::cast_possible_truncation, reason = "a window has at most 1440 candles")]
+    #[expect(clippy::cast_possible_truncation, reason = "a window has at most 7200 candles")]
     fn from(snapshot: StripeSnapshot) -> Self {
         let store = |instrument: InstrumentSnapshot| StoredInstrument {
             id: instrument.id.as_str().to_owned(),
