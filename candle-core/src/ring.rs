@@ -157,6 +157,11 @@ impl Ring {
         self.window
     }
 
+    #[inline]
+    pub(crate) fn copied(ring: RingRef<'_>) -> Self {
+        Self { window: ring.window, newest: ring.newest.copied(), past: past::Slots::copied(ring.past) }
+    }
+
     pub(crate) fn as_ref(&self) -> RingRef<'_> {
         RingRef { window: self.window, newest: self.newest.as_ref(), past: self.past.as_slice() }
     }

@@ -4,7 +4,7 @@ use serde::de::{Deserialize, Deserializer, Error};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use super::{Ring, is_stored_form};
-use crate::candle::CandleParts;
+use crate::candle::stored::CandleParts;
 use crate::interval::Interval;
 use crate::window::Window;
 

@@ -6,7 +6,7 @@ use rapidhash::v3::{RapidSecrets, rapidhash_v3_nano_inline};
 use serde::{Deserialize, Serialize};
 
 use super::{InstrumentSnapshot, SnapshotError, StripeSnapshot};
-use crate::candle::CandleParts;
+use crate::candle::stored::CandleParts;
 use crate::config::Config;
 use crate::instrument_id::InstrumentId;
 use crate::interval::Interval;

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::{StoredInstrument, StoredStripe, VERSION, VERSION_1};
-use crate::candle::{AnyCandleParts, CandleParts, CandlePartsV1};
+use crate::candle::stored::{AnyCandleParts, CandleParts, CandlePartsV1};
 use crate::interval::Interval;
 use crate::outcome::Outcomes;
 use crate::snapshot::SnapshotError;
