@@ -1,6 +1,6 @@
-//! What one answer costs before it goes to the socket: `cargo bench -p benches --bench answer`
+//! The time to make one response, without the socket: `cargo bench -p benches --bench answer`
 //!
-//! 50,000 instruments with 30 candles each. Beside our parts, what there is to beat: a body that lies ready.
+//! 50,000 instruments with 30 candles each. The row `ready` is the lower bound: a body in memory.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use candle_http::api::Api;
 use candle_http::route::{HistoryOptions, Route};
 use candle_http::router::RouteHandler;
 use candle_http::server::json;
-use candle_server::clock::{Clock, ClockMode};
 use candle_server::engine::Engine;
+use candle_server::engine::clock::{Clock, ClockMode};
 use hyper::header::{ACCEPT_ENCODING, HeaderValue};
 use hyper::{HeaderMap, Method};
 
@@ -39,7 +39,7 @@ fn engine() -> Arc<Engine> {
     Arc::new(engine)
 }
 
-/// Ids as 50,000 instruments are asked for by Zipf's law, the most asked scattered over all.
+/// Ids of 50,000 instruments in a Zipf distribution, with the frequent ones scattered over all.
 fn zipf() -> Vec<String> {
     let mut sums = Vec::with_capacity(INSTRUMENTS);
     let mut sum = 0.0;

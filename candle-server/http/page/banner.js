@@ -1,4 +1,4 @@
-// What the page says of the connection and the feed: a pill that is always there, a banner when something is wrong.
+// The state of the connection and the feed: a pill that is always shown, and a banner when something is wrong.
 
 import { ago } from "./format.js";
 
@@ -17,7 +17,7 @@ const RETRIED = ["lost", "gone", "full"];
 
 const find = (id) => document.getElementById(id);
 
-/** Shows one state at a time; `since` is a `performance.now()` that ages are counted from. */
+/** Shows one state at a time. `since` is the `performance.now()` of the last price. */
 export class Banner {
   #state = "loading"; #since = 0;
 

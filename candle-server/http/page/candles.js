@@ -1,9 +1,9 @@
-// One instrument's history as the stream tells it: a snapshot, and then what changes.
+// The history of one instrument from its stream: a snapshot, followed by changes.
 
 const MINUTE = 60;
 const WINDOW = 30;
 
-/** The history after an event: the same that a plain read answers. */
+/** Returns the history after an event, which equals the response of a read. */
 export function apply(history, name, data) {
   if (name === "snapshot") return data;
   if (name === "delisted" || history === null) return null;
@@ -11,14 +11,14 @@ export function apply(history, name, data) {
   const next = { ...history, ...facts };
   if (candle === undefined) return next;
   const candles = history.candles.filter(({ openTimestamp }) => openTimestamp !== candle.openTimestamp);
-  const place = candles.findIndex(({ openTimestamp }) => openTimestamp > candle.openTimestamp);
-  candles.splice(place < 0 ? candles.length : place, 0, candle);
+  const index = candles.findIndex(({ openTimestamp }) => openTimestamp > candle.openTimestamp);
+  candles.splice(index < 0 ? candles.length : index, 0, candle);
   const first = Math.floor(next.asOf / MINUTE) * MINUTE - (WINDOW - 1) * MINUTE;
   next.candles = candles.filter(({ openTimestamp }) => openTimestamp >= first);
   return next;
 }
 
-/** What the window's candles say together; null where there is none. */
+/** Returns the totals of the candles, or null if there are none. */
 export function summary(candles) {
   if (candles.length === 0) return null;
   const traded = candles.filter(({ filled }) => !filled);
@@ -32,10 +32,10 @@ export function summary(candles) {
   };
 }
 
-/** Whether the feed was down for part of a candle's minute, or all of it. */
+/** Returns true if the feed was down for part or all of the minute of a candle. */
 export const isOutage = ({ coverage, state }) => coverage === "none" || (coverage === "partial" && state !== "forming");
 
-/** One word for the way a candle went. */
+/** Returns the direction of a candle in words. */
 export function direction({ filled, openPrice, closePrice }) {
   if (filled) return "no quotes";
   return closePrice > openPrice ? "rising" : closePrice < openPrice ? "falling" : "unchanged";

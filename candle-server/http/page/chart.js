@@ -1,4 +1,4 @@
-// The drawing: candles, volume and outages by TradingView's Lightweight Charts.
+// The chart: candles, volume and outages, drawn by TradingView's Lightweight Charts.
 
 import {
   CandlestickSeries, ColorType, createChart, CrosshairMode, HistogramSeries, LineStyle,
@@ -9,7 +9,7 @@ import { direction, isOutage } from "./candles.js";
 const MINUTE = 60;
 const WINDOW = 30;
 
-/** One colour of the style sheet, which is the one place that has them. */
+/** Returns a colour of the style sheet, which defines all colours. */
 function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
@@ -19,10 +19,10 @@ function palette() {
   return Object.fromEntries(names.map((name) => [name, colour(name)]));
 }
 
-/** The chart of one instrument at a time, read with the pointer or the arrow keys. */
+/** The chart of one instrument. The pointer and the arrow keys select a candle. */
 export class Chart {
   #chart; #series; #volume; #outage; #host; #legend; #spoken; #palette; #candles = []; #price = priceFormat(2); #decimals = null;
-  #read = null; #last = null;
+  #selected = null; #last = null;
 
   constructor({ host, canvas, legend, spoken }) {
     this.#host = host;
@@ -41,17 +41,17 @@ export class Chart {
     this.#chart.priceScale("outage").applyOptions({ scaleMargins: { top: 0, bottom: 0 } });
     this.#chart.priceScale("volume").applyOptions({ scaleMargins: { top: 0.84, bottom: 0 } });
     this.#chart.subscribeCrosshairMove(({ time, sourceEvent }) => {
-      if (sourceEvent !== undefined || time === undefined) this.#say(time);
+      if (sourceEvent !== undefined || time === undefined) this.#drawLegend(time);
     });
     new ResizeObserver(() => this.#fit()).observe(canvas);
     host.addEventListener("keydown", (event) => this.#key(event));
-    host.addEventListener("blur", () => this.#leave());
+    host.addEventListener("blur", () => this.#deselect());
     const redraw = () => this.#recolour();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
     new MutationObserver(redraw).observe(document.documentElement, { attributeFilter: ["data-theme"] });
   }
 
-  /** Shows these candles, oldest first, with prices of so many decimals. */
+  /** Draws candles, oldest first, with prices of `decimals` decimals. */
   draw(candles, decimals) {
     this.#candles = candles;
     if (decimals !== this.#decimals) {
@@ -60,8 +60,8 @@ export class Chart {
       this.#series.applyOptions({ priceFormat: { type: "custom", formatter: this.#price, minMove: 10 ** -decimals } });
     }
     const padding = this.#padding();
-    // The library numbers the times of all series together. A series that still has the last window's when the next one is
-    // set is numbered again half-way, and the library then looks for candles that are elsewhere ("Value is null").
+    // The library indexes the times of all series together. If one series still has the times of the last window while
+    // another is set, the indices change half-way and the library fails with "Value is null".
     this.#volume.setData([]);
     this.#outage.setData([]);
     this.#series.setData([...padding, ...candles.map((candle) => this.#item(candle))]);
@@ -73,11 +73,11 @@ export class Chart {
     )));
     this.#drawLast();
     this.#fit();
-    if (this.#read === null) this.#say(undefined);
-    else this.#point(this.#read);
+    if (this.#selected === null) this.#drawLegend(undefined);
+    else this.#select(this.#selected);
   }
 
-  /** The line of the last price, in the colour of its candle; the library's own would take the body's. */
+  /** Draws the line of the last price in the border colour of its candle. The library would use the body colour. */
   #drawLast() {
     const candle = this.#candles.at(-1);
     if (this.#last !== null) this.#series.removePriceLine(this.#last);
@@ -87,11 +87,11 @@ export class Chart {
     });
   }
 
-  /** White space before the first candle: a window that has just begun is drawn as wide as a whole one. */
+  /** Returns white space before the first candle, so that a partial window is as wide as a whole one. */
   #padding() {
     const first = this.#candles[0]?.openTimestamp ?? 0;
     const missing = this.#candles.length === 0 ? 0 : Math.max(0, WINDOW - this.#candles.length);
-    return Array.from({ length: missing }, (_, place) => ({ time: first - (missing - place) * MINUTE }));
+    return Array.from({ length: missing }, (_, index) => ({ time: first - (missing - index) * MINUTE }));
   }
 
   #item(candle) {
@@ -136,8 +136,8 @@ export class Chart {
     this.#chart.timeScale().setVisibleLogicalRange({ from: -0.6, to: WINDOW - 0.1 });
   }
 
-  /** Writes the legend: of the candle at `time`, or of the last one. */
-  #say(time) {
+  /** Writes the legend of the candle at `time`, or of the last candle. */
+  #drawLegend(time) {
     const candle = this.#candles.find(({ openTimestamp }) => openTimestamp === time) ?? this.#candles.at(-1);
     this.#legend.replaceChildren();
     if (candle === undefined) return;
@@ -165,36 +165,36 @@ export class Chart {
   #key(event) {
     const last = this.#candles.length - 1;
     if (last < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
-    const place = this.#candles.findIndex(({ openTimestamp }) => openTimestamp === this.#read);
-    const from = place < 0 ? last + 1 : place;
+    const index = this.#candles.findIndex(({ openTimestamp }) => openTimestamp === this.#selected);
+    const from = index < 0 ? last + 1 : index;
     const to = {
       ArrowLeft: Math.max(0, from - 1), ArrowRight: Math.min(last, from + 1), Home: 0, End: last,
     }[event.key];
-    if (event.key === "Escape") this.#leave();
+    if (event.key === "Escape") this.#deselect();
     if (to === undefined) return;
     event.preventDefault();
-    this.#read = this.#candles[to].openTimestamp;
-    this.#point(this.#read);
-    this.#speak(this.#candles[to]);
+    this.#selected = this.#candles[to].openTimestamp;
+    this.#select(this.#selected);
+    this.#announce(this.#candles[to]);
   }
 
-  #point(time) {
+  #select(time) {
     const candle = this.#candles.find(({ openTimestamp }) => openTimestamp === time);
     if (candle === undefined) {
-      this.#leave();
+      this.#deselect();
       return;
     }
     this.#chart.setCrosshairPosition(candle.closePrice, time, this.#series);
-    this.#say(time);
+    this.#drawLegend(time);
   }
 
-  #leave() {
-    this.#read = null;
+  #deselect() {
+    this.#selected = null;
     this.#chart.clearCrosshairPosition();
-    this.#say(undefined);
+    this.#drawLegend(undefined);
   }
 
-  #speak(candle) {
+  #announce(candle) {
     const price = this.#price;
     this.#spoken.textContent = candle.filled
       ? `${clock(candle.openTimestamp)}: no quotes, ${price(candle.closePrice)}`
@@ -202,7 +202,7 @@ export class Chart {
         + `low ${price(candle.lowPrice)}, close ${price(candle.closePrice)}, ${count(candle.quotes)} quotes`;
   }
 
-  /** What the chart shows, in a sentence. */
+  /** Sets the accessible name of the chart to a sentence about its content. */
   describe(id, history) {
     const time = history.lastQuoteTimestamp === null ? "" : `, last price at ${clockWithSeconds(history.lastQuoteTimestamp)}`;
     this.#host.setAttribute("aria-label", `Candles of ${id}: ${history.candles.length} minutes${time}. Arrow keys read them one by one.`);

@@ -1,18 +1,18 @@
-// Numbers and times as the reader writes them.
+// Numbers and times in the format of the reader's locale.
 
 const MINUS = "\u2212";
-/** More decimals than this are rounding noise of a float, not something a market quotes. */
-const QUOTED = 8;
+/** The most decimals of a market price. More are rounding noise of a float. */
+const MAX_DECIMALS = 8;
 
-/** How many decimals a number has in its shortest form. */
+/** Returns the number of decimals of the shortest form of a number. */
 function decimalsOf(value) {
   const [digits, exponent = "0"] = String(value).split("e");
   return Math.max(0, (digits.split(".")[1] ?? "").length - Number(exponent));
 }
 
 /**
- * The decimals an instrument is shown with: as many as its prices have. Where they are noise, as many as tell a
- * thousandth of the range apart.
+ * Returns the number of decimals to show: as many as the prices have. If those are noise, enough to show a thousandth
+ * of the range.
  */
 export function instrumentDecimals(candles) {
   let decimals = 0, high = -Infinity, low = Infinity;
@@ -21,12 +21,12 @@ export function instrumentDecimals(candles) {
     high = Math.max(high, highPrice);
     low = Math.min(low, lowPrice);
   }
-  if (decimals <= QUOTED) return decimals === 1 ? 2 : decimals;
+  if (decimals <= MAX_DECIMALS) return decimals === 1 ? 2 : decimals;
   const range = high - low || Math.abs(high) / 100 || 1;
-  return Math.min(QUOTED, Math.max(2, Math.ceil(-Math.log10(range / 1000)) - 1));
+  return Math.min(MAX_DECIMALS, Math.max(2, Math.ceil(-Math.log10(range / 1000)) - 1));
 }
 
-/** A formatter of prices with exactly these decimals. */
+/** Returns a formatter of prices with exactly `decimals` decimals. */
 export function priceFormat(decimals) {
   const format = new Intl.NumberFormat(undefined, { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
   return (price) => format.format(price);
@@ -37,7 +37,7 @@ const percentFormat = new Intl.NumberFormat(undefined, {
 });
 const countFormat = new Intl.NumberFormat();
 const shortFormat = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 2 });
-// The locale's own styles: picking the parts instead gives "0:08" where people write "00:08".
+// Predefined styles of the locale: a choice of fields would give "0:08" where people write "00:08".
 const clockFormat = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 const secondFormat = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 const relativeFormat = new Intl.RelativeTimeFormat(undefined, { numeric: "always", style: "long" });
@@ -48,7 +48,7 @@ export const clock = (seconds) => clockFormat.format(seconds * 1000);
 export const clockWithSeconds = (seconds) => secondFormat.format(seconds * 1000);
 export const zone = () => `Times are ${Intl.DateTimeFormat().resolvedOptions().timeZone || "local"}.`;
 
-/** The way from `from` to `to`: its direction, and the difference in words that don't need colour. */
+/** Returns the direction of the change between two prices, and texts that show it without colour. */
 export function change(from, to, price) {
   const difference = to - from;
   const direction = difference > 0 ? "up" : difference < 0 ? "down" : "flat";
@@ -58,7 +58,7 @@ export function change(from, to, price) {
   return { direction, arrow, absolute: sign + price(Math.abs(difference)), percent };
 }
 
-/** How long ago, in the largest unit that fits. */
+/** Returns an age in words, in the largest unit that fits. */
 export function ago(seconds) {
   if (seconds < 60) return relativeFormat.format(-Math.round(seconds), "second");
   if (seconds < 3600) return relativeFormat.format(-Math.floor(seconds / 60), "minute");

@@ -1,4 +1,4 @@
-// The page: which instrument is shown, and what every part shows of it.
+// The page: selects the instrument and updates every part of the page.
 
 import { Banner } from "./banner.js";
 import { apply, summary } from "./candles.js";
@@ -9,7 +9,7 @@ import { Search } from "./search.js";
 import { Stream } from "./stream.js";
 import { drawTable } from "./table.js";
 
-/** After this without a connection the page says that the server is gone, not only that it connects again (ms). */
+/** Time without a connection after which the page reports the server as offline (ms). */
 const GONE_AFTER = 8_000;
 
 const find = (id) => document.getElementById(id);
@@ -24,7 +24,7 @@ const VEILS = {
 let shown = null;
 let history = null;
 let stream = null;
-let heard = performance.now();
+let lastPriceAt = performance.now();
 let lostSince = null;
 let decimals = 0;
 let feed = "live";
@@ -37,7 +37,7 @@ const popular = new Popular(find("popular"), find("popular-none"), (histories) =
 });
 const search = new Search(find("search"), find("found"), find("found-none"), go);
 
-/** The instrument that the address names; null for the most viewed. */
+/** Returns the instrument in the address, or null for the most viewed. */
 function named() {
   const [, , segment] = location.pathname.split("/");
   try {
@@ -55,7 +55,7 @@ function go(id) {
 function route() {
   const id = named();
   if (id === null) {
-    // The most viewed, as soon as it is known.
+    // The list may not be loaded yet.
     const first = find("popular").firstElementChild?.dataset.id;
     if (first !== undefined) follow(first);
     else leave();
@@ -77,13 +77,13 @@ function follow(id) {
   shown = id;
   decimals = 0;
   lostSince = null;
-  heard = performance.now();
+  lastPriceAt = performance.now();
   find("name").textContent = id;
   find("description").textContent = "";
   document.title = `${id} · candle`;
   popular.mark(id);
   veil("loading");
-  banner.show("loading", heard);
+  banner.show("loading", lastPriceAt);
   stream = new Stream(id, onEvent, onState);
 }
 
@@ -101,10 +101,10 @@ function onEvent(name, data) {
   }
   lostSince = null;
   if (name !== "status" || before === null) {
-    // A snapshot's last price may be old already; on a feed's own clock its age is what that clock says.
+    // The last price of a snapshot may be old. Its age is measured on the clock of the candles.
     const old = name === "snapshot" && data.lastQuoteTimestamp !== null ? data.asOf - data.lastQuoteTimestamp : 0;
     const isNew = before === null || before.lastQuoteTimestamp !== history.lastQuoteTimestamp;
-    if (isNew) heard = performance.now() - old * 1000;
+    if (isNew) lastPriceAt = performance.now() - old * 1000;
   }
   draw(before);
 }
@@ -119,21 +119,21 @@ function onState(state) {
     unknown();
   } else {
     const gone = performance.now() - lostSince > GONE_AFTER;
-    banner.show(state === "full" ? "full" : gone ? "gone" : "lost", heard);
+    banner.show(state === "full" ? "full" : gone ? "gone" : "lost", lastPriceAt);
     if (history === null) veil("gone");
   }
 }
 
 function unknown() {
   history = null;
-  banner.show("unknown", heard);
+  banner.show("unknown", lastPriceAt);
   find("name").textContent = shown;
   find("description").textContent = "";
   document.title = `${shown} · candle`;
   veil("unknown");
 }
 
-/** Covers the chart with a state that is none; `null` uncovers it. */
+/** Covers the chart with a message; `null` uncovers the chart. */
 function veil(state) {
   const stage = find("stage");
   stage.dataset.state = state ?? "shown";
@@ -145,17 +145,17 @@ function veil(state) {
   find("table").hidden = state !== null;
   if (state === "empty") {
     find("name").textContent = "Candles";
-    banner.show("quiet", heard);
+    banner.show("quiet", lastPriceAt);
   }
 }
 
 const STATES = { live: "live", stale: "stale", never: "quiet" };
-/** The states of a feed that brings nothing now. */
+/** The feed states without quotes. */
 const INTERRUPTED = ["connecting", "silent", "down"];
 
 function showState() {
   const { status } = history;
-  banner.show(status === "live" && INTERRUPTED.includes(feed) ? "feed" : STATES[status] ?? "live", heard);
+  banner.show(status === "live" && INTERRUPTED.includes(feed) ? "feed" : STATES[status] ?? "live", lastPriceAt);
 }
 
 function draw(before) {
@@ -168,7 +168,7 @@ function draw(before) {
     return;
   }
   veil(null);
-  // Decimals only grow while an instrument is shown, so that digits don't jump.
+  // The number of decimals never shrinks while an instrument is shown, so that digits do not jump.
   decimals = Math.max(decimals, instrumentDecimals(candles));
   const price = priceFormat(decimals);
   chart.draw(candles, decimals);
@@ -198,7 +198,7 @@ function drawPrice(all, price, before) {
 
 function flash(element, direction) {
   element.classList.remove("flash-up", "flash-down");
-  // Reading a size makes the browser notice, so that the animation starts again.
+  // Reading the size forces a layout, so that the animation restarts.
   void element.offsetWidth;
   element.classList.add(`flash-${direction}`);
 }
@@ -208,7 +208,7 @@ function showTable() {
   const isShown = table.classList.toggle("sr") === false;
   find("as-table").setAttribute("aria-expanded", String(isShown));
   find("as-table").textContent = isShown ? "Hide the table" : "Show as a table";
-  // A region that scrolls must be reached by keys; a hidden one must not.
+  // A scrolling region must be reachable by keyboard, a hidden one must not.
   table.toggleAttribute("tabindex", isShown);
   if (isShown) table.tabIndex = 0;
   if (isShown) table.scrollIntoView({ block: "nearest" });
@@ -227,7 +227,7 @@ function nextTheme() {
   try {
     localStorage.setItem("candle-theme", next);
   } catch {
-    // Storage is off: the choice lasts as long as the page.
+    // Storage is disabled: the choice lasts as long as the page.
   }
 }
 

@@ -1,13 +1,13 @@
-// The most viewed instruments beside the chart. Read, not streamed: a stream would count a view of each of them.
+// The most viewed instruments. They are polled, because a stream would count a view of each.
 
 import { change, instrumentDecimals, priceFormat } from "./format.js";
 
-const PACE = 2_000;
+const POLL_INTERVAL = 2_000;
 const WIDTH = 96;
 const HEIGHT = 32;
 const SVG = "http://www.w3.org/2000/svg";
 
-/** Keeps `list` up to date while the page is seen; `onFirst(id)` gets the most viewed whenever it is known. */
+/** Updates `list` while the page is visible. `onRead(histories)` is called after each read. */
 export class Popular {
   #list; #none; #onRead; #current = null; #timer = 0;
 
@@ -21,7 +21,7 @@ export class Popular {
     this.#read();
   }
 
-  /** Marks the instrument that is shown. */
+  /** Marks the instrument of the chart. */
   mark(id) {
     this.#current = id;
     for (const item of this.#list.children) this.#markItem(item);
@@ -36,20 +36,20 @@ export class Popular {
   async #read() {
     clearTimeout(this.#timer);
     try {
-      const answer = await fetch("/instruments/popular", { cache: "no-store" });
-      if (answer.ok) this.#draw(await answer.json());
+      const response = await fetch("/instruments/popular", { cache: "no-store" });
+      if (response.ok) this.#draw(await response.json());
     } catch {
-      // The banner tells; what is shown stays.
+      // The banner shows the failure, and the list stays.
     }
-    if (document.visibilityState === "visible") this.#timer = setTimeout(() => this.#read(), PACE);
+    if (document.visibilityState === "visible") this.#timer = setTimeout(() => this.#read(), POLL_INTERVAL);
   }
 
   #draw(histories) {
     this.#none.hidden = histories.length > 0;
     while (this.#list.children.length > histories.length) this.#list.lastElementChild.remove();
     while (this.#list.children.length < histories.length) this.#list.append(newItem());
-    histories.forEach((history, place) => {
-      const item = this.#list.children[place];
+    histories.forEach((history, index) => {
+      const item = this.#list.children[index];
       drawItem(item, history);
       this.#markItem(item);
     });
@@ -116,9 +116,9 @@ function drawItem(item, { id, description, candles }) {
 function drawSparkline(svg, candles) {
   const closes = candles.map(({ closePrice }) => closePrice);
   const high = Math.max(...closes), low = Math.min(...closes);
-  // A window that has just begun fills the line from the left; one price alone is a line in the middle.
-  const points = closes.map((close, place) => {
-    const x = closes.length > 1 ? (place / (closes.length - 1)) * WIDTH : 0;
+  // A partial window fills the line from the left. A single price is a line in the middle.
+  const points = closes.map((close, index) => {
+    const x = closes.length > 1 ? (index / (closes.length - 1)) * WIDTH : 0;
     const y = high > low ? 2 + ((high - close) / (high - low)) * (HEIGHT - 4) : HEIGHT / 2;
     return `${x.toFixed(1)} ${y.toFixed(1)}`;
   });

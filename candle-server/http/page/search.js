@@ -1,13 +1,13 @@
-// The search field: a combobox over all that is listed, by the beginning of the id.
+// The search field: a combobox of all listed instruments, by the prefix of their ids.
 
 import { priceFormat } from "./format.js";
 
 const SHOWN = 8;
-const PAUSE = 120;
+const DEBOUNCE_MS = 120;
 
-/** Wires the field; `onChoose(id)` gets what is chosen. */
+/** The field and its list. `onChoose(id)` is called with the chosen id. */
 export class Search {
-  #input; #list; #none; #onChoose; #timer = 0; #asked = 0; #active = -1;
+  #input; #list; #none; #onChoose; #timer = 0; #request = 0; #active = -1;
 
   constructor(input, list, none, onChoose) {
     this.#input = input;
@@ -18,7 +18,7 @@ export class Search {
     input.addEventListener("focus", () => this.#later());
     input.addEventListener("blur", () => this.#close());
     input.addEventListener("keydown", (event) => this.#key(event));
-    // Before the field loses its focus, which closes the list.
+    // On mousedown, because the field loses its focus before click, which closes the list.
     list.addEventListener("mousedown", (event) => {
       event.preventDefault();
       const option = event.target.closest("[role=option]");
@@ -33,16 +33,16 @@ export class Search {
 
   #later() {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#find(), PAUSE);
+    this.#timer = setTimeout(() => this.#find(), DEBOUNCE_MS);
   }
 
   async #find() {
     const text = this.#input.value.trim();
-    const asked = ++this.#asked;
-    // Ids are exact; most are in capitals.
+    const request = ++this.#request;
+    // Ids are case-sensitive, and most are in capitals.
     const prefixes = [...new Set([text, text.toUpperCase()])];
     const pages = await Promise.all(prefixes.map(page));
-    if (asked !== this.#asked || document.activeElement !== this.#input) return;
+    if (request !== this.#request || document.activeElement !== this.#input) return;
     this.#draw([...new Map(pages.flat().map((found) => [found.id, found])).values()].slice(0, SHOWN), text);
   }
 
@@ -58,7 +58,7 @@ export class Search {
   }
 
   #close() {
-    this.#asked++;
+    this.#request++;
     clearTimeout(this.#timer);
     this.#list.hidden = true;
     this.#none.hidden = true;
@@ -72,13 +72,13 @@ export class Search {
       this.#input.value = "";
       this.#input.blur();
     } else if (event.key === "Enter") {
-      const chosen = options[this.#active]?.dataset.id ?? this.#meant(options);
+      const chosen = options[this.#active]?.dataset.id ?? this.#bestMatch(options);
       if (chosen !== "") this.#choose(chosen);
     } else if ((event.key === "ArrowDown" || event.key === "ArrowUp") && options.length > 0) {
       const step = event.key === "ArrowDown" ? 1 : -1;
       const from = this.#active < 0 && step < 0 ? 0 : this.#active;
       this.#active = (from + step + options.length) % options.length;
-      options.forEach((option, place) => option.setAttribute("aria-selected", String(place === this.#active)));
+      options.forEach((option, index) => option.setAttribute("aria-selected", String(index === this.#active)));
       options[this.#active].scrollIntoView({ block: "nearest" });
       this.#input.setAttribute("aria-activedescendant", options[this.#active].id);
     } else {
@@ -87,8 +87,8 @@ export class Search {
     event.preventDefault();
   }
 
-  /** What is meant by the text as it stands: the first that begins with it, if the list is of that text already. */
-  #meant(options) {
+  /** Returns the id for the text: the text itself if listed, else the first option with this prefix. */
+  #bestMatch(options) {
     const text = this.#input.value.trim();
     const ids = options.map((option) => option.dataset.id);
     if (text === "" || ids.includes(text)) return text;
@@ -104,16 +104,16 @@ export class Search {
 
 async function page(prefix) {
   try {
-    const answer = await fetch(`/instruments?limit=${SHOWN}&prefix=${encodeURIComponent(prefix)}`);
-    return answer.ok ? (await answer.json()).instruments : [];
+    const response = await fetch(`/instruments?limit=${SHOWN}&prefix=${encodeURIComponent(prefix)}`);
+    return response.ok ? (await response.json()).instruments : [];
   } catch {
     return [];
   }
 }
 
-function option({ id, description, lastPrice }, place) {
+function option({ id, description, lastPrice }, index) {
   const made = document.createElement("div");
-  made.id = `found-${place}`;
+  made.id = `found-${index}`;
   made.role = "option";
   made.setAttribute("aria-selected", "false");
   made.dataset.id = id;
@@ -126,7 +126,7 @@ function option({ id, description, lastPrice }, place) {
   return made;
 }
 
-/** One price alone doesn't tell its instrument's decimals: as many as it has, within four. */
+/** Returns the decimals of one price, 2 to 4: a single price does not show the decimals of its instrument. */
 function decimals(price) {
   return Math.min(4, Math.max(2, (String(price).split(".")[1] ?? "").length));
 }

@@ -1,20 +1,20 @@
-// The live connection: server-sent events, and what to do when they stop.
+// The stream of server-sent events, and the reconnects.
 
 const EVENTS = ["snapshot", "candle", "final", "revised", "status", "delisted", "feed"];
-/** The server breaks its own silence every 15 s, which a page can't see; after this it asks whether anybody is there. */
+/** Time without an event after which the page probes the server (ms): its comments every 15 s are invisible here. */
 const SILENCE = 30_000;
-const PROBE_TIME = 5_000;
-const FIRST_WAIT = 2_000;
-const LONGEST_WAIT = 15_000;
+const PROBE_TIMEOUT = 5_000;
+const MIN_WAIT = 2_000;
+const MAX_WAIT = 15_000;
 
 export const pathOf = (id) => `/instruments/${encodeURIComponent(id)}`;
 
 /**
- * Follows one instrument until `close()`. `onEvent(name, data)` gets each event; `onState(state, detail)` gets `open`,
+ * Follows one instrument until `close()`. `onEvent(name, data)` is called for each event, `onState(state)` with `open`,
  * `lost`, `full` or `unknown`.
  */
 export class Stream {
-  #id; #onEvent; #onState; #source = null; #timer = 0; #silence = 0; #wait = FIRST_WAIT; #closed = false;
+  #id; #onEvent; #onState; #source = null; #timer = 0; #silence = 0; #wait = MIN_WAIT; #closed = false;
 
   constructor(id, onEvent, onState) {
     this.#id = id;
@@ -30,14 +30,14 @@ export class Stream {
     const source = new EventSource(`${pathOf(this.#id)}/stream`);
     this.#source = source;
     source.onopen = () => {
-      this.#wait = FIRST_WAIT;
+      this.#wait = MIN_WAIT;
       this.#onState("open");
-      this.#heard();
+      this.#restartTimeout();
     };
     source.onerror = () => this.#failed(source);
     for (const name of EVENTS) {
       source.addEventListener(name, (event) => {
-        this.#heard();
+        this.#restartTimeout();
         this.#onEvent(name, JSON.parse(event.data));
       });
     }
@@ -55,35 +55,35 @@ export class Stream {
     clearTimeout(this.#silence);
   }
 
-  #heard() {
+  #restartTimeout() {
     clearTimeout(this.#silence);
     this.#silence = setTimeout(() => this.#probe(), SILENCE);
   }
 
   async #probe() {
-    const status = await this.#ask("/livez");
+    const status = await this.#status("/livez");
     if (this.#closed) return;
-    if (status === 200) this.#heard();
+    if (status === 200) this.#restartTimeout();
     else this.#failed(this.#source);
   }
 
-  /** The browser would connect again by itself after some failures and not after others; we always do, and less often. */
+  /** Reconnects after every failure, with a growing delay. The browser reconnects after some failures only. */
   async #failed(source) {
     if (this.#closed || source !== this.#source) return;
     this.#drop();
     this.#onState("lost");
-    const status = await this.#ask(pathOf(this.#id));
+    const status = await this.#status(pathOf(this.#id));
     if (this.#closed || this.#source !== null) return;
     if (status === 404) this.#onState("unknown");
-    if (status === 200) this.#onState(this.#wait > FIRST_WAIT ? "full" : "lost");
+    if (status === 200) this.#onState(this.#wait > MIN_WAIT ? "full" : "lost");
     this.#timer = setTimeout(() => this.retry(), this.#wait);
-    this.#wait = Math.min(LONGEST_WAIT, this.#wait * 1.6);
+    this.#wait = Math.min(MAX_WAIT, this.#wait * 1.6);
   }
 
-  /** The status of a HEAD, which counts no view; 0 where nobody answers. */
-  async #ask(path) {
+  /** Returns the status of a HEAD request, which counts no view, or 0 without a response. */
+  async #status(path) {
     try {
-      return (await fetch(path, { method: "HEAD", cache: "no-store", signal: AbortSignal.timeout(PROBE_TIME) })).status;
+      return (await fetch(path, { method: "HEAD", cache: "no-store", signal: AbortSignal.timeout(PROBE_TIMEOUT) })).status;
     } catch {
       return 0;
     }

@@ -1,4 +1,4 @@
-// The same candles as a table: for screen readers always, for everybody on demand.
+// The candles as a table: always for screen readers, on demand for everybody.
 
 import { clock, count, short } from "./format.js";
 import { direction, isOutage } from "./candles.js";
@@ -19,7 +19,7 @@ function cells(candle, price) {
   return [clock(openTimestamp), ...prices, short(volume), count(quotes), note(candle)];
 }
 
-/** Writes `candles` into `host`, newest first; only what changed is written. */
+/** Writes `candles` into `host`, newest first. Only changed cells are written. */
 export function drawTable(host, title, candles, price) {
   let table = host.querySelector("table");
   if (table === null) {
@@ -40,14 +40,14 @@ export function drawTable(host, title, candles, price) {
   while (body.rows.length > candles.length) body.deleteRow(-1);
   while (body.rows.length < candles.length) {
     const row = body.insertRow();
-    COLUMNS.forEach((_, place) => {
-      const cell = document.createElement(place === 0 ? "th" : "td");
-      if (place === 0) cell.scope = "row";
+    COLUMNS.forEach((_, index) => {
+      const cell = document.createElement(index === 0 ? "th" : "td");
+      if (index === 0) cell.scope = "row";
       row.append(cell);
     });
   }
-  [...candles].reverse().forEach((candle, place) => {
-    const row = body.rows[place];
+  [...candles].reverse().forEach((candle, index) => {
+    const row = body.rows[index];
     row.className = direction(candle).replace(" ", "-");
     cells(candle, price).forEach((text, column) => set(row.cells[column], text));
   });

@@ -1,7 +1,7 @@
-// Runs before the first paint, so that a chosen theme never flashes the other one.
+// Runs before the first paint, so that the page never flashes in the wrong theme.
 try {
   const chosen = localStorage.getItem("candle-theme");
   if (chosen === "light" || chosen === "dark") document.documentElement.dataset.theme = chosen;
 } catch {
-  // Storage is off: the system's colours are shown.
+  // Storage is disabled: the colours follow the system.
 }

@@ -1,13 +1,13 @@
-//! A plain candle and a plain ring of them, as most programs write them.
+//! A plain candle and a plain ring of candles, as in most programs.
 
 use candle_core::Tick;
 
-/// How many minutes a rival keeps.
-pub const KEPT_MINUTES: usize = 30;
+/// The number of minutes that a rival stores.
+pub const WINDOW_MINUTES: usize = 30;
 
-/// A minute's prices; `count` is 0 where there is none.
+/// The candle of one minute; `count` is 0 if the minute has no tick.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Bar {
+pub struct PlainCandle {
     /// Minutes since the Unix epoch.
     pub minute: i64,
     /// The first price.
@@ -20,25 +20,25 @@ pub struct Bar {
     pub close: f64,
     /// The sum of sizes.
     pub volume: f64,
-    /// How many ticks.
+    /// The number of ticks.
     pub count: u32,
 }
 
-/// The minute of a tick.
+/// Returns the minute of a tick.
 #[inline]
 pub(super) fn minute_of(tick: &Tick) -> i64 {
     tick.time.as_micros().div_euclid(60_000_000)
 }
 
-impl Bar {
-    /// The candle of one tick.
+impl PlainCandle {
+    /// Creates the candle of a first tick.
     #[inline]
     pub fn opened(minute: i64, tick: &Tick) -> Self {
         let price = tick.price;
         Self { minute, open: price, high: price, low: price, close: price, volume: tick.size, count: 1 }
     }
 
-    /// Folds one more tick of the same minute in, in order of arrival.
+    /// Adds one more tick of the same minute, in order of arrival.
     #[inline]
     pub fn update(&mut self, tick: &Tick) {
         self.high = if tick.price > self.high { tick.price } else { self.high };
@@ -49,32 +49,32 @@ impl Bar {
     }
 }
 
-/// The last [`KEPT_MINUTES`] minutes, slot `minute % 30`.
+/// A ring of the candles of the last [`WINDOW_MINUTES`] minutes. Minute `m` is in slot `m % 30`.
 #[derive(Clone, Debug)]
-pub struct Ring([Bar; KEPT_MINUTES]);
+pub struct PlainRing([PlainCandle; WINDOW_MINUTES]);
 
-impl Default for Ring {
+impl Default for PlainRing {
     fn default() -> Self {
-        Self([Bar::default(); KEPT_MINUTES])
+        Self([PlainCandle::default(); WINDOW_MINUTES])
     }
 }
 
-impl Ring {
-    /// Folds a tick into its minute's slot, whatever was there before.
+impl PlainRing {
+    /// Adds a tick to the slot of its minute. A candle of an earlier minute is overwritten.
     #[inline]
     pub fn update(&mut self, tick: &Tick) {
         let minute = minute_of(tick);
-        let bar = &mut self.0[slot(minute)];
-        if bar.count > 0 && bar.minute == minute {
-            bar.update(tick);
+        let candle = &mut self.0[slot(minute)];
+        if candle.count > 0 && candle.minute == minute {
+            candle.update(tick);
         } else {
-            *bar = Bar::opened(minute, tick);
+            *candle = PlainCandle::opened(minute, tick);
         }
     }
 
-    /// Puts a closed candle into its slot.
-    pub fn put(&mut self, bar: Bar) {
-        self.0[slot(bar.minute)] = bar;
+    /// Stores a closed candle in its slot.
+    pub fn put(&mut self, candle: PlainCandle) {
+        self.0[slot(candle.minute)] = candle;
     }
 }
 
