@@ -57,8 +57,6 @@ mod publish;
 mod reader;
 mod retry;
 mod subscribe;
-#[cfg(test)]
-mod tests;
 mod url;
 mod views;
 
@@ -157,7 +155,8 @@ pub fn start_read_node(
 ) -> io::Result<ClusterHandle> {
     let (address, core) = (config.address(), config.core);
     let (sender, engines) = watch::channel(None);
-    let run = move |stop| ReadNode::<NatsBroker, _>::new(address, core, feeds, sender, stop).run();
+    // The node has a timer, which needs the runtime of its thread.
+    let run = move |stop| async move { ReadNode::<NatsBroker, _>::new(address, core, feeds, sender, stop).run().await };
     Ok(ClusterHandle { task: Background::spawn(THREAD, run)?, engines })
 }
 
@@ -181,3 +180,6 @@ pub fn start_gateway(engine: Arc<Engine>, journal: Arc<Journal>, config: Gateway
     let run = move |stop| Gateway::new(engine, journal, bootstrap, config.catalogue).run(stop);
     Ok(ClusterHandle { task: Background::spawn(THREAD, run)?, engines })
 }
+
+#[cfg(test)]
+mod tests;
