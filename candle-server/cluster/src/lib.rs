@@ -160,7 +160,8 @@ pub fn start_read_node(
     Ok(ClusterHandle { task: Background::spawn(THREAD, run)?, engines })
 }
 
-/// A journal for the engine of a gateway. Its arrival numbers are higher than the sequence numbers of a feed.
+/// Creates the journal of a gateway's engine. Its numbers start at 2^63. So the sequence numbers that ticks without one
+/// get from the journal are higher than those of any feed.
 pub fn gateway_journal() -> Journal {
     Journal::new(message::FIRST_ARRIVAL_SEQ, None)
 }

@@ -59,7 +59,7 @@ struct CatalogueReplay {
 /// The expected candles and the expected counts of quotes.
 #[derive(Debug, Default)]
 pub(super) struct Model {
-    /// The candles of each listed instrument by the number of their minute.
+    /// The expected candles, by instrument and minute number.
     pub(super) candles: BTreeMap<u64, BTreeMap<u64, ExpectedCandle>>,
     /// The quotes that arrived before the announcement of their instrument.
     waiting: Vec<SimulatedQuote>,
