@@ -2,8 +2,6 @@
 
 mod views;
 
-pub(crate) use views::FloorCheck;
-
 use std::sync::Arc;
 
 use hashbrown::HashTable;
@@ -21,6 +19,15 @@ use crate::tick::Tick;
 use crate::time::Timestamp;
 use crate::validator::Validator;
 use crate::version::{Latest, Update, Version};
+
+/// The result of comparing the views of an instrument with the floor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FloorCheck {
+    /// The instrument is a leader, or below the floor.
+    Unchanged,
+    /// The instrument is no leader and has reached the floor.
+    Reached,
+}
 
 /// Instruments by slot.
 ///

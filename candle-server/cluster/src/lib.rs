@@ -30,11 +30,13 @@
 //! use candle_engine::clock::ClockMode;
 //! use candle_engine::feeds::Feeds;
 //!
-//! # async fn run() -> Result<(), Box<dyn std::error::Error>> { let url =
-//! "nats://broker-1,broker-2:4222/QUOTES".parse()?; let config = ClusterConfig { url, authentication:
-//! Authentication::default(), core: Config::default() }; let mut node = candle_cluster::start_read_node(&config, ||
-//! Feeds::unmonitored(ClockMode::Feed).with_log_coverage())?; // The first engine has caught up with the log. After a
-//! loss of messages another engine follows. while let Some(engine) = node.next_engine().await {
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let url = "nats://broker-1,broker-2:4222/QUOTES".parse()?;
+//! let config = ClusterConfig { url, authentication: Authentication::default(), core: Config::default() };
+//! let feeds = || Feeds::unmonitored(ClockMode::Feed).with_log_coverage();
+//! let mut node = candle_cluster::start_read_node(&config, feeds)?;
+//! // The first engine has caught up with the log. After a loss of messages another engine follows.
+//! while let Some(engine) = node.next_engine().await {
 //!     println!("{} instruments", engine.aggregator.len());
 //! }
 //! node.stop().await?;

@@ -1,4 +1,5 @@
 //! The promise of ARCHITECTURE.md about imports: no file imports from a file above it, and no two files import each other.
+#![allow(clippy::unwrap_used, reason = "helpers outside the test functions panic like the tests themselves")]
 
 mod graph;
 
@@ -92,6 +93,17 @@ fn an_import_cycle_is_found() {
     assert_eq!(graph.cycle().map(|cycle| cycle.len()), Some(3), "a.rs -> b/c.rs -> a.rs");
     let imports: Vec<_> = graph.module_imports().collect();
     assert_eq!(imports, [("a".to_owned(), "b".to_owned()), ("b".to_owned(), "a".to_owned())]);
+}
+
+#[test]
+fn a_cycle_between_a_module_and_its_child_is_found() {
+    let files = [
+        ("lib.rs", "mod a;"),
+        ("a.rs", "mod b;\npub use b::B;\npub struct A;"),
+        ("a/b.rs", "use super::A;\npub struct B(A);"),
+    ];
+    let graph = Graph::of(files.map(|(path, text)| (path.to_owned(), text.to_owned())));
+    assert_eq!(graph.cycle().map(|cycle| cycle.len()), Some(3), "a.rs -> a/b.rs -> a.rs");
 }
 
 #[test]

@@ -41,7 +41,7 @@ struct Storage {
 }
 
 #[derive(Debug)]
-struct Incoming {
+struct SentMessage {
     subject: String,
     id: String,
     expected: Option<u64>,
@@ -58,7 +58,7 @@ enum Connection {
     /// Messages are rejected, as during an earlier attempt that the brokers still work on.
     Busy,
     /// Messages arrive when the connection thaws, long after their publisher has given up.
-    Frozen { since: Instant, late: Vec<Incoming> },
+    Frozen { since: Instant, late: Vec<SentMessage> },
 }
 
 impl Storage {
@@ -67,22 +67,22 @@ impl Storage {
         index.map_or(0, |index| (self.purged + index + 1) as u64)
     }
 
-    fn store(&mut self, incoming: Incoming) -> PublishResult {
-        if let Some(sequence) = self.ids.get(&incoming.id) {
+    fn store(&mut self, publication: SentMessage) -> PublishResult {
+        if let Some(sequence) = self.ids.get(&publication.id) {
             return PublishResult::Stored(*sequence);
         }
-        if incoming.expected.is_some_and(|expected| expected != self.last_of(&incoming.subject)) {
+        if publication.expected.is_some_and(|expected| expected != self.last_of(&publication.subject)) {
             return PublishResult::Rejected;
         }
-        let sequence = if incoming.subject.contains(".checkpoint.") {
+        let sequence = if publication.subject.contains(".checkpoint.") {
             self.snapshot_count += 1;
-            self.snapshots.insert(incoming.subject, (self.snapshot_count, incoming.payload));
+            self.snapshots.insert(publication.subject, (self.snapshot_count, publication.payload));
             self.snapshot_count
         } else {
-            self.messages.push((incoming.subject, incoming.payload));
+            self.messages.push((publication.subject, publication.payload));
             self.messages.len() as u64
         };
-        self.ids.insert(incoming.id, sequence);
+        self.ids.insert(publication.id, sequence);
         PublishResult::Stored(sequence)
     }
 
@@ -123,8 +123,8 @@ impl MemoryBroker {
     /// Opens the connection again. Messages that were published on it while it was frozen arrive now.
     pub(crate) fn thaw(&self) {
         if let Connection::Frozen { late, .. } = std::mem::take(&mut *self.connection.lock()) {
-            for incoming in late {
-                self.storage.lock().store(incoming);
+            for publication in late {
+                self.storage.lock().store(publication);
             }
         }
     }
@@ -163,16 +163,16 @@ impl MemoryBroker {
         expected: Option<u64>,
         payload: Bytes,
     ) -> PublishResult {
-        let incoming = Incoming { subject, id: id.to_owned(), expected, payload };
+        let publication = SentMessage { subject, id: id.to_owned(), expected, payload };
         match &mut *self.connection.lock() {
-            Connection::Open => self.storage.lock().store(incoming),
+            Connection::Open => self.storage.lock().store(publication),
             Connection::Deaf => {
-                self.storage.lock().store(incoming);
+                self.storage.lock().store(publication);
                 PublishResult::Unknown
             }
             Connection::Busy => PublishResult::Rejected,
             Connection::Frozen { late, .. } => {
-                late.push(incoming);
+                late.push(publication);
                 PublishResult::Unknown
             }
         }

@@ -44,9 +44,8 @@ mod tests {
         Timestamp::from_seconds(second).unwrap()
     }
 
-    /// The published covered seconds of each of the first five minutes. The feed goes up and down in turn at the
-    /// seconds
-    /// `turns`, and messages are published at the seconds `messages`.
+    /// The published covered seconds of each of the first five minutes. The feed goes up and down in turn at `turns`, and
+    /// messages are published at `messages`, all in seconds.
     fn published(turns: &[i64], messages: &[i64], complete_since: Option<i64>) -> [u32; 5] {
         let (mut published, mut last) = (CoverageRing::default(), at(0));
         for message in messages {

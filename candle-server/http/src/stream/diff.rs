@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use candle_core::{CoverageWindow, Gaps, History, Latest, Minute, State, Timestamp, Update, Version, WindowCandle};
+use candle_engine::Engine;
+use candle_engine::status::Status;
 
 use super::sse;
 use crate::history::{CachedHistory, ReadContext};
 use crate::json::{self, lightweight};
 use crate::route::{Format, HistoryOptions};
-use candle_engine::Engine;
-use candle_engine::status::Status;
 
 /// Compares the history that one client has with the current one.
 #[derive(Debug)]
