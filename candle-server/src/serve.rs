@@ -167,7 +167,7 @@ async fn run_feeds(mut engines: watch::Receiver<Arc<Engine>>, settings: &Setting
         let engine = Arc::clone(&engines.borrow_and_update());
         let ended = async {
             #[cfg(feature = "nats")]
-            if let Some(log) = &settings.log {
+            if let Some(log) = &settings.cluster.read {
                 return candle_feed::watch_external(&engine, &log.to_string()).await;
             }
             candle_feed::run(Arc::clone(&engine), &settings.feeds).await;

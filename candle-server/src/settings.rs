@@ -32,8 +32,6 @@ use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
-use self::feed::FeedSource;
-
 /// The part of `--help` on the one setting that is not a flag.
 const LOG_HELP: &str = "Environment:\n  CANDLE_LOG  the level of the log on stderr: error, warn, info, debug, or a filter of \
                         tracing-subscriber [default: info]";
@@ -59,14 +57,9 @@ pub struct Settings {
     #[arg(long = "feed", value_name = "URL", env = "CANDLE_FEED", default_value = "demo:", hide_env_values = true)]
     feed_texts: Vec<String>,
 
-    /// The parsed feeds; empty for a subcommand or a replica.
+    /// The parsed feeds; empty for a subcommand or a read node.
     #[arg(skip)]
     pub feeds: Vec<FeedUrl>,
-
-    /// The replicated log to read in place of feeds.
-    #[cfg(feature = "nats")]
-    #[arg(skip)]
-    pub log: Option<candle_cluster::LogUrl>,
 
     /// Clock of the candles: the wall clock, the feed's own time, or auto: the feed's time for demo:, file: and stdin:,
     /// the wall clock otherwise.
@@ -171,43 +164,28 @@ impl Settings {
             return Ok(settings);
         }
         let in_environment = matches.value_source("feed_texts") == Some(ValueSource::EnvVariable);
+        let given = std::mem::take(&mut settings.feed_texts);
         let texts: Vec<&str> = if in_environment {
-            settings.feed_texts.iter().flat_map(|text| text.split_whitespace()).collect()
+            given.iter().flat_map(|text| text.split_whitespace()).collect()
         } else {
-            settings.feed_texts.iter().map(String::as_str).collect()
+            given.iter().map(String::as_str).collect()
         };
-        let sources = texts.into_iter().map(feed::source).collect::<Result<Vec<_>, _>>().map_err(refused)?;
-        if sources.is_empty() {
+        if texts.is_empty() {
             return Err(refused("no feed is given".to_owned()));
         }
         #[cfg(feature = "nats")]
-        settings.check_log(&sources)?;
-        for source in sources {
-            match source {
-                FeedSource::Feed(feed) => settings.feeds.push(feed),
-                #[cfg(feature = "nats")]
-                FeedSource::Log(log) => settings.log = Some(log),
-            }
+        let texts = {
+            let (log, texts) = cluster::split_log(texts).map_err(refused)?;
+            settings.cluster.read = log;
+            settings.cluster.check(texts.len()).map_err(refused)?;
+            texts
+        };
+        #[cfg(all(feature = "nats", feature = "store"))]
+        if settings.cluster.has_log() && settings.store.options().is_some() {
+            return Err(refused("--store can't be used with a log: the log persists what a restart needs".to_owned()));
         }
+        settings.feeds = texts.into_iter().map(feed::feed).collect::<Result<_, _>>().map_err(refused)?;
         Ok(settings)
-    }
-
-    /// Refuses settings that exclude each other if a log is read or published.
-    #[cfg(feature = "nats")]
-    fn check_log(&self, sources: &[FeedSource]) -> Result<(), clap::Error> {
-        let reads = sources.iter().any(|source| matches!(source, FeedSource::Log(_)));
-        let line = match (reads, &self.cluster.publish) {
-            (true, Some(_)) => "a log that is read can't be published: --feed nats:// and --publish exclude each other",
-            (true, None) if sources.len() > 1 => "a log is read alone: it has its own fail-over",
-            _ => "",
-        };
-        #[cfg(feature = "store")]
-        let line = if (reads || self.cluster.publish.is_some()) && self.store.options().is_some() {
-            "--store can't be used with a log: the log persists what a restart needs"
-        } else {
-            line
-        };
-        if line.is_empty() { Ok(()) } else { Err(refused(line.to_owned())) }
     }
 
     /// Returns the clock mode of the candles.
@@ -235,7 +213,7 @@ impl Settings {
         #[cfg(feature = "nats")]
         let feeds = {
             let timeout = self.stale_after.map_or(SilenceTimeout::FromRate, SilenceTimeout::Fixed);
-            feeds.chain(self.log.iter().map(move |log| (log.to_string(), timeout)))
+            feeds.chain(self.cluster.read.iter().map(move |log| (log.to_string(), timeout)))
         };
         let config = FailoverConfig { fail_over_after: self.fail_over_after, fail_back_after: self.fail_back_after };
         Feeds::new(feeds, self.clock_mode(), config)

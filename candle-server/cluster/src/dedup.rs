@@ -122,7 +122,7 @@ impl<'h> SequenceRestarts<'h> {
 }
 
 impl Deduplicator {
-    /// Records a tick of the log that was validated at `now`.
+    /// Records a tick of the log. The tick was validated at `now`; a tick too far ahead of `now` is ignored.
     pub(crate) fn record(&mut self, aggregator: &Aggregator, id: &str, tick: &Tick, now: Timestamp) {
         if is_too_far_ahead(tick, now) {
             return;

@@ -53,8 +53,6 @@ mod follower;
 mod gateway;
 mod message;
 mod outbox;
-#[cfg(test)]
-mod paused_time;
 mod publish;
 mod reader;
 mod retry;
@@ -157,11 +155,13 @@ pub fn start_read_node(
 ) -> io::Result<ClusterHandle> {
     let (address, core) = (config.address(), config.core);
     let (sender, engines) = watch::channel(None);
-    let run = move |stop| ReadNode::<NatsBroker, _>::new(address, core, feeds, sender, stop).run();
+    // The node has a timer, which needs the runtime of its thread.
+    let run = move |stop| async move { ReadNode::<NatsBroker, _>::new(address, core, feeds, sender, stop).run().await };
     Ok(ClusterHandle { task: Background::spawn(THREAD, run)?, engines })
 }
 
-/// A journal for the engine of a gateway. Its arrival numbers are higher than the sequence numbers of a feed.
+/// Creates the journal of a gateway's engine. Its numbers start at 2^63. So the sequence numbers that ticks without one
+/// get from the journal are higher than those of any feed.
 pub fn gateway_journal() -> Journal {
     Journal::new(message::FIRST_ARRIVAL_SEQ, None)
 }
@@ -181,3 +181,6 @@ pub fn start_gateway(engine: Arc<Engine>, journal: Arc<Journal>, config: Gateway
     let run = move |stop| Gateway::new(engine, journal, bootstrap, config.catalogue).run(stop);
     Ok(ClusterHandle { task: Background::spawn(THREAD, run)?, engines })
 }
+
+#[cfg(test)]
+mod tests;

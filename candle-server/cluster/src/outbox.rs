@@ -283,7 +283,7 @@ impl Outbox {
 /// Ends among the held writes that the log has too. Ticks before such an end belong to a listing or a run of the feed that
 /// has ended.
 struct EndedInLog<'h> {
-    /// By id: the index of the last delisting of the instrument.
+    /// The index of the last delisting of each instrument among the held writes, by id.
     listings: HashMap<&'h str, usize>,
     /// The index of the last write that clears all candles.
     candles: Option<usize>,

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use candle_core::{InstrumentId, Latest, Popular, Timestamp, Update};
+use candle_engine::Engine;
 use futures_util::stream;
 use hyper::header::{self, HeaderValue};
 use hyper::{HeaderMap, Method, Response};
@@ -13,7 +14,6 @@ use hyper::{HeaderMap, Method, Response};
 use crate::body_writer::BodyWriter;
 use crate::history::{self, CachedHistory, HistoryCache, ReadContext};
 use crate::json;
-#[cfg(feature = "page")]
 use crate::page;
 use crate::problem::Problem;
 use crate::route::{HistoryOptions, ListingQuery, Route, RouteError};
@@ -21,7 +21,6 @@ use crate::router::{self, RouteHandler};
 use crate::server::{self, Body, CacheableResponse};
 pub use crate::stream::DEFAULT_LIMIT as DEFAULT_STREAM_LIMIT;
 use crate::stream::{OpenError, Streams, sse};
-use candle_engine::Engine;
 use popular::PopularCache;
 
 /// The number of popular instruments in a response.
@@ -60,9 +59,7 @@ impl RouteHandler for Api {
             Route::Popular => self.popular(headers),
             Route::History { id, options } => self.history(method, id, *options, headers),
             Route::Stream { ids, options } => self.stream(method, ids, *options, headers),
-            #[cfg(feature = "page")]
             Route::Chart => page::chart(headers),
-            #[cfg(feature = "page")]
             Route::Asset(name) => page::asset(name, headers),
             Route::Live => server::json("{\"status\":\"live\"}"),
             Route::Ready => self.ready(),

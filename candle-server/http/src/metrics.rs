@@ -6,6 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use candle_core::Outcome;
+use candle_engine::Engine;
+use candle_engine::journal::Durability;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -16,8 +18,6 @@ use prometheus_client::registry::Registry;
 
 use crate::route::Route;
 use crate::server::ServerMetrics;
-use candle_engine::Engine;
-use candle_engine::journal::Durability;
 
 /// The media type of [`Metrics::text`].
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

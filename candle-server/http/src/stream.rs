@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use candle_core::Timestamp;
+use candle_engine::Engine;
+use candle_engine::feeds::health::State as FeedState;
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::route::HistoryOptions;
-use candle_engine::Engine;
-use candle_engine::feeds::health::State as FeedState;
 use diff::HistoryDiff;
 
 /// Time between two polls of the engine, and so between two events of one candle: four a second is as fast as people

@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 /// The timeout of every wait: far longer than a passing test takes.
 const GUARD: Duration = Duration::from_secs(30);
 
-struct Site {
+struct TestServer {
     engine: Arc<Engine>,
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
@@ -27,7 +27,7 @@ struct Site {
     runtime: Runtime,
 }
 
-impl Site {
+impl TestServer {
     /// Starts a server with one instrument, `BTC/USD`, that has one quote.
     fn start(stream_limit: usize) -> Self {
         let engine = Arc::new(Engine::new(Aggregator::default(), Clock::new(ClockMode::Feed)));
@@ -41,9 +41,9 @@ impl Site {
         let ended = runtime.spawn(server.serve(listener, async {
             let _ = stopped.await;
         }));
-        let site = Self { engine, address, stop: Some(stop), ended, runtime };
-        site.tick(42.5);
-        site
+        let server = Self { engine, address, stop: Some(stop), ended, runtime };
+        server.tick(42.5);
+        server
     }
 
     fn tick(&self, price: f64) {
@@ -111,66 +111,66 @@ impl Reply {
 
 #[test]
 fn a_stream_starts_with_a_snapshot_that_equals_a_read_and_continues_with_changes() {
-    let site = Site::start(10);
-    let mut stream = site.request("GET /instruments/BTC%2FUSD/stream");
+    let server = TestServer::start(10);
+    let mut stream = server.request("GET /instruments/BTC%2FUSD/stream");
     assert_eq!(stream.status(), 200);
     for header in ["content-type: text/event-stream", "x-accel-buffering: no", "no-store", "no-transform"] {
         assert!(stream.head.contains(header), "{}", stream.head);
     }
     assert!(!stream.head.contains("content-encoding"));
     let mut snapshot = stream.event("snapshot");
-    assert_eq!((site.views(), &snapshot["views"]), (1, &1.into()));
-    let mut read = site.request("GET /instruments/BTC%2FUSD").json();
+    assert_eq!((server.views(), &snapshot["views"]), (1, &1.into()));
+    let mut read = server.request("GET /instruments/BTC%2FUSD").json();
     for (mine, name) in [(&mut snapshot, "views"), (&mut read, "views")] {
         mine[name] = Value::Null;
         mine["asOf"] = Value::Null;
     }
     assert_eq!(snapshot, read);
-    site.tick(43.5);
+    server.tick(43.5);
     let change = stream.event("candle");
     assert_eq!((&change["id"], &change["candle"]["closePrice"]), (&"BTC/USD".into(), &43.5.into()));
 }
 
 #[test]
 fn a_stream_over_the_limit_is_rejected_until_another_ends() {
-    let site = Site::start(1);
-    let mut first = site.request("GET /stream?ids=BTC%2FUSD,unknown");
+    let server = TestServer::start(1);
+    let mut first = server.request("GET /stream?ids=BTC%2FUSD,unknown");
     first.event("snapshot");
-    let rejected = site.request("GET /stream?ids=BTC%2FUSD");
+    let rejected = server.request("GET /stream?ids=BTC%2FUSD");
     assert_eq!(rejected.status(), 503);
     assert_eq!(rejected.json()["type"], "urn:candle:problem:too-many-streams");
     drop(first);
     let start = Instant::now();
-    while site.request("GET /stream?ids=BTC%2FUSD").status() != 200 {
+    while server.request("GET /stream?ids=BTC%2FUSD").status() != 200 {
         assert!(start.elapsed() < GUARD, "timeout: the permit of the closed stream is not free");
     }
 }
 
 #[test]
 fn unknown_instruments_have_no_stream_and_a_head_opens_none() {
-    let site = Site::start(1);
+    let server = TestServer::start(1);
     for path in ["/instruments/nope/stream", "/stream?ids=nope,neither"] {
-        let rejected = site.request(&format!("GET {path}"));
+        let rejected = server.request(&format!("GET {path}"));
         assert_eq!(rejected.status(), 404);
         assert_eq!(rejected.json()["type"], "urn:candle:problem:unknown-instrument");
     }
     for _ in 0..3 {
-        let head = site.request("HEAD /instruments/BTC%2FUSD/stream");
+        let head = server.request("HEAD /instruments/BTC%2FUSD/stream");
         assert_eq!(head.status(), 200);
         assert!(head.head.contains("content-type: text/event-stream"));
     }
-    assert_eq!(site.views(), 0);
+    assert_eq!(server.views(), 0);
 }
 
 #[test]
 fn streams_end_at_once_when_the_server_stops() {
-    let mut site = Site::start(10);
-    let mut stream = site.request("GET /instruments/BTC%2FUSD/stream");
+    let mut server = TestServer::start(10);
+    let mut stream = server.request("GET /instruments/BTC%2FUSD/stream");
     stream.event("snapshot");
     let start = Instant::now();
-    drop(site.stop.take());
+    drop(server.stop.take());
     while !stream.chunk().is_empty() {}
     assert!(start.elapsed() < Limits::default().drain_time / 2, "the streams end before the drain time");
     drop(stream);
-    site.runtime.block_on(async { tokio::time::timeout(GUARD, site.ended).await }).unwrap().unwrap();
+    server.runtime.block_on(async { tokio::time::timeout(GUARD, server.ended).await }).unwrap().unwrap();
 }

@@ -1,13 +1,12 @@
-//! The options of a cluster.
+//! The settings of a cluster.
 
 use std::path::PathBuf;
 
+use candle_cluster::{Authentication, ClientCertificate, ClusterConfig, LogUrl, LogUrlError, StreamOptions};
 use candle_core::Config;
 use clap::Args;
 
-use candle_cluster::{Authentication, ClientCertificate, ClusterConfig, LogUrl, LogUrlError, StreamOptions};
-
-/// The options of a cluster.
+/// The settings of a cluster.
 #[derive(Args, Clone, Debug)]
 pub struct ClusterSettings {
     /// Publish the quotes of the feed to this log, for any number of servers that read it:
@@ -15,6 +14,10 @@ pub struct ClusterSettings {
     /// over when it fails.
     #[arg(long, value_name = "URL", env = "CANDLE_PUBLISH", hide_env_values = true, value_parser = log_url)]
     pub publish: Option<LogUrl>,
+
+    /// The log to read in place of feeds: a `--feed` with the scheme `nats:` or `tls:`.
+    #[arg(skip)]
+    pub read: Option<LogUrl>,
 
     /// Number of copies of the log in the cluster. The log survives the loss of fewer than half of them.
     #[arg(long, value_name = "NUMBER", env = "CANDLE_NATS_REPLICAS", default_value_t = 3,
@@ -50,7 +53,7 @@ impl ClusterSettings {
     }
 
     /// The configuration of a node at the log `url`, with these settings of the aggregator.
-    pub fn cluster_config(&self, url: &LogUrl, core: Config) -> ClusterConfig {
+    pub fn config(&self, url: &LogUrl, core: Config) -> ClusterConfig {
         let certificate = self.nats_certificate.clone().zip(self.nats_key.clone());
         let authentication = Authentication {
             credentials: self.nats_credentials.clone(),
@@ -58,6 +61,41 @@ impl ClusterSettings {
             certificate: certificate.map(|(certificate, key)| ClientCertificate { certificate, key }),
         };
         ClusterConfig { url: url.clone(), authentication, core }
+    }
+}
+
+/// Takes the log out of the values of `--feed`. Returns it with the remaining values.
+pub(super) fn split_log(texts: Vec<&str>) -> Result<(Option<LogUrl>, Vec<&str>), String> {
+    let is_log = |text: &&str| text.starts_with("nats:") || text.starts_with("tls:");
+    let (logs, feeds): (Vec<&str>, Vec<&str>) = texts.into_iter().partition(is_log);
+    let mut logs = logs
+        .into_iter()
+        .map(|text| text.parse().map_err(|error: LogUrlError| format!("invalid value for '--feed <URL>': {error}")));
+    let log = logs.next().transpose()?;
+    match logs.next().transpose()? {
+        None => Ok((log, feeds)),
+        Some(_) => Err(READ_ALONE.to_owned()),
+    }
+}
+
+const READ_ALONE: &str = "a log is read alone: it has its own fail-over";
+
+impl ClusterSettings {
+    /// Refuses a log that is read beside `feeds` feeds, or that is also published.
+    pub(super) fn check(&self, feeds: usize) -> Result<(), String> {
+        match (&self.read, &self.publish) {
+            (Some(_), Some(_)) => {
+                Err("a log that is read can't be published: --feed nats:// and --publish exclude each other".to_owned())
+            }
+            (Some(_), None) if feeds > 0 => Err(READ_ALONE.to_owned()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns true if a log is read or published.
+    #[cfg(feature = "store")]
+    pub(super) const fn has_log(&self) -> bool {
+        self.read.is_some() || self.publish.is_some()
     }
 }
 

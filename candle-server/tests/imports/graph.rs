@@ -25,7 +25,8 @@ impl Graph {
             files.into_iter().map(|(path, text)| (module_of(&path), (path, production(&text)))).collect();
         let mut imports = BTreeMap::new();
         for (module, (_, text)) in &texts {
-            let targets = paths(text).into_iter().filter_map(|path| resolve(module, &path, &texts));
+            let paths = paths(text).into_iter().chain(child_paths(text));
+            let targets = paths.filter_map(|path| resolve(module, &path, &texts));
             // The root only declares and re-exports, and a file may name itself.
             let targets = targets.filter(|target| target != module && !module.is_empty());
             imports.insert(module.clone(), targets.collect());
@@ -110,6 +111,18 @@ fn paths(text: &str) -> Vec<Vec<String>> {
             if !is_part && !text[..at].ends_with("pub(in ") {
                 take_apart(&text[at..], &mut Vec::new(), &mut found);
             }
+        }
+    }
+    found
+}
+
+/// Returns the paths of `use` declarations that begin with a module which the text declares.
+fn child_paths(text: &str) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    for line in text.lines() {
+        let Some((_, child)) = line.trim().strip_suffix(';').and_then(|line| line.split_once("mod ")) else { continue };
+        for (at, _) in text.match_indices(&format!("use {child}::")) {
+            take_apart(&text[at + "use ".len()..], &mut vec!["self".to_owned()], &mut found);
         }
     }
     found

@@ -177,8 +177,8 @@ fn a_kill_under_load_loses_at_most_the_writes_at_risk_and_repeats_none() {
         for id in (0..INSTRUMENTS).map(|id| id.to_string()) {
             let has = stored.entry(id.clone()).or_default();
             let before = has.len();
-            let served = instrument(&server, &id).as_ref().map(served_candles).unwrap_or_default();
-            let count: u64 = served.iter().map(|candle| candle[5].as_u64().unwrap()).sum();
+            let answered = instrument(&server, &id).as_ref().map(served_candles).unwrap_or_default();
+            let count: u64 = answered.iter().map(|candle| candle[5].as_u64().unwrap()).sum();
             let new: Vec<Quote> = sent.iter().copied().filter(|quote| quote.instrument() == id).collect();
             let added = usize::try_from(count).unwrap().checked_sub(before);
             let added =
@@ -187,7 +187,7 @@ fn a_kill_under_load_loses_at_most_the_writes_at_risk_and_repeats_none() {
             let durable = new.partition_point(|quote| probe.durable.is_some_and(|durable| quote.0 <= durable.0));
             assert!(added >= durable, "round {round}, {id}: {added} quotes restored, {durable} were durable");
             has.extend(&new[..added]);
-            assert_eq!(served, expected_candles(has), "round {round}, {id}");
+            assert_eq!(answered, expected_candles(has), "round {round}, {id}");
             (sent_total, durable_total, stored_total) =
                 (sent_total + new.len(), durable_total + durable, stored_total + added);
         }

@@ -14,7 +14,7 @@ use crate::broker::Broker;
 use crate::catalogue::{Catalogue, each_listed};
 use crate::follower::Follower;
 
-/// The time after which a feed that is up has announced every instrument, with 2 s for announcements under way.
+/// The time within which a connected feed announces all instruments: the limit of a replay plus a margin of 2 s.
 const ANNOUNCED_AFTER: Duration = CATALOGUE_REPLAY_LIMIT.saturating_add(Duration::from_secs(2));
 
 /// The description of every listed instrument, by id.

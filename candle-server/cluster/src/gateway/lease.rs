@@ -47,7 +47,7 @@ pub(super) enum Lease {
     Leading(Box<Leadership>),
 }
 
-/// A message under way.
+/// A message that is being published, with an unknown result so far.
 pub(super) struct InFlight {
     pub(super) task: JoinHandle<Delivery>,
     pub(super) header: WritesHeader,

@@ -8,7 +8,7 @@ use crate::broker::StreamOptions;
 use crate::broker::memory::MemoryBroker;
 use crate::catalogue::Catalogue;
 use crate::gateway::Gateway;
-use crate::paused_time::PausedTime;
+use crate::tests::paused_time::PausedTime;
 
 /// The engine of a gateway, and the gateway.
 fn gateway(broker: &MemoryBroker, node: u64) -> (Arc<Engine>, Gateway<MemoryBroker>) {

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 
 use crate::server::CacheableResponse;
 
-/// Time for which the response is reused: nobody sees the difference, and ten histories then cost as much as one.
+/// Time for which the response is reused: people do not notice, and ten histories then cost as much as one.
 pub(super) const REUSE: Duration = Duration::from_millis(100);
 
 /// A response that is reused for [`REUSE`]. All times are on the server's monotonic clock.
@@ -25,8 +25,8 @@ struct CachedPopular {
 impl PopularCache {
     /// Returns the response, or `None` if the caller is to write a new one.
     ///
-    /// While one caller writes, the others get the old response, up to an age of two [`REUSE`]. An older response means
-    /// that nobody asked for a while, and every caller writes its own.
+    /// While one caller writes, the others get the old response, up to an age of two [`REUSE`]. If the response is older
+    /// because no request came for a while, every caller writes its own.
     pub(super) fn get(&self, elapsed: Duration) -> Option<CacheableResponse> {
         let mut cache = self.0.lock();
         let cached = cache.as_mut()?;

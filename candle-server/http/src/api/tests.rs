@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use candle_core::{Aggregator, Config, Gaps, RecordContext, Tick, Unlisted};
+use candle_engine::clock::{Clock, ClockMode};
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use hyper::header::{self, HeaderValue};
@@ -12,7 +13,6 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::route::Format;
-use candle_engine::clock::{Clock, ClockMode};
 
 const IDS: [&str; 3] = ["4", "BTC/USD", "\"\\é"];
 const START: i64 = 1_629_648_467;

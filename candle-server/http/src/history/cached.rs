@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use candle_core::{CoverageWindow, Gaps, History, Latest, Timestamp, Version, WindowCandle};
+use candle_engine::status::Status;
 
 use crate::body_writer::{BodyWriter, Digest};
 use crate::json::{self, lightweight};
 use crate::route::{Format, HistoryOptions};
-use candle_engine::status::Status;
 
 /// The approximate number of bytes of one candle.
 const CANDLE_BYTES: usize = 240;
@@ -132,7 +132,7 @@ impl CachedHistory {
         self.minute
     }
 
-    /// The order in which a cache keeps histories in `minute`: those of this minute, and of them those with more views.
+    /// The rank in a cache during `minute`: histories of another minute rank lowest, then those with fewer views.
     pub(super) const fn rank(&self, minute: i64) -> (bool, u64) {
         (self.minute == minute, self.views)
     }

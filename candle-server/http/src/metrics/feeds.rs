@@ -4,15 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use candle_engine::Engine;
+use candle_engine::feeds::FeedReport;
+use candle_engine::feeds::health::State as FeedState;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-
-use candle_engine::Engine;
-use candle_engine::feeds::FeedReport;
-use candle_engine::feeds::health::State;
 
 /// A gauge of each feed: name, help, and the value if there is one.
 type Gauge<'v> = (&'static str, &'static str, &'v dyn Fn(&FeedReport) -> Option<f64>);
@@ -65,7 +64,7 @@ fn encode_states(encoder: &mut DescriptorEncoder<'_>, reports: &[FeedReport]) ->
     let mut family =
         encoder.encode_descriptor("feed_state", "1 for the current state of the feed", None, MetricType::Gauge)?;
     for report in reports {
-        for state in State::ALL {
+        for state in FeedState::ALL {
             let labels = [("feed", report.url.as_str()), ("state", state.name())];
             ConstGauge::new(i64::from(report.state == state)).encode(family.encode_family(&labels)?)?;
         }

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use candle_core::{CoverageWindow, Gaps, History, Latest, Minute, State, Timestamp, Update, Version, WindowCandle};
+use candle_engine::Engine;
+use candle_engine::status::Status;
 
 use super::sse;
 use crate::history::{CachedHistory, ReadContext};
 use crate::json::{self, lightweight};
 use crate::route::{Format, HistoryOptions};
-use candle_engine::Engine;
-use candle_engine::status::Status;
 
 /// Compares the history that one client has with the current one.
 #[derive(Debug)]
@@ -161,7 +161,8 @@ impl HistoryDiff {
         }
     }
 
-    /// The gaps of the compared candles. In the lightweight format, white space can change too.
+    /// Returns the treatment of empty minutes in the comparison. The lightweight format sends them as items without a value,
+    /// which can change too.
     fn compared_gaps(&self) -> Gaps {
         match self.options.format {
             Format::Full => self.options.gaps,
@@ -202,9 +203,9 @@ impl HistoryDiff {
         }
     }
 
-    /// Returns true if the event of a candle carries the change outside the candles.
+    /// Returns true if candle events already convey a change of freshness.
     ///
-    /// The items of the lightweight format have no room for a status, but a candle without a new status says enough.
+    /// An item of the lightweight format has no status, so a changed status needs an event of its own.
     fn candles_carry_status(&self, now: Freshness, before: Freshness) -> bool {
         self.options.format == Format::Full || now.status == before.status
     }

@@ -5,13 +5,13 @@
 #[path = "../server/client.rs"]
 #[allow(dead_code, reason = "the rest is for the tests of the server")]
 mod client;
-#[path = "../server/site.rs"]
+#[path = "../server/test_server.rs"]
 #[allow(dead_code, reason = "the rest is for the tests of the server")]
-mod site;
+mod test_server;
 
 use candle_http::server::Limits;
 use client::{Client, eventually};
-use site::Site;
+use test_server::TestServer;
 
 const IDLE: usize = 3000;
 const HALF_SENT: usize = 300;
@@ -26,47 +26,47 @@ const SCANS: usize = 40;
 #[test]
 fn idle_partial_and_broken_clients_neither_block_good_ones_nor_leak_memory() {
     assert!(rlimit::increase_nofile_limit(DESCRIPTORS).unwrap() >= DESCRIPTORS, "needs {DESCRIPTORS} open files");
-    let site = Site::start(Limits::default());
+    let server = TestServer::start(Limits::default());
     // The first connections allocate memory that is never freed.
-    (0..50).for_each(|_| site.is_fine());
+    (0..50).for_each(|_| server.is_fine());
     let before = resident_bytes();
-    let idle: Vec<Client> = (0..IDLE).map(|_| served(&site)).collect();
+    let idle: Vec<Client> = (0..IDLE).map(|_| served(&server)).collect();
     let each = resident_bytes().saturating_sub(before) / IDLE;
     println!("an idle connection uses {each} bytes");
     assert!(each <= IDLE_BYTES, "an idle connection uses {each} bytes");
 
-    let half: Vec<Client> = (0..HALF_SENT).map(|_| half_sent(&site)).collect();
-    eventually("all are served", || site.server.connections() == IDLE + HALF_SENT);
-    (0..100).for_each(|_| site.is_fine());
+    let half: Vec<Client> = (0..HALF_SENT).map(|_| half_sent(&server)).collect();
+    eventually("all are served", || server.inner.connections() == IDLE + HALF_SENT);
+    (0..100).for_each(|_| server.is_fine());
     drop((idle, half));
-    eventually("all are gone", || site.server.connections() == 0);
+    eventually("all are gone", || server.inner.connections() == 0);
 
     let before = resident_bytes();
     for _ in 0..SCANS {
-        broken().iter().for_each(|request| check_rejected(&site, request));
+        broken().iter().for_each(|request| check_rejected(&server, request));
     }
     let more = resident_bytes().saturating_sub(before);
     assert!(more <= SCAN_BYTES, "{more} bytes more after the scan");
-    assert_eq!(site.server.metrics().panics.get(), 0);
-    site.is_fine();
+    assert_eq!(server.inner.metrics().panics.get(), 0);
+    server.is_fine();
 }
 
-fn served(site: &Site) -> Client {
-    let mut client = site.connect();
+fn served(server: &TestServer) -> Client {
+    let mut client = server.connect();
     client.send("GET /instruments/good HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(client.response().status, 200);
     client
 }
 
-fn half_sent(site: &Site) -> Client {
-    let mut client = site.connect();
+fn half_sent(server: &TestServer) -> Client {
+    let mut client = server.connect();
     client.send("GET /instruments/good HTTP/1.1\r\nHo");
     client
 }
 
 /// Sends a broken request and checks that the server responds with a 4xx or closes the connection.
-fn check_rejected(site: &Site, request: &[u8]) {
-    let mut client = site.connect();
+fn check_rejected(server: &TestServer, request: &[u8]) {
+    let mut client = server.connect();
     client.try_send(request);
     client.finish_sending();
     let answer = client.rest();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use candle_http::server::Limits;
 
 use crate::client::eventually;
-use crate::site::Site;
+use crate::test_server::TestServer;
 
 const SMUGGLED: &str = "GET /instruments/smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -106,28 +106,28 @@ fn huge() -> Vec<Vec<u8>> {
 
 #[test]
 fn broken_requests_get_a_4xx_or_a_close_and_the_next_is_served() {
-    let site = Site::start(Limits { request_time: Duration::from_millis(300), ..Limits::default() });
+    let server = TestServer::start(Limits { request_time: Duration::from_millis(300), ..Limits::default() });
     for request in [bad_lines(), bad_headers(), bad_lengths(), huge()].concat() {
         let shown = String::from_utf8_lossy(&request[..request.len().min(120)]).into_owned();
-        let mut client = site.connect();
+        let mut client = server.connect();
         client.try_send(&request);
         client.finish_sending();
         let reply = String::from_utf8_lossy(&client.rest()).into_owned();
         assert!(reply.is_empty() || reply.starts_with("HTTP/1.1 4"), "{shown:?} got {reply:?}");
         assert!(reply.matches("HTTP/1.1 ").count() <= 1, "{shown:?} got {reply:?}");
-        assert!(site.fake.handled().is_empty(), "{shown:?} was handled");
+        assert!(server.fake.handled().is_empty(), "{shown:?} was handled");
     }
-    site.is_fine();
-    assert_eq!(site.server.metrics().panics.get(), 0);
+    server.is_fine();
+    assert_eq!(server.inner.metrics().panics.get(), 0);
 }
 
 #[test]
 fn clients_that_disconnect_at_any_byte_leave_no_connection() {
-    let site = Site::start(Limits::default());
+    let server = TestServer::start(Limits::default());
     let request = b"GET /instruments/4 HTTP/1.1\r\nHost: a\r\n\r\n";
     for cut in 0..=request.len() {
-        site.connect().send(&request[..cut]);
+        server.connect().send(&request[..cut]);
     }
-    eventually("all permits are free", || site.server.connections() == 0);
-    site.is_fine();
+    eventually("all permits are free", || server.inner.connections() == 0);
+    server.is_fine();
 }

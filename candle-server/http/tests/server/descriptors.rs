@@ -6,7 +6,7 @@ use std::process::Command;
 use candle_http::server::Limits;
 
 use crate::client::eventually;
-use crate::site::Site;
+use crate::test_server::TestServer;
 
 /// Set in the child process of the test.
 const CHILD: &str = "CANDLE_TEST_FEW_DESCRIPTORS";
@@ -27,17 +27,17 @@ fn accepting_pauses_without_descriptors_and_resumes_with_them() {
 }
 
 fn run_out() {
-    let site = Site::start(Limits::default());
-    site.is_fine();
-    eventually("the permit is free", || site.server.connections() == 0);
+    let server = TestServer::start(Limits::default());
+    server.is_fine();
+    eventually("the permit is free", || server.inner.connections() == 0);
     let mut files: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
     // One descriptor is free for the client, and none for the server's end.
     files.pop();
-    let mut client = site.connect();
+    let mut client = server.connect();
     client.send("GET /instruments/4 HTTP/1.1\r\nHost: a\r\n\r\n");
-    eventually("accepting fails", || site.server.metrics().accept_failures.get() > 1);
-    assert!(site.fake.handled().len() == 1);
+    eventually("accepting fails", || server.inner.metrics().accept_failures.get() > 1);
+    assert!(server.fake.handled().len() == 1);
     drop(files);
     assert_eq!(client.response().text(), "\"4\"");
-    site.is_fine();
+    server.is_fine();
 }

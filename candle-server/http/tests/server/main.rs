@@ -7,4 +7,4 @@ mod descriptors;
 mod drain;
 mod limits;
 mod requests;
-mod site;
+mod test_server;

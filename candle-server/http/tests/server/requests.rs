@@ -5,18 +5,18 @@ use std::sync::Arc;
 use candle_http::server::{Limits, Origins};
 
 use crate::client::{Client, Reply, eventually};
-use crate::site::Site;
+use crate::test_server::TestServer;
 
-fn send(site: &Site, request: &str) -> Reply {
-    let mut client = site.connect();
+fn send(server: &TestServer, request: &str) -> Reply {
+    let mut client = server.connect();
     client.send(request);
     client.response()
 }
 
 #[test]
 fn a_response_has_its_media_type_and_can_be_read_by_any_page() {
-    let site = Site::start(Limits::default());
-    let reply = send(&site, "GET /instruments/BTC%2FUSD HTTP/1.1\r\nHost: a\r\n\r\n");
+    let server = TestServer::start(Limits::default());
+    let reply = send(&server, "GET /instruments/BTC%2FUSD HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!((reply.status, reply.text()), (200, "\"BTC/USD\""));
     assert_eq!(reply.header("content-type"), Some("application/json"));
     assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
@@ -26,16 +26,16 @@ fn a_response_has_its_media_type_and_can_be_read_by_any_page() {
 
 #[test]
 fn the_start_and_the_probes_are_never_stored() {
-    let site = Site::start(Limits::default());
+    let server = TestServer::start(Limits::default());
     for path in ["/", "/livez", "/readyz", "/nowhere"] {
-        let reply = send(&site, &format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        let reply = send(&server, &format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
         assert_eq!(reply.header("cache-control"), Some("no-store"), "{path}");
     }
 }
 
 #[test]
 fn rejections_are_problem_documents() {
-    let site = Site::start(Limits::default());
+    let server = TestServer::start(Limits::default());
     let cases = [
         ("GET /nowhere", 404, "unknown-path"),
         ("GET /instruments/", 404, "unknown-path"),
@@ -45,7 +45,7 @@ fn rejections_are_problem_documents() {
         ("get /", 405, "method-not-allowed"),
     ];
     for (line, status, kind) in cases {
-        let reply = send(&site, &format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        let reply = send(&server, &format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n"));
         reply.is_problem(status, kind);
         assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
         let allow = (status == 405).then_some("GET, HEAD, OPTIONS");
@@ -55,8 +55,8 @@ fn rejections_are_problem_documents() {
 
 #[test]
 fn head_has_the_length_of_get_and_no_body() {
-    let site = Site::start(Limits::default());
-    let mut client = site.connect();
+    let server = TestServer::start(Limits::default());
+    let mut client = server.connect();
     for path in ["/instruments/four", "/nowhere"] {
         client.send(format!("HEAD {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
         let head = client.head();
@@ -66,15 +66,15 @@ fn head_has_the_length_of_get_and_no_body() {
         assert!(!got.body.is_empty());
         assert_eq!((got.status, got.header("content-length")), (head.status, head.header("content-length")), "{path}");
     }
-    assert_eq!(site.fake.handled(), ["HEAD four", "GET four"]);
+    assert_eq!(server.fake.handled(), ["HEAD four", "GET four"]);
 }
 
 #[test]
 fn options_responds_to_a_preflight() {
-    let site = Site::start(Limits::default());
+    let server = TestServer::start(Limits::default());
     for target in ["/instruments/4", "*"] {
         let reply = send(
-            &site,
+            &server,
             &format!("OPTIONS {target} HTTP/1.1\r\nHost: a\r\nOrigin: b\r\nAccess-Control-Request-Method: GET\r\n\r\n"),
         );
         assert_eq!((reply.status, reply.body.len()), (204, 0));
@@ -83,12 +83,12 @@ fn options_responds_to_a_preflight() {
         assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
         assert!(reply.header("access-control-max-age").is_some());
     }
-    assert!(site.fake.handled().is_empty());
+    assert!(server.fake.handled().is_empty());
 }
 
 #[test]
 fn unusual_but_valid_requests_are_served() {
-    let site = Site::start(Limits::default());
+    let server = TestServer::start(Limits::default());
     let requests = [
         "GET /instruments/4 HTTP/1.0\r\n\r\n",
         "GET http://example.org/instruments/4 HTTP/1.1\r\nHost: example.org\r\n\r\n",
@@ -100,15 +100,15 @@ fn unusual_but_valid_requests_are_served() {
         "GET /instruments/4 HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\n\r\n",
     ];
     for request in requests {
-        let reply = send(&site, request);
+        let reply = send(&server, request);
         assert_eq!((reply.status, reply.text()), (200, "\"4\""), "{request:?}");
     }
 }
 
 #[test]
 fn one_connection_serves_many_requests_in_turn_or_pipelined() {
-    let site = Site::start(Limits::default());
-    let mut client = site.connect();
+    let server = TestServer::start(Limits::default());
+    let mut client = server.connect();
     for number in 0..100 {
         client.send(format!("GET /instruments/{number} HTTP/1.1\r\nHost: a\r\n\r\n"));
         assert_eq!(client.response().text(), format!("\"{number}\""));
@@ -123,21 +123,21 @@ fn one_connection_serves_many_requests_in_turn_or_pipelined() {
 
 #[test]
 fn pipelined_responses_before_a_close_all_arrive() {
-    let site = Site::start(Limits::default());
-    let mut client = site.connect();
+    let server = TestServer::start(Limits::default());
+    let mut client = server.connect();
     let close = "GET /instruments/2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     client.send(format!("GET /instruments/1 HTTP/1.1\r\nHost: a\r\n\r\n{close}GET /instruments/3 HTTP/1.1\r\n"));
     assert_eq!(client.response().text(), "\"1\"");
     let last = client.response();
     assert_eq!((last.text(), last.header("connection")), ("\"2\"", Some("close")));
     assert_eq!(client.rest(), b"");
-    assert_eq!(site.fake.handled(), ["GET 1", "GET 2"]);
+    assert_eq!(server.fake.handled(), ["GET 1", "GET 2"]);
 }
 
 #[test]
 fn a_request_can_arrive_byte_by_byte() {
-    let site = Site::start(Limits::default());
-    let mut client = site.connect();
+    let server = TestServer::start(Limits::default());
+    let mut client = server.connect();
     client.socket.set_nodelay(true).unwrap();
     for byte in b"GET /instruments/4 HTTP/1.1\r\nHost: a\r\n\r\n" {
         client.send([*byte]);
@@ -147,29 +147,29 @@ fn a_request_can_arrive_byte_by_byte() {
 
 #[test]
 fn a_panicking_handler_closes_one_connection_and_is_counted() {
-    let site = Site::start(Limits::default());
-    let mut bystander = site.connect();
+    let server = TestServer::start(Limits::default());
+    let mut bystander = server.connect();
     for count in 1..=3 {
-        let mut client = site.connect();
+        let mut client = server.connect();
         client.send("GET /instruments/panic HTTP/1.1\r\nHost: a\r\n\r\n");
         assert_eq!(client.rest(), b"");
-        eventually("the panic is counted", || site.server.metrics().panics.get() == count);
+        eventually("the panic is counted", || server.inner.metrics().panics.get() == count);
     }
     bystander.send("GET /instruments/4 HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(bystander.response().status, 200);
-    eventually("the permits are free again", || site.server.connections() == 1);
+    eventually("the permits are free again", || server.inner.connections() == 1);
 }
 
 #[test]
 fn several_single_threaded_accept_loops_share_one_socket() {
-    let shared = Site::start(Limits::default());
+    let shared = TestServer::start(Limits::default());
     let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     let (stop, stopped) = tokio::sync::watch::channel(());
     let loops: Vec<_> = (0..2)
         .map(|_| {
             let socket = socket.try_clone().unwrap();
-            let (server, mut stopped) = (Arc::clone(&shared.server), stopped.clone());
+            let (server, mut stopped) = (Arc::clone(&shared.inner), stopped.clone());
             std::thread::spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
                 runtime.block_on(async {
@@ -194,17 +194,19 @@ fn several_single_threaded_accept_loops_share_one_socket() {
 
 #[test]
 fn only_pages_of_the_configured_origins_may_read() {
-    let allowed = |site: &Site, origin: &str| {
-        let mut client = site.connect();
+    let allowed = |server: &TestServer, origin: &str| {
+        let mut client = server.connect();
         client.send(format!("GET /instruments/4 HTTP/1.1\r\nHost: a\r\nOrigin: {origin}\r\n\r\n"));
         let reply = client.response();
         let header = |name| reply.header(name).map(str::to_owned);
         (header("access-control-allow-origin"), header("vary"))
     };
-    let any = Site::start(Limits::default());
+    let any = TestServer::start(Limits::default());
     assert_eq!(allowed(&any, "https://any.example"), (Some("*".into()), None));
-    let restricted =
-        Site::start_for(Limits::default(), "https://a.example http://b.example:8080".parse::<Origins>().unwrap());
+    let restricted = TestServer::with_origins(
+        Limits::default(),
+        "https://a.example http://b.example:8080".parse::<Origins>().unwrap(),
+    );
     for origin in ["https://a.example", "http://b.example:8080"] {
         assert_eq!(allowed(&restricted, origin), (Some(origin.to_owned()), Some("origin".into())));
     }

@@ -17,8 +17,8 @@ use crate::broker::memory::{CREATED, MemoryBroker};
 use crate::broker::{StoredMessage, StreamOptions};
 use crate::checkpoint;
 use crate::follower::Follower;
-use crate::paused_time::PausedTime;
 use crate::subscribe::Event;
+use crate::tests::paused_time::PausedTime;
 
 /// The start of every simulation, in seconds since the epoch: the start of a minute.
 const START: i64 = 28_333_333 * 60;

@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 
 use candle_core::{Aggregator, Tick};
+use candle_engine::clock::{Clock, ClockMode};
 use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use candle_engine::clock::{Clock, ClockMode};
 
 const ID: &str = "a\"</script>";
 

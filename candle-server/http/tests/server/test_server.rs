@@ -78,8 +78,8 @@ impl RouteHandler for Shared {
     }
 }
 
-pub(crate) struct Site {
-    pub(crate) server: Arc<Server<Router<Shared>>>,
+pub(crate) struct TestServer {
+    pub(crate) inner: Arc<Server<Router<Shared>>>,
     pub(crate) fake: Arc<Fake>,
     pub(crate) release: SyncSender<()>,
     address: SocketAddr,
@@ -88,12 +88,12 @@ pub(crate) struct Site {
     runtime: Runtime,
 }
 
-impl Site {
+impl TestServer {
     pub(crate) fn start(limits: Limits) -> Self {
-        Self::start_for(limits, Origins::Any)
+        Self::with_origins(limits, Origins::Any)
     }
 
-    pub(crate) fn start_for(limits: Limits, origins: Origins) -> Self {
+    pub(crate) fn with_origins(limits: Limits, origins: Origins) -> Self {
         let (release, held) = sync_channel(8);
         let fake = Arc::new(Fake {
             handled: Mutex::default(),
@@ -101,15 +101,15 @@ impl Site {
             polled_bytes: Arc::default(),
             release: Mutex::new(held),
         });
-        let server = Arc::new(Server::new(Router::new(Shared(Arc::clone(&fake))), limits).with_origins(origins));
+        let inner = Arc::new(Server::new(Router::new(Shared(Arc::clone(&fake))), limits).with_origins(origins));
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let ended = runtime.spawn(Arc::clone(&server).serve(listener, async {
+        let ended = runtime.spawn(Arc::clone(&inner).serve(listener, async {
             let _ = stopped.await;
         }));
-        Self { server, fake, release, address, stop: Some(stop), ended, runtime }
+        Self { inner, fake, release, address, stop: Some(stop), ended, runtime }
     }
 
     pub(crate) fn connect(&self) -> Client {
