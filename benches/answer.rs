@@ -11,8 +11,8 @@ use candle_http::api::Api;
 use candle_http::route::{HistoryOptions, Route};
 use candle_http::router::RouteHandler;
 use candle_http::server::json;
-use candle_server::clock::{Clock, ClockMode};
 use candle_server::engine::Engine;
+use candle_server::engine::clock::{Clock, ClockMode};
 use hyper::header::{ACCEPT_ENCODING, HeaderValue};
 use hyper::{HeaderMap, Method};
 

@@ -4,7 +4,7 @@
 
 use std::hint::black_box;
 
-use candle_server::message::{Message, decode};
+use candle_server::feed::message::{Message, decode};
 use serde::Deserialize;
 
 use benches::common::Pairs;

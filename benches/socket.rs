@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use candle_core::Aggregator;
-use candle_server::clock::{Clock, ClockMode};
 use candle_server::engine::Engine;
+use candle_server::engine::clock::{Clock, ClockMode};
 use candle_server::feed;
 use tokio_tungstenite::tungstenite;
 

@@ -16,8 +16,8 @@ use candle_core::{Aggregator, RecordContext, Tick, Unlisted};
 use candle_http::api::Api;
 use candle_http::router::Router;
 use candle_http::server::{Limits, Server};
-use candle_server::clock::{Clock, ClockMode};
 use candle_server::engine::Engine;
+use candle_server::engine::clock::{Clock, ClockMode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const STREAMS: usize = 10_000;

@@ -18,17 +18,17 @@ pub(super) const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// The loss reason of an open connection that brings no quotes.
 pub(super) const STALLED: &str = "stalled";
 
-/// Connects to the feed at index `place` until it has recovered, and returns a new connection to it.
+/// Connects to the feed with this index until it has recovered, and returns a new connection to it.
 ///
 /// The connection that proved the recovery is dropped, because the catalogue at its start was not recorded.
-pub(super) async fn probe<C: Connector>(connector: &C, engine: &Engine, place: usize, feed: &FeedUrl) -> C::Source {
+pub(super) async fn probe<C: Connector>(connector: &C, engine: &Engine, index: usize, feed: &FeedUrl) -> C::Source {
     let mut backoff = Backoff::new();
     loop {
         let mut healthy_for = Duration::ZERO;
-        if let Some(mut source) = connect(connector, engine, place, feed).await {
-            if has_recovered(engine, place, &mut source).await {
+        if let Some(mut source) = connect(connector, engine, index, feed).await {
+            if has_recovered(engine, index, &mut source).await {
                 drop(source);
-                if let Some(source) = connect(connector, engine, place, feed).await {
+                if let Some(source) = connect(connector, engine, index, feed).await {
                     return source;
                 }
             } else {
@@ -39,19 +39,19 @@ pub(super) async fn probe<C: Connector>(connector: &C, engine: &Engine, place: u
     }
 }
 
-async fn connect<C: Connector>(connector: &C, engine: &Engine, place: usize, feed: &FeedUrl) -> Option<C::Source> {
-    engine.feeds.update(|failover| failover.connecting(place, engine.clock.reading()));
+async fn connect<C: Connector>(connector: &C, engine: &Engine, index: usize, feed: &FeedUrl) -> Option<C::Source> {
+    engine.feeds.update(|failover| failover.connecting(index, engine.clock.reading()));
     let Some(endpoint) = feed.endpoint() else {
         // A demo, a file or standard input cannot recover.
         return std::future::pending().await;
     };
     match Box::pin(connector.connect(endpoint)).await {
         Ok(source) => {
-            engine.feeds.opened(place, source.last_heard(), engine.clock.reading());
+            engine.feeds.opened(index, source.last_heard(), engine.clock.reading());
             Some(source)
         }
         Err(error) => {
-            engine.feeds.update(|failover| failover.lost(place, error.loss(), engine.clock.reading()));
+            engine.feeds.update(|failover| failover.lost(index, error.loss(), engine.clock.reading()));
             None
         }
     }
@@ -59,7 +59,7 @@ async fn connect<C: Connector>(connector: &C, engine: &Engine, place: usize, fee
 
 /// Reads quotes without recording them. Returns true once the feed has been healthy for the fail-back time, and false
 /// if the connection ends or brings no quotes.
-async fn has_recovered(engine: &Engine, place: usize, source: &mut impl Source) -> bool {
+async fn has_recovered(engine: &Engine, index: usize, source: &mut impl Source) -> bool {
     let fail_back_after = engine.feeds.inspect(|failover| failover.config().fail_back_after);
     let mut checks = interval(CHECK_INTERVAL);
     checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -72,18 +72,18 @@ async fn has_recovered(engine: &Engine, place: usize, source: &mut impl Source) 
             frames = source.frames() => match frames {
                 Ok(frames) => {
                     let (quotes, at) = (count_quotes(frames), engine.clock.reading());
-                    engine.feeds.update(|failover| failover.quoted(place, quotes, None, at));
+                    engine.feeds.update(|failover| failover.quoted(index, quotes, None, at));
                 }
                 Err(error) => {
-                    engine.feeds.update(|failover| failover.lost(place, error.loss(), engine.clock.reading()));
+                    engine.feeds.update(|failover| failover.lost(index, error.loss(), engine.clock.reading()));
                     return false;
                 }
             },
         }
         let elapsed = engine.clock.elapsed();
-        match engine.feeds.inspect(|failover| failover.feeds()[place].state(elapsed)) {
+        match engine.feeds.inspect(|failover| failover.feeds()[index].state(elapsed)) {
             State::Silent => {
-                engine.feeds.update(|failover| failover.lost(place, STALLED, engine.clock.reading()));
+                engine.feeds.update(|failover| failover.lost(index, STALLED, engine.clock.reading()));
                 return false;
             }
             state if state.is_healthy() => {

@@ -14,7 +14,6 @@ use hyper::{HeaderMap, Method, Response};
 use crate::body_writer::BodyWriter;
 use crate::history::{self, CachedHistory, HistoryCache, ReadContext};
 use crate::json;
-#[cfg(feature = "page")]
 use crate::page;
 use crate::problem::Problem;
 use crate::route::{HistoryOptions, ListingQuery, Route, RouteError};
@@ -60,9 +59,7 @@ impl RouteHandler for Api {
             Route::Popular => self.popular(headers),
             Route::History { id, options } => self.history(method, id, *options, headers),
             Route::Stream { ids, options } => self.stream(method, ids, *options, headers),
-            #[cfg(feature = "page")]
             Route::Chart => page::chart(headers),
-            #[cfg(feature = "page")]
             Route::Asset(name) => page::asset(name, headers),
             Route::Live => server::json("{\"status\":\"live\"}"),
             Route::Ready => self.ready(),

@@ -57,16 +57,6 @@ pub fn candle(out: &mut Vec<u8>, candle: WindowCandle, coverage: Coverage) {
     out.extend_from_slice(b"\"}");
 }
 
-/// Appends one candle with the id of its instrument, as a store export writes it.
-pub fn exported(out: &mut Vec<u8>, id: &str, exported: WindowCandle, coverage: Coverage) {
-    out.extend_from_slice(b"{\"id\":");
-    string(out, id);
-    let start = out.len();
-    candle(out, exported, coverage);
-    // The opening brace of the candle becomes the separating comma.
-    out[start] = b',';
-}
-
 /// Appends one item of the listing without its views and its closing brace.
 pub fn summary(out: &mut Vec<u8>, summary: &Summary) {
     instrument(out, summary.id.as_str(), summary.description.as_deref());

@@ -44,7 +44,7 @@ pub mod endpoints;
 mod history;
 pub mod json;
 pub mod metrics;
-#[cfg(feature = "page")]
+#[cfg_attr(not(feature = "page"), path = "no_page.rs")]
 mod page;
 pub mod problem;
 pub mod route;

@@ -17,6 +17,9 @@ use hyper::Method;
 
 use query::{parse_id, parse_streamed};
 
+/// True if the chart page is part of this build.
+const HAS_PAGE: bool = cfg!(feature = "page");
+
 /// A resource that can be read.
 ///
 /// ```
@@ -50,10 +53,8 @@ pub enum Route<'t> {
         options: HistoryOptions,
     },
     /// `/chart` and `/chart/{id}`: the chart page.
-    #[cfg(feature = "page")]
     Chart,
     /// `/assets/{name}`: a file of the chart page.
-    #[cfg(feature = "page")]
     Asset(&'t str),
     /// `/livez`: the liveness probe.
     Live,
@@ -125,10 +126,8 @@ impl<'t> Route<'t> {
                 let (ids, options) = parse_streamed(query)?;
                 Ok(Self::Stream { ids, options })
             }
-            #[cfg(feature = "page")]
-            ("chart", _, None, None) => Ok(Self::Chart),
-            #[cfg(feature = "page")]
-            ("assets", Some(name), None, None) => Ok(Self::Asset(name)),
+            ("chart", _, None, None) if HAS_PAGE => Ok(Self::Chart),
+            ("assets", Some(name), None, None) if HAS_PAGE => Ok(Self::Asset(name)),
             ("livez", None, None, None) => Ok(Self::Live),
             ("readyz", None, None, None) => Ok(Self::Ready),
             ("feed", None, None, None) => Ok(Self::Feed),
@@ -146,7 +145,6 @@ impl<'t> Route<'t> {
             Self::Popular => "popular",
             Self::History { .. } => Self::HISTORY,
             Self::Stream { .. } => "stream",
-            #[cfg(feature = "page")]
             Self::Chart | Self::Asset(_) => "page",
             Self::Live => "livez",
             Self::Ready => "readyz",
@@ -164,9 +162,9 @@ impl<'t> Route<'t> {
             | Self::Popular
             | Self::History { .. }
             | Self::Stream { .. }
-            | Self::OpenApi => Audience::Readers,
-            #[cfg(feature = "page")]
-            Self::Chart | Self::Asset(_) => Audience::Readers,
+            | Self::OpenApi
+            | Self::Chart
+            | Self::Asset(_) => Audience::Readers,
             Self::Feed | Self::Metrics => Audience::Operators,
             Self::Live | Self::Ready => Audience::Everyone,
         }
