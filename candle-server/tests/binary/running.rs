@@ -37,7 +37,7 @@ fn it_leaves_although_standard_input_stays_open() {
 #[test]
 fn at_the_end_of_its_input_it_goes_on_serving() {
     let mut server = Server::start(&["--feed", "stdin:"]);
-    server.stderr_until("serving goes on");
+    server.stderr_until("the server keeps serving");
     assert_eq!(server.get("/instruments"), (200, r#"{"instruments":[],"next":null}"#.to_owned()));
     assert_eq!(server.end_by("TERM").0, Some(0));
 }
@@ -47,7 +47,7 @@ fn feeds_in_the_environment_are_separated_by_white_space() {
     let mut with_feeds = command(&["--listen", "127.0.0.1:0"]);
     with_feeds.env("CANDLE_FEED", "  ws://127.0.0.1:1/first\n\tstdin: ");
     let mut server = Server::start_command(with_feeds);
-    let log = server.stderr_until("serving goes on");
+    let log = server.stderr_until("the server keeps serving");
     assert!(log.contains("ws://127.0.0.1:1/first"), "{log}");
     assert_eq!(server.end_by("TERM").0, Some(0));
 }
@@ -59,7 +59,7 @@ fn settings_in_the_environment_count_unless_a_flag_says_otherwise() {
     with_settings.env("CANDLE_ALLOW_NON_POSITIVE", "1").env("CANDLE_LOG", "").stdin(Stdio::piped());
     let mut server = Server::start_command(with_settings);
     writeln!(server.stdin(), r#"{{"id":4,"price":-37.63}}"#).unwrap();
-    server.stderr_until("serving goes on");
+    server.stderr_until("the server keeps serving");
     let (status, body) = server.get("/instruments/4");
     assert!(status == 200 && body.contains("-37.63"), "{body}");
 }
@@ -72,7 +72,7 @@ fn it_asks_another_server_whether_it_is_ready() {
     assert!(asked(format!("http://{}/livez", server.address)).status.success());
     let answer = asked(format!("http://{}/nowhere", server.address));
     assert_eq!(answer.status.code(), Some(1));
-    assert_eq!(String::from_utf8(answer.stderr).unwrap(), "candle-server: the server answers 404\n");
+    assert_eq!(String::from_utf8(answer.stderr).unwrap(), "candle-server: the server answered 404\n");
     assert_eq!(server.end_by("TERM").0, Some(0));
     assert_eq!(asked("http://127.0.0.1:1".to_owned()).status.code(), Some(1));
     assert_eq!(asked("ftp://127.0.0.1".to_owned()).status.code(), Some(2));
