@@ -135,8 +135,9 @@ impl<B: Broker> Subscription<B> {
 
 /// Checks that a stream that ends at `last` has every message up to `known`, which was read before.
 ///
-/// # Errors The stream ends earlier. Its leader was elected just now and lags behind, or the brokers lost stored
-/// messages. In the second case later messages would continue another log.
+/// # Errors
+/// The stream ends earlier. Either its new leader lags behind, or the brokers lost stored messages. In the second case later
+/// messages would continue another log.
 pub(crate) fn check_not_truncated(stream: &str, last: u64, known: u64) -> Result<(), BrokerError> {
     if last >= known {
         return Ok(());

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use candle_engine::stripe_rounds::StripeRounds;
+use candle_engine::throttled_log::Incident;
 use futures_util::StreamExt;
 use futures_util::stream::unfold;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -87,7 +88,7 @@ pub(crate) struct CheckpointWriter {
     /// The bytes written in this round, and the bytes of the log that were read before it.
     written_bytes: u64,
     log_bytes: u64,
-    has_warned: bool,
+    too_long: Incident,
 }
 
 impl CheckpointWriter {
@@ -108,7 +109,7 @@ impl CheckpointWriter {
             rounds: StripeRounds::new(STRIPES, fastrand::u32(..STRIPES), now, length),
             written_bytes: 0,
             log_bytes,
-            has_warned: false,
+            too_long: Incident::default(),
         }
     }
 
@@ -122,7 +123,7 @@ impl CheckpointWriter {
             self.written_bytes += payload.len() as u64;
             if payload.len() <= self.max_bytes {
                 permit.send(Snapshot { stripe, payload: payload.into(), taken: Instant::now() });
-            } else if !std::mem::replace(&mut self.has_warned, true) {
+            } else if self.too_long.begin() {
                 let (bytes, max_payload) = (payload.len(), self.max_bytes);
                 tracing::error!(bytes, max_payload, "a snapshot is too long for the broker: raise its max_payload");
             }
