@@ -100,8 +100,8 @@ impl Stripe {
         }
     }
 
-    /// Returns the slot of an id, if it is listed. Tries the guess first, because comparing ids within the table's own
-    /// search takes forty instructions more.
+    /// Returns the slot of `id`, if it is listed. The slot that the hash's tag suggests is checked first: the table's own
+    /// search executes forty more instructions.
     #[inline]
     pub(crate) fn find(&self, hash: u64, id: &[u8]) -> Option<u32> {
         let guess = self.guess(hash);
@@ -115,8 +115,8 @@ impl Stripe {
         self.index.find(hash, |slot| self.slots[*slot as usize].id.is(id)).copied()
     }
 
-    /// Returns the first slot whose tag in the table matches the hash, or a number without a slot if there is none. Nearly
-    /// always the slot of the id, found without reading the slot. [`has_id`](Self::has_id) confirms it.
+    /// Returns the first slot whose tag in the table matches the hash, or an invalid slot number if there is none. The slot
+    /// is nearly always that of the id. The caller confirms it with [`has_id`](Self::has_id).
     #[inline]
     pub(crate) fn guess(&self, hash: u64) -> u32 {
         self.index.find(hash, |_| true).copied().unwrap_or(u32::MAX)

@@ -1,12 +1,12 @@
-//! A price stream in, one-minute candles out over HTTP.
+//! The candle server: it reads quotes from feeds and serves one-minute candles over HTTP.
 //!
-//! This crate wires the others together. A tick travels down from [`feed`] through [`engine`] into [`candle_core`]; a
-//! request travels up from [`engine`] through [`http`].
+//! This crate wires the others together. [`feed`] records quotes into [`engine`], and [`http`] answers requests from it.
+//! `store` (feature `store`) persists the engine in a file, and `cluster` (feature `nats`) replicates it.
 //!
 //! | module | job |
 //! |---|---|
 //! | [`settings`] | the command line and the environment |
-//! | [`backend`] | the engine to serve, and its persistence |
+//! | [`backend`] | opens the engine with its persistence: none, a store or a cluster |
 //! | [`serve`](mod@serve) | threads for the feeds and for HTTP, and their shutdown |
 //! | [`commands`] | the subcommands |
 //!
@@ -17,7 +17,7 @@
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 //! let settings = Settings::from_args(["candle-server", "--feed", "demo:?instruments=2"])?;
 //! let listener = TcpListener::bind("127.0.0.1:0").await?;
-//! let shutdown = async {}; // at once; a real server waits for a signal
+//! let shutdown = async {}; // ends at once; a real program waits for a signal
 //! candle_server::serve(listener, settings, shutdown).await?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # })?;

@@ -40,7 +40,7 @@ pub(crate) enum Participant {
 pub(crate) struct BootstrapConfig<B: Broker> {
     pub(crate) address: B::Address,
     pub(crate) participant: Participant,
-    /// The settings of the aggregator. Those that the log determines are replaced.
+    /// The settings of the aggregator. The stripes, the seed and the instrument limit of the cluster override them.
     pub(crate) core: Config,
     /// The random number of the process or of the subscription.
     pub(crate) node: u64,

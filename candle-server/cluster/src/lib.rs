@@ -1,7 +1,7 @@
 //! Replication of a candle server: any number of machines serve equal candles from one log in NATS JetStream.
 //!
-//! A gateway publishes the writes of its feed to the log. Read nodes apply the log and serve it. All nodes apply the same
-//! messages in the same order, so all give equal answers, and a checkpoint of one gateway is valid for all nodes.
+//! A gateway publishes the writes of its feed to the log. Read nodes apply the log and serve it. All nodes apply the
+//! same messages in the same order, so all give equal answers, and a checkpoint of one gateway is valid for all nodes.
 //! `PROTOCOL.md` beside this crate has the protocol.
 //!
 //! | module | job |
@@ -33,7 +33,8 @@
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let url = "nats://broker-1,broker-2:4222/QUOTES".parse()?;
 //! let config = ClusterConfig { url, authentication: Authentication::default(), core: Config::default() };
-//! let mut node = candle_cluster::start_read_node(&config, || Feeds::unmonitored(ClockMode::Feed).with_log_coverage())?;
+//! let feeds = || Feeds::unmonitored(ClockMode::Feed).with_log_coverage();
+//! let mut node = candle_cluster::start_read_node(&config, feeds)?;
 //! // The first engine has caught up with the log. After a loss of messages another engine follows.
 //! while let Some(engine) = node.next_engine().await {
 //!     println!("{} instruments", engine.aggregator.len());
@@ -57,8 +58,6 @@ mod publish;
 mod reader;
 mod retry;
 mod subscribe;
-#[cfg(test)]
-mod tests;
 mod url;
 mod views;
 
@@ -157,11 +156,13 @@ pub fn start_read_node(
 ) -> io::Result<ClusterHandle> {
     let (address, core) = (config.address(), config.core);
     let (sender, engines) = watch::channel(None);
-    let run = move |stop| ReadNode::<NatsBroker, _>::new(address, core, feeds, sender, stop).run();
+    // The node has a timer, which needs the runtime of its thread.
+    let run = move |stop| async move { ReadNode::<NatsBroker, _>::new(address, core, feeds, sender, stop).run().await };
     Ok(ClusterHandle { task: Background::spawn(THREAD, run)?, engines })
 }
 
-/// A journal for the engine of a gateway. Its arrival numbers are higher than the sequence numbers of a feed.
+/// Creates the journal of a gateway's engine. Its numbers start at 2^63. So the sequence numbers that ticks without one
+/// get from the journal are higher than those of any feed.
 pub fn gateway_journal() -> Journal {
     Journal::new(message::FIRST_ARRIVAL_SEQ, None)
 }
@@ -181,3 +182,6 @@ pub fn start_gateway(engine: Arc<Engine>, journal: Arc<Journal>, config: Gateway
     let run = move |stop| Gateway::new(engine, journal, bootstrap, config.catalogue).run(stop);
     Ok(ClusterHandle { task: Background::spawn(THREAD, run)?, engines })
 }
+
+#[cfg(test)]
+mod tests;

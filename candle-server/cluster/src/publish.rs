@@ -26,11 +26,11 @@ pub(crate) struct Publication {
 pub(crate) enum Delivery {
     /// The message is stored and has this sequence.
     Stored(u64),
-    /// The message is never stored, because another message was stored after the expected one. Another gateway or a
-    /// foreign process wrote it at this sequence.
+    /// The message will never be stored: another gateway or a foreign process has written a message after the expected
+    /// predecessor. The value is the sequence of that other message.
     Superseded(u64),
     /// The message is never stored, because the expected message is gone: no gateway wrote for longer than the broker
-    /// stores messages, or somebody emptied the log.
+    /// stores messages, or an operator emptied the log.
     LogEmptied,
 }
 

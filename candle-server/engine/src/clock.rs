@@ -81,7 +81,7 @@ pub struct Reading {
 /// A wall clock that steps back by more than this is logged: 1 s. Smaller steps are ordinary corrections.
 const LOGGED_STEP_MICROS: i64 = 1_000_000;
 
-/// If a connection starts more than this much before the feed's clock, candles start afresh: 5 s.
+/// The step back to a new connection's first quote from which all candles are cleared: 5 s before the feed's clock.
 const RESTART_MICROS: i64 = 5_000_000;
 
 /// Returns true if a connection whose first quote has the time `time` restarts a feed's clock that shows `clock`.
@@ -138,7 +138,10 @@ impl Clock {
 
     /// Returns the time on the candles' clock. A wall clock that steps back is held until it catches up.
     pub fn now(&self) -> Timestamp {
-        self.reading().now
+        match self.mode {
+            ClockMode::Feed => self.newest(),
+            ClockMode::Wall => self.hold(self.wall()),
+        }
     }
 
     fn newest(&self) -> Timestamp {

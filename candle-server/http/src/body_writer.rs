@@ -65,7 +65,8 @@ impl BodyWriter {
         self.digest = self.digest.with(&digest.0.to_le_bytes());
     }
 
-    /// Writes a text whose digest is added by [`add_digest`](Self::add_digest). The first such text is not copied.
+    /// Appends `text` without digesting it; the caller adds its digest with [`add_digest`](Self::add_digest). The first
+    /// shared text is referenced, later ones are copied.
     pub(crate) fn shared(&mut self, text: Bytes) {
         match &self.shared {
             None => self.shared = Some((self.own.len(), text)),

@@ -73,7 +73,7 @@ pub(crate) fn chart(headers: &HeaderMap) -> Response<Body> {
     serve(&CHART, headers)
 }
 
-/// A file of the page.
+/// Returns the response for the file `name` of the page, or a problem if there is no such file.
 pub(crate) fn asset(name: &str, headers: &HeaderMap) -> Response<Body> {
     match ASSETS.iter().find(|file| file.name == name) {
         Some(file) => serve(file, headers),

@@ -41,7 +41,7 @@ struct Storage {
 }
 
 #[derive(Debug)]
-struct Publication {
+struct SentMessage {
     subject: String,
     id: String,
     expected: Option<u64>,
@@ -58,7 +58,7 @@ enum Connection {
     /// Messages are rejected, as during an earlier attempt that the brokers still work on.
     Busy,
     /// Messages arrive when the connection thaws, long after their publisher has given up.
-    Frozen { since: Instant, late: Vec<Publication> },
+    Frozen { since: Instant, late: Vec<SentMessage> },
 }
 
 impl Storage {
@@ -67,7 +67,7 @@ impl Storage {
         index.map_or(0, |index| (self.purged + index + 1) as u64)
     }
 
-    fn store(&mut self, publication: Publication) -> PublishResult {
+    fn store(&mut self, publication: SentMessage) -> PublishResult {
         if let Some(sequence) = self.ids.get(&publication.id) {
             return PublishResult::Stored(*sequence);
         }
@@ -163,7 +163,7 @@ impl MemoryBroker {
         expected: Option<u64>,
         payload: Bytes,
     ) -> PublishResult {
-        let publication = Publication { subject, id: id.to_owned(), expected, payload };
+        let publication = SentMessage { subject, id: id.to_owned(), expected, payload };
         match &mut *self.connection.lock() {
             Connection::Open => self.storage.lock().store(publication),
             Connection::Deaf => {

@@ -14,7 +14,7 @@ use crate::broker::Broker;
 use crate::catalogue::{Catalogue, each_listed};
 use crate::follower::Follower;
 
-/// The time after which a feed that is up has announced every instrument, with 2 s for announcements under way.
+/// The time within which a connected feed announces all instruments: the limit of a replay plus a margin of 2 s.
 const ANNOUNCED_AFTER: Duration = CATALOGUE_REPLAY_LIMIT.saturating_add(Duration::from_secs(2));
 
 /// The description of every listed instrument, by id.
@@ -59,7 +59,8 @@ impl<B: Broker> Gateway<B> {
         self.up_since.is_some_and(|since| now.saturating_sub(since) >= ANNOUNCED_AFTER)
     }
 
-    /// Delists instruments that the log lists and the feed does not, because they were deleted while no gateway listened.
+    /// Delists instruments that the log lists and the feed does not, because they were deleted while no gateway
+    /// listened.
     pub(super) fn reconcile(&mut self, follower: &Follower) {
         let now = self.now();
         let listed = descriptions(&self.engine.aggregator);

@@ -65,7 +65,7 @@ pub(super) fn quotes<'a>(text: &'a str, mut each: impl FnMut(Quote<'a>)) -> Rest
     }
 }
 
-/// A position in the text. Its methods advance past the expected tokens and stay at any other text.
+/// The position of a parser in the text. Each method advances past the token that it expects, or does not move.
 struct Cursor<'a> {
     text: &'a [u8],
     at: usize,

@@ -50,7 +50,7 @@ pub(super) enum Catalogue {
 
 /// A catalogue that is announced again.
 #[derive(Debug)]
-struct Replay {
+struct CatalogueReplay {
     connected: Millis,
     last_add: Option<Millis>,
     announced: BTreeSet<u64>,
@@ -59,11 +59,11 @@ struct Replay {
 /// The expected candles and the expected counts of quotes.
 #[derive(Debug, Default)]
 pub(super) struct Model {
-    /// The candles of each listed instrument by the number of their minute.
+    /// The expected candles, by instrument and minute number.
     pub(super) candles: BTreeMap<u64, BTreeMap<u64, ExpectedCandle>>,
     /// The quotes that arrived before the announcement of their instrument.
     waiting: Vec<SimulatedQuote>,
-    replay: Option<Replay>,
+    replay: Option<CatalogueReplay>,
     last_connected: Option<usize>,
     /// The highest sequence number of each instrument, now and at the last switch.
     newest: HashMap<u64, u64>,
@@ -83,7 +83,7 @@ impl Model {
 
     pub(super) fn connected(&mut self, feed: usize, now: Millis) {
         let is_again = self.last_connected.replace(feed) == Some(feed);
-        self.replay = is_again.then(|| Replay { connected: now, last_add: None, announced: BTreeSet::new() });
+        self.replay = is_again.then(|| CatalogueReplay { connected: now, last_add: None, announced: BTreeSet::new() });
     }
 
     /// The connection has ended: waiting quotes are rejected.
@@ -130,7 +130,7 @@ impl Model {
 
     /// Delists the instruments that a restarted feed did not announce again, once the replay is complete.
     pub(super) fn expire(&mut self, now: Millis) {
-        let end = |replay: &Replay| {
+        let end = |replay: &CatalogueReplay| {
             let quiet = replay.last_add? + u64::try_from(REPLAY_QUIET.as_millis()).unwrap();
             Some(quiet.min(replay.connected + u64::try_from(CATALOGUE_REPLAY_LIMIT.as_millis()).unwrap()))
         };

@@ -83,7 +83,7 @@ pub(super) struct SimulatedSource {
     opened: Millis,
     /// The time at which the catalogue is sent; `None` once it was sent.
     catalogue: Option<Millis>,
-    /// The first step whose quotes were not sent.
+    /// The first step whose quotes have not been sent yet.
     next: u64,
     /// The time at which the connection ends, and the cause.
     end: (Millis, Fault),

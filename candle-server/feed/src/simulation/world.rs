@@ -161,7 +161,7 @@ impl World {
         quotes
     }
 
-    /// A connection is dropped.
+    /// Records in the model that the feed's connection, opened at `opened`, has ended.
     pub(super) fn disconnects(&mut self, feed: usize, opened: Millis) {
         if self.reading == Some((feed, opened)) {
             self.advance();

@@ -82,7 +82,7 @@ pub struct Demo {
 }
 
 impl Demo {
-    /// Creates the stream of `options`, whose first quote has the time `start`.
+    /// Creates a demo stream with `options`. Its first quote has the time `start`.
     pub fn new(options: &DemoOptions, start: Timestamp) -> Self {
         Self {
             prices: vec![FIRST_PRICE; options.instruments as usize].into_boxed_slice(),

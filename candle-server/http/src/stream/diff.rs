@@ -162,7 +162,8 @@ impl HistoryDiff {
         }
     }
 
-    /// The gaps of the compared candles. In the lightweight format, white space can change too.
+    /// Returns the treatment of empty minutes in the comparison. The lightweight format sends them as items without a value,
+    /// which can change too.
     fn compared_gaps(&self) -> Gaps {
         match self.options.format {
             Format::Full => self.options.gaps,
@@ -204,9 +205,9 @@ impl HistoryDiff {
         }
     }
 
-    /// Returns true if the event of a candle carries the change outside the candles.
+    /// Returns true if candle events already convey a change of freshness.
     ///
-    /// The items of the lightweight format have no room for a status, but a candle without a new status says enough.
+    /// An item of the lightweight format has no status, so a changed status needs an event of its own.
     fn candles_carry_status(&self, now: Freshness, before: Freshness) -> bool {
         self.options.format == Format::Full || now.status == before.status
     }
