@@ -86,7 +86,7 @@ async fn an_invalid_id_is_not_listed_and_the_feed_continues() {
     partner.add(&"x".repeat(5000), "");
     partner.add("popular", "");
     partner.add("", "");
-    partner.add("white space", "");
+    partner.add(" white space", "");
     partner.delete("never there");
     partner.add("B", &"long ".repeat(1000));
     server.wait_status("B", 200).await;
