@@ -12,7 +12,8 @@ use crate::tick::Tick;
 
 impl Aggregator {
     /// Records one tick and returns its outcome. Allocates nothing, unless the tick lists its instrument.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "a call takes a tenth of the time of a tick")]
+    #[inline(always)]
     pub fn record(&self, id: &str, tick: &Tick, context: impl Into<RecordContext>) -> Outcome {
         let context = context.into();
         let (mut stripe, slot) = self.lock_id(id);
@@ -50,7 +51,8 @@ impl Aggregator {
     }
 
     /// Records one tick of the instrument of `handle` and returns its outcome. Saves the look-up of the id.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "a call takes a tenth of the time of a tick")]
+    #[inline(always)]
     pub fn record_at(&self, handle: Handle, tick: &Tick, context: impl Into<RecordContext>) -> Outcome {
         let context = context.into();
         let (mut stripe, slot) = self.stripes.lock_handle(handle);
