@@ -1,19 +1,20 @@
-//! What one answer costs before it goes to the socket: `cargo bench -p benches --bench answer`
+//! The time to make one response, without the socket: `cargo bench -p benches --bench answer`
 //!
-//! 50,000 instruments with 30 candles each. Beside our parts, what there is to beat: a body that lies ready.
+//! 50,000 instruments with 30 candles each. The row `ready` is the lower bound: a body in memory.
 
 use std::hint::black_box;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use candle_core::{Aggregator, RecordContext, Tick, Timestamp, Unlisted};
-use candle_server::api::Api;
-use candle_server::clock::{Clock, ClockMode};
+use candle_http::api::Api;
+use candle_http::route::{HistoryOptions, Route};
+use candle_http::router::RouteHandler;
+use candle_http::server::json;
 use candle_server::engine::Engine;
-use candle_server::http::{Answer, Verb, json};
-use candle_server::route::{Form, Route};
-use hyper::HeaderMap;
+use candle_server::engine::clock::{Clock, ClockMode};
 use hyper::header::{ACCEPT_ENCODING, HeaderValue};
+use hyper::{HeaderMap, Method};
 
 use benches::common::Pairs;
 
@@ -38,7 +39,7 @@ fn engine() -> Arc<Engine> {
     Arc::new(engine)
 }
 
-/// Ids as 50,000 instruments are asked for by Zipf's law, the most asked scattered over all.
+/// Ids of 50,000 instruments in a Zipf distribution, with the frequent ones scattered over all.
 fn zipf() -> Vec<String> {
     let mut sums = Vec::with_capacity(INSTRUMENTS);
     let mut sum = 0.0;
@@ -62,7 +63,7 @@ fn main() {
     let api = Api::new(Arc::clone(&engine));
     let (none, mut gzip) = (HeaderMap::new(), HeaderMap::new());
     gzip.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-    let route = |id: &str| Route::History { id: id.to_owned().into(), form: Form::default() };
+    let route = |id: &str| Route::History { id: id.to_owned().into(), options: HistoryOptions::default() };
     let hot = vec![route("7919"); READS];
     let zipf: Vec<_> = zipf().iter().map(|id| route(id)).collect();
     let popular = vec![Route::Popular; READS];
@@ -89,7 +90,7 @@ fn main() {
                     if name == "ready" {
                         drop(black_box(json(ready.clone())));
                     } else {
-                        drop(black_box(api.answer(Verb::Get, route, headers)));
+                        drop(black_box(api.respond(&Method::GET, route, headers)));
                     }
                 }
             })

@@ -1,4 +1,4 @@
-//! Threads by stripes by skew: the time of a pass by each thread at once.
+//! The time of simultaneous passes by number of threads, number of stripes and skew.
 
 use std::time::Duration;
 

@@ -1,15 +1,15 @@
-//! Frames into quotes: our decoder against `serde_json` into a struct made for the shape, in turn.
+//! Decoding of frames: the message decoder against `serde_json` with one struct per shape, in alternating runs.
 //!
 //! `cargo bench -p benches --bench decode`
 
 use std::hint::black_box;
 
-use candle_server::message::{Message, decode};
+use candle_server::feed::message::{Message, decode};
 use serde::Deserialize;
 
 use benches::common::Pairs;
 
-/// Messages decoded for one figure, long enough for the clock not to matter.
+/// The number of messages decoded per measurement, so that reading the clock takes a negligible part of the time.
 const MESSAGES: usize = 200_000;
 const ROUNDS: usize = 31;
 
@@ -36,7 +36,7 @@ struct Data<'a> {
     price: f64,
 }
 
-/// A shape of message: how one is written, and how serde reads it.
+/// A message shape with its writer and its serde decoders.
 struct Shape {
     name: &'static str,
     write: fn(usize) -> String,
@@ -135,7 +135,7 @@ fn main() {
                 });
                 (nanos, sum)
             };
-            assert_eq!(time(ours).1, time(serde).1, "both read the same");
+            assert_eq!(time(ours).1, time(serde).1, "both decoders return equal prices");
             let mut pairs = Pairs::new(&["ours", "serde"]);
             for _ in 0..ROUNDS {
                 pairs.round(|name| time(if name == "ours" { ours } else { serde }).0);

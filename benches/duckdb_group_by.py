@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""DuckDB's offline GROUP BY of the same ticks, in turn with our batches.
+"""Compares DuckDB's offline GROUP BY with our batches on the same ticks, in alternation.
 
     pip install duckdb numpy
     cargo bench --bench offline --no-run && python3 benches/duckdb_group_by.py [instruments]
 
-DuckDB has the whole table in memory before the clock starts, sorts nothing and keeps nothing; ours gets the ids as text
-and keeps everything. Its first/last go by the order of rows, which is the order of time here. Both are given the same
-PRNG, seed and formulas (see common/prng.rs, common/feed.rs), which a checksum of the instruments confirms.
+DuckDB has the whole table in memory before the measurement starts; it sorts and stores nothing. Our side gets the ids as
+text and stores all candles. DuckDB's first and last use the order of rows, which is the order of time here. Both sides
+generate their ticks by the same PRNG, seed and formulas (see common/prng.rs, common/feed.rs). A checksum of the
+instruments confirms it.
 """
 import glob, os, statistics, subprocess, sys, time
 
@@ -29,14 +30,14 @@ def unit(numbers):
 
 
 instruments = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000
-places = ((splitmix(SEED, 0, TICKS) >> np.uint64(32)) * np.uint64(instruments) >> np.uint64(32)).astype(np.int64)
+chosen = ((splitmix(SEED, 0, TICKS) >> np.uint64(32)) * np.uint64(instruments) >> np.uint64(32)).astype(np.int64)
 rest = splitmix(SEED, TICKS, 2 * TICKS)
 mixed = [int(splitmix(n, 0, 1)[0] >> np.uint64(40)) for n in range(instruments)]
 ids = np.array([f"{n >> 16:02X}{mixed[n]:06X}{n & 0xFFFF:04X}" for n in range(instruments)], dtype=object)
 
 db = duckdb.connect()
 frame = {
-    "isin": ids[places],
+    "isin": ids[chosen],
     "minute": np.arange(TICKS, dtype=np.int64) * 500_000 // instruments // 60_000_000,
     "price": 100.0 + unit(rest[0::2]),
     "size": unit(rest[1::2]),
@@ -53,7 +54,7 @@ QUERY = """CREATE OR REPLACE TEMP TABLE candles AS
 binary = max((p for p in glob.glob(os.path.join(os.path.dirname(__file__), "../target/release/deps/offline-*")) if not p.endswith(".d")), key=os.path.getmtime)
 ours = subprocess.Popen([binary, "--bench", str(instruments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 checksum = int(ours.stdout.readline())
-assert checksum == int(places.sum()), "both sides have the same ticks"
+assert checksum == int(chosen.sum()), "the sides have different ticks"
 
 
 def our_round():
@@ -70,8 +71,8 @@ def their_round(threads):
 
 
 rounds = [(our_round(), their_round(1), their_round(2)) for _ in range(ROUNDS)]
-print(f"DuckDB {duckdb.__version__}, {instruments} instruments, {TICKS} ticks, {ROUNDS} rounds, ns a tick (medians):")
-for place, name in enumerate(["ours, batches of 4096, 1 thread", "DuckDB, 1 thread", "DuckDB, 2 threads"]):
-    print(f"  {name}: {statistics.median(r[place] for r in rounds):.1f}")
+print(f"DuckDB {duckdb.__version__}, {instruments} instruments, {TICKS} ticks, {ROUNDS} rounds, ns per tick (medians):")
+for index, name in enumerate(["ours, batches of 4096, 1 thread", "DuckDB, 1 thread", "DuckDB, 2 threads"]):
+    print(f"  {name}: {statistics.median(r[index] for r in rounds):.1f}")
 print(f"  DuckDB 1 thread / ours: {statistics.median(b / a for a, b, _ in rounds):.2f}")
 print(f"  DuckDB 2 threads / ours: {statistics.median(c / a for a, _, c in rounds):.2f}")

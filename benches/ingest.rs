@@ -1,4 +1,4 @@
-//! What one tick costs: ours by id, by handle and in batches, and every rival on the same ticks.
+//! The time to record one tick: ours by id, by handle and in batches, and every rival on the same ticks.
 
 use benches::common::{
     Feed, PASS, Skew, aggregator, handles, record_batches, record_by_handle, record_by_id, settings,
@@ -18,12 +18,12 @@ fn ingest(c: &mut Criterion) {
     }
 }
 
-/// Adds one contender to a group.
+/// Measures one contender of a group.
 fn contend(group: &mut Group<'_>, name: &str, feed: &mut Feed, mut pass: impl FnMut(&Feed)) {
     group.bench_function(name, |b| b.iter_custom(|passes| feed.time(passes, &mut pass)));
 }
 
-/// The same for a rival that takes ticks one by one; it is dropped before the next one is made.
+/// Measures a rival that records ticks one by one. The rival is dropped before the next one is created.
 fn rival(group: &mut Group<'_>, name: &str, feed: &mut Feed, mut record: impl FnMut(&str, &Tick)) {
     contend(group, name, feed, |feed| feed.quotes.iter().for_each(|(id, tick)| record(id, tick)));
 }
@@ -40,7 +40,7 @@ fn measure(c: &mut Criterion, name: &str, feed: &mut Feed) {
     drop(ours);
     let mut bound = Bound::new(feed.ids.len());
     contend(group, "bound", feed, |feed| {
-        feed.places.iter().zip(&feed.quotes).for_each(|(place, (_, tick))| bound.record(*place, tick));
+        feed.instruments.iter().zip(&feed.quotes).for_each(|(instrument, (_, tick))| bound.record(*instrument, tick));
     });
     drop(bound);
     let map = DashMapRing::new(&feed.ids);

@@ -1,4 +1,4 @@
-//! Seeded tick generators, a paired clock, and the rivals, which the benchmarks share.
+//! Code that the benchmarks share: seeded ticks, interleaved measurements, and the rivals of candle-core.
 
 pub mod common;
 pub mod rivals;

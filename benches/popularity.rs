@@ -1,4 +1,4 @@
-//! Counting a view, and the top ten.
+//! The time to count a view, and to find the ten most viewed instruments.
 
 use std::hint::black_box;
 
@@ -11,8 +11,8 @@ fn popularity(c: &mut Criterion) {
     for (instruments, label) in [(50_000, "50k"), (1_000_000, "1M")] {
         let feed = Feed::new(instruments, Skew::Zipf, 8);
         let ours = aggregator(&feed, Config::DEFAULT_STRIPES);
-        let mut asked = feed.quotes.iter().map(|(id, _)| *id).cycle();
-        let mut next = || asked.next().expect("a cycle has no end");
+        let mut ids = feed.quotes.iter().map(|(id, _)| *id).cycle();
+        let mut next = || ids.next().expect("a cycle does not end");
         group.bench_function(format!("look-up/{label}"), |b| b.iter(|| black_box(ours.resolve(next()))));
         group.bench_function(format!("hit/{label}"), |b| b.iter(|| black_box(ours.count_view(next()))));
         let mut top = Vec::with_capacity(10);

@@ -1,4 +1,4 @@
-//! Reading 30 candles, alone and while a writer runs.
+//! The time to read 30 candles, without and with a concurrent writer.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,8 +11,8 @@ fn query(c: &mut Criterion) {
     let feed = Feed::new(50_000, Skew::Uniform, 7);
     let ours = filled(&feed);
     let now = Feed::now(&feed.quotes);
-    let mut asked = feed.quotes.iter().map(|(id, _)| *id).cycle();
-    let mut next = || asked.next().expect("a cycle has no end");
+    let mut ids = feed.quotes.iter().map(|(id, _)| *id).cycle();
+    let mut next = || ids.next().expect("a cycle does not end");
     let mut group = c.benchmark_group("query");
     group.bench_function("history", |b| b.iter(|| black_box(ours.history(next()))));
     group.bench_function("view", |b| b.iter(|| black_box(ours.history_counting_view(next()))));

@@ -1,4 +1,4 @@
-//! One instrument alone, with one owner: our ring, a plain ring, and (with `rivals-agpl`) `trade_aggregation`.
+//! One instrument with one owner: our ring, a plain ring, and (with `rivals-agpl`) `trade_aggregation`.
 
 use std::hint::black_box;
 
@@ -21,7 +21,7 @@ fn series(c: &mut Criterion) {
             })
         });
     });
-    let mut plain = benches::rivals::Ring::default();
+    let mut plain = benches::rivals::PlainRing::default();
     group.bench_function("plain ring, in order only", |b| {
         b.iter_custom(|passes| {
             feed.time(passes, |feed| feed.quotes.iter().for_each(|(_, tick)| black_box(&mut plain).update(tick)))

@@ -1,7 +1,7 @@
-//! Quotes from a socket into candles: a WebSocket on the loopback that is always full, read by the server's own feed.
+//! Throughput from a WebSocket into candles: a loopback socket that is always full, read by the server's feed supervisor.
 //!
-//! `cargo bench -p benches --bench socket`. The figure that counts is quotes for each second of processor time of the one
-//! thread that reads, decodes and records: what one core takes when it has nothing else to do.
+//! `cargo bench -p benches --bench socket`. The first figure is quotes per second of processor time of the one thread
+//! that reads, decodes and records: the throughput of one core.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -9,20 +9,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use candle_core::Aggregator;
-use candle_server::clock::{Clock, ClockMode};
 use candle_server::engine::Engine;
+use candle_server::engine::clock::{Clock, ClockMode};
 use candle_server::feed;
 use tokio_tungstenite::tungstenite;
 
 use benches::common::median;
 
 const INSTRUMENTS: usize = 50_000;
-/// Quotes in the buffer that is sent over and over.
+/// The number of quotes in the buffer that is sent repeatedly.
 const QUOTES: usize = 200_000;
 const TIME: Duration = Duration::from_secs(2);
 const ROUNDS: usize = 5;
 
-/// The frames of a stream, without masks as a server sends them: so many quotes in each.
+/// Returns the frames of a stream, unmasked as a server sends them, with `in_frame` quotes each.
 fn frames(in_frame: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     for frame in 0..QUOTES / in_frame {
@@ -47,7 +47,7 @@ fn frames(in_frame: usize) -> Vec<u8> {
     bytes
 }
 
-/// Seconds of processor time of a thread, by the system's own count in hundredths.
+/// Returns the processor time of a thread in seconds. The system counts in hundredths.
 fn processor_time(thread: &str) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat")).unwrap_or_default();
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
@@ -55,7 +55,7 @@ fn processor_time(thread: &str) -> f64 {
     (ticks(11) + ticks(12)) / 100.0
 }
 
-/// Millions of quotes a second: by the clock, and by the reader's processor time.
+/// Returns millions of quotes per second of wall time, and per second of processor time of the reader.
 fn measure(bytes: &[u8]) -> (f64, f64) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("ws://{}/", listener.local_addr().expect("bound")).parse().expect("a feed");
@@ -87,7 +87,7 @@ fn measure(bytes: &[u8]) -> (f64, f64) {
                 socket.write_all(bytes).expect("the feed reads on");
             }
         };
-        // Lists the instruments.
+        // The first quotes list the instruments.
         send(TIME / 4);
         let before = (engine.aggregator.outcomes().accepted(), processor_time(&thread), Instant::now());
         send(TIME);

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use candle_core::{Aggregator, Config, RecordContext, Tick, Timestamp, Unlisted};
-use candle_server::clock::{Clock, ClockMode};
 use candle_server::engine::Engine;
-use candle_server::journal::Durability;
+use candle_server::engine::clock::{Clock, ClockMode};
+use candle_server::engine::journal::{Durability, Journal};
 use candle_server::store::{self, DEFAULT_INTERVAL, Options, WriterHandle};
 
 const INSTRUMENTS: usize = 50_000;
@@ -183,7 +183,7 @@ fn paced() {
         }
     }
     let quotes = streams[1].number;
-    let bytes = sides[1].0.journal().map_or(0, |journal| journal.persisted_bytes());
+    let bytes = sides[1].0.journal().map_or(0, Journal::persisted_bytes);
     let [without, with] = rates.map(median);
     println!("at 100 k quotes/s: {without:.0}/s without, {with:.0}/s with the store: {:.3} x", with / without);
     println!(

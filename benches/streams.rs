@@ -1,9 +1,9 @@
-//! Ten thousand open streams on one machine: memory of each, processor time, and whether quotes are delayed.
+//! Ten thousand open streams on one machine: memory, processor time, and the delay of quotes.
 //!
 //! `cargo bench -p benches --bench streams -- [STREAMS]`. The server runs in a process of its own, so that its memory
-//! and time can be told from the clients'. It records 20,000 quotes a second of 1,000 instruments; each stream follows
-//! one of them. Each end needs a file descriptor for each stream: `ulimit -n 20000`.
-#![allow(clippy::unwrap_used, reason = "a benchmark that can't go on has nothing to tell")]
+//! and time are measured without the clients. It records 20,000 quotes a second of 1,000 instruments. Each stream
+//! follows one instrument. Both processes need a file descriptor for each stream: `ulimit -n 20000`.
+#![allow(clippy::unwrap_used, reason = "a benchmark that fails has no result")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
@@ -13,25 +13,26 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use candle_core::{Aggregator, RecordContext, Tick, Unlisted};
-use candle_server::api::Api;
-use candle_server::clock::{Clock, ClockMode};
+use candle_http::api::Api;
+use candle_http::router::Router;
+use candle_http::server::{Limits, Server};
 use candle_server::engine::Engine;
-use candle_server::http::{Limits, Server};
+use candle_server::engine::clock::{Clock, ClockMode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const STREAMS: usize = 10_000;
 const INSTRUMENTS: usize = 1_000;
-/// Quotes recorded at a time, and how often: 20,000 a second.
+/// The quotes of a batch and the time between batches: 20,000 quotes a second.
 const BATCH: usize = 100;
 const PACE: Duration = Duration::from_millis(5);
-/// Time to measure each state for.
+/// The duration of each measurement.
 const MEASURED: Duration = Duration::from_secs(15);
 
 fn main() {
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
     match args.next().as_deref() {
         Some("serve") => serve(args.next().unwrap().parse().unwrap()),
-        // `cargo test --all-targets` runs benchmarks too, without `--bench`: a handful shows that it works.
+        // `cargo test --all-targets` runs benchmarks without `--bench`. A few streams show that the benchmark works.
         streams => {
             let is_bench = std::env::args().any(|arg| arg == "--bench");
             let all = if is_bench { STREAMS } else { 10 };
@@ -41,18 +42,18 @@ fn main() {
     }
 }
 
-/// What the server tells of itself since the last time it was asked.
+/// The measurements of the server since the last report.
 #[derive(Debug)]
-struct Told {
+struct Report {
     /// Resident memory (bytes).
     memory: u64,
     /// Processor time of the process so far (ms).
     processor: u64,
-    /// How late a batch of quotes was recorded (µs), at the median, the 99th percentile, and the worst.
+    /// The delay of a batch of quotes (µs): median, 99th percentile and maximum.
     late: [u64; 3],
 }
 
-/// The server's process: answers each line on its standard input with a line of what it measured.
+/// Runs the server. For each line on standard input, it writes a line of measurements.
 fn serve(streams: usize) {
     let engine = Arc::new(Engine::new(Aggregator::default(), Clock::new(ClockMode::Wall)));
     let ids: Vec<String> = (0..INSTRUMENTS).map(|number| number.to_string()).collect();
@@ -60,7 +61,8 @@ fn serve(streams: usize) {
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
     println!("{}", listener.local_addr().unwrap());
     let limits = Limits { connections: streams + 100, ..Limits::default() };
-    let server = Arc::new(Server::new(Api::new(Arc::clone(&engine)).with_streams(streams), limits));
+    let api = Api::new(Arc::clone(&engine)).with_streams(streams);
+    let server = Arc::new(Server::new(Router::new(api), limits));
     runtime.spawn(server.serve(listener, std::future::pending()));
     let (ask, asked) = std::sync::mpsc::channel::<()>();
     std::thread::spawn(move || ingest(&engine, &ids, &asked));
@@ -69,7 +71,7 @@ fn serve(streams: usize) {
     }
 }
 
-/// Records quotes at their pace, each batch when it is due.
+/// Records each batch of quotes when it is due.
 fn ingest(engine: &Engine, ids: &[String], asked: &std::sync::mpsc::Receiver<()>) {
     let mut late: Vec<u64> = Vec::new();
     let mut due = Instant::now();
@@ -77,8 +79,8 @@ fn ingest(engine: &Engine, ids: &[String], asked: &std::sync::mpsc::Receiver<()>
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
         let now = engine.clock.now();
         let batch: Vec<(&str, Tick)> = (0..BATCH)
-            .map(|place| {
-                let step = number * BATCH + place;
+            .map(|index| {
+                let step = number * BATCH + index;
                 (ids[step % ids.len()].as_str(), Tick::new(now, 100.0 + (step % 997) as f64).with_seq(step as u64))
             })
             .collect();
@@ -106,14 +108,14 @@ fn processor() -> u64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let after_name = stat.rsplit_once(") ").unwrap().1;
     let ticks: u64 = after_name.split(' ').skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum();
-    // Linux counts them in hundredths of a second for every program.
+    // Linux reports this time in hundredths of a second.
     ticks * 10
 }
 
 struct Subject {
     child: Child,
     ask: ChildStdin,
-    told: BufReader<ChildStdout>,
+    output: BufReader<ChildStdout>,
     address: SocketAddr,
 }
 
@@ -125,25 +127,25 @@ impl Subject {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let (ask, mut told) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        let (ask, mut output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         let mut line = String::new();
-        told.read_line(&mut line).unwrap();
-        Self { child, ask, told, address: line.trim().parse().unwrap() }
+        output.read_line(&mut line).unwrap();
+        Self { child, ask, output, address: line.trim().parse().unwrap() }
     }
 
-    fn ask(&mut self) -> Told {
+    fn report(&mut self) -> Report {
         writeln!(self.ask).unwrap();
         let mut line = String::new();
-        self.told.read_line(&mut line).unwrap();
+        self.output.read_line(&mut line).unwrap();
         let numbers: Vec<u64> = line.split_whitespace().map(|number| number.parse().unwrap()).collect();
-        Told { memory: numbers[0], processor: numbers[1], late: [numbers[2], numbers[3], numbers[4]] }
+        Report { memory: numbers[0], processor: numbers[1], late: [numbers[2], numbers[3], numbers[4]] }
     }
 
-    /// What happens within `time`.
-    fn during(&mut self, time: Duration) -> (Told, f64) {
-        let before = self.ask();
+    /// Measures for `time`. Returns the last report and the used cores.
+    fn during(&mut self, time: Duration) -> (Report, f64) {
+        let before = self.report();
         std::thread::sleep(time);
-        let after = self.ask();
+        let after = self.report();
         let cores = (after.processor - before.processor) as f64 / time.as_millis() as f64;
         (after, cores)
     }
@@ -151,7 +153,7 @@ impl Subject {
 
 fn measure(streams: usize, measured: Duration) {
     let mut subject = Subject::start(streams);
-    // Every instrument is listed after this.
+    // The server has listed every instrument after this time.
     std::thread::sleep(Duration::from_secs(1));
     let (idle, idle_cores) = subject.during(measured);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -162,9 +164,9 @@ fn measure(streams: usize, measured: Duration) {
         let (events, stop) = (Arc::clone(&events), Arc::clone(&stop));
         std::thread::spawn(move || runtime.block_on(follow(address, streams, &events, &stop)))
     };
-    let begun = Instant::now();
+    let start = Instant::now();
     while events.load(Ordering::Relaxed) < 2 * streams as u64 {
-        assert!(begun.elapsed() < Duration::from_mins(2), "not every stream opens: see ulimit -n");
+        assert!(start.elapsed() < Duration::from_mins(2), "not every stream opens; check ulimit -n");
         std::thread::sleep(Duration::from_millis(100));
     }
     let before = events.load(Ordering::Relaxed);
@@ -178,18 +180,18 @@ fn measure(streams: usize, measured: Duration) {
     println!("events            {rate:8.0} a second, {:.2} a stream", rate / streams as f64);
     println!("processor         {idle_cores:8.2} cores without streams, {busy_cores:.2} with them");
     println!("                  {:8.1} µs an event", (busy_cores - idle_cores) * 1e6 / rate.max(1.0));
-    for (name, told) in [("without", &idle), ("with", &busy)] {
-        let [median, high, worst] = told.late;
+    for (name, report) in [("without", &idle), ("with", &busy)] {
+        let [median, high, worst] = report.late;
         println!(
             "a batch is late   {median:8} µs at the median, {high} at the 99th percentile, {worst} at worst, {name} streams"
         );
     }
     let _ = subject.child.kill();
     let _ = subject.child.wait();
-    let _ = subject.told.read(&mut [0; 1]);
+    let _ = subject.output.read(&mut [0; 1]);
 }
 
-/// Opens the streams one after another and counts their events until `stop`.
+/// Opens the streams in turn and counts their events until `stop`.
 async fn follow(address: SocketAddr, streams: usize, events: &Arc<AtomicU64>, stop: &AtomicBool) {
     for number in 0..streams {
         let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
@@ -201,7 +203,7 @@ async fn follow(address: SocketAddr, streams: usize, events: &Arc<AtomicU64>, st
             loop {
                 match socket.read(&mut buffer).await {
                     Ok(0) | Err(_) => return,
-                    // An event's data is its one line that begins so; one cut in two is not counted.
+                    // Each event has one line with this prefix. A prefix split between two reads is not counted.
                     Ok(read) => {
                         let found = buffer[..read].windows(6).filter(|window| window == b"data: ").count();
                         events.fetch_add(found as u64, Ordering::Relaxed);

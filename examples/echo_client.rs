@@ -7,7 +7,7 @@
 
 use std::error::Error;
 
-use candle_server::feed::websocket::config;
+use candle_server::feed::source::websocket::config;
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use candle_core::Timestamp;
-use candle_server::feed::demo::{Demo, DemoOptions, DemoQuote};
+use candle_server::feed::source::demo::{Demo, DemoOptions, DemoQuote};
 use clap::Parser;
 use examples::rate::Rate;
 use examples::websocket::{Channel, Frame, Server};

@@ -1,6 +1,6 @@
-//! Prints the ten most frequent ids on stdin, one id a line: an exact top-k without candles.
+//! Counts the ids on standard input exactly, and prints the ten most frequent: popularity without candles.
 //!
-//!     cargo run --example leaderboard < access.log        (one id a line)
+//!     cargo run --example leaderboard < ids.txt           (one id per line)
 //!     seq 1 100000 | rev | cut -c1-3 | cargo run --example leaderboard
 
 use std::io::{self, BufRead};
@@ -8,12 +8,13 @@ use std::io::{self, BufRead};
 use candle_core::Popularity;
 
 fn main() -> io::Result<()> {
-    // At most 100,000 ids, so that strangers cannot fill the memory.
+    // The limit of 100,000 ids bounds the memory, whatever the input contains.
     let mut popularity = Popularity::new(100_000);
     let mut skipped = 0_u64;
     for line in io::stdin().lock().lines() {
         if popularity.count(&line?).is_err() {
-            skipped += 1; // no valid id, or over the limit
+            // The id is not valid, or the limit is reached.
+            skipped += 1;
         }
     }
     let mut top = Vec::new();

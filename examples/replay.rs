@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 
 use candle_core::{Aggregator, Gaps, RecordContext, Tick, Timestamp, Unlisted};
-use candle_server::message::{Message, decode};
+use candle_server::feed::message::{Message, decode};
 
 fn main() -> io::Result<()> {
     let input: Box<dyn BufRead> = match std::env::args().nth(1) {

@@ -19,8 +19,8 @@ SMALL = ("--nats-max-bytes", str(512 << 20))
 # How often a node tells the views that it counted, in seconds.
 TOLD_EVERY = 1.0
 
-# What a gateway says when it has come to the log.
-THERE = "the log is there"
+# The line of a gateway that has started at the log, and of a node that is out of sync.
+CONNECTED, RESTARTS = "connected to the log", "restarts from the checkpoint"
 
 # How many instruments are compared byte for byte each time.
 COMPARED = 10
@@ -57,10 +57,10 @@ class Site:
         if name not in self.feeds:
             self.feeds[name] = await Link([self.upstream.port]).start()
         feed = f"ws://127.0.0.1:{self.feeds[name].ports[0]}/"
-        # It serves before it has come to the log, and only then does it stand by.
-        known = self.text(name).count(THERE)
+        # It serves before it has started at the log, and only then is it a standby.
+        known = self.text(name).count(CONNECTED)
         self.gateways[name] = await self.server(name, "--feed", feed, "--publish", await self.link(name), *SMALL)
-        await until(f"{name} at the log", lambda: self.text(name).count(THERE) > known)
+        await until(f"{name} at the log", lambda: self.text(name).count(CONNECTED) > known)
 
     async def node(self, name):
         node = self.nodes[name] = await self.server(name, "--feed", await self.link(name))
@@ -85,9 +85,9 @@ class Site:
         log = self.directory / f"{name}.log"
         return log.read_text() if log.exists() else ""
 
-    def beginnings(self):
-        """How often each node has said that it begins anew."""
-        return {name: self.text(name).count("begins anew") for name in self.nodes}
+    def restarts(self):
+        """The number of restarts of each node from a checkpoint."""
+        return {name: self.text(name).count(RESTARTS) for name in self.nodes}
 
     def writer(self):
         """The gateway that writes: the one that was the last to begin."""
@@ -162,7 +162,7 @@ class Site:
         assert not unread, f"not read since the last time (name, by a connection that is kept): {unread}"
         self.reads.clear()
         for name in [*self.nodes, *self.gateways]:
-            assert "ERROR candle_server" not in self.text(name), self.text(name)[-2000:]
+            assert "ERROR candle_" not in self.text(name), self.text(name)[-2000:]
         # A feed that tells nothing for long is left and come back to.
         await self.both_at_feed()
         self.upstream.run()

@@ -1,4 +1,4 @@
-//! Ticks of a seed, as a feed's buffer holds them.
+//! Ticks generated from a seed, with ids as in the buffer of a socket.
 
 use std::time::{Duration, Instant};
 
@@ -6,65 +6,65 @@ use candle_core::{Tick, Timestamp};
 
 use super::prng::Prng;
 
-/// Ticks in one pass over a feed: with 50 k instruments a quarter of their lines comes around more than twice, and the
-/// ticks themselves (7 MB) fit the last cache beside the candles.
+/// The number of ticks in one pass over a feed. With 50 k instruments, a quarter of their cache lines is used more than
+/// twice. The ticks (7 MB) fit the last-level cache together with the candles.
 pub const PASS: usize = 1 << 17;
 
-/// Which instruments are quoted how often.
+/// A distribution of the ticks over the instruments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Skew {
-    /// All alike.
+    /// All instruments have the same frequency.
     Uniform,
-    /// The n-th most frequent one in proportion to 1/n.
+    /// The frequency of the n-th most frequent instrument is proportional to 1/n.
     Zipf,
 }
 
-/// A pass of ticks in order of time, with the bytes of the ids one after another as a socket's buffer has them.
+/// A pass of ticks, sorted by time. The ids lie one after another in memory, as in the buffer of a socket.
 #[derive(Debug)]
 pub struct Feed {
-    /// Every instrument's id, 12 characters as an ISIN has.
+    /// The id of each instrument: 12 characters, the length of an ISIN.
     pub ids: Vec<String>,
-    /// The instrument of each tick, as a place in `ids`.
-    pub places: Vec<u32>,
-    /// The ticks, by id.
+    /// The instrument of each tick, as an index into `ids`.
+    pub instruments: Vec<u32>,
+    /// The ticks with their ids.
     pub quotes: Vec<(&'static str, Tick)>,
     passes: u64,
 }
 
 impl Feed {
-    /// A feed of [`PASS`] ticks, which stand at the first pass.
+    /// Creates a feed of [`PASS`] ticks at its first pass.
     ///
     /// # Panics
-    /// When asked for no instruments, or for 2^32 and more.
+    /// Panics if `instruments` is 0 or at least 2^32.
     pub fn new(instruments: usize, skew: Skew, seed: u64) -> Self {
         Self::of(PASS, instruments, skew, seed)
     }
 
-    /// A feed of so many ticks.
+    /// Creates a feed of `ticks` ticks at its first pass.
     ///
     /// # Panics
-    /// As [`new`](Self::new).
+    /// Panics if `instruments` is 0 or at least 2^32.
     pub fn of(ticks: usize, instruments: usize, skew: Skew, seed: u64) -> Self {
         let ids: Vec<String> = (0..instruments).map(id).collect();
         let mut prng = Prng::new(seed);
-        let places: Vec<u32> = match skew {
-            Skew::Uniform => (0..ticks).map(|_| place(prng.below(instruments as u64))).collect(),
+        let chosen: Vec<u32> = match skew {
+            Skew::Uniform => (0..ticks).map(|_| index(prng.below(instruments as u64))).collect(),
             Skew::Zipf => zipf(ticks, instruments, &mut prng),
         };
         let mut text = String::with_capacity(ticks * 12);
-        text.extend(places.iter().map(|place| ids[*place as usize].as_str()));
-        // A benchmark's input lives as long as its process.
+        text.extend(chosen.iter().map(|instrument| ids[*instrument as usize].as_str()));
+        // The input of a benchmark is needed until its process ends.
         let text: &'static str = text.leak();
         let start = Timestamp::EPOCH;
         let quotes = (0..ticks)
             .map(|n| (&text[n * 12..(n + 1) * 12], Tick::new(start, 100.0 + prng.unit()).with_size(prng.unit())))
             .collect();
-        let mut feed = Self { ids, places, quotes, passes: 0 };
+        let mut feed = Self { ids, instruments: chosen, quotes, passes: 0 };
         feed.advance();
         feed
     }
 
-    /// Moves all ticks to the next pass: later in time, still in order. An instrument has 120 a minute on average.
+    /// Moves all ticks to the next pass: later in time, in the same order. An instrument has 120 ticks per minute on average.
     pub fn advance(&mut self) {
         let first = self.passes * self.quotes.len() as u64;
         self.passes += 1;
@@ -75,7 +75,7 @@ impl Feed {
         }
     }
 
-    /// How long so many passes take by `pass`, each later in time than the one before.
+    /// Returns the time that `pass` takes for `passes` passes. Each pass is later in time than the one before.
     pub fn time(&mut self, passes: u64, mut pass: impl FnMut(&Self)) -> Duration {
         let timed = |_| {
             self.advance();
@@ -86,17 +86,17 @@ impl Feed {
         (0..passes).map(timed).sum()
     }
 
-    /// When the last tick of these happened: what "now" is for all of them.
+    /// Returns the time of the last tick, which is `now` for all of these ticks.
     pub fn now(quotes: &[(&str, Tick)]) -> Timestamp {
         quotes.last().map_or(Timestamp::EPOCH, |(_, tick)| tick.time)
     }
 }
 
-fn place(number: u64) -> u32 {
+fn index(number: u64) -> u32 {
     u32::try_from(number).expect("fewer than 2^32 instruments")
 }
 
-/// The n-th id: distinct for distinct `n`, and looking like an ISIN.
+/// Returns the n-th id: distinct for distinct `n`, and similar to an ISIN.
 fn id(n: usize) -> String {
     let mixed = Prng::new(n as u64).next_u64() >> 40;
     format!("{:02X}{mixed:06X}{:04X}", n >> 16, n & 0xFFFF)
@@ -110,15 +110,15 @@ fn zipf(ticks: usize, instruments: usize, prng: &mut Prng) -> Vec<u32> {
             sum
         })
         .collect();
-    // Ranks are dealt out, so that the frequent ones do not lie side by side where places are an order in memory.
-    let mut dealt: Vec<u32> = (0..instruments as u64).map(place).collect();
+    // Ranks are shuffled: otherwise the frequent instruments would be neighbours in memory.
+    let mut shuffled: Vec<u32> = (0..instruments as u64).map(index).collect();
     for n in (1..instruments).rev() {
-        dealt.swap(n, place(prng.below(n as u64 + 1)) as usize);
+        shuffled.swap(n, index(prng.below(n as u64 + 1)) as usize);
     }
     (0..ticks)
         .map(|_| {
             let point = prng.unit() * sum;
-            dealt[cumulated.partition_point(|sum| *sum < point).min(instruments - 1)]
+            shuffled[cumulated.partition_point(|sum| *sum < point).min(instruments - 1)]
         })
         .collect()
 }
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn passes_go_on_in_order() {
+    fn a_later_pass_has_later_times_in_order() {
         let mut feed = Feed::new(10, Skew::Zipf, 1);
         let last = Feed::now(&feed.quotes);
         feed.advance();

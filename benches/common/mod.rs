@@ -1,4 +1,4 @@
-//! What every benchmark needs: the same ticks for all, and a clock that favours none.
+//! Seeded ticks and interleaved measurements.
 
 mod feed;
 mod ours;
@@ -10,7 +10,7 @@ pub use ours::{aggregator, filled, handles, record_batches, record_batches_by_ha
 pub use paired::{Pairs, at_once, median};
 pub use prng::Prng;
 
-/// Criterion's settings: shorter than its own, since ratios are what we go by (see `ratios.rs`).
+/// Returns settings of Criterion with shorter times than its defaults: the goals are ratios, see `ratios`.
 pub fn settings() -> criterion::Criterion {
     use std::time::Duration;
     criterion::Criterion::default()

@@ -1,4 +1,4 @@
-//! `candle-core`, driven in the four ways that it offers.
+//! The four ways to record ticks in `candle-core`.
 
 use std::hint::black_box;
 
@@ -6,13 +6,13 @@ use candle_core::{Aggregator, Config, Handle, Minute, Tick, Timestamp};
 
 use super::feed::Feed;
 
-/// Ticks under one "now": what a feed's read of a socket or a block of a file brings.
-const SPAN: usize = 4096;
+/// The number of ticks with one `now`: one read of a busy socket, or one block of a file.
+const TICKS_PER_NOW: usize = 4096;
 
-/// An aggregator that lists every instrument of `feed`, with a fixed seed.
+/// Creates an aggregator with a fixed seed that lists every instrument of `feed`.
 ///
 /// # Panics
-/// When the feed has more instruments than can be listed.
+/// Panics if the feed has more instruments than can be listed.
 pub fn aggregator(feed: &Feed, stripes: usize) -> Aggregator {
     let config = Config::default().with_seed(1).with_stripes(stripes).with_max_instruments(feed.ids.len());
     let aggregator = Aggregator::new(config);
@@ -22,10 +22,10 @@ pub fn aggregator(feed: &Feed, stripes: usize) -> Aggregator {
     aggregator
 }
 
-/// The handle of each tick's instrument: a caller keeps it where it would keep the id.
+/// Returns the handle of each tick's instrument, which a caller stores in place of the id.
 ///
 /// # Panics
-/// When an instrument is not listed.
+/// Panics if an instrument is not listed.
 pub fn handles(aggregator: &Aggregator, quotes: &[(&str, Tick)]) -> Vec<Handle> {
     quotes.iter().map(|(id, _)| aggregator.resolve(id).expect("every instrument of a feed is listed")).collect()
 }
@@ -33,7 +33,7 @@ pub fn handles(aggregator: &Aggregator, quotes: &[(&str, Tick)]) -> Vec<Handle> 
 /// Records ticks one by one, by string id.
 pub fn record_by_id(aggregator: &Aggregator, quotes: &[(&str, Tick)]) {
     let mut accepted = 0;
-    for span in quotes.chunks(SPAN) {
+    for span in quotes.chunks(TICKS_PER_NOW) {
         let now = Feed::now(span);
         for (id, tick) in span {
             accepted += u64::from(aggregator.record(id, tick, now).is_accepted());
@@ -45,7 +45,7 @@ pub fn record_by_id(aggregator: &Aggregator, quotes: &[(&str, Tick)]) {
 /// Records ticks one by one, by handle.
 pub fn record_by_handle(aggregator: &Aggregator, handles: &[Handle], quotes: &[(&str, Tick)]) {
     let mut accepted = 0;
-    for (handles, span) in handles.chunks(SPAN).zip(quotes.chunks(SPAN)) {
+    for (handles, span) in handles.chunks(TICKS_PER_NOW).zip(quotes.chunks(TICKS_PER_NOW)) {
         let now = Feed::now(span);
         for (handle, (_, tick)) in handles.iter().zip(span) {
             accepted += u64::from(aggregator.record_at(*handle, tick, now).is_accepted());
@@ -69,7 +69,7 @@ pub fn record_batches_by_handle(aggregator: &Aggregator, ticks: &[(Handle, Tick)
     }
 }
 
-/// An aggregator that lists every instrument of `feed`, with 31 minutes of candles each.
+/// Creates an aggregator that lists every instrument of `feed`, with 31 minutes of candles each.
 pub fn filled(feed: &Feed) -> Aggregator {
     let ours = aggregator(feed, Config::DEFAULT_STRIPES);
     for minute in -31..0 {

@@ -1,60 +1,60 @@
-//! Contenders timed in turn, round by round, so that a machine that drifts favours none of them.
+//! Interleaved measurements: contenders are timed in turn, so that changes of the machine's speed affect all of them.
 
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-/// What each contender took in each round.
+/// The time of each contender in each round.
 #[derive(Debug)]
 pub struct Pairs {
     names: Vec<&'static str>,
-    /// One row for each round, in the order of `names`.
+    /// One row per round, in the order of `names`.
     rounds: Vec<Vec<f64>>,
 }
 
 impl Pairs {
-    /// No rounds yet, of these contenders.
+    /// Creates a measurement of these contenders, without rounds.
     pub fn new(names: &[&'static str]) -> Self {
         Self { names: names.to_vec(), rounds: Vec::new() }
     }
 
-    /// Adds a round: `time` is asked for each contender in turn, every second round in reverse, how long one unit of
-    /// work took it.
+    /// Adds a round. `time` returns the time of one unit of a contender's work; it is called for each contender, in
+    /// reverse order in every second round.
     pub fn round(&mut self, mut time: impl FnMut(&'static str) -> f64) {
         let mut row = vec![0.0; self.names.len()];
         let mut order: Vec<usize> = (0..row.len()).collect();
         if self.rounds.len() % 2 == 1 {
             order.reverse();
         }
-        for place in order {
-            row[place] = time(self.names[place]);
+        for index in order {
+            row[index] = time(self.names[index]);
         }
         self.rounds.push(row);
     }
 
-    /// The median time of a contender.
+    /// Returns the median time of a contender.
     pub fn time(&self, name: &str) -> f64 {
-        let place = self.place(name);
-        median(self.rounds.iter().map(|row| row[place]).collect())
+        let index = self.index(name);
+        median(self.rounds.iter().map(|row| row[index]).collect())
     }
 
-    /// The median times of these contenders, for a note.
+    /// Returns the median times of these contenders as text.
     pub fn times(&self, names: &[&str]) -> String {
         names.iter().map(|name| format!("{name} {:.1}", self.time(name))).collect::<Vec<_>>().join(", ")
     }
 
-    /// The median over rounds of how many times as long as `b` the contender `a` took.
+    /// Returns the median over all rounds of the time of `a` divided by the time of `b`.
     pub fn ratio(&self, a: &str, b: &str) -> f64 {
-        let (a, b) = (self.place(a), self.place(b));
+        let (a, b) = (self.index(a), self.index(b));
         median(self.rounds.iter().map(|row| row[a] / row[b]).collect())
     }
 
-    /// The median over rounds of any figure made of the times of a round.
+    /// Returns the median over all rounds of a figure computed from the times of one round.
     pub fn figure<const N: usize>(&self, names: [&str; N], figure: impl Fn([f64; N]) -> f64) -> f64 {
-        let places = names.map(|name| self.place(name));
-        median(self.rounds.iter().map(|row| figure(places.map(|place| row[place]))).collect())
+        let indices = names.map(|name| self.index(name));
+        median(self.rounds.iter().map(|row| figure(indices.map(|index| row[index]))).collect())
     }
 
-    fn place(&self, name: &str) -> usize {
+    fn index(&self, name: &str) -> usize {
         self.names.iter().position(|known| *known == name).expect("a contender of these rounds")
     }
 
@@ -70,7 +70,7 @@ fn nanos(time: Duration) -> f64 {
     time.as_secs_f64() * 1e9
 }
 
-/// Runs `work(0)`, `work(1)`, ... on a thread each, and gives the time from the start of all to the end of the last.
+/// Runs `work(0)`, `work(1)`, ... on one thread each, and returns the time until the last one has ended.
 pub fn at_once(threads: usize, work: impl Fn(usize) + Sync) -> Duration {
     let barrier = Barrier::new(threads + 1);
     std::thread::scope(|scope| {
@@ -89,7 +89,7 @@ pub fn at_once(threads: usize, work: impl Fn(usize) + Sync) -> Duration {
     })
 }
 
-/// The median; of an even number the upper one of the two.
+/// Returns the median; for an even number of values the upper one of the middle two.
 pub fn median(mut values: Vec<f64>) -> f64 {
     let middle = values.len() / 2;
     *values.select_nth_unstable_by(middle, f64::total_cmp).1
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ratios_are_medians_of_the_ratios_of_rounds() {
+    fn a_ratio_is_the_median_of_the_ratios_of_all_rounds() {
         let mut pairs = Pairs::new(&["a", "b"]);
         for (a, b) in [(2.0, 1.0), (30.0, 10.0), (4.0, 4.0)] {
             pairs.round(|name| if name == "a" { a } else { b });

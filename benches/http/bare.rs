@@ -1,4 +1,4 @@
-//! A bare hyper server that answers everything with the same bytes out of memory: the bound for any server on hyper.
+//! A bare hyper server that returns the same bytes for every request: the upper bound for a server on hyper.
 //!
 //! `bare PORT FILE [THREADS]`: one current-thread runtime for each thread, on clones of one listening socket.
 
@@ -41,14 +41,14 @@ async fn serve(listener: std::net::TcpListener, body: Bytes) -> Result<(), Box<d
         let (socket, _) = listener.accept().await?;
         socket.set_nodelay(true)?;
         let body = body.clone();
-        let answer = service_fn(move |_: Request<_>| {
+        let service = service_fn(move |_: Request<_>| {
             let mut response = Response::new(Full::new(body.clone()));
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             ready(Ok::<_, Infallible>(response))
         });
         tokio::spawn(async move {
-            // The client's trouble, not ours.
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(socket), answer).await;
+            // Errors of a client do not affect the benchmark.
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(socket), service).await;
         });
     }
 }

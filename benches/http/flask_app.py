@@ -1,4 +1,4 @@
-"""The same JSON out of Flask: python3 flask_app.py PORT FILE. The object is in memory; each answer writes it as JSON."""
+"""The same JSON served by Flask: python3 flask_app.py PORT FILE. Each response serialises an object in memory."""
 
 import json
 import logging

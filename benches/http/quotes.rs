@@ -1,7 +1,7 @@
-//! A price stream on standard output: half an hour of the past at once, then so many quotes a second.
+//! A price stream on standard output: half an hour of the past at once, then `RATE` quotes a second.
 //!
-//! `quotes INSTRUMENTS RATE`, to be piped into `candle-server --feed stdin:`. At the end of its output (a closed pipe, or
-//! a byte on standard input) it says on standard error how many quotes it sent and how late the latest of them was.
+//! `quotes INSTRUMENTS RATE | candle-server --feed stdin:`. The stream ends when the pipe is closed or a byte arrives on
+//! standard input. The number of quotes and the maximum delay are written to standard error.
 
 use std::error::Error;
 use std::io::{Read, Write};
@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Minutes of the past, each with one quote of each instrument.
+/// Minutes of the past. Each has one quote of each instrument.
 const PAST: u64 = 30;
-/// How often quotes that are due are sent.
+/// The time between two writes of due quotes.
 const STEP: Duration = Duration::from_millis(10);
-/// The start of the stream's time, in seconds since the epoch; a full minute.
+/// The start of the stream in seconds since the epoch, at a full minute.
 const START: u64 = 1_742_944_020;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -21,11 +21,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [_, instruments, rate] = arguments.as_slice() else { return Err("usage: quotes INSTRUMENTS RATE".into()) };
     let (instruments, rate) = (instruments.parse::<u64>()?, rate.parse::<u64>()?);
     let stopped = Arc::new(AtomicBool::new(false));
-    let heard = Arc::clone(&stopped);
+    let flag = Arc::clone(&stopped);
     std::thread::spawn(move || {
-        // A byte or the end: both mean stop.
+        // A byte and the end of input both mean stop.
         let _ = std::io::stdin().read(&mut [0]);
-        heard.store(true, Ordering::Relaxed);
+        flag.store(true, Ordering::Relaxed);
     });
     let mut stream = Stream { random: 88_172_645_463_325_252, lines: Vec::new() };
     let mut out = std::io::stdout();
@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         if stream.send(&mut out).is_err() {
             break;
         }
-        // The pipe takes a moment's quotes: from when the first of them was due until the reader took the last.
+        // The delay of a write: from the due time of its first quote until the reader has accepted the last.
         let moment = Duration::from_micros((due * 1_000_000).checked_div(rate).unwrap_or(u64::MAX));
         latest = latest.max(began.elapsed().saturating_sub(moment));
         std::thread::sleep(STEP);
@@ -75,7 +75,7 @@ impl Stream {
     fn quote(&mut self, id: u64, second: u64, micros: u64) {
         let price = 10_000 + self.next() % 100_000;
         let (whole, cents) = (price / 100, price % 100);
-        // Writing into memory has nothing to fail on.
+        // A write to memory cannot fail.
         let _ = writeln!(self.lines, "{{\"id\":{id},\"price\":{whole}.{cents:02},\"timestamp\":{second}.{micros:06}}}");
     }
 

@@ -1,4 +1,4 @@
--- Reads /instruments/{id} with ids by Zipf's law, the n-th most asked in proportion to 1/n; or one path, if named.
+-- Reads /instruments/{id} with a Zipf distribution of ids: the n-th id has the frequency 1/n. Or reads one path, if given.
 --   wrk -s zipf.lua URL -- INSTRUMENTS [DELAY_MS | 0] [PATH]
 local threads = 0
 function setup(thread)
@@ -26,7 +26,7 @@ function init(arguments)
       local middle = math.floor((low + high) / 2)
       if sums[middle] < target then low = middle + 1 else high = middle end
     end
-    -- A multiple of a prime scatters the most asked ones over all ids.
+    -- A multiple of a prime scatters the frequent ids over all ids.
     local id = (low * 7919) % instruments
     requests[i] = wrk.format("GET", arguments[3] or ("/instruments/" .. id))
   end

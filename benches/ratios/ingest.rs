@@ -1,4 +1,4 @@
-//! One writer, by every way in, against every rival, at two sizes.
+//! One writer: every way to record ticks against every rival, with 50 k and 1 M instruments.
 
 use benches::common::{
     Feed, PASS, Pairs, Skew, aggregator, handles, record_batches, record_batches_by_handle, record_by_handle,
@@ -9,14 +9,14 @@ use candle_core::{Config, Handle, Tick};
 
 use crate::{BATCH, ROUNDS, at_least, at_most, note, one_by_one};
 
-fn bound_pass(bound: &mut Bound, places: &[u32], quotes: &[(&str, Tick)]) {
-    for (place, (_, tick)) in places.iter().zip(quotes) {
-        bound.record(*place, tick);
+fn bound_pass(bound: &mut Bound, instruments: &[u32], quotes: &[(&str, Tick)]) {
+    for (instrument, (_, tick)) in instruments.iter().zip(quotes) {
+        bound.record(*instrument, tick);
     }
 }
 
-/// The ticks as a caller has them who resolved their ids once. The same ids have the same handles in every aggregator
-/// that lists them in one order with one seed.
+/// Returns the ticks with resolved handles. Aggregators with one seed that list the same ids in the same order assign the
+/// same handles.
 fn by_handle(handles: &[Handle], quotes: &[(&str, Tick)]) -> Vec<(Handle, Tick)> {
     handles.iter().zip(quotes).map(|(handle, (_, tick))| (*handle, *tick)).collect()
 }
@@ -24,7 +24,7 @@ fn by_handle(handles: &[Handle], quotes: &[(&str, Tick)]) -> Vec<(Handle, Tick)>
 /// 50 k instruments, uniform, one thread, against every rival.
 pub(crate) fn ingest() {
     let mut feed = Feed::new(50_000, Skew::Uniform, 1);
-    // One for each way, so that every one of them gets its ticks in order.
+    // Each contender has its own aggregator, so that its ticks are in order.
     let [ours, by_id, by_batch, by_handles] = [(); 4].map(|()| aggregator(&feed, Config::DEFAULT_STRIPES));
     let handles = handles(&ours, &feed.quotes);
     let mut bound = Bound::new(feed.ids.len());
@@ -43,7 +43,7 @@ pub(crate) fn ingest() {
         let ticks = by_handle(&handles, quotes);
         pairs.round(|name| {
             Pairs::clock(PASS, || match name {
-                "bound" => bound_pass(&mut bound, &feed.places, quotes),
+                "bound" => bound_pass(&mut bound, &feed.instruments, quotes),
                 "handle" => record_by_handle(&ours, &handles, quotes),
                 "handles" => record_batches_by_handle(&by_handles, &ticks, BATCH),
                 "id" => record_by_id(&by_id, quotes),
@@ -58,7 +58,7 @@ pub(crate) fn ingest() {
             })
         });
     }
-    note(&format!("50 k uniform, 1 thread, ns a tick: {}", pairs.times(names)));
+    note(&format!("50 k uniform, 1 thread, ns per tick: {}", pairs.times(names)));
     at_most("by handle, one at a time / bound", pairs.ratio("handle", "bound"), 1.8);
     at_most("by handle, in batches / bound", pairs.ratio("handles", "bound"), 1.8);
     at_least("`DashMap` of rings / by handle, one at a time", pairs.ratio("ring", "handle"), 18.0);
@@ -74,7 +74,7 @@ pub(crate) fn ingest() {
     at_most("batch / bound", pairs.ratio("batch", "bound"), 2.5);
 }
 
-/// Batches of other lengths: what a live feed has.
+/// Batches of other lengths, as live feeds have them.
 pub(crate) fn batches() {
     let mut feed = Feed::new(50_000, Skew::Uniform, 2);
     let lens = [
@@ -97,7 +97,7 @@ pub(crate) fn batches() {
         feed.advance();
         pairs.round(|name| {
             Pairs::clock(PASS, || match lens.iter().position(|(known, _)| *known == name) {
-                Some(place) => record_batches(&by_len[place], &feed.quotes, lens[place].1),
+                Some(index) => record_batches(&by_len[index], &feed.quotes, lens[index].1),
                 None => record_by_id(&by_id, &feed.quotes),
             })
         });
@@ -107,7 +107,7 @@ pub(crate) fn batches() {
     }
 }
 
-/// 1 M instruments: batches against the rivals, then how each way grows. One after the other, to fit 16 GiB.
+/// 1 M instruments: batches against the rivals, and the growth of each way. The sections run in turn, to fit 16 GiB.
 pub(crate) fn large() {
     let mut feed = Feed::new(1_000_000, Skew::Uniform, 3);
     large_rivals(&mut feed);
@@ -127,7 +127,7 @@ fn large_rivals(feed: &mut Feed) {
         let ticks = by_handle(&handles, &feed.quotes);
         pairs.round(|name| {
             Pairs::clock(PASS, || match name {
-                "bound" => bound_pass(&mut bound, &feed.places, &feed.quotes),
+                "bound" => bound_pass(&mut bound, &feed.instruments, &feed.quotes),
                 "handles" => record_batches_by_handle(&by_handles, &ticks, BATCH),
                 "batch" => record_batches(&ours, &feed.quotes, BATCH),
                 "layout" => one_by_one(&feed.quotes, |id, tick| layout.record(id, tick)),
@@ -135,7 +135,7 @@ fn large_rivals(feed: &mut Feed) {
             })
         });
     }
-    note(&format!("1 M uniform, 1 thread, ns a tick: {}", pairs.times(&names)));
+    note(&format!("1 M uniform, 1 thread, ns per tick: {}", pairs.times(&names)));
     at_most("1 M: by handle, in batches / bound", pairs.ratio("handles", "bound"), 1.8);
     at_least("1 M: `DashMap` of rings / batch", pairs.ratio("ring", "batch"), 12.0);
     at_least("1 M: `DashMap`, our layout, foldhash / batch", pairs.ratio("layout", "batch"), 2.0);
@@ -155,8 +155,8 @@ fn growth(feed: &mut Feed) {
         feed.advance();
         pairs.round(|name| {
             Pairs::clock(PASS, || match name {
-                "bound 50k" => bound_pass(&mut few_bound, &small.places, &small.quotes),
-                "bound" => bound_pass(&mut bound, &feed.places, &feed.quotes),
+                "bound 50k" => bound_pass(&mut few_bound, &small.instruments, &small.quotes),
+                "bound" => bound_pass(&mut bound, &feed.instruments, &feed.quotes),
                 "handle 50k" => record_by_handle(&few[0], &few_handles, &small.quotes),
                 "handle" => record_by_handle(&many[0], &many_handles, &feed.quotes),
                 "id 50k" => record_by_id(&few[1], &small.quotes),
@@ -166,7 +166,7 @@ fn growth(feed: &mut Feed) {
             })
         });
     }
-    note(&format!("growth, ns a tick: {}", pairs.times(&names)));
+    note(&format!("growth, ns per tick: {}", pairs.times(&names)));
     for (what, large, small) in
         [("by handle", "handle", "handle 50k"), ("by id", "id", "id 50k"), ("batch", "batch", "batch 50k")]
     {

@@ -1,6 +1,6 @@
-//! The goals as ratios, each pair measured in turn within one run, printed as one table.
+//! The goals as ratios. The contenders of a ratio alternate within one run. The output is one table.
 //!
-//! `cargo bench --bench ratios [-- SECTION...]` with any of: ingest large threads series read top batches
+//! `cargo bench --bench ratios [-- SECTION...]`; the sections are ingest, batches, large, threads, series, read and top.
 
 mod ingest;
 mod read;
@@ -9,19 +9,19 @@ mod threads;
 
 use candle_core::Tick;
 
-/// Ticks in a batch where nothing else is said: a block of a file, or what a busy socket has ready.
+/// The default number of ticks in a batch: one block of a file, or one read of a busy socket.
 const BATCH: usize = 4096;
 
-/// Rounds of each section: enough that one disturbed round in three leaves the median alone.
+/// The number of rounds of a section. With one disturbed round in three, the median is still undisturbed.
 const ROUNDS: usize = 31;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if !arguments.iter().any(|argument| argument == "--bench") {
-        println!("ratios are measured by cargo bench; here they are only built");
+        println!("ratios: this benchmark has no quick test; run it by cargo bench");
         return;
     }
-    let asked: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    let selected: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
     println!("| what | ratio | goal | |\n|---|---|---|---|");
     let sections: [(&str, fn()); 7] = [
         ("ingest", ingest::ingest),
@@ -33,23 +33,23 @@ fn main() {
         ("top", read::top),
     ];
     for (name, run) in sections {
-        if asked.is_empty() || asked.iter().any(|wanted| *wanted == name) {
+        if selected.is_empty() || selected.iter().any(|wanted| *wanted == name) {
             run();
         }
     }
 }
 
-/// One line of the table: `ratio` must be at most `goal`.
+/// Prints a line of the table: `ratio` must be at most `goal`.
 fn at_most(what: &str, ratio: f64, goal: f64) {
     println!("| {what} | {ratio:.2} | at most {goal} | {} |", if ratio <= goal { "met" } else { "**missed**" });
 }
 
-/// One line of the table: `ratio` must be at least `goal`.
+/// Prints a line of the table: `ratio` must be at least `goal`.
 fn at_least(what: &str, ratio: f64, goal: f64) {
     println!("| {what} | {ratio:.2} | at least {goal} | {} |", if ratio >= goal { "met" } else { "**missed**" });
 }
 
-/// A line that belongs to no goal.
+/// Prints a line without a goal.
 fn note(text: &str) {
     println!("| {text} | | | |");
 }

@@ -1,4 +1,4 @@
-//! Reads and views, beside writers too.
+//! Reads and views, without and with concurrent writers.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use candle_core::{Aggregator, Config};
 
 use crate::{BATCH, ROUNDS, at_most, note, one_by_one};
 
-/// What a view costs beside its read, and what readers and writers cost each other.
+/// Measures the cost of a view in addition to its read, and the cost of concurrent readers and writers.
 pub(crate) fn read() {
     let mut feed = Feed::new(50_000, Skew::Uniform, 7);
     let ours = filled(&feed);
@@ -25,17 +25,17 @@ pub(crate) fn read() {
             })
         });
     }
-    note(&format!("50 k uniform, full rings, ns a call: {}", pairs.times(&["history", "view", "hit", "resolve"])));
+    note(&format!("50 k uniform, full rings, ns per call: {}", pairs.times(&["history", "view", "hit", "resolve"])));
     at_most("a view on top of its read, ns", pairs.figure(["view", "history"], |[view, read]| view - read), 5.0);
     let hit = pairs.figure(["hit", "resolve"], |[hit, look_up]| hit - look_up);
     note(&format!("a hit on top of a look-up, ns: {hit:.1}"));
     under_writers(&mut feed, &ours);
 }
 
-/// One thread writes, the other reads 100 k times a second, or only waits as long.
+/// Measures one thread that writes, while another one reads 100 k times per second or only waits.
 fn under_writers(feed: &mut Feed, ours: &Aggregator) {
-    const GAP: Duration = Duration::from_micros(10);
-    const SPELL: Duration = Duration::from_millis(150);
+    const READ_INTERVAL: Duration = Duration::from_micros(10);
+    const ROUND: Duration = Duration::from_millis(150);
     let handles = handles(ours, &feed.quotes);
     for (label, batched) in [("by handle", false), ("in batches", true)] {
         let mut latencies = Vec::new();
@@ -59,17 +59,17 @@ fn under_writers(feed: &mut Feed, ours: &Aggregator) {
                     });
                     let start = Instant::now();
                     let mut next = start;
-                    let mut asked = feed.quotes.iter().cycle();
-                    while next - start < SPELL {
+                    let mut quotes = feed.quotes.iter().cycle();
+                    while next - start < ROUND {
                         while Instant::now() < next {
                             std::hint::spin_loop();
                         }
-                        next += GAP;
-                        let (id, _) = asked.next().expect("a cycle has no end");
+                        next += READ_INTERVAL;
+                        let (id, _) = quotes.next().expect("a cycle does not end");
                         if name == "read" {
-                            let asked = Instant::now();
+                            let read_start = Instant::now();
                             black_box(ours.history_counting_view(id));
-                            latencies.push(asked.elapsed().as_secs_f64() * 1e9);
+                            latencies.push(read_start.elapsed().as_secs_f64() * 1e9);
                         }
                     }
                     done.store(true, Ordering::Relaxed);
@@ -83,7 +83,7 @@ fn under_writers(feed: &mut Feed, ours: &Aggregator) {
     }
 }
 
-/// The top ten at two sizes.
+/// Measures the ten most viewed of 50 k and of 1 M instruments.
 pub(crate) fn top() {
     let feeds = [Feed::new(50_000, Skew::Zipf, 8), Feed::new(1_000_000, Skew::Zipf, 8)];
     let ours = feeds.each_ref().map(|feed| aggregator(feed, Config::DEFAULT_STRIPES));

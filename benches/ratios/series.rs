@@ -1,6 +1,6 @@
 //! One instrument with one owner.
 
-/// One instrument alone.
+/// Measures one ring against `trade_aggregation`.
 #[cfg(feature = "rivals-agpl")]
 pub(crate) fn series() {
     use benches::rivals::{Ohlc, Ohlcv, Series};
@@ -29,12 +29,12 @@ pub(crate) fn series() {
         });
         std::hint::black_box((&ours, &ohlc, &ohlcv));
     }
-    note(&format!("one series, ns a tick: {}", pairs.times(&["ours", "ohlc", "ohlcv"])));
+    note(&format!("one series, ns per tick: {}", pairs.times(&["ours", "ohlc", "ohlcv"])));
     at_least("one series: `trade_aggregation` OHLC / ours", pairs.ratio("ohlc", "ours"), 1.0);
     at_least("one series: the same with volume and count / ours", pairs.ratio("ohlcv", "ours"), 1.0);
 }
 
 #[cfg(not(feature = "rivals-agpl"))]
 pub(crate) fn series() {
-    crate::note("one series: with --features rivals-agpl");
+    crate::note("one series: needs --features rivals-agpl");
 }

@@ -1,4 +1,4 @@
-//! Two writers.
+//! Two concurrent writers.
 
 use std::time::Instant;
 
@@ -11,29 +11,32 @@ use candle_core::Config;
 
 use crate::{BATCH, ROUNDS, at_least, note, one_by_one};
 
-/// How two writers scale: each has half of the ticks, the bound half of the instruments too.
+/// The contenders, each with its number of writers.
+const NAMES: [&str; 12] = [
+    "bound 1",
+    "bound 2",
+    "handle 1",
+    "handle 2",
+    "handles 1",
+    "handles 2",
+    "batch 1",
+    "batch 2",
+    "id 1",
+    "id 2",
+    "ring 1",
+    "ring 2",
+];
+
+/// Measures the speed-up by a second writer. Each writer has half of the ticks; those of the bound have half of the
+/// instruments too.
 pub(crate) fn threads() {
     threads_with("uniform", Skew::Uniform);
     threads_with("Zipf", Skew::Zipf);
 }
 
 fn threads_with(label: &str, skew: Skew) {
-    const NAMES: [&str; 12] = [
-        "bound 1",
-        "bound 2",
-        "handle 1",
-        "handle 2",
-        "handles 1",
-        "handles 2",
-        "batch 1",
-        "batch 2",
-        "id 1",
-        "id 2",
-        "ring 1",
-        "ring 2",
-    ];
     let mut feeds = [Feed::new(50_000, skew, 4), Feed::new(50_000, skew, 5)];
-    // One for each way and number of writers, so that every one of them gets its ticks in order.
+    // Each contender has its own aggregator, so that its ticks are in order.
     let ours = NAMES.map(|_| aggregator(&feeds[0], Config::DEFAULT_STRIPES));
     let handles = [handles(&ours[0], &feeds[0].quotes), handles(&ours[0], &feeds[1].quotes)];
     let rings = [1, 2].map(|_| DashMapRing::new(&feeds[0].ids));
@@ -52,12 +55,12 @@ fn threads_with(label: &str, skew: Skew) {
             let half = |number: usize| {
                 let feed = &feeds[number];
                 match what {
-                    // Half of the instruments each: what one owner would have if the work were dealt out.
+                    // Each owner has half of the instruments, as if the instruments were distributed to the threads.
                     "bound" => {
-                        let (owned, parts) = if threads == "2" { (&halves[number], 2) } else { (&alone, 1) };
-                        let mut bound = owned.lock().expect("nobody panics");
-                        for (place, (_, tick)) in feed.places.iter().zip(&feed.quotes) {
-                            bound.record(place / parts, tick);
+                        let (owned, owners) = if threads == "2" { (&halves[number], 2) } else { (&alone, 1) };
+                        let mut bound = owned.lock().expect("no thread panics");
+                        for (instrument, (_, tick)) in feed.instruments.iter().zip(&feed.quotes) {
+                            bound.record(instrument / owners, tick);
                         }
                     }
                     "handle" => record_by_handle(ours, &handles[number], &feed.quotes),
@@ -77,7 +80,7 @@ fn threads_with(label: &str, skew: Skew) {
         });
     }
     for what in ["handle", "handles", "batch", "id", "ring"] {
-        // Both threads do a whole pass: the speed-up is twice the time of one over the time of two.
+        // Each of two threads does a whole pass, so the speed-up is twice the time of one thread over that of two.
         let (one, two) = (format!("{what} 1"), format!("{what} 2"));
         let scaling = pairs.figure([&one, &two], |[one, two]| 2.0 * one / two);
         let against = pairs.figure([&one, &two, "bound 1", "bound 2"], |[o, t, bo, bt]| (o / t) / (bo / bt));

@@ -1,46 +1,47 @@
-//! The bound: a vector of candles with one owner, no lock, no look-up, no judgement. What the memory allows.
+//! The bound: a vector of candles with one owner, without lock, look-up or validation. Its speed is the limit that the
+//! memory sets.
 
 use candle_core::Tick;
 
-use super::bar::{Bar, Ring, minute_of};
+use super::plain::{PlainCandle, PlainRing, minute_of};
 
-/// The newest candles of all instruments side by side, the closed ones out of the way.
+/// The newest candles of all instruments side by side, and the closed candles apart from them.
 #[derive(Debug)]
 pub struct Bound {
     newest: Vec<Slot>,
-    closed: Vec<Ring>,
+    closed: Vec<PlainRing>,
 }
 
-/// One cache line.
+/// A candle in a cache line of its own.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(align(64))]
-struct Slot(Bar);
+struct Slot(PlainCandle);
 
 impl Bound {
-    /// Room for this many instruments.
+    /// Creates the candles of this many instruments.
     pub fn new(instruments: usize) -> Self {
-        Self { newest: vec![Slot::default(); instruments], closed: vec![Ring::default(); instruments] }
+        Self { newest: vec![Slot::default(); instruments], closed: vec![PlainRing::default(); instruments] }
     }
 
-    /// Folds a tick of the instrument at `place` in.
+    /// Adds a tick of the instrument at `index`.
     #[inline]
-    pub fn record(&mut self, place: u32, tick: &Tick) {
+    pub fn record(&mut self, index: u32, tick: &Tick) {
         let minute = minute_of(tick);
-        let bar = &mut self.newest[place as usize].0;
-        if bar.count > 0 && bar.minute == minute {
-            bar.update(tick);
+        let candle = &mut self.newest[index as usize].0;
+        if candle.count > 0 && candle.minute == minute {
+            candle.update(tick);
         } else {
-            self.turn(place, minute, tick);
+            self.start_minute(index, minute, tick);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn turn(&mut self, place: u32, minute: i64, tick: &Tick) {
-        let bar = &mut self.newest[place as usize].0;
-        if bar.count > 0 {
-            self.closed[place as usize].put(*bar);
+    fn start_minute(&mut self, index: u32, minute: i64, tick: &Tick) {
+        let candle = &mut self.newest[index as usize].0;
+        if candle.count > 0 {
+            self.closed[index as usize].put(*candle);
         }
-        *bar = Bar::opened(minute, tick);
+        *candle = PlainCandle::opened(minute, tick);
     }
 }

@@ -1,4 +1,4 @@
-//! A `DashMap` given `candle-core`'s own layout: the newest candle in the table, the closed ones boxed.
+//! A `DashMap` with the layout of `candle-core`: the newest candle in the table, the closed candles in a box.
 
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -6,12 +6,12 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use candle_core::{InstrumentId, Tick};
 use dashmap::DashMap;
 
-use super::bar::{Bar, Ring, minute_of};
+use super::plain::{PlainCandle, PlainRing, minute_of};
 
-/// Keyed by an id of three words without a pointer, and hashed by foldhash: the best we know to make of it.
+/// Keys are ids of three words without a pointer, hashed by foldhash: the fastest variant that we know.
 pub type DashMapOwnLayout = OwnLayout<InstrumentId, foldhash::fast::RandomState>;
 
-/// Keyed by a string and hashed by default.
+/// Keys are strings, hashed by the default hasher.
 pub type DashMapOwnLayoutSip = OwnLayout<String, RandomState>;
 
 /// The map, by kind of key and hasher.
@@ -20,17 +20,17 @@ pub struct OwnLayout<K: Eq + Hash, S: Clone + BuildHasher>(DashMap<K, Series, S>
 
 #[derive(Debug, Default)]
 struct Series {
-    newest: Bar,
-    closed: Box<Ring>,
+    newest: PlainCandle,
+    closed: Box<PlainRing>,
 }
 
 impl<K: Eq + Hash + Key, S: Clone + BuildHasher + Default> OwnLayout<K, S> {
-    /// All of these, without candles yet.
+    /// Creates the series of these ids, without candles.
     pub fn new(ids: &[String]) -> Self {
         Self(ids.iter().map(|id| (K::of(id), Series::default())).collect())
     }
 
-    /// Folds a tick in.
+    /// Adds a tick.
     #[inline]
     pub fn record(&self, id: &str, tick: &Tick) {
         if let Some(mut series) = self.0.get_mut(K::borrowed(id)) {
@@ -51,20 +51,20 @@ impl Series {
             if self.newest.count > 0 {
                 self.closed.put(self.newest);
             }
-            self.newest = Bar::opened(minute, tick);
+            self.newest = PlainCandle::opened(minute, tick);
         }
     }
 }
 
-/// A kind of key that can be looked up by text.
+/// A key that can be looked up by text.
 pub trait Key: Borrow<Self::Borrowed> {
-    /// What a look-up takes.
+    /// The argument of a look-up.
     type Borrowed: ?Sized + Eq + Hash;
 
-    /// The key of an id.
+    /// Returns the key of an id.
     fn of(id: &str) -> Self;
 
-    /// The id as a look-up takes it.
+    /// Returns the argument that looks up an id.
     fn borrowed(id: &str) -> &Self::Borrowed;
 }
 

@@ -1,21 +1,21 @@
-//! `DashMap<String, ring>` with its default hasher: what a Rust programmer writes first.
+//! A `DashMap` of rings with string keys and the default hasher: a usual first solution.
 
 use candle_core::Tick;
 use dashmap::DashMap;
 
-use super::bar::Ring;
+use super::plain::PlainRing;
 
-/// Rings in a concurrent map, each value the whole ring.
+/// A concurrent map whose values are whole rings.
 #[derive(Debug, Default)]
-pub struct DashMapRing(DashMap<String, Ring>);
+pub struct DashMapRing(DashMap<String, PlainRing>);
 
 impl DashMapRing {
-    /// All of these, without candles yet.
+    /// Creates the rings of these ids, without candles.
     pub fn new(ids: &[String]) -> Self {
-        Self(ids.iter().map(|id| (id.clone(), Ring::default())).collect())
+        Self(ids.iter().map(|id| (id.clone(), PlainRing::default())).collect())
     }
 
-    /// Folds a tick in. `get_mut` first, since `entry` would allocate a key for each tick.
+    /// Adds a tick. `get_mut` comes first, because `entry` would allocate a key for each tick.
     #[inline]
     pub fn record(&self, id: &str, tick: &Tick) {
         if let Some(mut ring) = self.0.get_mut(id) {

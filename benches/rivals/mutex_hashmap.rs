@@ -1,41 +1,41 @@
-//! One standard mutex around one standard map: what a program that never met contention has.
+//! One standard mutex around one standard map: a usual solution without contention.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
 
 use candle_core::Tick;
 
-use super::bar::{Bar, KEPT_MINUTES, minute_of};
+use super::plain::{PlainCandle, WINDOW_MINUTES, minute_of};
 
-/// Candles by id, oldest first.
+/// The candles by id, oldest first.
 #[derive(Debug)]
-pub struct MutexHashMap(Mutex<HashMap<String, Vec<Bar>>>);
+pub struct MutexHashMap(Mutex<HashMap<String, Vec<PlainCandle>>>);
 
 impl MutexHashMap {
-    /// All of these, without candles yet.
+    /// Creates the series of these ids, without candles.
     pub fn new(ids: &[String]) -> Self {
-        Self(Mutex::new(ids.iter().map(|id| (id.clone(), Vec::with_capacity(KEPT_MINUTES))).collect()))
+        Self(Mutex::new(ids.iter().map(|id| (id.clone(), Vec::with_capacity(WINDOW_MINUTES))).collect()))
     }
 
-    /// Folds a tick in.
+    /// Adds a tick.
     ///
     /// # Panics
-    /// When another thread panicked while it held the lock.
+    /// Panics if another thread panicked while it held the lock.
     #[inline]
     pub fn record(&self, id: &str, tick: &Tick) {
-        let mut map = self.0.lock().expect("nobody panics while holding it");
-        let Some(bars) = map.get_mut(id) else {
-            map.insert(id.to_owned(), vec![Bar::opened(minute_of(tick), tick)]);
+        let mut map = self.0.lock().expect("no thread panics while it holds the lock");
+        let Some(candles) = map.get_mut(id) else {
+            map.insert(id.to_owned(), vec![PlainCandle::opened(minute_of(tick), tick)]);
             return;
         };
         let minute = minute_of(tick);
-        match bars.last_mut() {
-            Some(bar) if bar.minute == minute => bar.update(tick),
+        match candles.last_mut() {
+            Some(candle) if candle.minute == minute => candle.update(tick),
             _ => {
-                if bars.len() == KEPT_MINUTES {
-                    bars.remove(0);
+                if candles.len() == WINDOW_MINUTES {
+                    candles.remove(0);
                 }
-                bars.push(Bar::opened(minute, tick));
+                candles.push(PlainCandle::opened(minute, tick));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The crate `trade_aggregation` (AGPL): alone, and one series for each instrument in a `DashMap`.
+//! The crate `trade_aggregation` (AGPL): one series alone, and one series per instrument in a `DashMap`.
 
 use std::collections::VecDeque;
 
@@ -10,9 +10,9 @@ use trade_aggregation::{
     TimestampResolution, Trade,
 };
 
-use super::bar::KEPT_MINUTES;
+use super::plain::WINDOW_MINUTES;
 
-/// The components that make the same candle as everyone else's here.
+/// The components of the candle that all contenders compute.
 #[derive(Debug, Default, Clone, Candle)]
 pub struct Ohlcv {
     open: Open,
@@ -23,7 +23,7 @@ pub struct Ohlcv {
     count: NumTrades<u32>,
 }
 
-/// Open, high, low and close alone, as in its own example.
+/// Open, high, low and close only, as in the example of the crate.
 #[derive(Debug, Default, Clone, Candle)]
 pub struct Ohlc {
     open: Open,
@@ -32,7 +32,7 @@ pub struct Ohlc {
     close: Close,
 }
 
-/// One series and its last candles.
+/// One series with its last candles.
 #[derive(Debug)]
 pub struct Series<C: ModularCandle<Trade>> {
     forming: GenericAggregator<C, TimeRule, Trade>,
@@ -42,17 +42,17 @@ pub struct Series<C: ModularCandle<Trade>> {
 impl<C: ModularCandle<Trade>> Default for Series<C> {
     fn default() -> Self {
         let rule = TimeRule::new(M1, TimestampResolution::Microsecond);
-        Self { forming: GenericAggregator::new(rule, false), closed: VecDeque::with_capacity(KEPT_MINUTES) }
+        Self { forming: GenericAggregator::new(rule, false), closed: VecDeque::with_capacity(WINDOW_MINUTES) }
     }
 }
 
 impl<C: ModularCandle<Trade>> Series<C> {
-    /// Folds a tick in.
+    /// Adds a tick.
     #[inline]
     pub fn record(&mut self, tick: &Tick) {
         let trade = Trade { timestamp: tick.time.as_micros(), price: tick.price, size: tick.size };
         if let Some(candle) = self.forming.update(&trade) {
-            if self.closed.len() == KEPT_MINUTES {
+            if self.closed.len() == WINDOW_MINUTES {
                 self.closed.pop_front();
             }
             self.closed.push_back(candle);
@@ -60,17 +60,17 @@ impl<C: ModularCandle<Trade>> Series<C> {
     }
 }
 
-/// Series in a concurrent map with its default hasher.
+/// A concurrent map of series with the default hasher.
 #[derive(Debug)]
 pub struct DashMapTradeAggregation(DashMap<String, Series<Ohlcv>>);
 
 impl DashMapTradeAggregation {
-    /// All of these, without candles yet.
+    /// Creates the series of these ids, without candles.
     pub fn new(ids: &[String]) -> Self {
         Self(ids.iter().map(|id| (id.clone(), Series::default())).collect())
     }
 
-    /// Folds a tick in.
+    /// Adds a tick.
     #[inline]
     pub fn record(&self, id: &str, tick: &Tick) {
         if let Some(mut series) = self.0.get_mut(id) {

@@ -25,7 +25,8 @@ impl Config {
     /// fit the nearest cache and a batch has several ticks for each stripe.
     pub const DEFAULT_STRIPES: usize = 64;
 
-    /// The largest number of stripes. A handle stores the number of a stripe in 16 bits, and a batch is sorted by it.
+    /// The largest number of stripes. A batch sorts its ticks by stripe in a table of this size, and a handle stores a
+    /// stripe in 16 bits.
     pub const MAX_STRIPES: usize = 1024;
 
     /// The default limit on listed instruments: twice the load that one small machine is built for. All of them together

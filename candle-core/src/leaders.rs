@@ -5,7 +5,29 @@
 
 use crate::handle::Handle;
 use crate::instrument_id::InstrumentId;
-use crate::popularity::Popular;
+
+/// An id and its number of views, as returned by a top-k query.
+///
+/// ```
+/// use candle_core::Aggregator;
+///
+/// let aggregator = Aggregator::default();
+/// for id in ["9", "10", "11"] {
+///     aggregator.list(id, None)?;
+/// }
+/// aggregator.count_view("9");
+/// let mut top = Vec::new();
+/// aggregator.top(2, &mut top);
+/// assert_eq!(top.iter().map(|popular| popular.id.as_str()).collect::<Vec<_>>(), ["9", "10"]);
+/// # Ok::<(), candle_core::ListError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Popular {
+    /// The id.
+    pub id: InstrumentId,
+    /// The number of views since the id was listed.
+    pub views: u64,
+}
 
 /// The number of leaders after a cut. A top ten needs ten; the others are a reserve, so that over fifty leaders can be
 /// removed before all counters must be read again.

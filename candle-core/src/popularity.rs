@@ -8,34 +8,11 @@ use crate::config::Config;
 use crate::handle::Handle;
 use crate::hash::IdHash;
 use crate::instrument_id::InstrumentId;
-use crate::leaders::{Counters, Demotion, LEADERS, Leaders, Promotion, Rank};
+use crate::leaders::{Counters, Demotion, LEADERS, Leaders, Popular, Promotion, Rank};
 use crate::list_error::ListError;
 
 /// The largest `k` of [`Popularity::top`] and [`Aggregator::top`](crate::Aggregator::top).
 pub const MAX_TOP: usize = LEADERS;
-
-/// An id and its number of views, as returned by a top-k query.
-///
-/// ```
-/// use candle_core::Aggregator;
-///
-/// let aggregator = Aggregator::default();
-/// for id in ["9", "10", "11"] {
-///     aggregator.list(id, None)?;
-/// }
-/// aggregator.count_view("9");
-/// let mut top = Vec::new();
-/// aggregator.top(2, &mut top);
-/// assert_eq!(top.iter().map(|popular| popular.id.as_str()).collect::<Vec<_>>(), ["9", "10"]);
-/// # Ok::<(), candle_core::ListError>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Popular {
-    /// The id.
-    pub id: InstrumentId,
-    /// The number of views since the id was listed.
-    pub views: u64,
-}
 
 /// Counts views of ids, and returns the most viewed ids exactly: the result is that of sorting all counters.
 ///

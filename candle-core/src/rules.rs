@@ -1,11 +1,7 @@
 //! The rules for ticks that do not depend on the present.
 
-use crate::key::Key;
-use crate::price::{Price, Prices};
-use crate::size::Size;
-use crate::tick::Tick;
-use crate::time::{MICROS_PER_MINUTE, Minute, Timestamp};
-use crate::validator::{ValidTick, Validator};
+use crate::price::Prices;
+use crate::time::Timestamp;
 
 /// The rules that a tick must satisfy to be accepted.
 ///
@@ -67,33 +63,9 @@ impl Rules {
         self.max_ahead_micros
     }
 
-    /// Validates a tick for a given minute that is not over at `now`. Returns `None` if the tick is of another minute, the
-    /// minute is over, or only [`Validator::validate`] can decide.
-    ///
-    /// Nearly every tick is of the minute of its instrument's newest candle. This check needs no division, and a positive
-    /// price satisfies every rule.
-    #[inline]
-    pub(crate) fn validate_in_order(&self, minute: Minute, now: Timestamp, tick: &Tick) -> Option<ValidTick> {
-        let start = minute.start();
-        if now.micros_since(start) >= MICROS_PER_MINUTE
-            || !tick.time.is_in(minute)
-            || self.is_too_far_ahead(tick.time, now)
-        {
-            return None;
-        }
-        let (price, size) = (Price::positive(tick.price)?, Size::plain(tick.size)?);
-        Some(ValidTick { minute, key: Key::new(tick.time.offset_in(minute), tick.seq), price, size })
-    }
-
     #[inline]
     pub(crate) const fn is_too_far_ahead(&self, time: Timestamp, now: Timestamp) -> bool {
         time.micros_since(now) > self.max_ahead_micros
-    }
-
-    /// Returns the validator that applies these rules at `now`.
-    #[inline]
-    pub const fn at(&self, now: Timestamp) -> Validator {
-        Validator { rules: *self, now }
     }
 }
 

@@ -2,8 +2,6 @@
 
 mod views;
 
-pub(crate) use views::FloorCheck;
-
 use std::sync::Arc;
 
 use hashbrown::HashTable;
@@ -21,6 +19,15 @@ use crate::tick::Tick;
 use crate::time::Timestamp;
 use crate::validator::Validator;
 use crate::version::{Latest, Update, Version};
+
+/// The result of comparing the views of an instrument with the floor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FloorCheck {
+    /// The instrument is a leader, or below the floor.
+    Unchanged,
+    /// The instrument is no leader and has reached the floor.
+    Reached,
+}
 
 /// Instruments by slot.
 ///
@@ -76,8 +83,8 @@ impl Stripe {
     /// The smallest number of slots by which the arrays grow.
     pub(crate) const MIN_GROWTH: usize = 8;
 
-    /// Returns the slot of an id, if it is listed. Tries the guess first, because comparing ids within the table's own
-    /// search takes forty instructions more.
+    /// Returns the slot of `id`, if it is listed. The slot that the hash's tag suggests is checked first: the table's own
+    /// search executes forty more instructions.
     #[inline]
     pub(crate) fn find(&self, hash: u64, id: &[u8]) -> Option<u32> {
         let guess = self.guess(hash);
@@ -91,8 +98,8 @@ impl Stripe {
         self.index.find(hash, |slot| self.slots[*slot as usize].id.is(id)).copied()
     }
 
-    /// Returns the first slot whose tag in the table matches the hash, or a number without a slot if there is none. Nearly
-    /// always the slot of the id, found without reading the slot. [`has_id`](Self::has_id) confirms it.
+    /// Returns the first slot whose tag in the table matches the hash, or an invalid slot number if there is none. The slot
+    /// is nearly always that of the id. The caller confirms it with [`has_id`](Self::has_id).
     #[inline]
     pub(crate) fn guess(&self, hash: u64) -> u32 {
         self.index.find(hash, |_| true).copied().unwrap_or(u32::MAX)

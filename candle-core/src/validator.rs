@@ -6,7 +6,7 @@ use crate::price::Price;
 use crate::rules::Rules;
 use crate::size::Size;
 use crate::tick::Tick;
-use crate::time::{Minute, Timestamp, WINDOW_MINUTES};
+use crate::time::{MICROS_PER_MINUTE, Minute, Timestamp, WINDOW_MINUTES};
 
 /// [`Rules`] at one `now`. Created by [`Rules::at`].
 ///
@@ -23,6 +23,32 @@ use crate::time::{Minute, Timestamp, WINDOW_MINUTES};
 pub struct Validator {
     pub(crate) rules: Rules,
     pub(crate) now: Timestamp,
+}
+
+impl Rules {
+    /// Validates a tick for a given minute that is not over at `now`. Returns `None` if the tick is of another minute, the
+    /// minute is over, or only [`Validator::validate`] can decide.
+    ///
+    /// Nearly every tick is of the minute of its instrument's newest candle. This check needs no division, and a positive
+    /// price satisfies every rule.
+    #[inline]
+    pub(crate) fn validate_in_order(&self, minute: Minute, now: Timestamp, tick: &Tick) -> Option<ValidTick> {
+        let start = minute.start();
+        if now.micros_since(start) >= MICROS_PER_MINUTE
+            || !tick.time.is_in(minute)
+            || self.is_too_far_ahead(tick.time, now)
+        {
+            return None;
+        }
+        let (price, size) = (Price::positive(tick.price)?, Size::plain(tick.size)?);
+        Some(ValidTick { minute, key: Key::new(tick.time.offset_in(minute), tick.seq), price, size })
+    }
+
+    /// Returns the validator that applies these rules at `now`.
+    #[inline]
+    pub const fn at(&self, now: Timestamp) -> Validator {
+        Validator { rules: *self, now }
+    }
 }
 
 impl Validator {

@@ -49,7 +49,7 @@ impl Version {
     }
 }
 
-/// The part of an instrument that nearly every tick or view changes.
+/// The fields of an instrument that change with nearly every tick or view.
 ///
 /// ```
 /// use candle_core::{Aggregator, Latest, Tick, Timestamp};

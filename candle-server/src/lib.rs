@@ -1,312 +1,42 @@
-//! A price stream in, one-minute candles out over HTTP.
+//! The candle server: it reads quotes from feeds and serves one-minute candles over HTTP.
 //!
-//! A tick comes down: [`feed`] reads a socket, [`message`] decodes it, the intake gives it its time and number, and
-//! [`candle_core::Aggregator`] folds it into its candle. A request comes up: [`http`] reads it, [`route`] says what it
-//! asks for, [`api`] copies that out of the [`engine::Engine`], and [`json`] and [`rendering`] write it down. Ingestion has a thread and a
-//! runtime of its own, so that no reader can delay a quote.
+//! This crate wires the others together. [`feed`] records quotes into [`engine`], and [`http`] answers requests from it.
+//! `store` (feature `store`) persists the engine in a file, and `cluster` (feature `nats`) replicates it.
+//!
+//! | module | job |
+//! |---|---|
+//! | [`settings`] | the command line and the environment |
+//! | [`backend`] | opens the engine with its persistence: none, a store or a cluster |
+//! | [`serve`](mod@serve) | threads for the feeds and for HTTP, and their shutdown |
+//! | [`commands`] | the subcommands |
+//!
+//! ```
+//! use candle_server::settings::Settings;
+//! use tokio::net::TcpListener;
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let settings = Settings::from_args(["candle-server", "--feed", "demo:?instruments=2"])?;
+//! let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! let shutdown = async {}; // ends at once; a real program waits for a signal
+//! candle_server::serve(listener, settings, shutdown).await?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![forbid(unsafe_code)]
 
-pub mod api;
-#[cfg(feature = "nats")]
-pub(crate) use candle_engine::codec;
-pub mod document;
-pub mod face;
-pub mod feed;
-pub mod health;
-pub mod http;
-pub mod json;
-pub mod lightweight;
-#[cfg(any(feature = "nats", feature = "store"))]
-mod meanwhile;
-pub mod message;
-pub mod metrics;
-#[cfg(feature = "nats")]
-pub mod nats;
-#[cfg(feature = "page")]
-pub mod page;
-#[cfg(test)]
-mod paused_time;
-pub mod problem;
-#[cfg(feature = "store")]
-mod recovery;
-pub mod rendering;
-pub mod replica;
-pub mod route;
+pub mod backend;
+pub mod commands;
+pub mod serve;
 pub mod settings;
-pub mod sse;
-pub mod streams;
 
-pub use candle_engine::{self as engine, clock, feeds, journal};
+#[cfg(feature = "nats")]
+pub use candle_cluster as cluster;
+pub use candle_engine as engine;
+pub use candle_feed as feed;
+pub use candle_http as http;
+pub use candle_http::server::Listeners;
 #[cfg(feature = "store")]
 pub use candle_store as store;
 
-use std::io;
-use std::sync::Arc;
-
-use candle_core::Aggregator;
-use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
-
-use crate::api::Api;
-use crate::clock::Clock;
-use crate::engine::Engine;
-use crate::face::{Answers, Face, Shown};
-use crate::feed::url::FeedUrl;
-use crate::http::{Counts, Server, serve_on};
-use crate::metrics::Metrics;
-use crate::settings::{HttpSettings, Settings, StartChoice};
-
-/// The sockets to serve.
-#[derive(Debug)]
-pub struct Listeners {
-    /// For readers; for operators too where they have none of their own.
-    pub public: TcpListener,
-    /// For operators.
-    pub admin: Option<TcpListener>,
-}
-
-impl From<TcpListener> for Listeners {
-    fn from(public: TcpListener) -> Self {
-        Self { public, admin: None }
-    }
-}
-
-/// Reads the feeds and serves `listeners` until `shutdown`; then finishes the requests in flight and returns.
-///
-/// # Errors
-/// As [`open`]'s and [`Opened::serve`]'s.
-pub async fn serve(
-    listeners: impl Into<Listeners>,
-    settings: Settings,
-    shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
-    let listeners = listeners.into();
-    open(&listeners, &settings).await?.serve(listeners, settings, shutdown).await
-}
-
-/// A engine that is ready to be served, and what keeps it.
-#[derive(Debug)]
-pub struct Opened {
-    engine: Arc<Engine>,
-    #[cfg(feature = "store")]
-    keeping: Option<store::WriterHandle>,
-    #[cfg(feature = "nats")]
-    linked: Option<nats::Linked>,
-}
-
-/// Makes the engine of `settings`: an empty one, or what an earlier process kept. While that is read, whoever connects to
-/// `listeners` hears that the server is recovering.
-///
-/// # Errors
-/// Where the store can't be used, or no thread can be started.
-#[cfg_attr(
-    not(any(feature = "nats", feature = "store")),
-    expect(clippy::unused_async, reason = "only a store and a log are waited for")
-)]
-pub async fn open(listeners: &Listeners, settings: &Settings) -> io::Result<Opened> {
-    #[cfg(feature = "nats")]
-    if let [feed::url::FeedUrl::Log(url)] = settings.feeds.as_slice() {
-        let (engine, linked) = nats::read(listeners, settings, url).await?;
-        return Ok(Opened { linked: Some(linked), ..Opened::of(engine) });
-    }
-    #[cfg(feature = "nats")]
-    if let Some(url) = &settings.nats.publish {
-        let journal = Arc::new(nats::journal());
-        let engine = Arc::new(engine(settings).with_journal(Arc::clone(&journal)));
-        let linked = nats::write(Arc::clone(&engine), journal, settings, url)?;
-        return Ok(Opened { linked: Some(linked), ..Opened::of(engine) });
-    }
-    #[cfg(feature = "store")]
-    if let Some(options) = settings.store.options() {
-        let (engine, keeping) = recovery::recover(listeners, settings, options).await?;
-        return Ok(Opened { keeping: Some(keeping), ..Opened::of(engine) });
-    }
-    #[cfg(not(any(feature = "nats", feature = "store")))]
-    let _ = listeners;
-    Ok(Opened::of(Arc::new(engine(settings))))
-}
-
-impl Opened {
-    /// A engine that nothing keeps.
-    fn of(engine: Arc<Engine>) -> Self {
-        Self {
-            engine,
-            #[cfg(feature = "store")]
-            keeping: None,
-            #[cfg(feature = "nats")]
-            linked: None,
-        }
-    }
-
-    /// The engine, to see what becomes of each tick.
-    pub const fn engine(&self) -> &Arc<Engine> {
-        &self.engine
-    }
-
-    /// Reads the feeds and serves `listeners` until `shutdown`; then finishes the requests in flight, keeps what came last,
-    /// and returns.
-    ///
-    /// # Errors
-    /// Where no thread can be started, or one panicked.
-    pub async fn serve(
-        self,
-        listeners: Listeners,
-        settings: Settings,
-        shutdown: impl Future<Output = ()>,
-    ) -> io::Result<()> {
-        #[cfg(feature = "nats")]
-        if let Some(linked) = self.linked {
-            return nats::serve(self.engine, linked, listeners, settings, shutdown).await;
-        }
-        let served = serve_engine(self.engine, listeners, settings, shutdown).await;
-        #[cfg(feature = "store")]
-        if let Some(keeping) = self.keeping {
-            keeping.stop().await?;
-        }
-        served
-    }
-}
-
-/// The empty engine that `settings` ask for.
-pub fn engine(settings: &Settings) -> Engine {
-    let engine = Engine::new(Aggregator::new(settings.core()), Clock::new(settings.clock_mode()));
-    engine.with_feeds(settings.watched())
-}
-
-/// The same out of a `engine` that the caller holds as well, to see what became of each tick, or to list and record
-/// beside the feeds. It is one that [`engine()`] made of the same settings.
-///
-/// # Errors
-/// Where no thread can be started.
-pub async fn serve_engine(
-    engine: Arc<Engine>,
-    listeners: impl Into<Listeners>,
-    settings: Settings,
-    shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
-    let (_never_another, shown) = watch::channel(engine);
-    serve_shown(shown, listeners.into(), settings, shutdown).await
-}
-
-/// The same out of whichever engine is `shown`, and from the feeds into that one.
-async fn serve_shown(
-    shown: watch::Receiver<Arc<Engine>>,
-    listeners: Listeners,
-    settings: Settings,
-    shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
-    let counts = Arc::new(Counts::default());
-    let answers = |engine: &Arc<Engine>| {
-        let api = Api::new(Arc::clone(engine));
-        Answers {
-            api: api.with_readiness(settings.readiness()).with_streams(settings.max_streams),
-            metrics: Metrics::new(Arc::clone(engine), Arc::clone(&counts)),
-        }
-    };
-    let mut others = shown.clone();
-    let mut engine = Arc::clone(&others.borrow_and_update());
-    if settings.start == StartChoice::Auto {
-        engine.start();
-    }
-    let (turn, answering) = watch::channel(answers(&engine));
-    let turning = async {
-        while others.changed().await.is_ok() {
-            let next = Arc::clone(&others.borrow_and_update());
-            if engine.is_started() {
-                next.start();
-            }
-            turn.send_replace(answers(&next));
-            engine = next;
-        }
-        std::future::pending().await
-    };
-    let (stop, stopped) = oneshot::channel();
-    let (ended, end) = oneshot::channel();
-    let ingestion = spawn_ingestion(shown.clone(), settings.clone(), stopped, ended)?;
-    let shutdown = async {
-        tokio::select! {
-            () = shutdown => {}
-            () = broken(end) => tracing::error!("ingestion broke off; the server stops"),
-            never = turning => match never {},
-        }
-        shown.borrow().begin_shutdown();
-    };
-    serve_http(answering, &counts, listeners, &settings.http, shutdown).await?;
-    // Fails only if the feed came to its end before.
-    let _ = stop.send(());
-    tokio::task::spawn_blocking(move || ingestion.join()).await?.map_err(|_| io::Error::other("ingestion panicked"))
-}
-
-/// Serves `listeners` until `shutdown`.
-async fn serve_http(
-    answers: watch::Receiver<Answers>,
-    counts: &Arc<Counts>,
-    listeners: Listeners,
-    settings: &HttpSettings,
-    shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
-    let shown = if listeners.admin.is_some() { Shown::Public } else { Shown::All };
-    let server = |shown| {
-        let server = Server::new(Face { answers: answers.clone(), shown }, settings.limits());
-        Arc::new(server.with_origins(settings.cors.clone()).with_counts(Arc::clone(counts)))
-    };
-    let (stop, mut stopping) = watch::channel(());
-    let shutdown = async {
-        shutdown.await;
-        drop(stop);
-    };
-    let public = server(shown);
-    let serving = serve_on(&public, listeners.public, settings.threads(), shutdown);
-    let Some(admin) = listeners.admin else { return serving.await };
-    let stopped = async {
-        // Changed never; gone when it is time.
-        let _ = stopping.changed().await;
-    };
-    let (result, ()) = tokio::join!(serving, server(Shown::Admin).serve(admin, stopped));
-    result
-}
-
-/// Waits until ingestion is gone without having said that it came to its end: it panicked. To serve on would be to serve
-/// candles that stand still.
-async fn broken(end: oneshot::Receiver<()>) {
-    if end.await.is_ok() {
-        std::future::pending::<()>().await;
-    }
-}
-
-/// Runs the feeds on a thread of their own, with a runtime of their own, until they end or `stopped` says so.
-fn spawn_ingestion(
-    shown: watch::Receiver<Arc<Engine>>,
-    settings: Settings,
-    stopped: oneshot::Receiver<()>,
-    ended: oneshot::Sender<()>,
-) -> io::Result<std::thread::JoinHandle<()>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let ingest = move || {
-        runtime.block_on(async {
-            tokio::select! {
-                () = ingest(shown, &settings.feeds) => {}
-                _ = stopped => {}
-            }
-        });
-        // Reading standard input can't be called off; it must not keep the process.
-        runtime.shutdown_background();
-        // Fails only if nobody serves any more.
-        let _ = ended.send(());
-    };
-    std::thread::Builder::new().name("ingestion".into()).spawn(ingest)
-}
-
-/// Reads the feeds into whichever engine is `shown`, until they end.
-async fn ingest(mut shown: watch::Receiver<Arc<Engine>>, feeds: &[FeedUrl]) {
-    loop {
-        let engine = Arc::clone(&shown.borrow_and_update());
-        tokio::select! {
-            () = feed::run(engine, feeds) => return,
-            Ok(()) = shown.changed() => {}
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests;
+pub use crate::serve::{serve, serve_engine};

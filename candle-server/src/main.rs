@@ -1,30 +1,32 @@
-//! The `candle-server` binary: settings, a socket, [`candle_server::serve`], signals.
+//! The `candle-server` binary: settings, sockets, signals and exit codes.
 
 use std::env::VarError;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use candle_server::Listeners;
-use candle_server::health::{self, HealthUrl};
-use candle_server::settings::{Command, Settings};
+use candle_http::server::Listeners;
+use candle_server::backend::Backend;
+use candle_server::commands::health;
+use candle_server::serve::serve_backend;
+use candle_server::settings::{Command, HealthUrl, Settings};
 #[cfg(feature = "store")]
-use candle_server::store::StoreErrorKind;
+use candle_server::{commands, store::StoreErrorKind};
 use clap::error::{ContextKind, ErrorKind};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// Why the process ends otherwise than it was asked to, in one line.
+/// The reason why the process fails, in one line.
 enum Failure {
-    /// What it was given cannot work: nothing was started.
+    /// The settings can't work; nothing was started.
     Refused(String),
-    /// It worked, and then something broke.
+    /// A failure while running.
     Broken(String),
 }
 
 impl Failure {
-    /// What a supervisor can tell them apart by: to start again helps against one of them only.
+    /// Returns the exit code. A supervisor restarts after 1; after 2 a restart does not help.
     const fn code(&self) -> u8 {
         match self {
             Self::Refused(_) => 2,
@@ -34,22 +36,21 @@ impl Failure {
 
     fn report(&self) -> ExitCode {
         let (Self::Refused(line) | Self::Broken(line)) = self;
-        // The exit code says it too.
+        // The exit code has the result too.
         let _ = writeln!(std::io::stderr(), "candle-server: {line}");
         ExitCode::from(self.code())
     }
 }
 
-/// What an operator should know. A client of a broker tells each of its connections and tries besides, of which the server
-/// says in a line of its own what matters.
-const USUALLY_SHOWN: &str = if cfg!(feature = "nats") { "info,async_nats=off" } else { "info" };
+/// The default filter of the log. The NATS client is left out: the server logs its own line for each change of connection.
+const DEFAULT_LOG: &str = if cfg!(feature = "nats") { "info,async_nats=off" } else { "info" };
 
 fn main() -> ExitCode {
     let settings = match Settings::from_process() {
         Ok(settings) => settings,
-        Err(asked) if matches!(asked.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-            // Nobody is left to tell where even this can't be written.
-            let _ = asked.print();
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            // There is no other way to report a closed stdout.
+            let _ = error.print();
             return ExitCode::SUCCESS;
         }
         Err(error) => return Failure::Refused(one_line(&error)).report(),
@@ -64,10 +65,10 @@ fn main() -> ExitCode {
 fn run(settings: Settings, filter: EnvFilter) -> Result<(), Failure> {
     match &settings.command {
         None => {}
-        Some(Command::Health { url }) => return ask(url),
+        Some(Command::Health { url }) => return check_health(url),
         #[cfg(feature = "store")]
-        Some(Command::Store(asked)) => {
-            return asked.run().map_err(|error| match error.kind() {
+        Some(Command::Store(command)) => {
+            return commands::store::run(command).map_err(|error| match error.kind() {
                 StoreErrorKind::Output(_) => Failure::Broken(error.to_string()),
                 _ => Failure::Refused(error.to_string()),
             });
@@ -82,23 +83,23 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     let (listeners, bound) = listeners(&settings).await.map_err(Failure::Refused)?;
     let waiting = shutdown().map_err(|error| Failure::Refused(format!("can't wait for signals: {error}")));
     let mut shutdown = Box::pin(waiting?);
-    let opened = tokio::select! {
-        opened = candle_server::open(&listeners, &settings) => opened.map_err(|error| Failure::Refused(error.to_string()))?,
+    let backend = tokio::select! {
+        backend = Backend::open(&listeners, &settings) => backend.map_err(|error| Failure::Refused(error.to_string()))?,
         () = &mut shutdown => return Ok(()),
     };
-    // A reader that is gone must not stop the server.
+    // A closed stdout must not stop the server.
     let _ = writeln!(std::io::stdout(), "candle-server listens on http://{bound}");
-    opened.serve(listeners, settings, shutdown).await.map_err(|error| Failure::Broken(error.to_string()))
+    serve_backend(backend, listeners, settings, shutdown).await.map_err(|error| Failure::Broken(error.to_string()))
 }
 
-/// The sockets to serve, and the address of the public one.
+/// Binds the sockets. Returns them with the address of the public one.
 async fn listeners(settings: &Settings) -> Result<(Listeners, SocketAddr), String> {
     let (public, bound) = listen(settings.listen).await?;
     let admin = match settings.http.admin {
         None => None,
         Some(address) => {
             let (admin, bound) = listen(address).await?;
-            tracing::info!("operators ask http://{bound}");
+            tracing::info!("operator routes are on http://{bound}");
             Some(admin)
         }
     };
@@ -113,21 +114,21 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), String
     Ok((listener, bound))
 }
 
-/// Asks for as many descriptors as the connections need: the usual limit of 1024 is meant for programs that `select`.
+/// Raises the limit on open files to what the connections need: the usual limit of 1024 is meant for `select`.
 fn raise_descriptor_limit(connections: usize) {
-    /// For feeds, files and runtimes.
+    /// Descriptors of feeds, files and runtimes.
     const OTHERS: u64 = 64;
     let wanted = OTHERS.saturating_add(connections as u64);
     match rlimit::increase_nofile_limit(wanted) {
         Ok(limit) if limit < wanted => {
-            tracing::warn!(limit, wanted, "this process may not open as many connections as it would serve");
+            tracing::warn!(limit, wanted, "the limit on open files is below --max-connections; raise it (ulimit -n)");
         }
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "can't raise the limit on open files"),
     }
 }
 
-/// Ready at SIGTERM or Ctrl-C.
+/// Returns a future that resolves at SIGTERM or Ctrl-C.
 fn shutdown() -> std::io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -139,41 +140,41 @@ fn shutdown() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Asks another server whether it is well.
+/// Checks if another server is ready.
 #[tokio::main(flavor = "current_thread")]
-async fn ask(url: &HealthUrl) -> Result<(), Failure> {
-    health::ask(url).await.map_err(Failure::Broken)
+async fn check_health(url: &HealthUrl) -> Result<(), Failure> {
+    health::check(url).await.map_err(Failure::Broken)
 }
 
-/// What the log shows: `CANDLE_LOG`, or where there is none, what an operator should know.
+/// Returns the filter of the log: `CANDLE_LOG`, or the default.
 fn log_filter() -> Result<EnvFilter, String> {
     let text = match std::env::var("CANDLE_LOG") {
         Ok(text) if !text.is_empty() => text,
-        Ok(_) | Err(VarError::NotPresent) => USUALLY_SHOWN.to_owned(),
+        Ok(_) | Err(VarError::NotPresent) => DEFAULT_LOG.to_owned(),
         Err(VarError::NotUnicode(_)) => return Err("CANDLE_LOG is not UTF-8".to_owned()),
     };
     EnvFilter::try_new(text)
-        .map_err(|error| format!("CANDLE_LOG is no log filter, as info or candle_server=debug: {error}"))
+        .map_err(|error| format!("CANDLE_LOG is not a log filter such as info or candle_feed=debug: {error}"))
 }
 
-/// What is wrong, without the usage that clap puts behind it. What was given is left out where it may be the address of
-/// a feed, with its secrets, that has come to stand in the wrong place.
+/// Returns the first line of an error, without clap's usage. An argument that may be a feed URL in the wrong place is left
+/// out, since it may contain secrets.
 fn one_line(error: &clap::Error) -> String {
     let is_address = |kind| error.get(kind).is_some_and(|context| context.to_string().contains("://"));
     if is_address(ContextKind::InvalidArg) || is_address(ContextKind::InvalidSubcommand) {
-        return "unexpected argument: the address of a feed belongs behind --feed".to_owned();
+        return "unexpected argument: a feed's URL follows --feed".to_owned();
     }
     if is_address(ContextKind::InvalidValue) {
         let argument = error.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
-        return format!("invalid value for '{argument}': the address of a feed belongs behind --feed");
+        return format!("invalid value for '{argument}': a feed's URL follows --feed");
     }
     if error.kind() == ErrorKind::MissingRequiredArgument {
         let missing = error.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
-        return format!("what was given needs besides: {missing}");
+        return format!("missing argument {missing}");
     }
     if error.kind() == ErrorKind::MissingSubcommand {
         let wanted = error.get(ContextKind::ValidSubcommand).map(ToString::to_string).unwrap_or_default();
-        return format!("say what to do, one of: {wanted}");
+        return format!("missing subcommand, one of: {wanted}");
     }
     let text = error.to_string();
     let line = text.lines().next().unwrap_or_default();

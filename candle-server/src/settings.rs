@@ -1,40 +1,40 @@
-//! The command line and the environment.
+//! The command line and the environment, parsed into plain values for the crates.
 
-mod command;
-mod http;
 #[cfg(feature = "nats")]
-mod nats;
+mod cluster;
+mod command;
+mod feed;
+mod health_url;
+mod http;
 #[cfg(feature = "store")]
 mod store;
+mod value;
 
-pub use command::Command;
-pub use http::HttpSettings;
 #[cfg(feature = "nats")]
-pub use nats::NatsSettings;
+pub use cluster::ClusterSettings;
+pub use command::Command;
+pub use health_url::HealthUrl;
+pub use http::HttpSettings;
 #[cfg(feature = "store")]
 pub use store::{StoreCommand, StoreSettings, SyncChoice};
 
 use std::net::SocketAddr;
-use std::str::FromStr;
 use std::time::Duration;
 
 use candle_core::{Config, Prices, Rules};
+use candle_engine::clock::ClockMode;
+use candle_engine::feeds::Feeds;
+use candle_engine::feeds::failover::FailoverConfig;
+use candle_engine::feeds::health::SilenceTimeout;
+use candle_feed::url::FeedUrl;
+use candle_http::api::{DEFAULT_STREAM_LIMIT, Readiness};
 use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
-use crate::api::Readiness;
-use crate::clock::ClockMode;
-use crate::feed::failover::FailoverConfig;
-use crate::feed::health::SilenceTimeout;
-use crate::feed::lines;
-use crate::feed::url::FeedUrl;
-use crate::feeds::Feeds;
-use crate::streams;
-
-/// What `--help` says of the one setting that is no flag.
-const LOGGING: &str = "Environment:\n  CANDLE_LOG  what is logged on stderr: error, warn, info, debug, or a filter of \
-                       tracing-subscriber [default: info]";
+/// The part of `--help` on the one setting that is not a flag.
+const LOG_HELP: &str = "Environment:\n  CANDLE_LOG  the level of the log on stderr: error, warn, info, debug, or a filter of \
+                        tracing-subscriber [default: info]";
 
 /// A price stream in, one-minute candles out over HTTP.
 ///
@@ -45,96 +45,94 @@ const LOGGING: &str = "Environment:\n  CANDLE_LOG  what is logged on stderr: err
 /// assert_eq!(settings.feeds[0].to_string(), "demo:");
 /// ```
 #[derive(Clone, Debug, Parser)]
-#[command(name = "candle-server", version, about, long_about = None, after_help = LOGGING)]
+#[command(name = "candle-server", version, about, long_about = None, after_help = LOG_HELP)]
 pub struct Settings {
-    /// Address and port to serve HTTP on; port 0 takes any that is free.
+    /// Address and port of the HTTP server; port 0 selects a free port.
     #[arg(long, value_name = "ADDRESS:PORT", env = "CANDLE_LISTEN", default_value = "127.0.0.1:5001")]
     pub listen: SocketAddr,
 
-    /// Where quotes come from; given again, the next one to turn to when it is lost (in the environment: separated by
-    /// white space). One of `demo:[?instruments=10&rate=5000/min&speed=50&seed=1]`, `ws://`, `wss://`,
-    /// `partner+ws://`, `partner+wss://`, `stdin:`, `file:PATH[?speed=1]`.
+    /// Source of quotes. Further --feed flags are failovers, in order (in the environment: separated by white space). One
+    /// of `demo:[?instruments=10&rate=5000/min&speed=50&seed=1]`, `ws://`, `wss://`, `partner+ws://`, `partner+wss://`,
+    /// `stdin:`, `file:PATH[?speed=1]`.
     #[arg(long = "feed", value_name = "URL", env = "CANDLE_FEED", default_value = "demo:", hide_env_values = true)]
     feed_texts: Vec<String>,
 
-    /// The same, parsed; none where something else than serving is asked for.
+    /// The parsed feeds; empty for a subcommand or a read node.
     #[arg(skip)]
     pub feeds: Vec<FeedUrl>,
 
-    /// Whose time candles run on: the wall clock's, the feed's own, or the feed's for demo:, file: and stdin: and the
-    /// wall clock's otherwise.
+    /// Clock of the candles: the wall clock, the feed's own time, or auto: the feed's time for demo:, file: and stdin:,
+    /// the wall clock otherwise.
     #[arg(long, value_name = "CLOCK", env = "CANDLE_CLOCK", default_value = "auto")]
     pub clock: ClockChoice,
 
-    /// When to start reading the feed: at once, or at the first GET /.
+    /// When to start the feed: auto starts it at once, manual at the first GET /.
     #[arg(long, value_name = "WHEN", env = "CANDLE_START", default_value = "auto")]
     pub start: StartChoice,
 
-    /// Take prices of zero and below: spreads, interest rates, power.
+    /// Accept prices of zero and below: spreads, interest rates, power.
     #[arg(long, env = "CANDLE_ALLOW_NON_POSITIVE", value_parser = BoolishValueParser::new())]
     pub allow_non_positive: bool,
 
-    /// How long a feed may bring no quote before it counts as silent, such as 2s or 500ms. By default what its own
-    /// recent rate makes unusual: 2s where quotes come thick, up to 30min where they are rare; standard input is never
-    /// silent by default, and files never are.
-    #[arg(long, value_name = "TIME", env = "CANDLE_STALE_AFTER", value_parser = span)]
+    /// Time without a quote after which a feed is silent, such as 2s or 500ms. The default follows from the feed's recent
+    /// rate: 2s for a busy feed, up to 30min for a sparse one. By default standard input is never silent. Files never are.
+    #[arg(long, value_name = "TIME", env = "CANDLE_STALE_AFTER", value_parser = value::duration)]
     pub stale_after: Option<Duration>,
 
-    /// How long the active feed may be known to be down, silent or slow before the next --feed is turned to: long enough
-    /// for a lost connection to be made anew, short enough for nobody to miss much.
-    #[arg(long, value_name = "TIME", env = "CANDLE_FAIL_OVER_AFTER", default_value = "2s", value_parser = span)]
+    /// Time for which the active feed may be down, silent or slow before the next --feed is used: long enough for a
+    /// reconnect, short enough to miss little.
+    #[arg(long, value_name = "TIME", env = "CANDLE_FAIL_OVER_AFTER", default_value = "2s", value_parser = value::duration)]
     pub fail_over_after: Duration,
 
-    /// How long the first --feed must be well again, without a break, before it is come back to: a feed that comes and
-    /// goes is not worth two switches each time.
-    #[arg(long, value_name = "TIME", env = "CANDLE_FAIL_BACK_AFTER", default_value = "30s", value_parser = span)]
+    /// Time for which the first --feed must be healthy without interruption before it is used again: a flapping feed must
+    /// not cause a switch each time.
+    #[arg(long, value_name = "TIME", env = "CANDLE_FAIL_BACK_AFTER", default_value = "30s", value_parser = value::duration)]
     pub fail_back_after: Duration,
 
-    /// Let /readyz fail while no feed brings quotes. By default it does not: one dead feed must not take every replica
-    /// out.
+    /// Fail /readyz while no feed delivers quotes. The default does not: one dead feed must not take every replica out.
     #[arg(long, env = "CANDLE_READY_REQUIRES_FEED", value_parser = BoolishValueParser::new())]
     pub ready_requires_feed: bool,
 
-    /// How many instruments may be listed at a time, about 2.3 KB of memory each.
+    /// Most instruments listed at a time, about 2.3 KB of memory each.
     #[arg(long, value_name = "NUMBER", env = "CANDLE_MAX_INSTRUMENTS", default_value_t = Config::DEFAULT_MAX_INSTRUMENTS,
-          value_parser = instruments)]
+          value_parser = value::instruments)]
     pub max_instruments: usize,
 
-    /// How it is kept.
+    /// Persistence in a file.
     #[cfg(feature = "store")]
     #[command(flatten)]
     pub store: StoreSettings,
 
-    /// Whether and how a log is written or read.
+    /// Replication over NATS JetStream.
     #[cfg(feature = "nats")]
     #[command(flatten)]
-    pub nats: NatsSettings,
+    pub cluster: ClusterSettings,
 
-    /// What to do instead of serving.
+    /// The subcommand, if one is given.
     #[command(subcommand)]
     pub command: Option<Command>,
 
-    /// How it is served.
+    /// The HTTP server.
     #[command(flatten)]
     pub http: HttpSettings,
 
-    /// How many streams of events may be open at a time, about 15 KB of memory each.
-    #[arg(long, value_name = "NUMBER", env = "CANDLE_MAX_STREAMS", default_value_t = streams::MOST)]
+    /// Most event streams open at a time, about 15 KB of memory each.
+    #[arg(long, value_name = "NUMBER", env = "CANDLE_MAX_STREAMS", default_value_t = DEFAULT_STREAM_LIMIT)]
     pub max_streams: usize,
 }
 
-/// Whose time candles run on.
+/// The choice of `--clock`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ClockChoice {
-    /// The feed's own for what replays or simulates, the wall clock's for sockets.
+    /// The feed's time for replays and simulations, the wall clock for sockets.
     Auto,
-    /// The wall clock's.
+    /// The wall clock.
     Wall,
-    /// The feed's own.
+    /// The feed's own time.
     Feed,
 }
 
-/// When to start reading the feed.
+/// The choice of `--start`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum StartChoice {
     /// At once.
@@ -144,7 +142,7 @@ pub enum StartChoice {
 }
 
 impl Settings {
-    /// The settings of this process.
+    /// Parses the arguments and the environment of this process.
     ///
     /// # Errors
     /// [`clap::Error`], which also stands for `--help` and `--version`.
@@ -152,7 +150,7 @@ impl Settings {
         Self::from_matches(&Self::command().try_get_matches()?)
     }
 
-    /// The settings that these arguments give, the program's name first.
+    /// Parses the arguments, the program's name first, and the environment of this process.
     ///
     /// # Errors
     /// [`clap::Error`], which also stands for `--help` and `--version`.
@@ -166,115 +164,76 @@ impl Settings {
             return Ok(settings);
         }
         let in_environment = matches.value_source("feed_texts") == Some(ValueSource::EnvVariable);
-        let texts = settings.feed_texts.iter();
-        settings.feeds = if in_environment {
-            texts.flat_map(|text| text.split_whitespace()).map(feed).collect::<Result<_, _>>()?
+        let given = std::mem::take(&mut settings.feed_texts);
+        let texts: Vec<&str> = if in_environment {
+            given.iter().flat_map(|text| text.split_whitespace()).collect()
         } else {
-            texts.map(|text| feed(text)).collect::<Result<_, _>>()?
+            given.iter().map(String::as_str).collect()
         };
-        if settings.feeds.is_empty() {
+        if texts.is_empty() {
             return Err(refused("no feed is given".to_owned()));
         }
         #[cfg(feature = "nats")]
-        settings.check_log()?;
+        let texts = {
+            let (log, texts) = cluster::split_log(texts).map_err(refused)?;
+            settings.cluster.read = log;
+            settings.cluster.check(texts.len()).map_err(refused)?;
+            texts
+        };
+        #[cfg(all(feature = "nats", feature = "store"))]
+        if settings.cluster.has_log() && settings.store.options().is_some() {
+            return Err(refused("--store can't be used with a log: the log persists what a restart needs".to_owned()));
+        }
+        settings.feeds = texts.into_iter().map(feed::feed).collect::<Result<_, _>>().map_err(refused)?;
         Ok(settings)
     }
 
-    /// Whether what is said of a log goes together.
-    #[cfg(feature = "nats")]
-    fn check_log(&self) -> Result<(), clap::Error> {
-        let reads = self.feeds.iter().any(|feed| matches!(feed, FeedUrl::Log(_)));
-        let line = match (reads, &self.nats.publish) {
-            (true, Some(_)) => "a log that is read can't be published: --feed nats:// and --publish exclude each other",
-            (true, None) if self.feeds.len() > 1 => "a log is read alone: it has its own fail-over",
-            _ => "",
-        };
-        #[cfg(feature = "store")]
-        let line = if (reads || self.nats.publish.is_some()) && self.store.options().is_some() {
-            "the log keeps what a restart must not lose: --store does not go with it"
-        } else {
-            line
-        };
-        if line.is_empty() { Ok(()) } else { Err(refused(line.to_owned())) }
-    }
-
-    /// The clock that candles run on.
+    /// Returns the clock mode of the candles.
     pub fn clock_mode(&self) -> ClockMode {
         match self.clock {
             ClockChoice::Wall => ClockMode::Wall,
             ClockChoice::Feed => ClockMode::Feed,
-            ClockChoice::Auto => match self.feeds[0] {
-                FeedUrl::Demo(_) | FeedUrl::Stdin | FeedUrl::File { .. } => ClockMode::Feed,
-                FeedUrl::WebSocket(_) | FeedUrl::Partner { .. } => ClockMode::Wall,
-                // What the log says.
-                #[cfg(feature = "nats")]
-                FeedUrl::Log(_) => ClockMode::Feed,
+            ClockChoice::Auto => match self.feeds.first() {
+                Some(FeedUrl::WebSocket(_) | FeedUrl::Partner { .. }) => ClockMode::Wall,
+                // A replica has no feed: the log sets its clock.
+                Some(FeedUrl::Demo(_) | FeedUrl::Stdin | FeedUrl::File { .. }) | None => ClockMode::Feed,
             },
         }
     }
 
-    /// The feeds, watched.
-    pub fn watched(&self) -> Feeds {
-        let stale_after = |feed: &FeedUrl| match (feed, self.stale_after) {
-            // A pipe may be played at will, as files are, or be live: only who sets it up knows.
+    /// Creates the state of the feeds.
+    pub fn monitored_feeds(&self) -> Feeds {
+        let silence_timeout = |feed: &FeedUrl| match (feed, self.stale_after) {
+            // Standard input may be a replay or live: only its operator knows.
             (FeedUrl::Demo(_) | FeedUrl::File { .. }, _) | (FeedUrl::Stdin, None) => SilenceTimeout::Never,
             (_, Some(fixed)) => SilenceTimeout::Fixed(fixed),
             (_, None) => SilenceTimeout::FromRate,
         };
-        let feeds = self.feeds.iter().map(|feed| (feed.to_string(), stale_after(feed)));
-        let turns = FailoverConfig { fail_over_after: self.fail_over_after, fail_back_after: self.fail_back_after };
-        Feeds::new(feeds, self.clock_mode(), turns)
+        let feeds = self.feeds.iter().map(|feed| (feed.to_string(), silence_timeout(feed)));
+        #[cfg(feature = "nats")]
+        let feeds = {
+            let timeout = self.stale_after.map_or(SilenceTimeout::FromRate, SilenceTimeout::Fixed);
+            feeds.chain(self.cluster.read.iter().map(move |log| (log.to_string(), timeout)))
+        };
+        let config = FailoverConfig { fail_over_after: self.fail_over_after, fail_back_after: self.fail_back_after };
+        Feeds::new(feeds, self.clock_mode(), config)
     }
 
-    /// What the server needs in order to be ready.
+    /// Returns the condition under which `/readyz` succeeds.
     pub const fn readiness(&self) -> Readiness {
-        if self.ready_requires_feed { Readiness::WithFeed } else { Readiness::Alone }
+        if self.ready_requires_feed { Readiness::HealthyFeed } else { Readiness::Running }
     }
 
-    /// The core's settings.
+    /// Returns the settings of the core.
     pub fn core(&self) -> Config {
         let prices = if self.allow_non_positive { Prices::Any } else { Prices::Positive };
         Config::default().with_max_instruments(self.max_instruments).with_rules(Rules::DEFAULT.with_prices(prices))
     }
 }
 
-/// A feed that can be read, as far as that is known before it is; secrets in it are not repeated.
-fn feed(text: &str) -> Result<FeedUrl, clap::Error> {
-    let feed =
-        FeedUrl::from_str(text).map_err(|error| refused(format!("invalid value for '--feed <URL>': {error}")))?;
-    if let FeedUrl::File { path, .. } = &feed {
-        lines::open(path).map_err(|error| refused(format!("can't read the feed {feed}: {error}")))?;
-    }
-    Ok(feed)
-}
-
+/// Creates the error of a value that clap can't check itself.
 fn refused(message: String) -> clap::Error {
     Settings::command().error(clap::error::ErrorKind::ValueValidation, message)
-}
-
-fn instruments(text: &str) -> Result<usize, String> {
-    let most = Config::MAX_INSTRUMENTS_LIMIT;
-    let number = text.parse().ok().filter(|number| (1..=most).contains(number));
-    number.ok_or_else(|| format!("a number from 1 to {most} is wanted"))
-}
-
-/// The longest time that can be set.
-const MAX_SPAN: Duration = Duration::from_hours(24);
-
-/// A time as people write it: `2s`, `500ms`, `1min`.
-fn span(text: &str) -> Result<Duration, String> {
-    let unit_at = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(unit_at);
-    let seconds = match unit {
-        "ms" => Some(1e-3),
-        "s" => Some(1.0),
-        "min" => Some(60.0),
-        _ => None,
-    };
-    let number: Option<f64> = number.parse().ok().filter(|number| *number > 0.0);
-    let span = number.zip(seconds).and_then(|(number, unit)| Duration::try_from_secs_f64(number * unit).ok());
-    let span = span.filter(|span| !span.is_zero() && *span <= MAX_SPAN);
-    span.ok_or_else(|| "a time such as 2s, 500ms or 1min is wanted, at most a day".to_owned())
 }
 
 #[cfg(test)]
@@ -282,10 +241,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pipe_is_silent_when_it_is_told_so_and_a_file_never_is() {
+    fn standard_input_is_silent_only_if_a_timeout_is_set_and_a_file_never_is() {
         let silence_timeout = |words: &[&str]| {
             let settings = Settings::from_args([&["candle-server"], words].concat()).unwrap();
-            settings.watched().feed_reports(Duration::ZERO)[0].silence_timeout
+            settings.monitored_feeds().feed_reports(Duration::ZERO)[0].silence_timeout
         };
         assert_eq!(silence_timeout(&["--feed", "stdin:"]), None);
         assert_eq!(silence_timeout(&["--feed", "stdin:", "--stale-after", "3s"]), Some(Duration::from_secs(3)));

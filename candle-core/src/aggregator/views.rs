@@ -2,7 +2,8 @@
 
 use super::Aggregator;
 use crate::history::History;
-use crate::popularity::{MAX_TOP, Popular};
+use crate::leaders::Popular;
+use crate::popularity::MAX_TOP;
 use crate::stripe::{FloorCheck, Stripe};
 use crate::time::Timestamp;
 use crate::version::{Update, Version};

@@ -1,5 +1,5 @@
-//! Every interleaving that the locks allow, drawn at random in one thread. Between any two steps that hold a counter's
-//! lock, other threads may view, list and delist.
+//! Tests of the leaders under random interleavings, simulated in one thread. Between any two steps that hold a
+//! counter's lock, other threads may view, list and delist.
 
 use std::cell::{Cell, RefCell};
 

@@ -1,16 +1,7 @@
 //! The views of the instruments in a stripe, the leader flags and the copy of the floor.
 
-use super::Stripe;
+use super::{FloorCheck, Stripe};
 use crate::leaders::Rank;
-
-/// The result of comparing the views of an instrument with the floor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FloorCheck {
-    /// The instrument is a leader, or below the floor.
-    Unchanged,
-    /// The instrument is no leader and has reached the floor.
-    Reached,
-}
 
 impl Stripe {
     /// Counts a view.

@@ -21,10 +21,19 @@ use tokio::sync::oneshot;
 /// ```
 #[derive(Debug)]
 pub struct Background<T> {
-    name: &'static str,
+    name: String,
     stop: oneshot::Sender<()>,
     ended: oneshot::Receiver<()>,
     thread: JoinHandle<T>,
+}
+
+/// The way in which a task ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The task returned.
+    Returned,
+    /// The task panicked.
+    Panicked,
 }
 
 impl<T: Send + 'static> Background<T> {
@@ -33,31 +42,34 @@ impl<T: Send + 'static> Background<T> {
     /// # Errors
     /// If the runtime or the thread can't be created.
     pub fn spawn<F>(
-        name: &'static str,
+        name: impl Into<String>,
         run: impl FnOnce(oneshot::Receiver<()>) -> F + Send + 'static,
     ) -> io::Result<Self>
     where
         F: Future<Output = T>,
     {
+        let name = name.into();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
         let (end, ended) = oneshot::channel::<()>();
         let work = move || {
-            // Dropped at the end of the thread, also by a panic.
-            let _end = end;
             let result = runtime.block_on(run(stopped));
             // A read of standard input can't be cancelled; it must not keep the process alive.
             runtime.shutdown_background();
+            // Fails only if nobody waits. A panic drops the sender instead.
+            let _ = end.send(());
             result
         };
-        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work)?;
+        let thread = std::thread::Builder::new().name(name.clone()).spawn(work)?;
         Ok(Self { name, stop, ended, thread })
     }
 
-    /// Waits until the task has ended by itself or panicked.
-    pub async fn ended(&mut self) {
-        // The sender is dropped at the end of the thread.
-        let _ = (&mut self.ended).await;
+    /// Waits until the task has ended. Must not be called again after it has returned.
+    pub async fn ended(&mut self) -> Ended {
+        match (&mut self.ended).await {
+            Ok(()) => Ended::Returned,
+            Err(_) => Ended::Panicked,
+        }
     }
 
     /// Asks the task to stop, and returns its result when it has ended.
@@ -69,5 +81,21 @@ impl<T: Send + 'static> Background<T> {
         let _ = self.stop.send(());
         let joined = tokio::task::spawn_blocking(move || self.thread.join()).await?;
         joined.map_err(|_| io::Error::other(format!("the thread {} panicked", self.name)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_returns_and_one_that_panics_end_differently() {
+        let mut returning = Background::spawn("returning", |_stop| async { 1 }).unwrap();
+        assert_eq!(returning.ended().await, Ended::Returned);
+        assert_eq!(returning.stop().await.unwrap(), 1);
+        let mut panicking = Background::spawn("panicking", |_stop| async { panic!("on purpose") }).unwrap();
+        assert_eq!(panicking.ended().await, Ended::Panicked);
+        let error: io::Result<()> = panicking.stop().await;
+        assert_eq!(error.unwrap_err().to_string(), "the thread panicking panicked");
     }
 }

@@ -81,6 +81,14 @@ pub struct Reading {
 /// A wall clock that steps back by more than this is logged: 1 s. Smaller steps are ordinary corrections.
 const LOGGED_STEP_MICROS: i64 = 1_000_000;
 
+/// The step back to a new connection's first quote from which all candles are cleared: 5 s before the feed's clock.
+const RESTART_MICROS: i64 = 5_000_000;
+
+/// Returns true if a connection whose first quote has the time `time` restarts a feed's clock that shows `clock`.
+pub const fn is_restart(clock: Timestamp, time: Timestamp) -> bool {
+    time.as_micros() < clock.as_micros().saturating_sub(RESTART_MICROS)
+}
+
 /// The clock of one server: `now` for candles never goes back by itself.
 ///
 /// ```

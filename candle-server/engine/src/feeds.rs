@@ -24,6 +24,9 @@ use crate::clock::{ClockMode, Reading};
 /// The buckets of the lag histogram, in seconds: from a good network's to those of a price that is useless.
 const LAG_BUCKETS: [f64; 10] = [0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 2.0, 5.0, 30.0, 300.0];
 
+/// The time after a connect within which a feed announces its whole catalogue: 10 s.
+pub const CATALOGUE_REPLAY_LIMIT: Duration = Duration::from_secs(10);
+
 /// The feeds of one server: their names, health, failover state, and the minutes that they covered.
 ///
 /// Readers of candles contend with the feed side only when delivery starts or stops.

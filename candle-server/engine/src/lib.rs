@@ -2,17 +2,20 @@
 //!
 //! | module | job |
 //! |---|---|
-//! | [`engine`](Engine) | the shared state, and the write side that logs every change |
+//! | `engine` | the shared state: [`Engine`] |
+//! | `write` | the methods of [`Engine`] that change candles or the catalogue, and log that |
 //! | [`clock`] | `now` for candles, from the wall clock or the feed |
 //! | [`feeds`] | health, failover and coverage of the feeds |
-//! | [`status`] | the freshness of one instrument |
+//! | [`status`] | the status of an instrument: live, stale or never |
 //! | [`journal`] | the in-memory log of writes |
-//! | [`codec`], [`replay`] | a batch of writes as bytes, and its replay (feature `codec`) |
-//! | [`stripe_rounds`] | a schedule that visits every stripe once per round |
+//! | [`codec`] | the encoding of a batch of writes (feature `codec`) |
+//! | [`replay`] | the application of an encoded batch to a restored aggregator (feature `codec`) |
+//! | [`stripe_rounds`] | a schedule that visits each stripe once a round |
 //! | [`throttled_log`] | limits on repeated log lines |
 //! | [`background`] | an async task on a thread of its own |
 //!
-//! The feed side writes through [`Engine`], the HTTP side reads from it. There is no socket and no disk here.
+//! Feeds write to the [`Engine`], and HTTP reads from it. If the engine has a journal, every write is logged. There is no
+//! socket and no disk here.
 //!
 //! ```
 //! use candle_core::{Aggregator, RecordContext, Tick};

@@ -3,6 +3,7 @@
 use candle_core::{Handle, ListError, Outcomes, RecordContext, Tick};
 
 use crate::engine::Engine;
+use crate::journal::Journal;
 
 impl Engine {
     /// Lists an instrument or changes its description.
@@ -42,6 +43,6 @@ impl Engine {
 
     /// Returns the first sequence number for ticks without one: above all those of an earlier process.
     pub fn first_seq(&self) -> u64 {
-        self.journal().map_or(0, |journal| journal.next_lsn())
+        self.journal().map_or(0, Journal::next_lsn)
     }
 }

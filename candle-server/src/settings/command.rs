@@ -1,20 +1,20 @@
-//! What can be done instead of serving.
+//! The subcommands.
 
 use clap::Subcommand;
 
+use super::health_url::HealthUrl;
 #[cfg(feature = "store")]
-use super::StoreCommand;
-use crate::health::HealthUrl;
+use super::store::StoreCommand;
 
-/// What can be done instead of serving.
+/// A subcommand, which runs in place of the server.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Asks a running server whether it is ready; the exit code is 0 if it is.
+    /// Checks if a running server is ready; the exit code is 0 if it is.
     Health {
         /// `http://HOST[:PORT][/PATH]`, by default with the path `/readyz`.
         url: HealthUrl,
     },
-    /// Looks into a store that no server is using.
+    /// Reads a store that no server is using.
     #[cfg(feature = "store")]
     #[command(subcommand, arg_required_else_help = false)]
     Store(StoreCommand),

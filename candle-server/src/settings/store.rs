@@ -1,47 +1,45 @@
-//! Whether and how the engine is kept.
+//! The settings of the store.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use candle_store::{Options, RELAXED_INTERVAL};
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::store::{self, Options, RELAXED_INTERVAL, StoreError};
-
-/// Whether and how the engine is kept.
+/// The settings of the store.
 #[derive(Args, Clone, Debug)]
 pub struct StoreSettings {
-    /// A file that keeps what a restart must not lose: candles, catalogue, views. It is made where there is none.
+    /// File that persists candles, catalogue and views over a restart. It is created if it does not exist.
     #[arg(long, value_name = "PATH", env = "CANDLE_STORE")]
     store: Option<PathBuf>,
 
-    /// When what was written is safe from a loss of power: with every commit, or with one each second, which spares a slow
-    /// disk and is what a kill loses then too.
+    /// When writes are safe from a power cut: with every commit, or with one commit a second. The latter spares a slow
+    /// disk; a crash then loses up to a second too.
     #[arg(long, value_name = "WHEN", env = "CANDLE_STORE_SYNC", default_value = "always")]
     store_sync: SyncChoice,
 
-    /// How long a write waits for its commit, in milliseconds.
+    /// Longest time a write waits for its commit, in milliseconds.
     #[arg(long, value_name = "MILLISECONDS", env = "CANDLE_STORE_INTERVAL", default_value_t = 100,
           value_parser = clap::value_parser!(u64).range(10..=60_000))]
     store_interval: u64,
 }
 
 impl StoreSettings {
-    /// Where and how the engine is kept, if it is.
+    /// Returns the options of the store; `None` without `--store`.
     pub fn options(&self) -> Option<Options> {
-        let asked = Duration::from_millis(self.store_interval);
+        let interval = Duration::from_millis(self.store_interval);
         let interval = match self.store_sync {
-            SyncChoice::Always => asked,
-            SyncChoice::Interval => asked.max(RELAXED_INTERVAL),
+            SyncChoice::Always => interval,
+            SyncChoice::Interval => interval.max(RELAXED_INTERVAL),
         };
         Some(Options { path: self.store.clone()?, interval })
     }
 }
 
-/// What can be done with a store that no server is using.
+/// A subcommand on a store that no server is using.
 #[derive(Clone, Debug, Subcommand)]
 pub enum StoreCommand {
-    /// Reads all of a store and tells what is in it.
+    /// Reads all of a store and prints a summary.
     Check {
         /// The file.
         path: PathBuf,
@@ -53,30 +51,11 @@ pub enum StoreCommand {
     },
 }
 
-impl StoreCommand {
-    /// Does it.
-    ///
-    /// # Errors
-    /// [`StoreError`], where the store can't be read, or standard output not be written.
-    pub fn run(&self) -> Result<(), StoreError> {
-        let mut out = std::io::stdout().lock();
-        match self {
-            Self::Check { path } => {
-                let report = store::check(path)?;
-                // The exit code says it too.
-                let _ = writeln!(out, "{}: {report}", path.display());
-                Ok(())
-            }
-            Self::Export { path } => store::export(path, std::io::BufWriter::new(out)),
-        }
-    }
-}
-
-/// When what was written is safe from a loss of power.
+/// When writes are safe from a power cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SyncChoice {
     /// With every commit.
     Always,
-    /// With one commit each second.
+    /// With one commit a second.
     Interval,
 }

@@ -55,7 +55,7 @@ pub(crate) struct Commit<'a, S> {
     pub(crate) delete_through: u64,
     /// The time on the candles' clock, if it changed.
     pub(crate) now: Option<Timestamp>,
-    /// The connected feed.
+    /// The name of the feed that was connected last, if any.
     pub(crate) feed: Option<&'a str>,
     /// The coverage by minute, as if the feed disconnected now.
     pub(crate) coverage: CoverageParts,

@@ -37,7 +37,7 @@ fn neither_help_nor_a_failing_connection_repeats_a_secret() {
         let mut failing = command(&["--listen", "127.0.0.1:0"]);
         failing.env("CANDLE_FEED", &feed).env("CANDLE_LOG", "trace");
         let mut server = Server::start_command(failing);
-        let mut said = server.stderr_until("the feed is lost");
+        let mut said = server.stderr_until("feed disconnected");
         let (_, out, err) = server.end_by("TERM");
         said += &(out + &err);
         assert!(said.contains("127.0.0.1:1/quotes") && !said.contains(SECRET), "{said}");

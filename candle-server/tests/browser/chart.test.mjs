@@ -1,4 +1,4 @@
-// The chart page in a real browser. Run by .ci/run; alone: npm install && node --test
+// The chart page in a real browser. `.ci/run` runs these tests. To run them alone: npm install && node --test
 
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync } from "node:fs";
@@ -10,7 +10,7 @@ import { Feed, Server, stopAll } from "./server.mjs";
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const SHOTS = new URL("../../../target/screenshots/", import.meta.url).pathname;
 const EXAMPLE = new URL("../../../examples/web/index.html", import.meta.url);
-/** The server calls an instrument stale after 15 s, and comes back to a feed within 30 s; the rest is for a busy machine. */
+/** An instrument is stale after 15 s, and the server reconnects to a feed within 30 s. The rest is for a busy machine. */
 const UNTIL_STATE = 60_000;
 const HOSTILE = "<img src=x onerror=alert(1)>";
 
@@ -45,13 +45,13 @@ after(async () => {
   await stopAll();
 });
 
-/** A page that notes what it should never do; `check()` holds it to that. */
+/** A page that records errors. `check()` fails if there is one. */
 async function open(path, { site = server, width = 1280, height = 860, ...options } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, locale: "en-GB", timezoneId: "Europe/Paris", ...options });
   const page = await context.newPage();
   const errors = [];
   page.on("console", (message) => {
-    // The warning of a slow way to read pixels is about this test.
+    // The warning about slow pixel reads is caused by this test.
     const isOurs = ["error", "warning"].includes(message.type()) && !message.text().includes("getImageData");
     if (isOurs) errors.push(message.text());
   });
@@ -80,7 +80,7 @@ const until = (page, selector, wanted) => page.waitForFunction(
   ([selector, wanted]) => document.querySelector(selector).textContent === wanted, [selector, wanted],
 );
 
-/** How many pixels of the drawing have about this colour of the style sheet. */
+/** Returns the number of chart pixels whose colour is close to a colour of the style sheet. */
 function painted(page, name) {
   return page.evaluate((name) => {
     const paint = document.createElement("canvas").getContext("2d");
@@ -99,13 +99,13 @@ function painted(page, name) {
   }, name);
 }
 
-/** Waits, where a minute is about to turn, until it has: what follows is of one minute. */
+/** Waits for the next minute if it is about to start, so that the rest of the test runs in one minute. */
 async function withinMinute() {
   const left = 60_000 - Date.now() % 60_000;
   if (left < 20_000) await new Promise((turned) => setTimeout(turned, left + 200));
 }
 
-/** Waits until enough of the drawing has this colour. */
+/** Waits until enough of the chart has this colour. */
 async function drawn(page, name) {
   for (const end = Date.now() + UNTIL_STATE; (await painted(page, name)) <= 20;) {
     assert.ok(Date.now() < end, `${name} is drawn`);
@@ -133,7 +133,7 @@ test("the first paint has 30 candles, drawn and in the table", async () => {
   assert.equal(await text(page, "#description"), "Bitcoin in US dollars");
   assert.equal(await text(page, "#price"), "87,232.50");
   for (const colour of ["up", "up-body", "down", "flat"]) await drawn(page, colour);
-  // A minute that has just begun has none either, until its first quote.
+  // The forming minute has no quotes either until its first one.
   await page.waitForFunction(() => document.querySelectorAll("#table tbody tr.no-quotes").length === 3);
   assert.equal(await page.locator("#popular li").count(), 10);
   assert.ok(await page.getByRole("link", { name: "TradingView", exact: true }).isVisible());
@@ -143,7 +143,7 @@ test("the first paint has 30 candles, drawn and in the table", async () => {
   await close();
 });
 
-test("a quote moves the forming candle, and only our own text is markup", async () => {
+test("a quote moves the forming candle, and text of the feed never becomes markup", async () => {
   await withinMinute();
   const { page, close } = await open("/chart/EURUSD");
   await shown(page);
@@ -162,7 +162,7 @@ test("a quote moves the forming candle, and only our own text is markup", async 
   await close();
 });
 
-test("the page of no instrument in particular shows the most viewed", async () => {
+test("the page without an instrument shows the most viewed", async () => {
   const { page, close } = await open("/chart");
   await shown(page);
   const [first] = await server.get("/instruments/popular");
@@ -176,7 +176,7 @@ test("the page of no instrument in particular shows the most viewed", async () =
   await close();
 });
 
-test("when the feed stops the banner comes, and goes when it starts again", async () => {
+test("the banner appears when the feed stops, and disappears when it resumes", async () => {
   let feed = await Feed.start();
   const fed = await Server.start(undefined, `ws://127.0.0.1:${feed.port}/`);
   const quotes = setInterval(() => feed.send({ id: "W", price: 20 + Math.floor(Math.random() * 5) }), 200).unref();
@@ -201,7 +201,7 @@ test("when the feed stops the banner comes, and goes when it starts again", asyn
   await feed.stop();
 });
 
-test("the first outages of a chart, as minutes turn, are drawn without an error of the library", async () => {
+test("the first outages of a chart are drawn at the end of a minute without an error of the library", async () => {
   const { page, close } = await open("/chart/QUIET");
   await page.waitForSelector("#stage[data-state=never]");
   await page.evaluate(async () => {
@@ -216,7 +216,7 @@ test("the first outages of a chart, as minutes turn, are drawn without an error 
     const chart = new Chart({ host, canvas, legend, spoken });
     chart.draw([candle(0, "partial", "forming")], 2);
     await frame();
-    // Two events of one minute's turn, before the browser paints: what the page of a feed that is down gets.
+    // Two events at the end of one minute, before the browser paints, as while a feed is down.
     chart.draw([candle(0, "partial")], 2);
     chart.draw([candle(0, "partial"), candle(1, "none")], 2);
     await frame();
@@ -225,7 +225,7 @@ test("the first outages of a chart, as minutes turn, are drawn without an error 
   await close();
 });
 
-test("when the server is killed the page says so, and recovers when it is back", async () => {
+test("the page reports a killed server, and recovers when it restarts", async () => {
   const mortal = await Server.start();
   mortal.list("A", null);
   mortal.past("A", 50);
@@ -242,22 +242,22 @@ test("when the server is killed the page says so, and recovers when it is back",
   const again = await Server.start(new URL(mortal.url).host);
   again.past("A", 60);
   await again.knows("A", 60);
-  // Unless the page has just tried by itself.
+  // The page may have retried by itself.
   await page.evaluate(() => document.getElementById("banner-retry").click());
   await until(page, "#price", "60.00");
   await state(page, "live");
-  // The browser logs each connection that is refused or cut, which is what this test is about, and what is not listed yet.
+  // The browser logs refused and closed connections, which this test causes, and 404s of instruments not listed yet.
   errors.splice(0, errors.length, ...errors.filter((error) => !/net::ERR_(CONNECTION_|INCOMPLETE_CHUNKED|EMPTY)|404/.test(error)));
   await close();
   await again.stop();
 });
 
-test("everything is reached by keys alone", async () => {
+test("everything is reachable by keyboard", async () => {
   const { page, shot, close } = await open("/chart/BTC%2FUSD");
   await shown(page);
   await page.keyboard.press("/");
   await page.keyboard.type("x");
-  // What is found for no letter at all may stand there for a moment.
+  // The results for the empty text may be shown for a moment.
   await page.waitForFunction(() => document.querySelectorAll("[role=option]").length === 1);
   await page.keyboard.press("ArrowDown");
   assert.equal(await page.getAttribute("#search", "aria-activedescendant"), "found-0");
@@ -283,7 +283,7 @@ test("everything is reached by keys alone", async () => {
   await close();
 });
 
-test("times before ten o'clock have the nought that the locale writes", async () => {
+test("times before ten o'clock have the leading zero of the locale", async () => {
   const { page, close } = await open("/chart");
   const [midnight, morning] = await page.evaluate(async () => {
     const { clock, clockWithSeconds } = await import("/assets/format.js");
@@ -293,7 +293,7 @@ test("times before ten o'clock have the nought that the locale writes", async ()
   await close();
 });
 
-test("it fits a phone of 320 pixels and a screen of 1920, dark too", async () => {
+test("the page fits a phone of 320 pixels and a screen of 1920, also in the dark theme", async () => {
   for (const [name, width, height, colorScheme] of [
     ["phone", 320, 1180, "light"], ["phone-dark", 390, 844, "dark"], ["wide-dark", 1920, 1080, "dark"],
   ]) {
@@ -311,7 +311,7 @@ test("it fits a phone of 320 pixels and a screen of 1920, dark too", async () =>
   }
 });
 
-test("a chosen theme outlives the page", async () => {
+test("a chosen theme is stored for the next visit", async () => {
   const { page, close } = await open("/chart/BTC%2FUSD");
   await shown(page);
   await page.getByRole("button", { name: "Colours: as the system" }).click();
@@ -322,7 +322,7 @@ test("a chosen theme outlives the page", async () => {
   await close();
 });
 
-test("unknown, never quoted, loading and empty are states of their own", async () => {
+test("unknown, never quoted, loading and empty have states of their own", async () => {
   const unknown = await open("/chart/nope");
   await state(unknown.page, "unknown");
   assert.equal(await text(unknown.page, "#veil-title"), "No such instrument");
@@ -353,8 +353,8 @@ test("unknown, never quoted, loading and empty are states of their own", async (
   await fresh.stop();
 });
 
-test("every answer of the page has its policy, and the library is the one on record", async () => {
-  const recorded = readFileSync(new URL("../../page/vendor/SHA256SUMS", import.meta.url), "utf8");
+test("every response of the page has its policy, and the library has the recorded checksum", async () => {
+  const recorded = readFileSync(new URL("../../http/page/vendor/SHA256SUMS", import.meta.url), "utf8");
   for (const path of ["/chart", "/chart/x", "/assets/main.js", "/assets/lightweight-charts-5.2.1.mjs"]) {
     const answer = await fetch(server.url + path);
     assert.equal(answer.status, 200);
@@ -383,11 +383,11 @@ test("the example page draws the stream from another origin", async () => {
   await page.goto(`${EXAMPLE}?server=${encodeURIComponent(server.url)}&id=EURUSD`);
   await page.waitForSelector("#chart canvas");
   await page.evaluate(() => performance.getEntriesByType("resource").length);
-  // One that nothing else quotes meanwhile.
+  // An instrument that the feed does not quote.
   server.quote("EURUSD", 108);
   server.quote("EURUSD", 107, Date.now() / 1000 - 300);
   await server.knows("EURUSD", 108);
-  // The library's own green and red.
+  // The default green and red of the library.
   await page.waitForFunction(() => {
     const found = { "38,166,154": 0, "239,83,80": 0 };
     for (const canvas of document.querySelectorAll("#chart canvas")) {

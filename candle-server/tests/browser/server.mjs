@@ -1,4 +1,4 @@
-// A server of its own for each test, fed by the test.
+// A server for each test. The test writes its quotes.
 
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -9,7 +9,7 @@ import { createInterface } from "node:readline";
 const BINARY = process.env.CANDLE_SERVER ?? new URL("../../../target/debug/candle-server", import.meta.url).pathname;
 const MINUTE = 60;
 
-/** What a test that failed half-way has left running: it would keep the process from ending. */
+/** The processes that a failed test left running. They would keep the test process alive. */
 const running = new Set();
 
 export async function stopAll() {
@@ -42,7 +42,7 @@ export class Server {
     this.feed({ id, price, timestamp, size });
   }
 
-  /** The 29 minutes before this one: a wave, with every tenth minute quiet; and a quote of now. */
+  /** Sends quotes for the last 29 minutes, a wave without every tenth minute, and one quote for now. */
   past(id, price = 100) {
     const now = Date.now() / 1000;
     const minute = Math.floor(now / MINUTE) * MINUTE;
@@ -60,7 +60,7 @@ export class Server {
     return (await fetch(this.url + path)).json();
   }
 
-  /** Waits until the server has taken in what it was fed, which takes it milliseconds. */
+  /** Waits until the server has applied the quotes, which takes milliseconds. */
   async knows(id, price) {
     for (const end = Date.now() + 30_000; ; await new Promise((next) => setTimeout(next, 10))) {
       const { candles } = await this.get(`/instruments?prefix=${encodeURIComponent(id)}`).then(
@@ -79,7 +79,7 @@ export class Server {
   }
 }
 
-/** A price stream over a WebSocket that can be stopped and started: no more of the protocol than sending text. */
+/** A price stream over a WebSocket that can be stopped and restarted. It only sends text frames. */
 export class Feed {
   #sockets = new Set();
 
@@ -104,7 +104,7 @@ export class Feed {
 
   send(message) {
     const text = Buffer.from(JSON.stringify(message));
-    if (text.length > 125) throw new RangeError("longer messages have another head");
+    if (text.length > 125) throw new RangeError("longer messages need another frame header");
     for (const socket of this.#sockets) socket.write(Buffer.concat([Buffer.from([0x81, text.length]), text]));
   }
 

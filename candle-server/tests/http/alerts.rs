@@ -1,47 +1,47 @@
-//! The alerts of `ops/alerts.yml` ask for what a server tells: a name that is none would never fire.
+//! Every metric, label and value in `ops/alerts.yml` exists. An alert on an unknown name would never fire.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 
-use crate::face::{Whole, get};
-use crate::site::eventually;
+use crate::client::eventually;
+use crate::operators::{RealServer, get};
 
 const ALERTS: &str = include_str!("../../../ops/alerts.yml");
-/// What Prometheus itself adds to every series.
+/// The label that Prometheus adds to every series.
 const ADDED: &str = "instance";
 
-/// Values by label, by metric.
+/// The values of each label of each metric.
 type Labels<'t> = BTreeMap<&'t str, BTreeMap<&'t str, BTreeSet<&'t str>>>;
 
-/// What a `/metrics` text tells, with the metrics that have a type and no series so far: they have no labels to validator.
-fn told(text: &str) -> Labels<'_> {
-    let mut told = Labels::new();
+/// Parses a `/metrics` text. A gauge without a series has no labels to check.
+fn exported(text: &str) -> Labels<'_> {
+    let mut exported = Labels::new();
     for line in text.lines() {
         if let Some(typed) = line.strip_prefix("# TYPE ") {
             let (name, kind) = typed.split_once(' ').unwrap();
             if kind == "gauge" {
-                told.entry(name).or_default();
+                exported.entry(name).or_default();
             }
             continue;
         }
         let Some((name, rest)) = line.split_once(['{', ' ']) else { continue };
-        let labels = told.entry(name).or_default();
+        let labels = exported.entry(name).or_default();
         let Some((inside, _)) = rest.split_once('}') else { continue };
-        // Names of routes, states and addresses hold neither of these.
+        // No label value contains a comma or a brace.
         for label in inside.split(',') {
             let (label, value) = label.split_once('=').unwrap();
             labels.entry(label).or_default().insert(value.trim_matches('"'));
         }
     }
-    told
+    exported
 }
 
-/// The rules' expressions, each on a line of its own.
+/// The expressions of the rules, one on each line.
 fn expressions() -> impl Iterator<Item = &'static str> {
     ALERTS.lines().filter_map(|line| line.trim().strip_prefix("expr: "))
 }
 
-/// The metrics of an expression, each with what is between the braces after it.
+/// The metrics of an expression, each with the text between the braces that follow.
 fn selectors(expression: &str) -> impl Iterator<Item = (&str, &str)> {
     expression.match_indices("candle_").map(|(at, _)| {
         let selector = &expression[at..];
@@ -51,7 +51,7 @@ fn selectors(expression: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// The labels that an expression sums and joins by.
+/// The labels by which an expression sums and joins.
 fn groupings(expression: &str) -> impl Iterator<Item = &str> {
     let starts = ["by (", "on ("].into_iter().flat_map(|word| expression.match_indices(word));
     starts.flat_map(|(at, word)| {
@@ -60,12 +60,12 @@ fn groupings(expression: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// What an expression asks for that is not told.
-fn untold(expression: &str, told: &Labels<'_>) -> Vec<String> {
+/// The names in an expression that are not exported.
+fn missing(expression: &str, exported: &Labels<'_>) -> Vec<String> {
     let mut missing = Vec::new();
     let mut labels = BTreeSet::from([ADDED]);
     for (metric, matchers) in selectors(expression) {
-        let Some(known) = told.get(metric) else {
+        let Some(known) = exported.get(metric) else {
             missing.push(metric.to_owned());
             continue;
         };
@@ -85,25 +85,26 @@ fn untold(expression: &str, told: &Labels<'_>) -> Vec<String> {
 }
 
 #[test]
-fn every_metric_label_and_value_of_the_alerts_is_told() {
+fn every_metric_label_and_value_of_the_alerts_is_exported() {
     let refusing = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let whole = Whole::reading(&format!("ws://{refusing}"));
-    let metrics = || get(whole.public, "/metrics").text().to_owned();
-    // Reasons are told of what was lost.
+    let server = RealServer::reading(&format!("ws://{refusing}"));
+    let metrics = || get(server.public, "/metrics").text().to_owned();
+    // The reason label exists after the first failed connection.
     eventually("refused", || metrics().contains("candle_feed_reconnects_total{"));
     let text = metrics();
-    let told = told(&text);
+    let exported = exported(&text);
     assert!(expressions().count() >= 9, "the rules are not found");
     for expression in expressions() {
-        assert_eq!(untold(expression, &told), Vec::<String>::new(), "{expression}");
+        assert_eq!(missing(expression, &exported), Vec::<String>::new(), "{expression}");
     }
-    whole.stop();
+    server.stop();
 }
 
 #[test]
-fn what_is_not_told_is_found() {
-    let told = told("# TYPE candle_state gauge\ncandle_state{feed=\"a\",state=\"live\"} 1\ncandle_losses_total 3\n");
-    for (expression, missing) in [
+fn a_name_that_is_not_exported_is_found() {
+    let exported =
+        exported("# TYPE candle_state gauge\ncandle_state{feed=\"a\",state=\"live\"} 1\ncandle_losses_total 3\n");
+    for (expression, expected) in [
         ("sum by (instance, feed) (candle_state{state=~\"live\"}) == 0", &[][..]),
         ("candle_status > 0 and on (instance) candle_losses_total > 1", &["candle_status"]),
         ("candle_losses > 0", &["candle_losses"]),
@@ -111,6 +112,6 @@ fn what_is_not_told_is_found() {
         ("candle_state{kind!~\"live\"}", &["candle_state{kind=\"live\"}"]),
         ("sum by (instance, place) (candle_state)", &["place"]),
     ] {
-        assert_eq!(untold(expression, &told), missing, "{expression}");
+        assert_eq!(missing(expression, &exported), expected, "{expression}");
     }
 }

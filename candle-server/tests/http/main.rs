@@ -1,11 +1,8 @@
-//! The HTTP face over raw sockets, with a made-up answerer behind it.
+//! The routes of operators over real sockets.
 #![allow(clippy::unwrap_used, reason = "helpers outside the test functions panic like the tests themselves")]
 
 mod alerts;
-mod broken;
-mod descriptors;
-mod drain;
-mod face;
-mod limits;
-mod requests;
-mod site;
+#[path = "../../http/tests/server/client.rs"]
+#[allow(dead_code, reason = "the rest is for the tests of the server")]
+mod client;
+mod operators;

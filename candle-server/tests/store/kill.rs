@@ -122,6 +122,41 @@ fn at_risk(server: &Server) -> Duration {
     Duration::from_secs_f64(line.unwrap().parse().unwrap())
 }
 
+/// Sends quotes from the number `first` on to the server, and kills the server after `lifetime`. Returns the quotes sent.
+fn run_until_killed(mut server: Server, first: u64, lifetime: Duration) -> (Vec<Quote>, DurabilityProbe) {
+    let mut stdin = server.stdin();
+    let is_killed = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let feed = scope.spawn(|| {
+            let mut sent = Vec::new();
+            let mut next = first;
+            let mut due = Instant::now();
+            while !is_killed.load(Ordering::Relaxed) {
+                let quotes: Vec<Quote> = (next..next + QUOTES_PER_WRITE).map(Quote).collect();
+                let text: String = quotes.iter().map(|quote| quote.line()).collect();
+                next += QUOTES_PER_WRITE;
+                sent.extend(quotes);
+                if stdin.write_all(text.as_bytes()).is_err() {
+                    break;
+                }
+                due += WRITE_INTERVAL;
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            }
+            sent
+        });
+        // The time of the kill is random. No assertion depends on it.
+        let started = Instant::now();
+        let mut probe = DurabilityProbe::default();
+        while started.elapsed() < lifetime {
+            probe.probe(&server);
+        }
+        let killed = server.end_by("KILL");
+        assert_eq!(killed.0, None, "the server ended without a signal: {}", killed.2);
+        is_killed.store(true, Ordering::Relaxed);
+        (feed.join().unwrap(), probe)
+    })
+}
+
 #[test]
 fn a_kill_under_load_loses_at_most_the_writes_at_risk_and_repeats_none() {
     let rounds = std::env::var("CANDLE_KILL_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
@@ -135,44 +170,15 @@ fn a_kill_under_load_loses_at_most_the_writes_at_risk_and_repeats_none() {
     let mut at_risk = Vec::new();
     let (mut sent_total, mut durable_total, mut stored_total) = (0, 0, 0);
     for round in 0..rounds {
-        let mut server = start(&store);
-        let mut stdin = server.stdin();
-        let is_killed = AtomicBool::new(false);
         let lifetime = Duration::from_millis(random.u64(300..2000));
-        let (sent, probe) = std::thread::scope(|scope| {
-            let feed = scope.spawn(|| {
-                let mut sent = Vec::new();
-                let mut due = Instant::now();
-                while !is_killed.load(Ordering::Relaxed) {
-                    let quotes: Vec<Quote> = (next..next + QUOTES_PER_WRITE).map(Quote).collect();
-                    let text: String = quotes.iter().map(|quote| quote.line()).collect();
-                    next += QUOTES_PER_WRITE;
-                    sent.extend(quotes);
-                    if stdin.write_all(text.as_bytes()).is_err() {
-                        break;
-                    }
-                    due += WRITE_INTERVAL;
-                    std::thread::sleep(due.saturating_duration_since(Instant::now()));
-                }
-                sent
-            });
-            // The time of the kill is random. No assertion depends on it.
-            let started = Instant::now();
-            let mut probe = DurabilityProbe::default();
-            while started.elapsed() < lifetime {
-                probe.probe(&server);
-            }
-            let killed = server.end_by("KILL");
-            assert_eq!(killed.0, None, "the server ended without a signal: {}", killed.2);
-            is_killed.store(true, Ordering::Relaxed);
-            (feed.join().unwrap(), probe)
-        });
+        let (sent, probe) = run_until_killed(start(&store), next, lifetime);
+        next += sent.len() as u64;
         let server = start(&store);
         for id in (0..INSTRUMENTS).map(|id| id.to_string()) {
             let has = stored.entry(id.clone()).or_default();
             let before = has.len();
-            let served = instrument(&server, &id).as_ref().map(served_candles).unwrap_or_default();
-            let count: u64 = served.iter().map(|candle| candle[5].as_u64().unwrap()).sum();
+            let answered = instrument(&server, &id).as_ref().map(served_candles).unwrap_or_default();
+            let count: u64 = answered.iter().map(|candle| candle[5].as_u64().unwrap()).sum();
             let new: Vec<Quote> = sent.iter().copied().filter(|quote| quote.instrument() == id).collect();
             let added = usize::try_from(count).unwrap().checked_sub(before);
             let added =
@@ -181,7 +187,7 @@ fn a_kill_under_load_loses_at_most_the_writes_at_risk_and_repeats_none() {
             let durable = new.partition_point(|quote| probe.durable.is_some_and(|durable| quote.0 <= durable.0));
             assert!(added >= durable, "round {round}, {id}: {added} quotes restored, {durable} were durable");
             has.extend(&new[..added]);
-            assert_eq!(served, expected_candles(has), "round {round}, {id}");
+            assert_eq!(answered, expected_candles(has), "round {round}, {id}");
             (sent_total, durable_total, stored_total) =
                 (sent_total + new.len(), durable_total + durable, stored_total + added);
         }

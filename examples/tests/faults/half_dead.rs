@@ -1,6 +1,6 @@
 //! A partner with one frozen socket and one working socket.
 
-use candle_server::feed::websocket::SILENCE;
+use candle_server::feed::source::websocket::SILENCE;
 use serde_json::Value;
 
 use crate::proxy::Fault;

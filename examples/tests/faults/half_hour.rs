@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use candle_server::clock::{Clock, ClockMode};
+use candle_server::engine::clock::{Clock, ClockMode};
 use examples::partner::{Partner, Socket};
 use serde_json::{Value, json};
 use tokio::sync::watch;

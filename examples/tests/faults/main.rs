@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use candle_server::clock::{Clock, ClockMode};
+use candle_server::engine::clock::{Clock, ClockMode};
 use examples::partner::{Partner, RandomSession, SessionOptions};
 use proxy::{Fault, Proxy};
 use serde_json::{Value, json};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use candle_core::{Aggregator, Timestamp};
-use candle_server::clock::{Clock, ClockMode};
 use candle_server::engine::Engine;
+use candle_server::engine::clock::{Clock, ClockMode};
 use candle_server::settings::Settings;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -34,7 +34,7 @@ impl TestServer {
         let settings = Settings::from_args(args).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let engine = Engine::new(Aggregator::new(settings.core()), clock).with_feeds(settings.watched());
+        let engine = Engine::new(Aggregator::new(settings.core()), clock).with_feeds(settings.monitored_feeds());
         let engine = Arc::new(engine);
         tokio::spawn(candle_server::serve_engine(Arc::clone(&engine), listener, settings, std::future::pending()));
         Self { engine, addr }

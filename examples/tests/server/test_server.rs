@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use candle_core::Outcome;
 use candle_server::Listeners;
+use candle_server::backend::Backend;
 use candle_server::engine::Engine;
+use candle_server::serve::serve_backend;
 use candle_server::settings::Settings;
 use examples::partner::{Partner, Socket};
 use serde_json::Value;
@@ -44,13 +46,13 @@ impl TestServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let listeners = Listeners::from(listener);
-        let opened = candle_server::open(&listeners, &settings).await.unwrap();
-        let engine = Arc::clone(opened.engine());
+        let backend = Backend::open(&listeners, &settings).await.unwrap();
+        let engine = Arc::clone(backend.engine());
         let (stop, stopped) = oneshot::channel();
         let shutdown = async {
             let _ = stopped.await;
         };
-        Self { engine, address, stop, ended: tokio::spawn(opened.serve(listeners, settings, shutdown)) }
+        Self { engine, address, stop, ended: tokio::spawn(serve_backend(backend, listeners, settings, shutdown)) }
     }
 
     /// Starts a server that reads no feed, on the feed's clock. The test records into its engine.

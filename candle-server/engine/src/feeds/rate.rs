@@ -22,7 +22,8 @@ const RANDOM_GAPS: f64 = 25.0;
 /// A feed is slow below this fraction of its usual rate.
 const SLOW: f64 = 0.1;
 
-/// The rate of one feed's quotes while it is connected. All times are counted from the server's start.
+/// Estimates the rate of a feed's quotes while it is connected, and derives the silence timeout. All times are counted
+/// from the server's start.
 ///
 /// An arrival is a run of frames read at once. Gaps are counted between arrivals: a feed that sends a thousand quotes in
 /// one array every five seconds is not silent in between.

@@ -10,7 +10,7 @@ use super::disk::{Disk, Loss};
 use super::process::{Process, config};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::file::{File, file_backend};
-use crate::{Options, open};
+use crate::store::{Options, open};
 
 /// Returns a store with all kinds of content, as a kill leaves it: before its last commit, and after.
 fn killed_store() -> [Vec<u8>; 2] {

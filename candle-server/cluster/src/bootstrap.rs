@@ -1,0 +1,220 @@
+//! The start of a node: connect, check the streams, load the checkpoint, subscribe to the log after it.
+
+use std::cell::RefCell;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use candle_core::{Aggregator, Config};
+use candle_engine::Engine;
+use candle_engine::clock::{Clock, ClockMode};
+use candle_engine::feeds::Feeds;
+use tokio::sync::mpsc::Receiver;
+
+use crate::broker::{Broker, BrokerError, StreamOptions};
+use crate::checkpoint::{self, Checkpoint};
+use crate::follower::Follower;
+use crate::retry::retry;
+use crate::subscribe::{self, Event, StreamId, subscribe};
+
+/// The pause before a node that is out of sync starts again. By then there can be a checkpoint after the lost messages.
+pub(crate) const RESTART_PAUSE: Duration = Duration::from_secs(1);
+
+/// The pause between two attempts.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// The number of failed attempts for each line of the log.
+const FAILURES_PER_WARNING: u32 = 20;
+
+/// The part of a node in the cluster.
+#[derive(Clone, Debug)]
+pub(crate) enum Participant {
+    /// A gateway, which creates missing streams with these options.
+    Gateway(StreamOptions),
+    /// A read node, which waits for streams and for a usable checkpoint.
+    ReadNode,
+}
+
+/// The configuration of the start of a node.
+#[derive(Clone, Debug)]
+pub(crate) struct BootstrapConfig<B: Broker> {
+    pub(crate) address: B::Address,
+    pub(crate) participant: Participant,
+    /// The settings of the aggregator. The stripes, the seed and the instrument limit of the cluster override them.
+    pub(crate) core: Config,
+    /// The random number of the process or of the subscription.
+    pub(crate) node: u64,
+}
+
+/// A node with a subscription to the log.
+#[derive(Debug)]
+pub(crate) struct Bootstrapped<B> {
+    pub(crate) broker: B,
+    /// The time at which the stream of the log was created, in nanoseconds since the epoch.
+    pub(crate) created: i128,
+    pub(crate) follower: Follower,
+    pub(crate) events: Receiver<Event>,
+    pub(crate) continuity: Continuity,
+}
+
+/// The relation between the checkpoint and the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Continuity {
+    /// The log continues the checkpoint without a gap.
+    Complete,
+    /// There is no checkpoint yet, and the log still has its first message.
+    NoCheckpoint,
+    /// Messages between the checkpoint and the log are gone.
+    Gap,
+}
+
+impl Continuity {
+    /// The relation for a checkpoint whose stripes all cover the log up to `covered`, and a log that starts at `first`.
+    const fn of(covered: Option<u64>, first: u64) -> Self {
+        match covered {
+            Some(covered) if first <= covered.saturating_add(1) => Self::Complete,
+            None if first <= 1 => Self::NoCheckpoint,
+            _ => Self::Gap,
+        }
+    }
+
+    /// The reason for which a read node waits.
+    const fn reason_to_wait(self) -> Option<&'static str> {
+        match self {
+            Self::Complete => None,
+            Self::NoCheckpoint => Some("no gateway has written a checkpoint yet"),
+            Self::Gap => Some("messages after the last checkpoint are gone; a gateway has to write a new one"),
+        }
+    }
+}
+
+/// The identity of the contents of the checkpoint stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct CheckpointRevision {
+    /// The times at which the log and the checkpoint stream were created, in nanoseconds since the epoch.
+    created: [i128; 2],
+    last_sequence: u64,
+}
+
+/// The coverage of the last checkpoint that was not usable. A checkpoint is long, so it is loaded again only when its
+/// revision changes.
+#[derive(Debug, Default)]
+struct UnusableCheckpoint {
+    loaded: Option<(CheckpointRevision, Option<u64>)>,
+}
+
+impl UnusableCheckpoint {
+    /// The reason to wait, if `revision` is the one that was loaded and the log starts at `first`.
+    fn reason_to_wait(&self, revision: CheckpointRevision, first: u64) -> Option<&'static str> {
+        let (_, covered) = self.loaded.filter(|(loaded, _)| *loaded == revision)?;
+        Continuity::of(covered, first).reason_to_wait()
+    }
+}
+
+/// Starts a node. Waits until the broker, the streams and the checkpoint are available.
+///
+/// # Errors
+/// [`BrokerError::Unusable`].
+pub(crate) async fn bootstrap<B: Broker>(
+    config: &BootstrapConfig<B>,
+    feeds: impl Fn() -> Feeds,
+) -> Result<Bootstrapped<B>, BrokerError> {
+    let broker = until_available(config, || B::connect(&config.address)).await?;
+    let unusable = RefCell::default();
+    until_available(config, || attempt(&broker, config, &feeds, &unusable)).await
+}
+
+/// Repeats `attempt` until it succeeds or its error is permanent.
+async fn until_available<B: Broker, T, F>(
+    config: &BootstrapConfig<B>,
+    attempt: impl Fn() -> F,
+) -> Result<T, BrokerError>
+where
+    F: Future<Output = Result<T, BrokerError>>,
+{
+    let (address, attempt) = (&config.address, &attempt);
+    let attempt = |failures: u32| async move {
+        match attempt().await {
+            Err(BrokerError::Unavailable(cause)) => {
+                if failures % FAILURES_PER_WARNING == 1 {
+                    tracing::warn!(log = %address, "waiting for the log: {cause}");
+                }
+                ControlFlow::Continue(failures + 1)
+            }
+            result => ControlFlow::Break(result),
+        }
+    };
+    retry(RETRY_PAUSE, 0, attempt).await
+}
+
+async fn attempt<B: Broker>(
+    broker: &B,
+    config: &BootstrapConfig<B>,
+    feeds: impl Fn() -> Feeds,
+    unusable: &RefCell<UnusableCheckpoint>,
+) -> Result<Bootstrapped<B>, BrokerError> {
+    if let Participant::Gateway(options) = &config.participant {
+        broker.prepare(options).await?;
+    }
+    let no_streams = || BrokerError::unavailable("no gateway has created the streams yet");
+    let log = broker.info(broker.log_name()).await?.ok_or_else(no_streams)?;
+    let (created, first) = (log.created, log.first_sequence);
+    // Read before the checkpoint: a snapshot that is stored meanwhile is loaded twice and never missed.
+    let snapshots = broker.info(&broker.checkpoint_stream()).await?.ok_or_else(no_streams)?;
+    let revision = CheckpointRevision { created: [created, snapshots.created], last_sequence: snapshots.last_sequence };
+    if let Some(reason) = unusable.borrow().reason_to_wait(revision, first) {
+        return Err(BrokerError::unavailable(reason));
+    }
+    let core = checkpoint::config(config.core, created);
+    let stream = StreamId { name: broker.checkpoint_stream(), created: snapshots.created };
+    let checkpoint = checkpoint::load(broker, stream, created, core).await?;
+    let covered = checkpoint.as_ref().map(|checkpoint| checkpoint.covered);
+    let continuity = Continuity::of(covered, first);
+    // A gateway continues from what exists and says so in its claim. The checkpoint that it writes then is complete.
+    if matches!(config.participant, Participant::ReadNode)
+        && let Some(reason) = continuity.reason_to_wait()
+    {
+        unusable.borrow_mut().loaded = Some((revision, covered));
+        return Err(BrokerError::unavailable(reason));
+    }
+    let empty = || Checkpoint { aggregator: Aggregator::new(core), covered: 0, reached: 0, last_writes: None };
+    let checkpoint = checkpoint.unwrap_or_else(empty);
+    // Read again: the log has grown meanwhile, and the checkpoint with it.
+    let log = broker.info(broker.log_name()).await?.ok_or_else(no_streams)?;
+    subscribe::check_not_truncated(broker.log_name(), log.last_sequence, checkpoint.reached)?;
+    let applied = checkpoint.covered.max(first.saturating_sub(1));
+    let engine = Engine::new(checkpoint.aggregator, Clock::new(ClockMode::Feed)).with_feeds(feeds());
+    let follower = Follower::new(Arc::new(engine), config.node, applied, checkpoint.last_writes);
+    let stream = StreamId { name: broker.log_name().to_owned(), created };
+    let events = subscribe(broker.clone(), stream, applied + 1);
+    Ok(Bootstrapped { broker: broker.clone(), created, follower, events, continuity })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unusable_checkpoint_is_loaded_again_only_when_its_revision_changes() {
+        let revision = CheckpointRevision { created: [1, 2], last_sequence: 512 };
+        assert_eq!(UnusableCheckpoint::default().reason_to_wait(revision, 12), None);
+        let unusable = UnusableCheckpoint { loaded: Some((revision, Some(10))) };
+        assert!(unusable.reason_to_wait(revision, 12).is_some() && unusable.reason_to_wait(revision, 13).is_some());
+        let newer = CheckpointRevision { last_sequence: 513, ..revision };
+        let others = [[1, 3], [2, 2]].map(|created| CheckpointRevision { created, ..revision });
+        for changed in [newer, others[0], others[1]] {
+            assert_eq!(unusable.reason_to_wait(changed, 12), None, "{changed:?}");
+        }
+        // At first no checkpoint was written, and then the first messages of the log were deleted.
+        let unusable = UnusableCheckpoint { loaded: Some((revision, None)) };
+        assert_ne!(unusable.reason_to_wait(revision, 1), unusable.reason_to_wait(revision, 2));
+    }
+
+    #[test]
+    fn there_is_a_gap_where_messages_are_gone_that_no_checkpoint_contains() {
+        let without_checkpoint = [0, 1, 2].map(|first| Continuity::of(None, first));
+        assert_eq!(without_checkpoint, [Continuity::NoCheckpoint, Continuity::NoCheckpoint, Continuity::Gap]);
+        let behind_ten = [1, 10, 11].map(|first| Continuity::of(Some(10), first));
+        assert_eq!((behind_ten, Continuity::of(Some(10), 12)), ([Continuity::Complete; 3], Continuity::Gap));
+    }
+}

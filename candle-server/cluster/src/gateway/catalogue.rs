@@ -1,0 +1,76 @@
+//! The catalogue of the feed and that of the log: listings that one has and the other does not.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use candle_core::Aggregator;
+use candle_engine::feeds::CATALOGUE_REPLAY_LIMIT;
+use candle_engine::journal::Write;
+
+use super::Gateway;
+use super::lease::Leadership;
+use crate::broker::Broker;
+use crate::catalogue::{Catalogue, each_listed};
+use crate::follower::Follower;
+
+/// The time within which a connected feed announces all instruments: the limit of a replay plus a margin of 2 s.
+const ANNOUNCED_AFTER: Duration = CATALOGUE_REPLAY_LIMIT.saturating_add(Duration::from_secs(2));
+
+/// The description of every listed instrument, by id.
+fn descriptions(aggregator: &Aggregator) -> HashMap<Box<str>, Option<Arc<str>>> {
+    let mut descriptions = HashMap::new();
+    each_listed(aggregator, |summary| {
+        descriptions.insert(summary.id.as_str().into(), summary.description);
+    });
+    descriptions
+}
+
+impl<B: Broker> Gateway<B> {
+    /// Adds a listing for every instrument of the feed that the log does not list or lists with another description.
+    pub(super) fn list_missing(&mut self, follower: &Follower) {
+        let now = self.now();
+        let logged = descriptions(follower.aggregator());
+        let mut missing: Vec<_> = descriptions(&self.engine.aggregator).into_iter().collect();
+        missing.retain(|(id, description)| logged.get(id) != Some(description));
+        missing.sort();
+        for (id, description) in &missing {
+            let write = Write::List { id, description: description.as_deref() };
+            self.outbox.with_last(now, |batch| batch.push(write));
+        }
+    }
+
+    /// The time at which a new leader reconciles the catalogues. `None` if the feed does not announce instruments.
+    pub(super) fn first_reconciliation(&self) -> Option<Duration> {
+        (self.catalogue == Catalogue::Announced).then(|| self.now() + ANNOUNCED_AFTER)
+    }
+
+    /// Publishes the catalogue of the feed after listings were lost between the feed and the outbox.
+    pub(super) fn publish_catalogue(&mut self, leadership: &mut Leadership, follower: &Follower) {
+        self.list_missing(follower);
+        // A scheduled reconciliation keeps its time: the feed may still announce instruments until then.
+        let now = self.now();
+        let due = leadership.reconcile_at.map_or(now, |due| due.max(now));
+        leadership.reconcile_at = (self.catalogue == Catalogue::Announced).then_some(due);
+    }
+
+    /// Returns true if the feed has been up for long enough to have announced every instrument.
+    pub(super) fn catalogue_is_complete(&self, now: Duration) -> bool {
+        self.up_since.is_some_and(|since| now.saturating_sub(since) >= ANNOUNCED_AFTER)
+    }
+
+    /// Delists instruments that the log lists and the feed does not, because they were deleted while no gateway listened.
+    pub(super) fn reconcile(&mut self, follower: &Follower) {
+        let now = self.now();
+        let listed = descriptions(&self.engine.aggregator);
+        let mut deleted: Vec<Box<str>> = descriptions(follower.aggregator()).into_keys().collect();
+        deleted.retain(|id| !listed.contains_key(id));
+        deleted.sort();
+        for id in &deleted {
+            self.outbox.with_last(now, |batch| batch.push(Write::Delist { id }));
+        }
+        if !deleted.is_empty() {
+            tracing::info!(instruments = deleted.len(), "delisted instruments that the feed does not list");
+        }
+    }
+}

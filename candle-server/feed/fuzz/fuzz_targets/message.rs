@@ -1,0 +1,8 @@
+//! The decoder: it must not panic, and its template must agree with the parser.
+#![no_main]
+
+#[allow(dead_code, reason = "the other target uses the rest")]
+#[path = "../../tests/fuzzed/bytes.rs"]
+mod bytes;
+
+libfuzzer_sys::fuzz_target!(|frame: &[u8]| bytes::message(frame));

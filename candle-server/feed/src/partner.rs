@@ -1,0 +1,220 @@
+//! The rules of a partner feed, which sends its catalogue and its quotes over two sockets without a common order.
+//!
+//! A quote may arrive before its `ADD` or after its `DELETE`. Each connect replays the whole catalogue without an end
+//! mark, and a restarted partner announces other instruments. Times are arguments, measured since the server's start.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use candle_core::{InstrumentId, Tick, Unlisted};
+use candle_engine::feeds::CATALOGUE_REPLAY_LIMIT;
+
+use crate::expiring::ExpiringQueue;
+use crate::intake::{FrameBytes, Intake};
+use crate::message::{Message, Quote, decode};
+
+/// The time without an `ADD` after which a catalogue replay counts as complete.
+pub const REPLAY_QUIET: Duration = Duration::from_secs(1);
+
+/// The maximum time that a quote waits for its `ADD`.
+const ADD_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The time for which a deletion is remembered: its quotes do not wait up to and including [`ADD_TIMEOUT`] later.
+const DELETION_MEMORY: Duration = ADD_TIMEOUT.saturating_add(Duration::from_nanos(1));
+
+/// One connection to a partner, which writes to the engine of its [`Intake`].
+#[derive(Debug)]
+pub struct Partner<'i> {
+    intake: &'i mut Intake,
+    /// The quotes that arrived before the `ADD` of their instrument.
+    waiting: ExpiringQueue<Tick>,
+    /// The instruments deleted recently: their last quotes may still arrive and do not wait for an `ADD`.
+    deletions: ExpiringQueue<()>,
+    replay: Option<Replay>,
+}
+
+/// A catalogue replay after a reconnect to the same partner.
+#[derive(Debug)]
+struct Replay {
+    connected: Duration,
+    /// The time of the last `ADD`. Without one, nothing is delisted.
+    last_add: Option<Duration>,
+    announced: HashSet<String>,
+}
+
+/// The relation of a connect to the connection before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connect {
+    /// The first connect, or the first after another feed was read. No instrument is delisted.
+    First,
+    /// A reconnect to the same partner. Instruments that are not announced again are delisted.
+    Again,
+}
+
+impl<'i> Partner<'i> {
+    /// Creates the rules of one connection, whose quotes go through `intake`.
+    pub fn new(intake: &'i mut Intake) -> Self {
+        Self {
+            intake,
+            waiting: ExpiringQueue::new(ADD_TIMEOUT),
+            deletions: ExpiringQueue::new(DELETION_MEMORY),
+            replay: None,
+        }
+    }
+
+    /// Starts a connection: both sockets are connected.
+    pub fn connected(&mut self, connect: Connect, now: Duration) {
+        self.intake.connected();
+        self.replay =
+            (connect == Connect::Again).then(|| Replay { connected: now, last_add: None, announced: HashSet::new() });
+    }
+
+    /// Ends a connection. Waiting quotes are rejected, because their `ADD` cannot arrive any more.
+    pub fn disconnected(&mut self) {
+        self.replay = None;
+        while let Some((id, tick)) = self.waiting.pop() {
+            self.record(&[(&id, tick)]);
+        }
+    }
+
+    /// Applies the messages of a batch of frames from either socket, in order.
+    pub fn frames<'f>(&mut self, frames: impl Iterator<Item = FrameBytes<'f>>, now: Duration) {
+        self.intake.begin_batch();
+        let mut quotes: Vec<Quote<'f>> = Vec::new();
+        for frame in frames {
+            let frame = match frame {
+                Ok(frame) => frame,
+                Err((reason, start)) => {
+                    self.intake.unreadable(reason, start);
+                    continue;
+                }
+            };
+            decode(frame, |message| match message {
+                Ok(Message::Quote(quote)) => {
+                    if self.intake.is_new(&quote) {
+                        quotes.push(quote);
+                    }
+                }
+                Ok(Message::Add { id, description }) => {
+                    self.quotes(&mut quotes, now);
+                    self.add(&id, description.as_deref(), now);
+                }
+                Ok(Message::Delete { id }) => {
+                    self.quotes(&mut quotes, now);
+                    self.delete(&id, now);
+                }
+                Err(reason) => self.intake.unreadable(reason, frame),
+            });
+        }
+        self.quotes(&mut quotes, now);
+    }
+
+    /// Records the quotes of listed instruments, and queues the others.
+    fn quotes(&mut self, quotes: &mut Vec<Quote<'_>>, now: Duration) {
+        let mut ready: Vec<(&str, Tick)> = Vec::with_capacity(quotes.len());
+        for quote in quotes.iter() {
+            if self.intake.restarts_clock(quote) {
+                self.record(&ready);
+                ready.clear();
+            }
+            let tick = self.intake.tick(quote);
+            let is_listed = self.intake.engine().aggregator.resolve(&quote.id).is_some();
+            // An invalid id can never be listed, and may be as long as a frame.
+            if is_listed || InstrumentId::new(&quote.id).is_err() || self.is_deleted(&quote.id, now) {
+                ready.push((&quote.id, tick));
+            } else if let Some((id, evicted)) = self.waiting.push(&quote.id, tick, now) {
+                self.record(&[(&id, evicted)]);
+            }
+        }
+        self.record(&ready);
+        quotes.clear();
+    }
+
+    fn record(&mut self, batch: &[(&str, Tick)]) {
+        self.intake.record(batch, Unlisted::Reject);
+    }
+
+    /// Returns true if `id` was deleted recently.
+    fn is_deleted(&mut self, id: &str, now: Duration) -> bool {
+        while self.deletions.expired(now).is_some() {}
+        self.deletions.contains(id)
+    }
+
+    fn add(&mut self, id: &str, description: Option<&str>, now: Duration) {
+        if let Some(replay) = &mut self.replay {
+            replay.last_add = Some(now);
+        }
+        if !self.intake.list(id, description) {
+            return;
+        }
+        if let Some(replay) = &mut self.replay {
+            replay.announced.insert(id.to_owned());
+        }
+        drop(self.deletions.remove(id));
+        self.release(id);
+    }
+
+    fn delete(&mut self, id: &str, now: Duration) {
+        if let Some(replay) = &mut self.replay {
+            replay.announced.remove(id);
+        }
+        self.intake.delist(id);
+        if InstrumentId::new(id).is_ok() {
+            self.deletions.push(id, (), now);
+        }
+        self.release(id);
+    }
+
+    /// Records the waiting quotes of `id`, which are accepted if the instrument is listed.
+    fn release(&mut self, id: &str) {
+        let released: Vec<(&str, Tick)> = self.waiting.remove(id).map(|tick| (id, tick)).collect();
+        self.record(&released);
+    }
+
+    /// The time at which [`expire`](Self::expire) has something to do next.
+    pub fn deadline(&self) -> Option<Duration> {
+        let replay = self.replay.as_ref().and_then(Replay::end);
+        [self.waiting.deadline(), replay].into_iter().flatten().min()
+    }
+
+    /// Rejects quotes that have waited too long, and ends a complete replay.
+    pub fn expire(&mut self, now: Duration) {
+        while let Some((id, tick)) = self.waiting.expired(now) {
+            self.record(&[(&id, tick)]);
+        }
+        let is_over = self.replay.as_ref().and_then(Replay::end).is_some_and(|end| end <= now);
+        if let Some(replay) = self.replay.take_if(|_| is_over) {
+            self.delist_missing(&replay.announced);
+        }
+    }
+
+    /// Delists the instruments that were not announced again.
+    fn delist_missing(&mut self, announced: &HashSet<String>) {
+        /// The number of instruments read under one lock of the catalogue.
+        const PAGE: usize = 1000;
+        let engine = self.intake.engine().clone();
+        let aggregator = &engine.aggregator;
+        let mut delisted: u64 = 0;
+        let mut page = aggregator.page(None, "", PAGE);
+        while let Some(last) = page.last().map(|summary| summary.id.clone()) {
+            for missing in page.iter().filter(|summary| !announced.contains(summary.id.as_str())) {
+                delisted += u64::from(self.intake.delist(missing.id.as_str()));
+            }
+            page = aggregator.page(Some(InstrumentId::as_str(&last)), "", PAGE);
+        }
+        if delisted > 0 {
+            tracing::info!(delisted, "delisted instruments that the feed did not announce again");
+        }
+    }
+}
+
+impl Replay {
+    /// The time at which the replay counts as complete.
+    fn end(&self) -> Option<Duration> {
+        let quiet = self.last_add? + REPLAY_QUIET;
+        Some(quiet.min(self.connected + CATALOGUE_REPLAY_LIMIT))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,5 @@
+//! The subcommands.
+
+pub mod health;
+#[cfg(feature = "store")]
+pub mod store;
