@@ -11,6 +11,8 @@ mod batch;
 
 mod read;
 
+mod drain;
+
 mod views;
 
 mod snapshot;

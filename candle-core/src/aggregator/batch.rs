@@ -202,7 +202,7 @@ impl Aggregator {
         let validator = self.config.rules().at(context.now);
         match context.unlisted {
             Unlisted::Reject => Some(validator.refuse_unlisted(tick)),
-            Unlisted::List => validator.validate(tick).err(),
+            Unlisted::List => validator.validate(tick, self.config.window()).err(),
         }
     }
 
@@ -221,7 +221,7 @@ impl Aggregator {
         for position in positions {
             let (key, tick) = &batch[position];
             let context = context.at_position(position);
-            outcomes.count(match validator.validate(tick) {
+            outcomes.count(match validator.validate(tick, self.config.window()) {
                 Ok(_) => key.record_listing(self, &mut catalogue, tick, context),
                 // An invalid tick lists nothing, so it does not lock the catalogue again.
                 Err(_) => key.record(self, tick, context),

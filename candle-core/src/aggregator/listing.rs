@@ -6,7 +6,7 @@ use parking_lot::MutexGuard;
 
 use super::Aggregator;
 use crate::handle::Handle;
-use crate::instrument_id::InstrumentId;
+use crate::instrument_id::{InstrumentId, InvalidId};
 use crate::list_error::ListError;
 use crate::stripe::Stripe;
 
@@ -33,6 +33,9 @@ impl Aggregator {
             return Ok((stripe, handle));
         }
         let valid = InstrumentId::new(id).map_err(ListError::InvalidId)?;
+        if self.config.reserved_id() == Some(id) {
+            return Err(ListError::InvalidId(InvalidId::Reserved));
+        }
         let max_instruments = self.config.max_instruments();
         if catalogue.len() >= max_instruments {
             return Err(ListError::Full { max_instruments });

@@ -39,7 +39,7 @@ impl Aggregator {
         if context.unlisted == Unlisted::Reject {
             return stripe.count_outcome(validator.refuse_unlisted(tick), context.lsn);
         }
-        if let Err(refused) = validator.validate(tick) {
+        if let Err(refused) = validator.validate(tick, self.config.window()) {
             return stripe.count_outcome(refused, context.lsn);
         }
         drop(stripe);

@@ -11,7 +11,7 @@ use crate::oracle::{OracleAggregator, OracleRules};
 use crate::ticks::{Steps, at, steps};
 
 const IDS: [&str; 10] =
-    ["0", "1", "10", "9", "BTC/USD", "QV532Y814406", "an-id-that-is-longer-than-an-inline-one", "popular", "a b", ""];
+    ["0", "1", "10", "9", "BTC/USD", "QV532Y814406", "an-id-that-is-longer-than-an-inline-one", "a ", "a b", ""];
 
 fn unlisted() -> impl Strategy<Value = Unlisted> {
     prop_oneof![Just(Unlisted::List), Just(Unlisted::Reject)]

@@ -111,7 +111,7 @@ proptest! {
                     let bound = 1 + random.below(INSTRUMENTS);
                     assert!(aggregator.count_view(&id(random.below(bound))).is_some());
                     if round % 100 == 0 {
-                        aggregator.top(10, &mut listed_top);
+                        aggregator.top_into(10, &mut listed_top);
                         assert!(listed_top.len() == 10 && listed_top.is_sorted_by(|a, b| (b.views, &a.id) < (a.views, &b.id)));
                     }
                 }
@@ -256,7 +256,7 @@ proptest! {
         for (change, k) in changes {
             apply_to_popularity(change, &mut popularity, &mut oracle);
             for k in [k, MAX_TOP] {
-                popularity.top(k, &mut top);
+                popularity.top_into(k, &mut top);
                 let top: Vec<_> = top.iter().map(|popular| (popular.id.as_str().to_owned(), popular.views)).collect();
                 prop_assert_eq!(top, sorted(&oracle, k));
             }

@@ -33,13 +33,13 @@ fn read(aggregator: &Aggregator) {
     for number in 0..STABLE {
         let window: Vec<_> = aggregator.history(&stable(number)).unwrap().candles(now(), Gaps::Filled).collect();
         for pair in window.windows(2) {
-            assert_eq!(pair[0].minute.end(), pair[1].minute.start());
+            assert_eq!(pair[0].close_time, pair[1].open_time);
         }
         for candle in &window {
             assert!(candle.low <= candle.open && candle.open <= candle.high);
             assert!(candle.low <= candle.close && candle.close <= candle.high);
             assert_eq!(candle.filled, candle.count == 0);
-            assert_eq!(candle.state == State::Forming, candle.minute == now().minute());
+            assert_eq!(candle.state == State::Forming, candle.open_time == now().minute().start());
             assert_eq!(candle.volume, 0.5 * f64::from(candle.count));
         }
     }
