@@ -95,7 +95,7 @@ pub(crate) fn top() {
     for _ in 0..3 * ROUNDS {
         pairs.round(|name| {
             let ours = &ours[usize::from(name == "1M")];
-            Pairs::clock(100, || (0..100).for_each(|_| ours.top(10, &mut found)))
+            Pairs::clock(100, || (0..100).for_each(|_| ours.top_into(10, &mut found)))
         });
     }
     note(&format!("top ten, ns: 50 k {:.0}, 1 M {:.0}", pairs.time("50k"), pairs.time("1M")));

@@ -12,13 +12,11 @@ use crate::validator::ValidTick;
 
 mod stamp;
 #[cfg(feature = "serde")]
-mod stored;
+pub(crate) mod stored;
 #[cfg(test)]
 mod tests;
 
 use stamp::Stamp;
-#[cfg(feature = "serde")]
-pub(crate) use stored::{AnyCandleParts, CandleParts, CandlePartsV1};
 
 /// The candle of one instrument and one interval. Has at least one tick.
 ///

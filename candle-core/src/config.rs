@@ -46,7 +46,8 @@ impl Config {
     /// window.
     pub const MAX_INSTRUMENTS_LIMIT: usize = 1 << 24;
 
-    /// Sets the interval of the candles. The default is one minute.
+    /// Sets the interval of the candles. The default is one minute. The window keeps its number of candles, cut to
+    /// [`Window::max_candles`].
     #[must_use]
     pub const fn with_interval(self, interval: Interval) -> Self {
         Self { window: self.window.with_interval(interval), ..self }
@@ -55,7 +56,8 @@ impl Config {
     /// Sets the length of the window to `candles` candles, the forming one included. The default is 30.
     ///
     /// # Errors
-    /// Returns [`InvalidWindow`] unless `candles` is 1 to [`Window::MAX_CANDLES`].
+    /// Returns [`InvalidWindow`] unless `candles` is 1 to [`Window::max_candles`] of the interval, which is set
+    /// before.
     pub const fn with_window(self, candles: usize) -> Result<Self, InvalidWindow> {
         match Window::new(self.window.interval(), candles) {
             Ok(window) => Ok(Self { window, ..self }),

@@ -24,13 +24,16 @@ use crate::window_candle::{Gaps, WindowCandle};
 /// # Ok::<(), candle_core::ListError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct History {
     /// The description from the last listing.
     pub description: Option<Arc<str>>,
     /// The number of views since the instrument was listed.
     pub views: u64,
-    /// The arrival of the last accepted tick, or `None` if there was none since the process started.
+    /// The arrival of the last accepted tick, or `None` if there was none since the process started. Not serialised, because
+    /// an arrival is valid within one process.
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub last_arrival: Option<Arrival>,
     /// The candles.
     pub ring: Ring,

@@ -29,9 +29,13 @@ const PREFIX_BITS: u32 = 5;
 const HOUR_PREFIX: u64 = 0b11110 << (u64::BITS - PREFIX_BITS);
 const DAY_PREFIX: u64 = 0b11111 << (u64::BITS - PREFIX_BITS);
 
-const _: () = assert!((Interval::MINUTE.micros() as u64 - 1) << MINUTE_SEQ_BITS < HOUR_PREFIX);
-const _: () = assert!((Interval::HOUR.micros() as u64) < 1 << (u64::BITS - PREFIX_BITS - HOUR_SEQ_BITS));
-const _: () = assert!((Interval::DAY.micros() as u64) < 1 << (u64::BITS - PREFIX_BITS - DAY_SEQ_BITS));
+const fn micros(interval: Interval) -> u64 {
+    interval.as_seconds() as u64 * 1_000_000
+}
+
+const _: () = assert!((micros(Interval::MINUTE) - 1) << MINUTE_SEQ_BITS < HOUR_PREFIX);
+const _: () = assert!(micros(Interval::HOUR) < 1 << (u64::BITS - PREFIX_BITS - HOUR_SEQ_BITS));
+const _: () = assert!(micros(Interval::DAY) < 1 << (u64::BITS - PREFIX_BITS - DAY_SEQ_BITS));
 
 impl Key {
     /// Creates the key of a tick `offset` microseconds after the open time of its candle.

@@ -119,7 +119,7 @@
 //! | limit | value | reason |
 //! |---|---|---|
 //! | interval | 1 s to 1 day, divides a day; by default one minute | days start with a new candle |
-//! | window | 1 to [`Window::MAX_CANDLES`] = 1,440; by default [`WINDOW_MINUTES`] = 30 | memory is known in advance |
+//! | window | 1 to [`Window::MAX_CANDLES`] = 1,440 (two hours of candles below 5 s); by default [`WINDOW_MINUTES`] = 30 | memory is known in advance |
 //! | ring | [`Window::stored`], by default 32 | spare candles for a tick ahead of `now`, one for a reader behind the writer |
 //! | ahead of `now` | 5 s, at most 60 s ([`Rules::MAX_AHEAD_LIMIT_MICROS`]) | a wrong time must not evict candles |
 //! | instruments | 100,000, at most 2²⁴ ([`Config::MAX_INSTRUMENTS_LIMIT`]) | memory is known in advance |
@@ -152,6 +152,7 @@
 //! | 1 m | 1440 | 115.8 KB |
 //! | 1 s | 60 | 10.0 KB |
 //! | 1 s | 600 | 53.3 KB |
+//! | 1 s | 7200 | 582.1 KB |
 //! | 1 d | 365 | 29.7 KB |
 //!
 //! # Features
@@ -159,6 +160,7 @@
 //! `serde`: snapshots serialise in any format, and have a compact stored form (`StripeSnapshot::encode`).
 #![forbid(unsafe_code)]
 
+pub mod _guide;
 mod aggregator;
 mod arrival;
 mod candle;

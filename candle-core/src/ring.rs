@@ -4,6 +4,8 @@ mod past;
 mod read;
 mod record_all;
 mod roll_up;
+#[cfg(feature = "serde")]
+mod serialised;
 
 use std::time::Duration;
 
@@ -154,6 +156,11 @@ impl Ring {
     /// Returns the interval and the length of the window.
     pub const fn window(&self) -> Window {
         self.window
+    }
+
+    #[inline]
+    pub(crate) fn copied(ring: RingRef<'_>) -> Self {
+        Self { window: ring.window, newest: ring.newest.copied(), past: past::Slots::copied(ring.past) }
     }
 
     pub(crate) fn as_ref(&self) -> RingRef<'_> {

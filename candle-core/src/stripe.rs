@@ -3,6 +3,7 @@
 mod closed;
 mod drain;
 mod slot;
+mod undelivered;
 mod views;
 
 use std::sync::Arc;
@@ -24,8 +25,8 @@ use crate::validator::Validator;
 use crate::version::{Latest, Update, Version};
 use crate::window::Window;
 use closed::ClosedCandles;
-use drain::{SlotChanges, Undelivered};
 use slot::{Flag, Slot, SlotState};
+use undelivered::{SlotChanges, Undelivered};
 
 /// The result of comparing the views of an instrument with the floor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,8 +100,8 @@ impl Stripe {
         }
     }
 
-    /// Returns the slot of an id, if it is listed. Tries the guess first, because comparing ids within the table's own
-    /// search takes forty instructions more.
+    /// Returns the slot of `id`, if it is listed. The slot that the hash's tag suggests is checked first: the table's own
+    /// search executes forty more instructions.
     #[inline]
     pub(crate) fn find(&self, hash: u64, id: &[u8]) -> Option<u32> {
         let guess = self.guess(hash);
@@ -342,7 +343,7 @@ impl Stripe {
     #[inline]
     pub(crate) fn history(&self, slot: u32) -> History {
         let description = self.description(slot).cloned();
-        let ring = self.ring(slot).to_ring();
+        let ring = Ring::copied(self.ring(slot));
         let slot = &self.slots[slot as usize];
         History { description, views: slot.views, last_arrival: slot.last_arrival, ring }
     }

@@ -21,7 +21,7 @@ pub struct Tick {
     pub seq: u64,
     /// The price, in the currency or unit of the instrument.
     pub price: f64,
-    /// The traded amount, or 0 if the feed sends none. A negative size is a sell of the magnitude, as BitMEX and Bitfinex
+    /// The traded amount, or 0 if the feed sends none. A negative size is a sell of the magnitude, as some exchanges
     /// send it.
     pub size: f64,
 }
@@ -43,11 +43,11 @@ impl Tick {
     /// Sets the side, and keeps the magnitude of the size.
     #[must_use]
     pub const fn with_side(self, side: Side) -> Self {
-        let size = match side {
-            Side::Buy => self.size.abs(),
-            Side::Sell => -self.size.abs(),
+        let sign = match side {
+            Side::Buy => 1.0,
+            Side::Sell => -1.0,
         };
-        Self { size, ..self }
+        Self { size: self.size.abs() * sign, ..self }
     }
 
     /// Returns the side: a sell if the size is negative.

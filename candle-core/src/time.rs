@@ -110,7 +110,7 @@ impl Timestamp {
 
     /// Returns the microseconds since the start of the minute of this point, 0 to 59,999,999.
     #[inline]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0..60_000_000 fits")]
+    #[expect(clippy::cast_possible_truncation, reason = "0..60_000_000 fits")]
     pub const fn offset_in_minute(self) -> u32 {
         self.0.rem_euclid(MICROS_PER_MINUTE) as u32
     }

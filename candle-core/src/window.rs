@@ -27,24 +27,33 @@ pub struct Window {
 }
 
 impl Window {
-    /// The longest window: a day of minutes.
+    /// The longest window of intervals of 5 seconds and more: a day of minutes. See [`max_candles`](Self::max_candles).
     pub const MAX_CANDLES: usize = 1_440;
 
     /// Thirty candles of one minute.
     pub const DEFAULT: Self = Self::valid(Interval::MINUTE, 30);
 
+    /// Returns the number of candles of the longest window of an interval: two hours, or
+    /// [`MAX_CANDLES`](Self::MAX_CANDLES) if that is longer. 7,200 candles of one second.
+    pub const fn max_candles(interval: Interval) -> usize {
+        const TWO_HOURS: u32 = 7_200;
+        let candles = (TWO_HOURS / interval.as_seconds()) as usize;
+        if candles > Self::MAX_CANDLES { candles } else { Self::MAX_CANDLES }
+    }
+
     /// Creates a window of `candles` candles.
     ///
     /// # Errors
-    /// Returns [`InvalidWindow`] unless `candles` is 1 to [`MAX_CANDLES`](Self::MAX_CANDLES).
+    /// Returns [`InvalidWindow`] unless `candles` is 1 to [`max_candles`](Self::max_candles).
     pub const fn new(interval: Interval, candles: usize) -> Result<Self, InvalidWindow> {
-        if candles == 0 || candles > Self::MAX_CANDLES {
-            return Err(InvalidWindow { candles });
+        let max = Self::max_candles(interval);
+        if candles == 0 || candles > max {
+            return Err(InvalidWindow { candles, max });
         }
         Ok(Self::valid(interval, candles))
     }
 
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 1440 candles and 60 seconds")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 7200 candles and 60 seconds")]
     const fn valid(interval: Interval, candles: usize) -> Self {
         let ahead = (Rules::MAX_AHEAD_LIMIT_MICROS as u64).div_ceil(interval.micros() as u64) as u32;
         Self { interval, candles: candles as u32, span: candles as u32 + ahead + 1 }
@@ -69,10 +78,11 @@ impl Window {
         self.span as usize
     }
 
-    /// Returns the same number of candles of another interval.
+    /// Returns the same number of candles of another interval, cut to its [`max_candles`](Self::max_candles).
     #[must_use]
     pub(crate) const fn with_interval(self, interval: Interval) -> Self {
-        Self::valid(interval, self.candles as usize)
+        let (candles, max) = (self.candles as usize, Self::max_candles(interval));
+        Self::valid(interval, if candles < max { candles } else { max })
     }
 
     /// Returns the open time of the first candle of the window whose last one opens at `forming`.
@@ -143,11 +153,13 @@ impl Default for Window {
 pub struct InvalidWindow {
     /// The number of candles.
     pub candles: usize,
+    /// The number of candles of the longest window of the interval.
+    pub max: usize,
 }
 
 impl fmt::Display for InvalidWindow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (candles, max) = (self.candles, Window::MAX_CANDLES);
+        let Self { candles, max } = self;
         write!(f, "a window of {candles} candles is out of range; 1 to {max} candles are expected")
     }
 }
@@ -162,5 +174,16 @@ mod tests {
     fn a_ring_has_room_for_every_interval_that_a_tick_may_be_ahead() {
         let stored = |seconds, candles| Window::new(Interval::seconds(seconds).unwrap(), candles).unwrap().stored();
         assert_eq!([stored(60, 30), stored(1, 600), stored(45, 10), stored(86_400, 1)], [32, 661, 13, 3]);
+    }
+
+    #[test]
+    fn windows_have_a_day_of_minutes_or_two_hours_of_shorter_candles() {
+        let max = |seconds| Window::max_candles(Interval::seconds(seconds).unwrap());
+        assert_eq!([max(1), max(2), max(5), max(60), max(86_400)], [7_200, 3_600, 1_440, 1_440, 1_440]);
+        let of = |interval, candles| Window::new(interval, candles).is_ok();
+        assert_eq!([0, 1, 1_440, 1_441].map(|candles| of(Interval::MINUTE, candles)), [false, true, true, false]);
+        assert_eq!([7_200, 7_201].map(|candles| of(Interval::SECOND, candles)), [true, false]);
+        let cut = Window::new(Interval::SECOND, 7_200).unwrap().with_interval(Interval::MINUTE);
+        assert_eq!(cut, Window::new(Interval::MINUTE, 1_440).unwrap());
     }
 }

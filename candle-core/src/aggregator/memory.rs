@@ -60,6 +60,7 @@ mod tests {
     fn the_size_of_an_instrument_is_pinned() {
         let bytes = |interval, candles| Aggregator::bytes_per_instrument(Window::new(interval, candles).unwrap());
         let minutes = [30, 60, 240, 1_440].map(|candles| bytes(Interval::MINUTE, candles));
+        assert_eq!(bytes(Interval::SECOND, 7_200), 582_078);
         assert_eq!(minutes, [2_854, 5_254, 19_678, 115_830]);
         assert_eq!(
             [bytes(Interval::SECOND, 60), bytes(Interval::SECOND, 600), bytes(Interval::DAY, 365)],

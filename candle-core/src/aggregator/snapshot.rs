@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::handle::Handle;
 use crate::instrument_id::InstrumentId;
 use crate::list_error::ListError;
+use crate::ring::Ring;
 use crate::snapshot::{InstrumentSnapshot, SnapshotError, StripeSnapshot};
 use crate::window::Window;
 
@@ -138,7 +139,7 @@ impl Aggregator {
         if stripe.description(handle.slot).is_none() {
             stripe.set_description(handle.slot, later.description.clone());
         }
-        let mut ring = stripe.ring(handle.slot).to_ring();
+        let mut ring = Ring::copied(stripe.ring(handle.slot));
         ring.merge_stored(later.candles.iter());
         stripe.set_ring(handle.slot, &ring);
         let views = stripe.views(handle.slot).saturating_add(later.views);

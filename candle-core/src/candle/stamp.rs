@@ -74,6 +74,7 @@ impl Stamp {
     }
 
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "a count has at most 30 bits")]
     pub(super) const fn count(self) -> u32 {
         (self.0.get() & self.form().count_mask()) as u32
     }

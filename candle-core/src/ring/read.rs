@@ -3,8 +3,6 @@
 use std::iter::FusedIterator;
 use std::time::Duration;
 
-use super::Ring;
-use super::past;
 use crate::candle::Candle;
 use crate::interval::OpenTime;
 use crate::time::Timestamp;
@@ -16,15 +14,11 @@ use crate::window_candle::{Gaps, WindowCandle};
 pub(crate) struct RingRef<'a> {
     pub(crate) window: Window,
     pub(crate) newest: Option<&'a Candle>,
-    /// See [`past::slots`].
+    /// See [`slots`](super::past::slots).
     pub(crate) past: &'a [Option<Candle>],
 }
 
 impl<'a> RingRef<'a> {
-    pub(crate) fn to_ring(self) -> Ring {
-        Ring { window: self.window, newest: self.newest.copied(), past: past::Slots::copied(self.past) }
-    }
-
     fn evicted(self) -> Option<&'a Candle> {
         self.past[self.window.stored()].as_ref()
     }
@@ -94,7 +88,7 @@ impl<'a> RingRef<'a> {
     }
 }
 
-/// The candles of a window, oldest first. Returned by [`Ring::candles`].
+/// The candles of a window, oldest first. Returned by [`Ring::candles`](crate::Ring::candles).
 ///
 /// ```
 /// use candle_core::{Gaps, Ring, Rules, Tick, Timestamp};

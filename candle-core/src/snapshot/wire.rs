@@ -6,7 +6,7 @@ use rapidhash::v3::{RapidSecrets, rapidhash_v3_nano_inline};
 use serde::{Deserialize, Serialize};
 
 use super::{InstrumentSnapshot, SnapshotError, StripeSnapshot};
-use crate::candle::CandleParts;
+use crate::candle::stored::CandleParts;
 use crate::config::Config;
 use crate::instrument_id::InstrumentId;
 use crate::interval::Interval;
@@ -105,7 +105,7 @@ struct StoredInstrument<C> {
 }
 
 impl From<StripeSnapshot> for StoredStripe {
-    #[expect(clippy::cast_possible_truncation, reason = "a window has at most 1440 candles")]
+    #[expect(clippy::cast_possible_truncation, reason = "a window has at most 7200 candles")]
     fn from(snapshot: StripeSnapshot) -> Self {
         let store = |instrument: InstrumentSnapshot| StoredInstrument {
             id: instrument.id.as_str().to_owned(),

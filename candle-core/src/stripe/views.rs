@@ -1,6 +1,7 @@
 //! The views of the instruments in a stripe, the leader flags and the copy of the floor.
 
-use super::{Flag, FloorCheck, Stripe};
+use super::slot::Flag;
+use super::{FloorCheck, Stripe};
 use crate::leaders::Rank;
 
 impl Stripe {

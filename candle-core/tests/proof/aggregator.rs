@@ -3,7 +3,7 @@
 use candle_core::{Aggregator, Config, RecordContext, Timestamp, Unlisted};
 use proptest::prelude::*;
 
-use crate::oracle::OracleAggregator;
+use crate::oracle_aggregator::OracleAggregator;
 use crate::ticks::{Step, Steps, steps_and_limits};
 
 const IDS: [&str; 8] =

@@ -7,7 +7,8 @@ use candle_core::{
 };
 use proptest::prelude::*;
 
-use crate::oracle::{OracleAggregator, OracleRules};
+use crate::oracle::OracleRules;
+use crate::oracle_aggregator::OracleAggregator;
 use crate::ticks::{Steps, at, steps};
 
 const IDS: [&str; 10] =

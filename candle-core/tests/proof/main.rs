@@ -20,6 +20,7 @@ mod memory;
 mod merge;
 mod no_allocation;
 mod oracle;
+mod oracle_aggregator;
 mod order;
 mod popularity;
 mod record_all;

@@ -7,7 +7,8 @@ use std::thread;
 use candle_core::{Aggregator, Config, InvalidId, ListError, MAX_TOP, Popular, Popularity};
 use proptest::prelude::*;
 
-use crate::oracle::{OracleAggregator, OracleRules, top};
+use crate::oracle::OracleRules;
+use crate::oracle_aggregator::{OracleAggregator, top};
 
 /// Enough instruments that leaders are demoted, floors rise and outsiders are recruited.
 const INSTRUMENTS: usize = 400;

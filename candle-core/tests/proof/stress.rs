@@ -6,7 +6,8 @@ use std::thread;
 
 use candle_core::{Aggregator, Config, Gaps, RecordContext, State, Tick, Timestamp, Unlisted};
 
-use crate::oracle::{MINUTE, OracleRing, OracleRules, top};
+use crate::oracle::{MINUTE, OracleRing, OracleRules};
+use crate::oracle_aggregator::top;
 use crate::ticks::at;
 
 const STABLE: usize = 12;

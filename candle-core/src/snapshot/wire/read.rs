@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::{StoredInstrument, StoredStripe, VERSION, VERSION_1};
-use crate::candle::{AnyCandleParts, CandleParts, CandlePartsV1};
+use crate::candle::stored::{AnyCandleParts, CandleParts, CandlePartsV1};
 use crate::interval::Interval;
 use crate::outcome::Outcomes;
 use crate::snapshot::SnapshotError;
@@ -29,8 +29,7 @@ impl<'de> Visitor<'de> for StripeVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut fields: A) -> Result<StoredStripe, A::Error> {
-        let mut read = PartialStripe::default();
-        read.version = Some(supported(next(&mut fields)?)?);
+        let mut read = PartialStripe { version: Some(supported(next(&mut fields)?)?), ..PartialStripe::default() };
         for field in &FIELDS[1..FIELDS.len() - 1] {
             if read.has(field) {
                 read.field(field, &mut InSequence(&mut fields))?;

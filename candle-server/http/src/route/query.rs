@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use candle_core::{Gaps, InstrumentId, InvalidId};
+use candle_core::{Gaps, InstrumentId};
 use percent_encoding::percent_decode_str;
 
 use super::error::{IdError, RouteError};
@@ -129,7 +129,7 @@ pub(super) fn parse_id(raw: &str) -> Result<Cow<'_, str>, IdError> {
     let id = percent_decode_str(raw).decode_utf8().map_err(|_| IdError::Utf8)?;
     match InstrumentId::new(&id) {
         // The reserved word is well formed. No instrument has this id, but a prefix may start with it.
-        Ok(_) | Err(InvalidId::Reserved) => Ok(id),
+        Ok(_) => Ok(id),
         Err(bad) => Err(IdError::Id(bad)),
     }
 }
