@@ -1,38 +1,38 @@
-"""Brokers: one log, kept by three of them."""
+"""Three brokers that replicate one log."""
 import asyncio
 import json
 import socket
 from http.client import HTTPException
 
-from .processes import Process, free_ports, get, until
+from .processes import Process, free_ports, get, wait_until
 
-# What a broker's management answers while nobody leads, and of a stream that is not there.
+# Errors of a broker's API: no leader is elected; the stream does not exist.
 UNAVAILABLE, NO_SUCH_STREAM = 503, 10059
 
 
 class Cluster:
-    """Three brokers, each with a directory of its own."""
+    """Three brokers, each with its own directory."""
 
     def __init__(self, program, directory):
         ports = free_ports(9)
         self.clients, self.routes, self.monitors = ports[:3], ports[3:6], ports[6:]
         routes = ", ".join(f"nats://127.0.0.1:{port}" for port in self.routes)
         self.brokers = []
-        for place in range(3):
-            config = directory / f"broker-{place}.conf"
+        for index in range(3):
+            config = directory / f"broker-{index}.conf"
             config.write_text(
-                f"""server_name: broker-{place}
-                listen: 127.0.0.1:{self.clients[place]}
-                http: 127.0.0.1:{self.monitors[place]}
-                jetstream {{ store_dir: "{directory}/broker-{place}", sync_interval: always }}
-                cluster {{ name: c, listen: 127.0.0.1:{self.routes[place]}, routes: [{routes}], no_advertise: true }}"""
+                f"""server_name: broker-{index}
+                listen: 127.0.0.1:{self.clients[index]}
+                http: 127.0.0.1:{self.monitors[index]}
+                jetstream {{ store_dir: "{directory}/broker-{index}", sync_interval: always }}
+                cluster {{ name: c, listen: 127.0.0.1:{self.routes[index]}, routes: [{routes}], no_advertise: true }}"""
             )
-            self.brokers.append(Process(program, "-c", config, log=directory / f"broker-{place}.log"))
-            self.brokers[-1].name = f"broker-{place}"
+            self.brokers.append(Process(program, "-c", config, log=directory / f"broker-{index}.log"))
+            self.brokers[-1].name = f"broker-{index}"
 
     async def start(self):
         await asyncio.gather(*(broker.start() for broker in self.brokers))
-        await until("a cluster", self.has_leader)
+        await wait_until("a cluster", self.has_leader)
         return self
 
     async def end(self):
@@ -46,7 +46,7 @@ class Cluster:
             return False
 
     async def leader_of(self, stream):
-        """The broker that leads a stream."""
+        """Returns the broker that leads a stream."""
         for port in self.monitors:
             try:
                 for account in (await get(port, "/jsz?streams=true"))["account_details"]:
@@ -57,43 +57,43 @@ class Cluster:
                 continue
         return None
 
-    async def tell(self, subject, payload):
-        """Tells the first broker something that nobody asked for."""
-        async def is_told():
+    async def publish(self, subject, payload):
+        """Publishes a message at the first broker."""
+        async def is_published():
             try:
-                await asyncio.to_thread(self.say, f"PUB {subject} {len(payload)}\r\n{payload}\r\nPING\r\n", b"PONG")
+                await asyncio.to_thread(self.exchange, f"PUB {subject} {len(payload)}\r\n{payload}\r\nPING\r\n", b"PONG")
                 return True
             except OSError:
                 return False
-        await until(f"{subject} is told", is_told)
+        await wait_until(f"{subject} is published", is_published)
 
-    async def ask(self, what):
-        """Asks the first broker's management to do something, until it is done."""
+    async def call_api(self, request):
+        """Sends a request to the API of the first broker, and repeats it until it has succeeded."""
         tries = 0
         async def is_done():
             nonlocal tries
             tries += 1
             try:
-                answer = json.loads(await asyncio.to_thread(self.say, f"SUB _INBOX.x 1\r\nPUB $JS.API.{what} _INBOX.x 0\r\n\r\n", b"MSG "))
+                response = json.loads(await asyncio.to_thread(self.exchange, f"SUB _INBOX.x 1\r\nPUB $JS.API.{request} _INBOX.x 0\r\n\r\n", b"MSG "))
             except OSError:
                 return False
-            error = answer.get("error", {})
-            # A try before, whose answer was lost, has done it.
-            is_gone = what.startswith("STREAM.DELETE.") and tries > 1 and error.get("err_code") == NO_SUCH_STREAM
-            assert answer.get("success") or is_gone or error.get("code") == UNAVAILABLE, answer
-            return answer.get("success") or is_gone
-        await until(what, is_done)
+            error = response.get("error", {})
+            # An earlier try, whose response was lost, has deleted the stream.
+            is_gone = request.startswith("STREAM.DELETE.") and tries > 1 and error.get("err_code") == NO_SUCH_STREAM
+            assert response.get("success") or is_gone or error.get("code") == UNAVAILABLE, response
+            return response.get("success") or is_gone
+        await wait_until(request, is_done)
 
-    def say(self, words, awaited):
-        """Says something to the first broker, and gives the line behind the one that begins as awaited."""
-        with socket.create_connection(("127.0.0.1", self.clients[0]), 10) as connection, connection.makefile("rb") as answers:
-            connection.sendall(f'CONNECT {{"verbose": false}}\r\n{words}'.encode())
-            while line := answers.readline():
-                if line.startswith(awaited):
-                    return answers.readline() if awaited == b"MSG " else line
-        raise ConnectionError("the broker has gone")
+    def exchange(self, commands, expected):
+        """Sends commands to the first broker. Returns the line that starts with `expected`, or the payload of a message."""
+        with socket.create_connection(("127.0.0.1", self.clients[0]), 10) as connection, connection.makefile("rb") as lines:
+            connection.sendall(f'CONNECT {{"verbose": false}}\r\n{commands}'.encode())
+            while line := lines.readline():
+                if line.startswith(expected):
+                    return lines.readline() if expected == b"MSG " else line
+        raise ConnectionError("the broker closed the connection")
 
 
 def url(ports, log="QUOTES"):
-    """The address of a log at brokers on these ports."""
+    """Returns the address of a log at brokers on these ports."""
     return "nats://" + ",".join(f"127.0.0.1:{port}" for port in ports) + f"/{log}"

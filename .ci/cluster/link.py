@@ -1,15 +1,15 @@
-"""A link between two programs that can freeze: nothing passes, and nobody hears that it does not."""
+"""A link between two programs that can freeze: no byte passes, and neither side is notified."""
 import asyncio
 
 CHUNK = 1 << 16
 
 
 class Link:
-    """Ways to some ports, each on a port of its own, on which everything takes so many seconds longer."""
+    """Forwards connections to some ports, each from a port of its own. Every byte is delayed by `delay` seconds."""
 
     def __init__(self, ports, delay=0.0):
         self.delay = delay
-        self.targets, self.there, self.back = ports, asyncio.Event(), asyncio.Event()
+        self.targets, self.requests_flow, self.responses_flow = ports, asyncio.Event(), asyncio.Event()
         self.thaw()
 
     async def start(self):
@@ -19,16 +19,16 @@ class Link:
 
     async def connection(self, port, reader, writer):
         try:
-            await self.there.wait()
-            answers, questions = await asyncio.open_connection("127.0.0.1", port)
-            await asyncio.gather(self.pass_on(reader, questions, self.there), self.pass_on(answers, writer, self.back))
+            await self.requests_flow.wait()
+            responses, requests = await asyncio.open_connection("127.0.0.1", port)
+            await asyncio.gather(self.forward(reader, requests, self.requests_flow), self.forward(responses, writer, self.responses_flow))
         except OSError:
             pass
         finally:
             writer.close()
 
-    async def pass_on(self, source, sink, flows):
-        """Passes bytes on while it `flows` until one side is gone, and then closes the other."""
+    async def forward(self, source, sink, flows):
+        """Forwards bytes while the event `flows` is set, until one side closes. Then closes the other side."""
         try:
             while data := await source.read(CHUNK):
                 await flows.wait()
@@ -42,13 +42,13 @@ class Link:
             sink.close()
 
     def freeze(self):
-        self.there.clear()
-        self.back.clear()
+        self.requests_flow.clear()
+        self.responses_flow.clear()
 
-    def deafen(self):
-        """What is said arrives, and no answer does."""
-        self.back.clear()
+    def block_responses(self):
+        """Forwards requests, but no responses."""
+        self.responses_flow.clear()
 
     def thaw(self):
-        self.there.set()
-        self.back.set()
+        self.requests_flow.set()
+        self.responses_flow.set()

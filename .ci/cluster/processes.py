@@ -1,4 +1,4 @@
-"""Programs that are started, asked over HTTP, waited for, and killed at the end."""
+"""Programs that a test starts, requests over HTTP, waits for, and kills at the end."""
 import asyncio
 import contextlib
 import json
@@ -10,43 +10,43 @@ import socket
 import time
 import urllib.request
 
-# A machine that builds something else besides must not fail this.
-PATIENCE = 120.0
+# The default time limit in seconds. A machine that is busy with another build must not fail a test.
+TIMEOUT = 120.0
 
-# Programs that one knows by their port have lower ones, most of them.
+# Well-known ports of programs are mostly lower than this port.
 FIRST_PORT = 20_000
 
-# No proxy stands between two programs of one machine.
+# Programs on one machine talk without a proxy.
 LOCAL = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def free_ports(count):
-    """Ports at which nobody listens, of those that the system gives to nobody who asks for any: whoever is killed and
-    comes back finds its own free."""
+    """Returns free ports outside the system's range of ephemeral ports. So a program that is killed and started again finds
+    its own port free."""
     lowest, highest = (int(word) for word in pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
     others = [*range(FIRST_PORT, lowest), *range(highest + 1, 1 << 16)]
     random.shuffle(others)
     sockets = []
-    with contextlib.ExitStack() as taken:
-        # Where the system gives all of them, it is to choose.
+    with contextlib.ExitStack() as stack:
+        # If the ephemeral range contains all ports, the system chooses.
         for port in [*others, *[0] * count]:
             with contextlib.suppress(OSError):
-                sockets.append(taken.enter_context(socket.create_server(("127.0.0.1", port))))
+                sockets.append(stack.enter_context(socket.create_server(("127.0.0.1", port))))
             if len(sockets) == count:
                 return [one.getsockname()[1] for one in sockets]
-    raise OSError(f"not {count} ports are free")
+    raise OSError(f"{count} ports are needed, but fewer are free")
 
 
-async def until(what, is_so, patience=PATIENCE):
-    """Waits until `is_so` gives something, and gives that."""
-    began = time.monotonic()
+async def wait_until(name, condition, timeout=TIMEOUT):
+    """Waits until `condition` returns a true value, and returns the value."""
+    start = time.monotonic()
     while True:
-        result = is_so()
+        result = condition()
         if asyncio.iscoroutine(result):
             result = await result
         if result:
             return result
-        assert time.monotonic() - began < patience, f"{what}: not within {patience} s"
+        assert time.monotonic() - start < timeout, f"{name}: not within {timeout} s"
         await asyncio.sleep(0.05)
 
 
@@ -59,35 +59,35 @@ async def get(port, path):
     return json.loads(await asyncio.to_thread(http, port, path))
 
 
-async def server(target, directory, name, *arguments):
-    """A candle-server that is ready, at its `port`; its log is a file of its name."""
+async def start_server(target, directory, name, *arguments):
+    """Starts a candle-server and waits until it is ready. Its attribute `port` is set. Its log is a file named after it."""
     log = directory / f"{name}.log"
-    process = await Process(f"{target}/candle-server", "--listen", "127.0.0.1:0", *arguments, log=log).start(wants_line=True)
+    process = await Process(f"{target}/candle-server", "--listen", "127.0.0.1:0", *arguments, log=log).start(capture_stdout=True)
     try:
-        line = (await asyncio.wait_for(process.process.stdout.readline(), PATIENCE)).decode()
+        line = (await asyncio.wait_for(process.process.stdout.readline(), TIMEOUT)).decode()
         assert line, f"{name} ended: {log.read_text()[-2000:]}"
         process.port = int(line.rsplit(":", 1)[1])
     except BaseException:
-        # Nobody else knows of it.
+        # The caller does not have the process yet.
         await process.end()
         raise
     return process
 
 
 class Process:
-    """A child that is killed at the end, whatever happens."""
+    """A child process, which is killed at the end in any case."""
 
     def __init__(self, *command, log):
         self.command, self.log, self.process = [str(word) for word in command], log, None
 
-    async def start(self, wants_line=False):
-        stdout = asyncio.subprocess.PIPE if wants_line else asyncio.subprocess.DEVNULL
+    async def start(self, capture_stdout=False):
+        stdout = asyncio.subprocess.PIPE if capture_stdout else asyncio.subprocess.DEVNULL
         with open(self.log, "ab") as log:
             self.process = await asyncio.create_subprocess_exec(*self.command, stdout=stdout, stderr=log, env={**os.environ, "NO_COLOR": "1"})
         return self
 
     def processor_seconds(self):
-        """What it has used so far."""
+        """Returns the processor time that the process has used."""
         fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / 100
 
@@ -97,5 +97,5 @@ class Process:
     async def end(self, number=signal.SIGKILL):
         if self.process and self.process.returncode is None:
             self.process.send_signal(number)
-            return await asyncio.wait_for(self.process.wait(), PATIENCE)
+            return await asyncio.wait_for(self.process.wait(), TIMEOUT)
         return None

@@ -1,1 +1,1 @@
-"""What a Docker engine does for one compose file, without an engine: images of a Dockerfile, containers, a network."""
+"""The parts of a Docker engine that one compose file needs: images of a Dockerfile, containers, a network."""

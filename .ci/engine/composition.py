@@ -1,4 +1,4 @@
-"""A compose file, read strictly: what is not known here is an error, so that nothing in the file goes untried."""
+"""A strict parser of compose files: an unsupported key is an error, so that every line of the file is tested."""
 import dataclasses
 import pathlib
 import re
@@ -8,17 +8,17 @@ import yaml
 TOP = {"name", "services", "volumes"}
 SERVICE = {"build", "image", "pull_policy", "command", "environment", "depends_on", "volumes", "ports", "restart"}
 BUILD = {"context", "target", "args"}
-# Below a directory of a registry, or an official image, with a tag.
+# An image of a registry with a tag: an official one, or one in a directory.
 PULLED = re.compile(r"(?:[a-z0-9-]+/)?[a-z0-9-]+:v?[0-9][0-9.]*")
 
 
 class Strict(yaml.SafeLoader):
-    """YAML in which a key that is given twice is an error, as it is for Compose."""
+    """YAML in which a repeated key is an error, as it is for Compose."""
 
     def compose_mapping_node(self, anchor):
         node = super().compose_mapping_node(anchor)
         names = [key.value for key, _ in node.value]
-        assert len(set(names)) == len(names), f"a key is given twice{node.start_mark}"
+        assert len(set(names)) == len(names), f"a key is repeated{node.start_mark}"
         return node
 
 
@@ -31,7 +31,7 @@ class Build:
 
 @dataclasses.dataclass
 class Mount:
-    """A file of the host, or a volume by its name, at a place in the container."""
+    """A file of the host, or a named volume, at a path in the container."""
     source: pathlib.Path | str
     target: str
     read_only: bool
@@ -47,18 +47,18 @@ class Service:
     environment: dict
     depends_on: list
     mounts: list
-    # Published: (address and port of the host, port of the container).
+    # The published ports: (address and port of the host, port of the container).
     ports: list
     restart: str | None
 
 
-def known(what, mapping, keys):
+def check_keys(name, mapping, keys):
     unknown = [key for key in mapping if key not in keys and not str(key).startswith("x-")]
-    assert not unknown, f"{what}: {unknown} is not known here"
+    assert not unknown, f"{name}: {unknown} is not supported"
 
 
-def texts(what, values):
-    assert isinstance(values, list) and all(isinstance(one, str) for one in values), f"{what} is no list of texts: {values}"
+def strings(name, values):
+    assert isinstance(values, list) and all(isinstance(one, str) for one in values), f"{name} is not a list of strings: {values}"
     return values
 
 
@@ -67,49 +67,49 @@ def mount(directory, text, volumes):
     assert target.startswith("/") and mode in ([], ["ro"]), f"volume {text}"
     if source.startswith("."):
         file = (directory / source).resolve()
-        # An engine makes a directory where there is none, and then fails to mount it over a file.
+        # If the file does not exist, an engine creates a directory, and then fails to mount the directory over a file.
         assert file.is_file(), f"volume {text}: no file {file}"
         return Mount(file, target, mode == ["ro"])
-    assert source in volumes, f"volume {text}: {source} is not among the volumes of the file"
+    assert source in volumes, f"volume {text}: the file does not declare the volume {source}"
     return Mount(source, target, mode == ["ro"])
 
 
 def port(text):
-    assert isinstance(text, str), f"port {text}: YAML takes some of these for numbers unless they are quoted"
+    assert isinstance(text, str), f"port {text}: quote it, because YAML reads some ports as numbers"
     shape = re.fullmatch(r"(127\.0\.0\.1):(\d+):(\d+)", text)
-    assert shape, f"port {text}: not published to this machine alone"
+    assert shape, f"port {text}: it must be published to this machine only"
     return (shape[1], int(shape[2])), int(shape[3])
 
 
-def build(directory, what, told):
-    known(f"{what}: build", told, BUILD)
-    args = told.get("args", {})
-    assert all(isinstance(value, str) for value in args.values()), f"{what}: args {args}"
-    return Build((directory / told["context"]).resolve(), told["target"], args)
+def build(directory, name, spec):
+    check_keys(f"{name}: build", spec, BUILD)
+    args = spec.get("args", {})
+    assert all(isinstance(value, str) for value in args.values()), f"{name}: args {args}"
+    return Build((directory / spec["context"]).resolve(), spec["target"], args)
 
 
-def service(directory, name, told, volumes):
-    known(name, told, SERVICE)
-    assert told.get("restart") in ("always", None), f"{name}: restart {told['restart']}"
-    environment = told.get("environment", {})
+def service(directory, name, spec, volumes):
+    check_keys(name, spec, SERVICE)
+    assert spec.get("restart") in ("always", None), f"{name}: restart {spec['restart']}"
+    environment = spec.get("environment", {})
     assert isinstance(environment, dict) and all(isinstance(value, str) for value in environment.values()), f"{name}: {environment}"
     return Service(
         name,
-        told.get("image"),
-        build(directory, name, told["build"]) if "build" in told else None,
-        told.get("pull_policy"),
-        texts(f"{name}: command", told["command"]) if "command" in told else None,
+        spec.get("image"),
+        build(directory, name, spec["build"]) if "build" in spec else None,
+        spec.get("pull_policy"),
+        strings(f"{name}: command", spec["command"]) if "command" in spec else None,
         environment,
-        texts(f"{name}: depends_on", told.get("depends_on", [])),
-        [mount(directory, text, volumes) for text in texts(f"{name}: volumes", told.get("volumes", []))],
-        [port(text) for text in told.get("ports", [])],
-        told.get("restart"),
+        strings(f"{name}: depends_on", spec.get("depends_on", [])),
+        [mount(directory, text, volumes) for text in strings(f"{name}: volumes", spec.get("volumes", []))],
+        [port(text) for text in spec.get("ports", [])],
+        spec.get("restart"),
     )
 
 
 def images(services):
-    """Holds that every image can be had, and that none is built twice: builds run side by side, and on an engine that has
-    none of the name yet the second fails to store its own ("already exists")."""
+    """Checks that every image is available, and that no image is built twice. Builds run concurrently. If an engine has no
+    image with a name yet, the second build with this name fails ("already exists")."""
     builders = {}
     for one in services.values():
         if one.build and one.image:
@@ -118,22 +118,22 @@ def images(services):
     for one in services.values():
         assert one.build or one.image, f"{one.name} has no image"
         if not one.build and one.image in builders:
-            assert one.pull_policy == "never", f"{one.name}: {one.image} would be looked for in a registry before it is built"
+            assert one.pull_policy == "never", f"{one.name}: {one.image} would be pulled from a registry before it is built"
         elif not one.build:
-            assert PULLED.fullmatch(one.image) and not one.pull_policy, f"{one.name}: {one.image} is built by nobody"
+            assert PULLED.fullmatch(one.image) and not one.pull_policy, f"{one.name}: no service builds {one.image}"
 
 
 def in_order(services):
-    """Services in the file's order, each after those that it depends on."""
+    """Returns the services in the order of the file, each after its dependencies."""
     order = []
 
-    def add(name, asking):
-        assert name in services, f"{asking[-1]} depends on {name}, which is no service"
-        assert name not in asking, f"{name} depends on itself"
+    def add(name, dependents):
+        assert name in services, f"{dependents[-1]} depends on {name}, which is not a service"
+        assert name not in dependents, f"{name} depends on itself"
         if services[name] in order:
             return
         for other in services[name].depends_on:
-            add(other, [*asking, name])
+            add(other, [*dependents, name])
         order.append(services[name])
 
     for name in services:
@@ -142,15 +142,15 @@ def in_order(services):
 
 
 def read(file):
-    """The name of the project and its services, in the order in which they are started."""
-    told = yaml.load(file.read_text(), Strict)
-    known(file.name, told, TOP)
-    volumes = told.get("volumes", {})
+    """Returns the name of the project and its services, in the order in which they are started."""
+    spec = yaml.load(file.read_text(), Strict)
+    check_keys(file.name, spec, TOP)
+    volumes = spec.get("volumes", {})
     assert all(options is None for options in volumes.values()), f"volumes: {volumes}"
-    services = {name: service(file.parent, name, one, volumes) for name, one in told["services"].items()}
+    services = {name: service(file.parent, name, one, volumes) for name, one in spec["services"].items()}
     used = {mount.source for one in services.values() for mount in one.mounts}
-    assert set(volumes) <= used, f"volumes that nobody uses: {set(volumes) - used}"
+    assert set(volumes) <= used, f"volumes that no service uses: {set(volumes) - used}"
     published = [host for one in services.values() for host, _ in one.ports]
     assert len(set(published)) == len(published), f"ports that are published twice: {published}"
     images(services)
-    return told.get("name", file.parent.name), in_order(services)
+    return spec.get("name", file.parent.name), in_order(services)

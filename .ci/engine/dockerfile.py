@@ -1,4 +1,4 @@
-"""A Dockerfile, read strictly, and its builds: its own commands, on its build context, in a container."""
+"""A strict parser of Dockerfiles, and their builds: the commands of the file run on its build context, in a container."""
 import json
 import os
 import pathlib
@@ -10,15 +10,15 @@ from .container import run_once
 from .image import Image, libraries
 
 KNOWN = {"WORKDIR", "COPY", "ARG", "RUN", "EXPOSE", "STOPSIGNAL", "ENV", "HEALTHCHECK", "ENTRYPOINT"}
-# What the images below hold: https://github.com/GoogleContainerTools/distroless
+# The content of the distroless image: https://github.com/GoogleContainerTools/distroless
 DISTROLESS, NONROOT = "gcr.io/distroless/cc-debian12:nonroot", 65532
 LIBRARIES = {"linux-vdso", "ld-linux-x86-64", "libc", "libm", "libgcc_s", "libdl", "libpthread", "librt", "libstdc++", "libssl", "libcrypto"}
-# In place of --release, which would take minutes and is built elsewhere.
+# The dev profile instead of --release, which takes minutes and is built by another test.
 PROFILE = {"--release": "--profile dev", "target/release/": "target/debug/"}
 
 
 def instructions(text):
-    """Each instruction and what follows it, with lines joined that end in a backslash."""
+    """Yields each instruction and its arguments. Lines that end in a backslash are joined."""
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     for line in "\n".join(lines).replace("\\\n", " ").splitlines():
         if line.strip():
@@ -27,9 +27,9 @@ def instructions(text):
 
 
 def ignores(patterns, path):
-    """Whether a path or a directory above it is left out of the build context."""
+    """Returns true if the build context excludes a path or a directory above it."""
     for pattern in patterns:
-        assert not pattern.startswith("!"), f".dockerignore: {pattern} is not known here"
+        assert not pattern.startswith("!"), f".dockerignore: {pattern} is not supported"
         expression = re.escape(pattern).replace(r"\*\*/", "(.*/)?").replace(r"\*", "[^/]*")
         if re.fullmatch(f"{expression}(/.*)?", path):
             return True
@@ -37,7 +37,7 @@ def ignores(patterns, path):
 
 
 def copy_context(context, place):
-    """What a build sees of a fresh clone. Times are kept, so that what is unchanged is not built again."""
+    """Copies the build context of a fresh clone. Modification times are preserved, so that unchanged files are not built again."""
     patterns = [line.strip() for line in (context / ".dockerignore").read_text().splitlines() if line.strip() and not line.startswith("#")]
     clone = subprocess.check_output(["git", "-c", "safe.directory=*", "ls-files", "-z"], cwd=context, text=True).split("\0")
     for path in clone:
@@ -47,7 +47,7 @@ def copy_context(context, place):
 
 
 class Dockerfile:
-    """The stages of a Dockerfile, and the images that were built of them."""
+    """The stages of a Dockerfile, and the images that were built from them."""
 
     def __init__(self, context, work):
         self.context, self.work, self.stages, self.built = context, work, {}, {}
@@ -59,13 +59,13 @@ class Dockerfile:
                 assert name, f"FROM {rest}: a stage without a name"
                 self.stages[name] = stage = [("FROM", base)]
             else:
-                assert keyword in KNOWN, f"Dockerfile: {keyword} is not known here"
+                assert keyword in KNOWN, f"Dockerfile: {keyword} is not supported"
                 stage.append((keyword, rest))
         self.sources = work / "context"
         copy_context(context, self.sources)
 
     def image(self, target, args):
-        """Builds a stage, and gives what a container of it starts with."""
+        """Builds a stage, and returns its image."""
         (_, base), *stage = self.stages[target]
         assert base == DISTROLESS, f"{target} is FROM {base}"
         paths = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"}
@@ -93,7 +93,7 @@ class Dockerfile:
         return image
 
     def run(self, name, args):
-        """Runs the commands of a stage that builds, and gives the directory of what it left in /out."""
+        """Runs the commands of a build stage. Returns the directory with the content of /out."""
         key = "-".join([name, *args.values()])
         if key in self.built:
             return self.built[key]
@@ -111,19 +111,19 @@ class Dockerfile:
                 mounts = re.findall(r"--mount=type=cache,target=(\S+),sharing=locked", rest)
                 assert mounts == ["/usr/local/cargo/registry", "/candle/target"], f"{name}: {mounts}"
                 command = rest[rest.rindex("sharing=locked") + len("sharing=locked") :]
-                for told, instead in PROFILE.items():
-                    command = command.replace(told, instead)
+                for release, dev in PROFILE.items():
+                    command = command.replace(release, dev)
                 run_once(self.toolchain(name, command, environment, output))
             else:
                 assert keyword == "ARG", f"{name}: {keyword}"
         return output
 
     def toolchain(self, name, command, environment, output):
-        """A container with this machine's compiler and registry, at the paths they have here, so that what other steps
-        built of the registry is not built again."""
+        """Returns a container with the compiler and the registry of this machine, at the same paths. So packages that other
+        steps have built are not built again."""
         sysroot = subprocess.check_output(["rustc", "--print", "sysroot"], text=True).strip()
         cargo = os.environ.get("CARGO_HOME", str(pathlib.Path.home() / ".cargo"))
-        # A machine may have another registry in place of the public one.
+        # A machine can use another registry instead of the public one.
         settings = [[str(file), str(file), True] for file in pathlib.Path(cargo).glob("config.toml")]
         return {
             "root": str(self.work / "root"),

@@ -1,5 +1,5 @@
-"""Images: what a container starts with. Those that others make are as their Dockerfiles say, with programs of this machine
-in place of theirs."""
+"""Images, from which containers start. Images of other projects follow their Dockerfiles, with the programs of this machine
+instead of theirs."""
 import dataclasses
 import pathlib
 import re
@@ -10,7 +10,7 @@ NOBODY = 65534
 
 @dataclasses.dataclass
 class Image:
-    """What a container starts with. `directories` are those that its program writes to: user and mode of each."""
+    """The content of an image. `directories` has the user and the mode of each directory that the program writes to."""
     command: list
     entrypoint: list = dataclasses.field(default_factory=list)
     programs: dict = dataclasses.field(default_factory=dict)
@@ -21,14 +21,14 @@ class Image:
     links: dict = dataclasses.field(default_factory=dict)
     stop_signal: str = "SIGTERM"
     built: bool = False
-    # What asks about its health, and within how many seconds that must have answered.
+    # The command of the health check, and its time limit in seconds.
     health: tuple | None = None
 
 
 def libraries(program):
-    """The libraries that a program is linked with: their names and where they are; none for one that is static."""
-    told, found = subprocess.run(["ldd", program], capture_output=True, text=True), []
-    for line in told.stdout.splitlines() if told.returncode == 0 else []:
+    """Returns the names and paths of the libraries of a program. A static program has none."""
+    result, found = subprocess.run(["ldd", program], capture_output=True, text=True), []
+    for line in result.stdout.splitlines() if result.returncode == 0 else []:
         name, *rest = line.split()
         path = rest[1] if rest[:1] == ["=>"] else name
         found.append((pathlib.Path(name).name, path if path.startswith("/") else None))
@@ -36,19 +36,19 @@ def libraries(program):
 
 
 def version(program, option):
-    """What a program says of its version."""
-    told = subprocess.run([program, option], capture_output=True, text=True, check=True)
-    return re.search(r"[0-9]+(\.[0-9]+)+", told.stdout + told.stderr)[0]
+    """Returns the version that a program prints."""
+    result = subprocess.run([program, option], capture_output=True, text=True, check=True)
+    return re.search(r"[0-9]+(\.[0-9]+)+", result.stdout + result.stderr)[0]
 
 
 def nats(program):
-    """https://github.com/nats-io/nats-docker, scratch: only the program, run as root."""
+    """The image of https://github.com/nats-io/nats-docker, scratch: only the program, run as root."""
     return Image(programs={"/nats-server": program}, entrypoint=["/nats-server"], command=["--config", "nats-server.conf"])
 
 
 def nginx(program):
-    """https://github.com/nginx/docker-nginx: master as root, logs to the container's. Its program knows its own paths; ours
-    is told them."""
+    """The image of https://github.com/nginx/docker-nginx: the main process runs as root, and the log is the output of the
+    container. Our program needs its paths as arguments."""
     return Image(
         programs={"/usr/sbin/nginx": program},
         command=["/usr/sbin/nginx", "-p", "/var/cache/nginx", "-c", "/etc/nginx/nginx.conf", "-g", "daemon off;"],
@@ -59,7 +59,7 @@ def nginx(program):
 
 
 def prometheus(program):
-    """https://github.com/prometheus/prometheus: run as nobody."""
+    """The image of https://github.com/prometheus/prometheus: run as nobody."""
     return Image(
         programs={"/bin/prometheus": program},
         entrypoint=["/bin/prometheus"],
@@ -73,13 +73,13 @@ def prometheus(program):
 PUBLISHED = {"nats": (nats, "-v"), "nginx": (nginx, "-v"), "prom/prometheus": (prometheus, "--version")}
 
 
-def published(name, programs, say):
-    """An image of a registry, of which there is none here: what its program says of its version is what the tag says, but
-    for Prometheus, of which this machine has what its system has."""
+def published(name, programs, report):
+    """Returns the substitute of a registry's image. The version of the program must be that of the tag, except for Prometheus,
+    of which this machine has the version of its distribution."""
     repository, _, tag = name.partition(":")
     make, option = PUBLISHED[repository]
     found, wanted = version(programs[repository], option), tag.removeprefix("v")
     if found != wanted and not found.startswith(f"{wanted}."):
         assert repository == "prom/prometheus", f"{name}, but the program is of version {found}"
-        say(f"{name}: in its place this machine's, {found}")
+        report(f"{name}: replaced by version {found} of this machine")
     return make(programs[repository])

@@ -1,4 +1,4 @@
-"""One network namespace for each service on a bridge, where each is found by its name while it runs."""
+"""A network namespace for each service on one bridge. A service has a name in DNS while it runs."""
 import asyncio
 import ctypes
 import socket
@@ -7,17 +7,17 @@ import subprocess
 
 BRIDGE, SUBNET = "candle", "172.30.0"
 CLONE_NEWNET = 0x40000000
-# Where an engine answers names, in each container.
+# The address of an engine's DNS server in each container.
 RESOLVER = ("127.0.0.11", 53)
 ADDRESS, FOUND, NO_SUCH_NAME = 1, 0x8180, 0x8183
 
 
-def ip(*words):
-    subprocess.run(["ip", *words], check=True)
+def ip(*arguments):
+    subprocess.run(["ip", *arguments], check=True)
 
 
-class Names(asyncio.DatagramProtocol):
-    """Answers questions for the address of a service, as an engine does: only while it runs."""
+class NameServer(asyncio.DatagramProtocol):
+    """Resolves the name of a service while the service runs, as an engine does."""
 
     def __init__(self, running):
         self.running = running
@@ -26,12 +26,12 @@ class Names(asyncio.DatagramProtocol):
         self.transport = transport
 
     def datagram_received(self, query, sender):
-        labels, place = [], 12
-        while length := query[place]:
-            labels.append(query[place + 1 : place + 1 + length].decode("ascii", "replace").lower())
-            place += 1 + length
-        kind = struct.unpack_from(">H", query, place + 1)[0]
-        question, address = query[12 : place + 5], self.running.get(".".join(labels))
+        labels, offset = [], 12
+        while length := query[offset]:
+            labels.append(query[offset + 1 : offset + 1 + length].decode("ascii", "replace").lower())
+            offset += 1 + length
+        kind = struct.unpack_from(">H", query, offset + 1)[0]
+        question, address = query[12 : offset + 5], self.running.get(".".join(labels))
         answer = b""
         if address and kind == ADDRESS:
             answer = struct.pack(">HHHIH", 0xC00C, ADDRESS, 1, 600, 4) + socket.inet_aton(address)
@@ -40,12 +40,12 @@ class Names(asyncio.DatagramProtocol):
 
 
 class Network:
-    """The bridge, the services at it, and those that run."""
+    """The bridge, the addresses of its services, and the running services."""
 
     def __init__(self):
         self.addresses, self.running, self.serving = {}, {}, []
-        # Addresses that nobody had before.
-        self.later = iter(range(100, 255))
+        # Addresses that no service had before.
+        self.unused = iter(range(100, 255))
         self.libc = ctypes.CDLL(None, use_errno=True)
         ip("link", "set", "lo", "up")
         ip("link", "add", BRIDGE, "type", "bridge")
@@ -53,26 +53,26 @@ class Network:
         ip("link", "set", BRIDGE, "up")
 
     async def attach(self, name):
-        """Makes the namespace of a service; its name and its link are not there before it runs."""
+        """Creates the namespace of a service. Its name and its link are up only while it runs."""
         self.addresses[name] = f"{SUBNET}.{len(self.addresses) + 2}"
         ip("netns", "add", name)
         ip("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", name)
         ip("link", "set", name, "master", BRIDGE)
-        for words in (["addr", "add", f"{self.addresses[name]}/24", "dev", "eth0"], ["link", "set", "eth0", "up"], ["link", "set", "lo", "up"]):
-            ip("-n", name, *words)
-        answers = self.socket_in(name)
-        answers.bind(RESOLVER)
-        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: Names(self.running), sock=answers)
+        for arguments in (["addr", "add", f"{self.addresses[name]}/24", "dev", "eth0"], ["link", "set", "eth0", "up"], ["link", "set", "lo", "up"]):
+            ip("-n", name, *arguments)
+        queries = self.socket_in(name)
+        queries.bind(RESOLVER)
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: NameServer(self.running), sock=queries)
         self.serving.append(transport)
 
     def move(self, name):
-        """Gives a service that does not run another address."""
+        """Gives a stopped service another address."""
         ip("-n", name, "addr", "flush", "dev", "eth0")
-        self.addresses[name] = f"{SUBNET}.{next(self.later)}"
+        self.addresses[name] = f"{SUBNET}.{next(self.unused)}"
         ip("-n", name, "addr", "add", f"{self.addresses[name]}/24", "dev", "eth0")
 
     def socket_in(self, name):
-        """A datagram socket of another namespace: it is of the one in which its thread was when it was made."""
+        """Returns a datagram socket of another namespace. A socket belongs to the namespace of its thread at its creation."""
         with open("/proc/self/ns/net") as ours, open(f"/run/netns/{name}") as theirs:
             self.enter(theirs)
             try:
@@ -89,7 +89,7 @@ class Network:
         self.running[name] = self.addresses[name]
 
     def down(self, name):
-        """The container is gone: so are its name, and whoever would refuse a connection."""
+        """Removes the name of a stopped container. Its address does not even refuse connections."""
         del self.running[name]
         ip("link", "set", name, "down")
 
@@ -102,12 +102,12 @@ class Network:
             one.close()
 
     async def publish(self, host, name, port):
-        """Passes connections to an address of the host on to a port of a service."""
+        """Forwards connections to an address of the host to a port of a service."""
 
         async def pump(reader, writer):
             try:
-                while piece := await reader.read(1 << 16):
-                    writer.write(piece)
+                while data := await reader.read(1 << 16):
+                    writer.write(data)
                     await writer.drain()
             except OSError:
                 pass

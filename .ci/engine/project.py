@@ -1,43 +1,43 @@
-"""A project: all services of one compose file, run together, asked and ended."""
+"""A project: the running services of one compose file."""
 import time
 from http.client import HTTPException
 
-from cluster.processes import LOCAL, until
+from cluster.processes import LOCAL, wait_until
 
 from . import composition, image
 from .container import Container
 from .network import Network
 
 
-def fetch(place, path, timeout=10):
-    with LOCAL.open(f"http://{place}{path}", timeout=timeout) as response:
+def fetch(address, path, timeout=10):
+    with LOCAL.open(f"http://{address}{path}", timeout=timeout) as response:
         return response.read()
 
 
 class Project:
-    """Containers by their services' names, in the order in which they are started."""
+    """The containers by the names of their services, in the order in which they are started."""
 
     def __init__(self, name, network):
         self.name, self.network, self.containers = name, network, {}
 
     @classmethod
-    async def make(cls, file, dockerfile, programs, directory, say):
-        """Builds what the file builds, and makes a container of each service."""
+    async def make(cls, file, dockerfile, programs, directory, report):
+        """Builds the images of the file, and creates a container for each service."""
         name, services = composition.read(file)
         built = {}
         for service in services:
             if service.build:
-                assert service.build.context == dockerfile.context, f"{service.name}: built of {service.build.context}"
+                assert service.build.context == dockerfile.context, f"{service.name}: built from {service.build.context}"
                 built[service.image or service.name] = dockerfile.image(service.build.target, service.build.args)
         project = cls(name, Network())
         (directory / name).mkdir()
         for service in services:
-            chosen = built.get(service.image or service.name) or image.published(service.image, programs, say)
+            chosen = built.get(service.image or service.name) or image.published(service.image, programs, report)
             await project.network.attach(service.name)
             project.containers[service.name] = Container(service, chosen, project.network, directory / name)
             for host, port in service.ports:
                 await project.network.publish(host, service.name, port)
-        say(f"{name}: {len(services)} services; built: {', '.join(built)}")
+        report(f"{name}: {len(services)} services; built: {', '.join(built)}")
         return project
 
     def named(self, prefix):
@@ -53,33 +53,34 @@ class Project:
         for container in self.containers.values():
             await container.start()
 
-    async def hold(self, what, is_so):
-        """Waits until something is so, which all that were started must live to see; gives it and the seconds it took."""
-        began = time.monotonic()
+    async def wait_for(self, name, condition):
+        """Waits until a condition returns a true value. Fails if a container ends meanwhile. Returns the value and the seconds
+        it took."""
+        start = time.monotonic()
 
-        async def is_so_now():
+        async def checked_condition():
             for container in self.running():
                 assert not container.ended(), f"{container.name} ended by itself, with {container.process.returncode}"
             try:
-                return await is_so()
+                return await condition()
             except (OSError, ValueError, LookupError, HTTPException):
                 return None
 
-        return await until(what, is_so_now), time.monotonic() - began
+        return await wait_until(name, checked_condition), time.monotonic() - start
 
-    async def healthy(self, *containers):
-        """Waits until each is as healthy as its image asks for."""
-        began = time.monotonic()
+    async def wait_until_healthy(self, *containers):
+        """Waits until the health check of each container succeeds."""
+        start = time.monotonic()
         for container in containers or [one for one in self.containers.values() if one.image.health]:
-            await self.hold(f"{container.name} is healthy", container.is_healthy)
-        return time.monotonic() - began
+            await self.wait_for(f"{container.name} is healthy", container.is_healthy)
+        return time.monotonic() - start
 
-    async def stop(self, say):
-        """Stops all, the last first, each by its image's signal, and takes the network away."""
+    async def stop(self, report):
+        """Stops all containers in reverse order, each with the signal of its image, and removes the network."""
         for container in reversed(self.containers.values()):
             code, took = await container.stop()
-            # What others make has codes of its own.
+            # The programs of other projects have other exit codes.
             assert code == 0 or not container.image.built, f"{container.name} ended with {code} after {took:.1f} s"
             if code:
-                say(f"{container.name} ended with {code} after {took:.1f} s")
+                report(f"{container.name} ended with {code} after {took:.1f} s")
         self.network.close()

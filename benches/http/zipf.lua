@@ -6,7 +6,7 @@ function setup(thread)
   threads = threads + 1
 end
 
-local requests, place = {}, 0
+local requests, position = {}, 0
 
 function init(arguments)
   local instruments = tonumber(arguments[1])
@@ -33,6 +33,6 @@ function init(arguments)
 end
 
 function request()
-  place = place % #requests + 1
-  return requests[place]
+  position = position % #requests + 1
+  return requests[position]
 end

@@ -15,7 +15,8 @@ pub use streams::StreamOptions;
 
 /// A connection to the broker of one log.
 ///
-/// The log is one stream with two subjects: writes of gateways and views of read nodes. Checkpoints are a second stream.
+/// The log is one stream with two subjects: writes of gateways and views of read nodes. Checkpoints are a second
+/// stream.
 pub(crate) trait Broker: Clone + fmt::Debug + Send + Sync + 'static {
     /// The servers of the broker and the credentials for them.
     type Address: Clone + fmt::Debug + fmt::Display + Send + Sync;
@@ -130,7 +131,7 @@ pub(crate) struct StoredMessage {
 pub(crate) enum BrokerError {
     /// The operation can succeed later.
     Unavailable(String),
-    /// The operation fails until somebody changes the configuration.
+    /// The operation fails until the configuration of the server or the broker is changed.
     Unusable(String),
 }
 

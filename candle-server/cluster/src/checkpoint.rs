@@ -18,8 +18,8 @@ use crate::subscribe::{Event, StreamId, subscribe};
 /// The version of the format below. Each change increments it.
 const VERSION: u32 = 1;
 
-/// The number of stripes of every aggregator behind a log. With 200,000 instruments a stripe has 400 of 2.1 KB each, and
-/// its snapshot fits into a message of a megabyte.
+/// The number of stripes of every aggregator behind a log. With 200,000 instruments a stripe has 400 of 2.1 KB each,
+/// and its snapshot fits into a message of a megabyte.
 pub(crate) const STRIPES: u32 = 512;
 
 /// The longest wait for the next message of a checkpoint. Then the load starts again.

@@ -17,9 +17,8 @@ const RESTART_MICROS: i64 = 1_000_000;
 ///
 /// - With sequence numbers of the feed, the numbers decide. The feed may restart them.
 /// - With timestamps of the feed, the times decide, instrument by instrument.
-/// - If gateways stamp ticks on arrival, the same tick has two times, and a tick later than the newest of its instrument
-///   can be that newest one. Then the newest time of all instruments decides. Ticks within the difference between the
-///   clocks of the two gateways can be lost or stored twice.
+/// - If gateways stamp ticks on arrival, one tick has two times, and the newest time of all instruments decides. Ticks
+///   within the difference between the clocks of the two gateways can be lost or stored twice.
 #[derive(Debug, Default)]
 pub(crate) struct Deduplicator {
     newest: HashMap<InstrumentId, NewestTick>,
@@ -139,8 +138,8 @@ impl Deduplicator {
 
     /// The source of the timestamps of the ticks in `held` that have no number.
     ///
-    /// They are those of the feed if `held` has the newest tick of the log, to the microsecond, for at least half of the
-    /// instruments whose newest tick it should have.
+    /// The source is the feed if `held` has the newest tick of the log for at least half of its instruments. Only
+    /// instruments whose newest tick is late enough to be in `held` count.
     pub(crate) fn timestamp_source<'a>(&self, held: impl Iterator<Item = (&'a str, &'a Tick)>) -> TimestampSource {
         let mut oldest = Timestamp::MAX;
         let mut instruments: HashMap<&str, (Timestamp, u32)> = HashMap::new();
@@ -162,7 +161,7 @@ impl Deduplicator {
 
     /// Returns true if the log does not contain `tick`.
     ///
-    /// `restarted` is the time at which the feed restarted its numbers among the ticks that the standby holds, if it did.
+    /// `restarted` is the time at which the feed restarted its numbers among the ticks of the standby, if it did.
     /// The `aggregator` is the one that follows the log.
     pub(crate) fn is_new(
         &self,

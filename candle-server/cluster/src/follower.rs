@@ -328,8 +328,8 @@ impl Follower {
         }
     }
 
-    /// Sets coverage and time as the gateway had them. Coverage comes first: no reader may see a time whose minute is not
-    /// marked as partly covered yet.
+    /// Sets coverage and time as the gateway had them. Coverage comes first: no reader may see a time whose minute is
+    /// not marked as partly covered yet.
     fn apply_header(&self, header: &WritesHeader, restarts_clock: bool) {
         if let Some(coverage) = header.coverage() {
             let is_delivering = !header.feed_is_down && header.lease != LeaseAction::Release;

@@ -3,10 +3,10 @@
 //! The feed writes into an engine of this process, as on a single machine. The gateway buffers what the journal of that
 //! engine records. The leader of a pair publishes the buffered writes, and the standby only buffers them.
 //!
-//! The log is the lease. The leader renews it with every message, several times a second. After [`timing::LEASE_TIMEOUT`] without
-//! a message a standby publishes a claim of the next epoch with the expected sequence of the last message. The broker
-//! stores the claim only if no other message was stored, so one of several claims succeeds. From then on it rejects every
-//! message of the old leader, however late it arrives.
+//! The log is the lease. The leader renews it with every message, several times a second. After
+//! [`timing::LEASE_TIMEOUT`] without a message a standby publishes a claim of the next epoch with the expected sequence
+//! of the last message. The broker stores the claim only if no other message was stored, so one of several claims
+//! succeeds. From then on it rejects every message of the old leader, however late it arrives.
 
 mod buffer;
 mod catalogue;
@@ -50,8 +50,8 @@ pub(crate) struct Gateway<B: Broker> {
     up_since: Option<Duration>,
     /// The time since which the present connection of the feed has brought quotes at the usual rate.
     quoted_since: Option<Duration>,
-    /// The time on the clock of the candles since which no quote was lost between the feed and the outbox. `None` if none
-    /// was ever lost.
+    /// The time on the clock of the candles since which no quote was lost between the feed and the outbox. `None` if
+    /// none was ever lost.
     complete_since: Option<Timestamp>,
     /// True if listings were possibly lost between the feed and the outbox and are not published yet.
     lost_listings: bool,

@@ -1,7 +1,7 @@
 //! Replication of a candle server: any number of machines serve equal candles from one log in NATS JetStream.
 //!
-//! A gateway publishes the writes of its feed to the log. Read nodes apply the log and serve it. All nodes apply the same
-//! messages in the same order, so all give equal answers, and a checkpoint of one gateway is valid for all nodes.
+//! A gateway publishes the writes of its feed to the log. Read nodes apply the log and serve it. All nodes apply the
+//! same messages in the same order, so all give equal answers, and a checkpoint of one gateway is valid for all nodes.
 //! `PROTOCOL.md` beside this crate has the protocol.
 //!
 //! | module | job |
@@ -33,7 +33,8 @@
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let url = "nats://broker-1,broker-2:4222/QUOTES".parse()?;
 //! let config = ClusterConfig { url, authentication: Authentication::default(), core: Config::default() };
-//! let mut node = candle_cluster::start_read_node(&config, || Feeds::unmonitored(ClockMode::Feed).with_log_coverage())?;
+//! let feeds = || Feeds::unmonitored(ClockMode::Feed).with_log_coverage();
+//! let mut node = candle_cluster::start_read_node(&config, feeds)?;
 //! // The first engine has caught up with the log. After a loss of messages another engine follows.
 //! while let Some(engine) = node.next_engine().await {
 //!     println!("{} instruments", engine.aggregator.len());

@@ -4,13 +4,14 @@ use candle_core::{CoverageRing, Timestamp};
 use candle_engine::clock::ClockMode;
 use serde::{Deserialize, Serialize};
 
-/// The first bytes of every message of every version. A message that somebody else sends does not have them.
+/// The first bytes of every message of every version. Foreign messages do not have them.
 pub(crate) const MAGIC: &[u8] = b"candle\xff";
 
 /// The version of the format below. Each change increments it.
 const VERSION: u32 = 1;
 
-/// The lowest number of a tick that a gateway numbered in the order of arrival. The sequence numbers of a feed are lower.
+/// The lowest number of a tick that a gateway numbered in the order of arrival. The sequence numbers of a feed are
+/// lower.
 pub(crate) const FIRST_ARRIVAL_SEQ: u64 = 1 << 63;
 
 /// The number of log sequence numbers for each message. A message of a megabyte has far fewer writes.

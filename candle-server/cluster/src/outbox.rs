@@ -15,17 +15,18 @@ use crate::dedup::SequenceRestarts;
 use crate::follower::Follower;
 use crate::message::FIRST_ARRIVAL_SEQ;
 
-/// The most bytes of an outbox: two million ticks with short ids, which is 20 s of the full load. A broker that lost its
-/// leader stores no message for 4 to 7 s.
+/// The most bytes of an outbox: two million ticks with short ids, which is 20 s of the full load. A broker that lost
+/// its leader stores no message for 4 to 7 s.
 pub(crate) const MAX_OUTBOX_BYTES: usize = 128 << 20;
 
 /// The approximate size of a full chunk, in bytes: three quarters of the default limit of the broker.
 ///
-/// The encoded message is hardly longer than the chunk, whatever it contains. The last run of ticks can exceed this size.
+/// The encoded message is hardly longer than the chunk, whatever it contains. The last run of ticks can exceed this
+/// size.
 pub(crate) const CHUNK_BYTES: usize = 768 << 10;
 
-/// The longest time for which a chunk takes writes. A chunk is dropped as a whole, so with a longer time the outbox of a
-/// standby could hold a delisting that the follower no longer remembers.
+/// The longest time for which a chunk takes writes. A chunk is dropped as a whole, and with a longer time a standby could
+/// hold a delisting that its follower no longer remembers.
 const CHUNK_DURATION: Duration = Duration::from_secs(5);
 
 /// The most ticks that are added in one run, so that a chunk ends near its limit.
@@ -59,7 +60,8 @@ enum ChunkState {
 /// Ticks that were given up because the outbox was full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reclaimed {
-    /// The number of ticks that compaction removed. Their minutes keep open, high, low and close, but not count and volume.
+    /// The number of ticks that compaction removed. Their minutes keep open, high, low and close, but not count and
+    /// volume.
     pub(crate) compacted: usize,
     /// The number of dropped ticks.
     pub(crate) dropped: usize,
@@ -159,7 +161,8 @@ impl Outbox {
         self.chunks.len()
     }
 
-    /// Adds the writes of `held` that the log does not have, as far as `follower` knows. The clock of the feed is at `now`.
+    /// Adds the writes of `held` that the log does not have, as far as `follower` knows. The clock of the feed is at
+    /// `now`.
     ///
     /// Delistings that the log has are left out, because the instrument can be listed again. Returns their ids.
     pub(crate) fn append_new(&mut self, held: &Self, follower: &Follower, now: Timestamp) -> Vec<Box<str>> {
@@ -210,8 +213,8 @@ impl Outbox {
 
     /// Frees memory if the outbox is too full.
     ///
-    /// All chunks but a sealed one are compacted to the prices of their minutes. If that is not enough, the oldest ticks
-    /// are dropped. Of listings only repetitions are removed, which a feed sends on each of its connections.
+    /// All chunks but a sealed one are compacted to the prices of their minutes. If that is not enough, the oldest
+    /// ticks are dropped. Of listings only repetitions are removed, which a feed sends on each of its connections.
     pub(crate) fn reclaim(&mut self, rules: &Rules) -> Reclaimed {
         let mut reclaimed = Reclaimed::default();
         if self.bytes <= self.max_bytes {
@@ -280,8 +283,8 @@ impl Outbox {
     }
 }
 
-/// Ends among the held writes that the log has too. Ticks before such an end belong to a listing or a run of the feed that
-/// has ended.
+/// Ends among the held writes that the log has too. Ticks before such an end belong to a listing or a run of the feed
+/// that has ended.
 struct EndedInLog<'h> {
     /// The index of the last delisting of each instrument among the held writes, by id.
     listings: HashMap<&'h str, usize>,
@@ -319,7 +322,7 @@ fn without_ticks(batch: &Batch) -> Batch {
     rest
 }
 
-/// The same writes with arrival numbers from `next` on for all ticks without a sequence number.
+/// Returns the writes with arrival numbers from `next` on for all ticks without a sequence number.
 pub(crate) fn number_arrivals(batch: &Batch, next: &mut u64) -> Batch {
     let mut numbered = Batch::new(0);
     for write in batch.writes() {

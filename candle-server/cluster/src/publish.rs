@@ -30,7 +30,7 @@ pub(crate) enum Delivery {
     /// predecessor. The value is the sequence of that other message.
     Superseded(u64),
     /// The message is never stored, because the expected message is gone: no gateway wrote for longer than the broker
-    /// stores messages, or somebody emptied the log.
+    /// stores messages, or an operator emptied the log.
     LogEmptied,
 }
 

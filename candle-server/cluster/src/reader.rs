@@ -200,8 +200,8 @@ impl Replica {
         Ok(())
     }
 
-    /// Returns true at the end of the log, but not before a message of a gateway: a gateway writes the checkpoint before
-    /// its other messages.
+    /// Returns true at the end of the log, but not before a message of a gateway: a gateway writes the checkpoint
+    /// before its other messages.
     fn is_caught_up(&self) -> bool {
         self.pending == Some(0) && self.follower.last_writes().is_some()
     }

@@ -43,8 +43,8 @@ pub(crate) struct StreamId {
     pub(crate) created: i128,
 }
 
-/// Reads a stream from the sequence `next` on, in a task that ends when the receiver is dropped. Each message comes once
-/// and in order. A gap in the sequences is a gap in the stream.
+/// Reads a stream from the sequence `next` on, in a task that ends when the receiver is dropped. Each message comes
+/// once and in order. A gap in the sequences is a gap in the stream.
 pub(crate) fn subscribe<B: Broker>(broker: B, stream: StreamId, next: u64) -> Receiver<Event> {
     let (sender, receiver) = channel(BUFFERED_MESSAGES);
     let next = next.max(1);
@@ -136,8 +136,8 @@ impl<B: Broker> Subscription<B> {
 /// Checks that a stream that ends at `last` has every message up to `known`, which was read before.
 ///
 /// # Errors
-/// The stream ends earlier. Its leader was elected just now and lags behind, or the brokers lost stored messages. In the
-/// second case later messages would continue another log.
+/// The stream ends earlier. Either its new leader lags behind, or the brokers lost stored messages. In the second case later
+/// messages would continue another log.
 pub(crate) fn check_not_truncated(stream: &str, last: u64, known: u64) -> Result<(), BrokerError> {
     if last >= known {
         return Ok(());

@@ -138,7 +138,10 @@ impl Clock {
 
     /// Returns the time on the candles' clock. A wall clock that steps back is held until it catches up.
     pub fn now(&self) -> Timestamp {
-        self.reading().now
+        match self.mode {
+            ClockMode::Feed => self.newest(),
+            ClockMode::Wall => self.hold(self.wall()),
+        }
     }
 
     fn newest(&self) -> Timestamp {

@@ -139,7 +139,7 @@ impl Engine {
         self.unreadable.load(Ordering::Relaxed)
     }
 
-    /// Announces that the server is about to stop: streams end.
+    /// Announces that the server is about to stop: `/readyz` fails from now on.
     pub fn begin_shutdown(&self) {
         self.is_stopping.store(true, Ordering::Relaxed);
     }

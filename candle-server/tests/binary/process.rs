@@ -1,14 +1,14 @@
-//! The binary, run.
+//! Processes of the binary.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// Far longer than anything here takes: reaching it is a failure, never a pace.
+/// The longest time for any step. No step needs it: reaching it is a failure.
 pub(crate) const GUARD: Duration = Duration::from_secs(90);
 
-/// The binary in an environment without settings.
+/// Returns a command for the binary, in an environment without settings.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_candle-server"));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CANDLE_")) {
@@ -18,7 +18,7 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs to the end of the process, which must come by itself.
+/// Runs a process that ends by itself.
 pub(crate) fn run(mut command: Command) -> Output {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut running = Running { child: Some(child) };
@@ -26,7 +26,7 @@ pub(crate) fn run(mut command: Command) -> Output {
     running.child.take().unwrap().wait_with_output().unwrap()
 }
 
-/// Holds an output to be one line on stderr, exit code 2 and nothing else; returns the line.
+/// Asserts that a process writes one line to stderr and exits with 2. Returns the line.
 pub(crate) fn refusal(command: Command) -> String {
     let shown = format!("{command:?}");
     let output = run(command);
@@ -37,7 +37,7 @@ pub(crate) fn refusal(command: Command) -> String {
     line
 }
 
-/// A process that does not outlive its test.
+/// A process that is killed at the end of its test.
 pub(crate) struct Running {
     child: Option<Child>,
 }
@@ -66,10 +66,10 @@ impl Drop for Running {
     }
 }
 
-/// A server that has said where it listens.
+/// A server that has printed its address.
 pub(crate) struct Server {
     running: Running,
-    /// All it has said on stdout.
+    /// The first line of stdout.
     pub(crate) start_line: String,
     pub(crate) address: SocketAddr,
     stdout: BufReader<ChildStdout>,
@@ -91,21 +91,32 @@ impl Server {
         Self { running, start_line, address, stdout }
     }
 
-    /// Something the process reads from: its standard input, if the command pipes it.
+    /// Returns the standard input of the process, which the command must pipe.
     pub(crate) fn stdin(&mut self) -> impl Write + use<> {
         self.running.child.as_mut().unwrap().stdin.take().unwrap()
     }
 
-    /// Reads stderr until a line holds `what`; returns all read.
-    pub(crate) fn stderr_until(&mut self, what: &str) -> String {
-        let stderr = self.running.child.as_mut().unwrap().stderr.as_mut().unwrap();
-        let mut seen = Vec::new();
+    /// Reads stderr until it contains `text`, and returns all that was read. Kills the process after [`GUARD`], so that a
+    /// missing text fails the test.
+    pub(crate) fn stderr_until(&mut self, text: &str) -> String {
+        let child = self.running.child.as_mut().unwrap();
+        let pid = child.id().to_string();
+        let (found, waiting) = std::sync::mpsc::channel::<()>();
+        let watchdog = std::thread::spawn(move || {
+            if waiting.recv_timeout(GUARD) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                let _ = Command::new("kill").args(["-KILL", &pid]).status();
+            }
+        });
+        let stderr = child.stderr.as_mut().unwrap();
+        let mut read = Vec::new();
         let mut byte = [0];
-        while !String::from_utf8_lossy(&seen).contains(what) {
-            stderr.read_exact(&mut byte).unwrap_or_else(|_| panic!("{what}: {}", String::from_utf8_lossy(&seen)));
-            seen.push(byte[0]);
+        while !String::from_utf8_lossy(&read).contains(text) {
+            stderr.read_exact(&mut byte).unwrap_or_else(|_| panic!("{text}: {}", String::from_utf8_lossy(&read)));
+            read.push(byte[0]);
         }
-        String::from_utf8(seen).unwrap()
+        drop(found);
+        watchdog.join().unwrap();
+        String::from_utf8(read).unwrap()
     }
 
     /// The status and body of `path`.

@@ -1,4 +1,4 @@
-//! A server from its start line to its end.
+//! The life of a server process, from its first line to its exit.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::process::{GUARD, Server, command, run};
 
 #[test]
-fn it_says_one_line_with_its_address_and_leaves_with_0_on_either_signal() {
+fn the_server_prints_one_line_with_its_address_and_exits_with_0_on_either_signal() {
     for signal in ["TERM", "INT"] {
         let server = Server::start(&[]);
         assert_eq!(server.start_line, format!("candle-server listens on http://{}\n", server.address));
@@ -19,7 +19,7 @@ fn it_says_one_line_with_its_address_and_leaves_with_0_on_either_signal() {
 }
 
 #[test]
-fn it_leaves_although_standard_input_stays_open() {
+fn the_server_stops_although_standard_input_stays_open() {
     let mut command = command(&["--listen", "127.0.0.1:0", "--feed", "stdin:", "--clock", "wall"]);
     command.stdin(Stdio::piped());
     let mut server = Server::start_command(command);
@@ -28,16 +28,16 @@ fn it_leaves_although_standard_input_stays_open() {
     stdin.flush().unwrap();
     let begun = Instant::now();
     while server.get("/instruments/4").0 != 200 {
-        assert!(begun.elapsed() < GUARD, "the line is never read");
+        assert!(begun.elapsed() < GUARD, "the line was not read");
     }
     assert_eq!(server.end_by("TERM").0, Some(0));
     drop(stdin);
 }
 
 #[test]
-fn at_the_end_of_its_input_it_goes_on_serving() {
+fn the_server_keeps_serving_at_the_end_of_its_input() {
     let mut server = Server::start(&["--feed", "stdin:"]);
-    server.stderr_until("serving goes on");
+    server.stderr_until("the server keeps serving");
     assert_eq!(server.get("/instruments"), (200, r#"{"instruments":[],"next":null}"#.to_owned()));
     assert_eq!(server.end_by("TERM").0, Some(0));
 }
@@ -47,32 +47,32 @@ fn feeds_in_the_environment_are_separated_by_white_space() {
     let mut with_feeds = command(&["--listen", "127.0.0.1:0"]);
     with_feeds.env("CANDLE_FEED", "  ws://127.0.0.1:1/first\n\tstdin: ");
     let mut server = Server::start_command(with_feeds);
-    let log = server.stderr_until("serving goes on");
+    let log = server.stderr_until("the server keeps serving");
     assert!(log.contains("ws://127.0.0.1:1/first"), "{log}");
     assert_eq!(server.end_by("TERM").0, Some(0));
 }
 
 #[test]
-fn settings_in_the_environment_count_unless_a_flag_says_otherwise() {
+fn flags_override_settings_in_the_environment() {
     let mut with_settings = command(&["--listen", "127.0.0.1:0", "--feed", "stdin:"]);
     with_settings.env("CANDLE_LISTEN", "127.0.0.1:1").env("CANDLE_FEED", "nonsense").env("CANDLE_CLOCK", "wall");
     with_settings.env("CANDLE_ALLOW_NON_POSITIVE", "1").env("CANDLE_LOG", "").stdin(Stdio::piped());
     let mut server = Server::start_command(with_settings);
     writeln!(server.stdin(), r#"{{"id":4,"price":-37.63}}"#).unwrap();
-    server.stderr_until("serving goes on");
+    server.stderr_until("the server keeps serving");
     let (status, body) = server.get("/instruments/4");
     assert!(status == 200 && body.contains("-37.63"), "{body}");
 }
 
 #[test]
-fn it_asks_another_server_whether_it_is_ready() {
+fn the_health_command_checks_another_server() {
     let server = Server::start(&["--feed", "stdin:"]);
     let asked = |url: String| run(command(&["health", &url]));
     assert!(asked(format!("http://{}", server.address)).status.success());
     assert!(asked(format!("http://{}/livez", server.address)).status.success());
     let answer = asked(format!("http://{}/nowhere", server.address));
     assert_eq!(answer.status.code(), Some(1));
-    assert_eq!(String::from_utf8(answer.stderr).unwrap(), "candle-server: the server answers 404\n");
+    assert_eq!(String::from_utf8(answer.stderr).unwrap(), "candle-server: the server answered 404\n");
     assert_eq!(server.end_by("TERM").0, Some(0));
     assert_eq!(asked("http://127.0.0.1:1".to_owned()).status.code(), Some(1));
     assert_eq!(asked("ftp://127.0.0.1".to_owned()).status.code(), Some(2));

@@ -70,6 +70,30 @@ fn no_module_imports_from_a_module_above_it() {
 }
 
 #[test]
+fn each_crate_depends_only_on_the_crates_that_the_architecture_names() {
+    let text = fs::read_to_string(repository().join("ARCHITECTURE.md")).unwrap();
+    let short = |name: &str| name.trim().trim_start_matches("candle-").to_owned();
+    let everyone: Vec<String> = CRATES.iter().map(|(name, _)| short(name)).collect();
+    for (name, directory) in CRATES {
+        let row = text.lines().find(|line| line.starts_with(&format!("| {name} |")) && line.matches('|').count() == 5);
+        let imports = row.unwrap_or_else(|| panic!("ARCHITECTURE.md has no crate {name}")).split('|').nth(4).unwrap();
+        let allowed: Vec<String> = match imports.trim() {
+            "all" => everyone.clone(),
+            "none of ours" => Vec::new(),
+            list => list.split(',').map(short).collect(),
+        };
+        let manifest = repository().join(directory.trim_end_matches("src")).join("Cargo.toml");
+        let manifest = fs::read_to_string(manifest).unwrap();
+        let dependencies = manifest.split("[dependencies]").nth(1).unwrap_or_default();
+        let dependencies = dependencies.split("\n[").next().unwrap_or_default();
+        let ours = dependencies.lines().filter(|line| line.starts_with("candle-"));
+        for dependency in ours.map(|line| short(line.split(['.', ' ', '=']).next().unwrap())) {
+            assert!(allowed.contains(&dependency), "{name} must not depend on candle-{dependency} (ARCHITECTURE.md)");
+        }
+    }
+}
+
+#[test]
 fn no_two_files_of_a_crate_import_each_other() {
     for (name, directory) in CRATES {
         if let Some(cycle) = Graph::read(&repository().join(directory)).cycle() {

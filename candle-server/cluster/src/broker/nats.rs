@@ -21,16 +21,17 @@ use super::streams::{self, StreamOptions};
 use super::{Broker, BrokerError, Consumer, Delivered, PublishResult, StoredMessage, StreamInfo};
 use crate::url::{LogUrl, UserInfo};
 
-/// The oldest server version that supports every setting in use. Older servers ignore unknown settings without an error.
+/// The oldest server version that supports every setting in use. Older servers ignore unknown settings without an
+/// error.
 const OLDEST_SERVER: (i64, i64) = (2, 12);
 
-/// The lowest `max_payload` of a usable server, in bytes, which is the default of the server. A message of writes is cut
-/// at three quarters of this size and can exceed that by one run of ticks. A snapshot of one stripe of 200,000
+/// The lowest `max_payload` of a usable server, in bytes, which is the default of the server. A message of writes is
+/// cut at three quarters of this size and can exceed that by one run of ticks. A snapshot of one stripe of 200,000
 /// instruments is almost as long.
 const MIN_MAX_PAYLOAD: usize = 1 << 20;
 
-/// The longest wait for an answer. During the election of a leader no answer arrives, and the next attempt finds the new
-/// leader.
+/// The longest wait for an answer. During the election of a leader no answer arrives, and the next attempt finds the
+/// new leader.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The interval of pings. After two pings without an answer the client connects to another server.
@@ -49,7 +50,7 @@ const PULL_EXPIRY: Duration = Duration::from_secs(10);
 /// without one.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// The time after which the broker deletes a consumer that nobody reads.
+/// The time after which the broker deletes a consumer without a reader.
 const CONSUMER_EXPIRY: Duration = Duration::from_secs(30);
 
 /// Files for the authentication at the broker.

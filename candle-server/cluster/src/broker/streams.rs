@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 
-/// The age at which the broker deletes a message of the log: the window of 30 minutes, and one minute for nodes that start.
+/// The age at which the broker deletes a message of the log: the window of 30 minutes, and one minute for nodes that
+/// start.
 const MAX_AGE: Duration = Duration::from_mins(31);
 
 /// The time for which the broker recognizes the id of a message of the log: as long as the message is stored, which is

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use candle_engine::stripe_rounds::StripeRounds;
+use candle_engine::throttled_log::Incident;
 use futures_util::StreamExt;
 use futures_util::stream::unfold;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -28,8 +29,8 @@ const SHORTEST_ROUND: Duration = Duration::from_secs(10);
 /// The number of snapshots that wait to be published.
 const BUFFERED_SNAPSHOTS: usize = 4;
 
-/// The number of snapshots that are published at once. Each waits for the disks of several brokers, and in a first round
-/// all are due together.
+/// The number of snapshots that are published at once. Each waits for the disks of several brokers, and in a first
+/// round all are due together.
 const CONCURRENT_SNAPSHOTS: usize = 8;
 
 /// The pause between two attempts to publish a snapshot.
@@ -87,7 +88,7 @@ pub(crate) struct CheckpointWriter {
     /// The bytes written in this round, and the bytes of the log that were read before it.
     written_bytes: u64,
     log_bytes: u64,
-    has_warned: bool,
+    too_long: Incident,
 }
 
 impl CheckpointWriter {
@@ -103,16 +104,17 @@ impl CheckpointWriter {
             publishing: tokio::spawn(publish(broker.clone(), created, receiver)),
             created,
             max_bytes: broker.max_message_bytes(),
-            // Rounds start with a random stripe. So every stripe gets a snapshot even if no leader writes for a whole round.
+            // Rounds start with a random stripe. So every stripe gets a snapshot even if no leader writes for a whole
+            // round.
             rounds: StripeRounds::new(STRIPES, fastrand::u32(..STRIPES), now, length),
             written_bytes: 0,
             log_bytes,
-            has_warned: false,
+            too_long: Incident::default(),
         }
     }
 
-    /// Writes the snapshots that are due at `now`, when `follower` has applied `log_bytes` bytes of the log. If the broker
-    /// is slow, the round takes longer.
+    /// Writes the snapshots that are due at `now`, when `follower` has applied `log_bytes` bytes of the log. If the
+    /// broker is slow, the round takes longer.
     pub(crate) fn write_due(&mut self, follower: &Follower, now: Duration, log_bytes: u64) {
         while let Ok(permit) = self.sender.try_reserve() {
             let Some(stripe) = self.rounds.next_due(now) else { return };
@@ -121,7 +123,7 @@ impl CheckpointWriter {
             self.written_bytes += payload.len() as u64;
             if payload.len() <= self.max_bytes {
                 permit.send(Snapshot { stripe, payload: payload.into(), taken: Instant::now() });
-            } else if !std::mem::replace(&mut self.has_warned, true) {
+            } else if self.too_long.begin() {
                 let (bytes, max_payload) = (payload.len(), self.max_bytes);
                 tracing::error!(bytes, max_payload, "a snapshot is too long for the broker: raise its max_payload");
             }
@@ -142,8 +144,7 @@ impl Drop for CheckpointWriter {
     }
 }
 
-/// The length of the next round, after one that took `took` in which `written` bytes of snapshots were written
-/// and `read` bytes of the log were read.
+/// The length of the round after one that took `took`, wrote `written` bytes and read `read` bytes of the log.
 fn next_length(took: Duration, written: u64, read: u64) -> Duration {
     let seconds = took.as_secs_f64() * written as f64 / read.max(1) as f64;
     Duration::from_secs_f64(seconds.clamp(SHORTEST_ROUND.as_secs_f64(), ROUND.as_secs_f64()))

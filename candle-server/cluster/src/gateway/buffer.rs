@@ -29,8 +29,8 @@ impl<B: Broker> Gateway<B> {
                 tracing::error!("some quotes are lost: the feed is faster than this gateway can buffer");
             }
         }
-        // The log has the dropped writes as the feed of the leader sent them, so this gateway can't vouch for the coverage
-        // of their minutes.
+        // The log has the dropped writes as the feed of the leader sent them, so this gateway can't vouch for the
+        // coverage of their minutes.
         let dropped = logged.and_then(|logged| self.outbox.drop_excess(logged));
         self.complete_since = self.complete_since.max(dropped);
         let reclaimed = self.outbox.reclaim(self.engine.aggregator.config().rules());
@@ -56,8 +56,8 @@ impl<B: Broker> Gateway<B> {
         Some(at.elapsed.saturating_sub(Duration::from_micros(behind.try_into().unwrap_or(0))))
     }
 
-    /// The time up to which the log has all writes, whichever clock is right. `None` if this gateway is not a standby or
-    /// if the feed of the leader is down.
+    /// The time up to which the log has all writes, whichever clock is right. `None` if this gateway is not a standby
+    /// or if the feed of the leader is down.
     pub(super) fn surely_logged(&self, session: &LogSession<B>) -> Option<Duration> {
         let is_standby = matches!(session.lease, Lease::Standby);
         let logged = self.logged_until(session).filter(|_| is_standby && !session.leader_feed_is_down())?;
@@ -66,8 +66,8 @@ impl<B: Broker> Gateway<B> {
 
     /// Returns true if the feed has brought quotes for long enough to be preferred to one that is down.
     ///
-    /// Two gateways with unstable feeds must not take the lease from each other all the time. A connection without quotes
-    /// is up until its silence is noticed, so it does not count.
+    /// Two gateways with unstable feeds must not take the lease from each other all the time. A connection without
+    /// quotes is up until its silence is noticed, so it does not count.
     pub(super) fn has_steady_feed(&self, now: Duration) -> bool {
         self.quoted_since.is_some_and(|since| now.saturating_sub(since) >= LEASE_TIMEOUT)
     }

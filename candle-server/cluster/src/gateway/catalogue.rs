@@ -59,7 +59,8 @@ impl<B: Broker> Gateway<B> {
         self.up_since.is_some_and(|since| now.saturating_sub(since) >= ANNOUNCED_AFTER)
     }
 
-    /// Delists instruments that the log lists and the feed does not, because they were deleted while no gateway listened.
+    /// Delists instruments that the log lists and the feed does not, because they were deleted while no gateway
+    /// listened.
     pub(super) fn reconcile(&mut self, follower: &Follower) {
         let now = self.now();
         let listed = descriptions(&self.engine.aggregator);

@@ -11,8 +11,8 @@ pub(super) fn up_since(feed: &CoverageRing) -> Option<Timestamp> {
 
 /// Advances the `published` coverage from the time of the last message to `now`.
 ///
-/// The coverage of the feed is read once for each message, which is seldom while the broker stands still. A feed that has
-/// been up since a time after the last message was down in between. Times before `complete_since` are not covered.
+/// The coverage of the feed is read once for each message, which is seldom while the broker stands still. A feed that
+/// has been up since a time after the last message was down in between. Times before `complete_since` are not covered.
 pub(super) fn advance(
     published: &mut CoverageRing,
     last: Timestamp,
@@ -44,8 +44,8 @@ mod tests {
         Timestamp::from_seconds(second).unwrap()
     }
 
-    /// The published covered seconds of each of the first five minutes. The feed goes up and down in turn at the seconds
-    /// `turns`, and messages are published at the seconds `messages`.
+    /// The published covered seconds of each of the first five minutes. The feed goes up and down in turn at `turns`, and
+    /// messages are published at `messages`, all in seconds.
     fn published(turns: &[i64], messages: &[i64], complete_since: Option<i64>) -> [u32; 5] {
         let (mut published, mut last) = (CoverageRing::default(), at(0));
         for message in messages {

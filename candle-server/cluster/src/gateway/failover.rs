@@ -37,7 +37,7 @@ impl<B: Broker> Gateway<B> {
         let held = std::mem::replace(&mut self.outbox, Outbox::new(MAX_OUTBOX_BYTES));
         self.list_missing(&session.follower);
         let known = self.outbox.append_new(&held, &session.follower, self.engine.clock.now());
-        // Whether such an instrument was delisted once or twice, the feed does not list it now.
+        // The log has one delisting of such an instrument, and the feed can have more. The feed does not list it now.
         for id in known.iter().filter(|id| self.engine.aggregator.resolve(id).is_none()) {
             self.outbox.with_last(now, |batch| batch.push(Write::Delist { id }));
         }
@@ -61,8 +61,8 @@ impl<B: Broker> Gateway<B> {
     /// Warns if the time of the log is far ahead of the clock of this machine.
     ///
     /// The time of the log never goes back, so it stands still until this clock has caught up. Nothing here shows which
-    /// of the two clocks is wrong. A step back would clear the candles of the last half hour on all nodes, without need if
-    /// this clock is wrong.
+    /// of the two clocks is wrong. A step back would clear the candles of the last half hour on all nodes, without need
+    /// if this clock is wrong.
     fn warn_if_log_is_ahead(&self, claim: &Claim) {
         let logged = claim.before.as_ref().and_then(WritesHeader::now);
         let is_wall = self.engine.clock.mode() == ClockMode::Wall;

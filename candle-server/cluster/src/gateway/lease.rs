@@ -179,8 +179,8 @@ impl<B> LogSession<B> {
     /// The sequence of the message that a claim must follow.
     pub(super) fn expected_sequence(&self) -> u64 {
         let last = self.follower.last_writes().map_or(0, |last| last.sequence);
-        // Once the superseding message is applied its writer is known. If no gateway wrote it, it is the last message of
-        // the subject all the same, and a claim must follow it.
+        // Once the superseding message is applied its writer is known. If no gateway wrote it, it is the last message
+        // of the subject all the same, and a claim must follow it.
         let applied = self.superseded_by.filter(|sequence| self.follower.applied() >= *sequence);
         applied.map_or(last, |sequence| sequence.max(last))
     }

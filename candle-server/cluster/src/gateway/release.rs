@@ -27,8 +27,8 @@ impl<B: Broker> Gateway<B> {
         }
     }
 
-    /// Publishes the remaining writes and releases the lease. A gateway that claims the lease waits for the claim first,
-    /// because its outbox can contain the only copy of some writes.
+    /// Publishes the remaining writes and releases the lease. A gateway that claims the lease waits for the claim
+    /// first, because its outbox can contain the only copy of some writes.
     pub(super) async fn release(&mut self, session: &mut LogSession<B>) {
         self.buffer(self.surely_logged(session));
         while !matches!(session.lease, Lease::Standby) {

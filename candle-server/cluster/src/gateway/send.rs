@@ -46,8 +46,8 @@ impl<B: Broker> Gateway<B> {
         Origin { node: self.config.node, batch }
     }
 
-    /// Returns `now`, or the time of the message before plus [`MIN_STEP_MICROS`] if that is later. A clock of the feed is
-    /// not changed.
+    /// Returns `now`, or the time of the message before plus [`MIN_STEP_MICROS`] if that is later. A clock of the feed
+    /// is not changed.
     fn at_or_after(&self, now: Timestamp, before: Option<&WritesHeader>) -> Timestamp {
         let before = before.and_then(WritesHeader::now).filter(|_| self.engine.clock.mode() == ClockMode::Wall);
         before.map_or(now, |before| now.max(before.saturating_add(MIN_STEP_MICROS)))

@@ -22,8 +22,8 @@ pub(super) const FEED_DOWN_TIMEOUT: Duration = Duration::from_secs(2);
 /// clocks of two gateways, and quotes that the leader missed before it noticed that its feed was down.
 pub(super) const BUFFER_DURATION: Duration = Duration::from_secs(30);
 
-/// A time that is surely longer than the difference between the clocks of two gateways. A standby that runs out of memory
-/// drops writes that are older than the last message of the log by more than this.
+/// A time that is surely longer than the difference between the clocks of two gateways. A standby that runs out of
+/// memory drops writes that are older than the last message of the log by more than this.
 pub(super) const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(2);
 
 /// The longest time in which remaining writes are published and the lease is released.

@@ -177,8 +177,8 @@ fn ticks_at(batch: &mut Batch, seconds: std::ops::Range<i64>) {
     }
 }
 
-/// The writes and the known delistings of a gateway that becomes the leader. It buffered `held`, its feed is at `second`,
-/// and the log is that of `stored`.
+/// The writes and the known delistings of a gateway that becomes the leader. It buffered `held`, its feed is at
+/// `second`, and the log is that of `stored`.
 fn published(held: &Batch, second: i64, stored: &Follower) -> (Vec<String>, Vec<Box<str>>) {
     let (mut mine, mut outbox) = (Outbox::new(MAX_BYTES), Outbox::new(MAX_BYTES));
     mine.push(held, Duration::ZERO);

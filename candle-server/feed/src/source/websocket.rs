@@ -132,12 +132,6 @@ impl WebSocket {
         self.data.map_or(Duration::ZERO, |(first, latest)| latest - first)
     }
 
-    /// Closes the connection, within [`CLOSE_TIMEOUT`].
-    pub async fn close(mut self) {
-        // A failed closing handshake changes nothing: the socket is dropped either way.
-        let _ = timeout(CLOSE_TIMEOUT, self.stream.close(None)).await;
-    }
-
     async fn send_ping(&mut self, silent_at: Instant) {
         let ping = tungstenite::Message::Ping(Bytes::new());
         let sent = timeout_at(silent_at, self.stream.send(ping)).await;

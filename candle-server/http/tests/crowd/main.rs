@@ -69,12 +69,12 @@ fn check_rejected(server: &TestServer, request: &[u8]) {
     let mut client = server.connect();
     client.try_send(request);
     client.finish_sending();
-    let answer = client.rest();
+    let response = client.rest();
     let shown = String::from_utf8_lossy(&request[..request.len().min(60)]).into_owned();
     assert!(
-        answer.is_empty() || answer.starts_with(b"HTTP/1.1 4"),
+        response.is_empty() || response.starts_with(b"HTTP/1.1 4"),
         "{shown:?}: {:?}",
-        String::from_utf8_lossy(&answer)
+        String::from_utf8_lossy(&response)
     );
 }
 
