@@ -130,7 +130,8 @@ impl Aggregator {
             }
         }
         std::hint::black_box(touched);
-        // Bit `n` is set if tick `n` waits for an instrument to be listed. Further ticks of its stripe wait as well.
+        // Bit `n` is set if tick `n` waits for an instrument to be listed. Further ticks of its stripe wait as well: a snapshot
+        // in between must contain every tick up to the lsn of the stripe.
         let (mut waiting, mut waiting_stripes) = (0_u32, 0_u32);
         let mut updated = 0;
         for (n, (key, tick)) in ticks.iter().enumerate() {
