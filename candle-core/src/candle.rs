@@ -47,7 +47,7 @@ pub struct Candle {
     high: f64,
     volume: f64,
     low: f64,
-    /// Finite. Negative if the prices are.
+    /// Finite: at most about 1e305. Negative if the prices are.
     quote_volume: f64,
     close: f64,
     /// At most the volume.
@@ -85,8 +85,15 @@ impl Candle {
         }
     }
 
-    /// Adds a tick of the same interval.
-    #[inline]
+    /// Adds a tick of the same interval, at any price.
+    pub(crate) fn update_any(&mut self, tick: &ValidTick) {
+        self.update(tick);
+        self.quote_volume = bounded(self.quote_volume);
+    }
+
+    /// Adds a tick of the same interval, whose price is [plain](crate::price::Price::plain).
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a call on the path of every tick costs a tenth of it")]
     pub(crate) fn update(&mut self, tick: &ValidTick) {
         debug_assert_eq!(tick.open, self.stamp.open());
         let price = tick.price.get();
@@ -102,7 +109,7 @@ impl Candle {
         }
         self.volume += tick.size.magnitude();
         self.buy_volume += tick.size.bought();
-        self.quote_volume = bounded(self.quote_volume + price * tick.size.magnitude());
+        self.quote_volume += price * tick.size.magnitude();
         self.stamp.count_one();
     }
 
@@ -119,12 +126,12 @@ impl Candle {
         for tick in ticks {
             #[expect(clippy::cast_sign_loss, reason = "a negative offset is meant to be large")]
             let next = last.at(tick.time.micros_since(start) as u64, tick.seq);
-            let (Some(price), Some(size)) = (Price::positive(tick.price), Size::new(tick.size)) else { break };
+            let (Some(price), Some(size)) = (Price::plain(tick.price), Size::new(tick.size)) else { break };
+            let price = price.get();
             // A tick that is not the last one may set the open, which is not in a register.
             if next.offset() >= limit || next.precedes(last) {
                 break;
             }
-            let (price, size) = (price.get(), size);
             (close, last) = (price, next);
             high = if price > high { price } else { high };
             low = if price < low { price } else { low };
@@ -132,9 +139,6 @@ impl Candle {
             buy_volume += size.bought();
             quote_volume += price * size.magnitude();
             updated += 1;
-        }
-        if !quote_volume.is_finite() {
-            return 0;
         }
         *self = Self { high, low, close, volume, buy_volume, quote_volume, last: last.key(interval), ..*self };
         self.stamp.count_more(updated as u64);
@@ -216,7 +220,7 @@ impl Candle {
         self.buy_volume
     }
 
-    /// Returns the sum of price times size, which is the traded amount of money. Cut to the range of finite numbers.
+    /// Returns the sum of price times size, which is the traded amount of money. Cut to ±1e305.
     pub const fn quote_volume(&self) -> f64 {
         self.quote_volume
     }
@@ -251,15 +255,12 @@ impl Candle {
     }
 }
 
-/// Cuts a quote volume to the range of finite numbers. Only prices near the largest number reach its ends.
-#[inline]
-pub(crate) fn bounded(quote_volume: f64) -> f64 {
-    if quote_volume.is_finite() { quote_volume } else { cut(quote_volume) }
-}
+/// The largest quote volume. Ticks of plain prices then add up to a finite sum without a check of each.
+const MAX_QUOTE_VOLUME: f64 = 1e305;
 
-#[cold]
-fn cut(quote_volume: f64) -> f64 {
-    quote_volume.clamp(f64::MIN, f64::MAX)
+/// Cuts a quote volume to ±[`MAX_QUOTE_VOLUME`]. Only prices of 1e280 and more reach these bounds.
+pub(crate) const fn bounded(quote_volume: f64) -> f64 {
+    quote_volume.clamp(-MAX_QUOTE_VOLUME, MAX_QUOTE_VOLUME)
 }
 
 /// Returns the average price, weighted by volume, or `None` if the volume is 0.

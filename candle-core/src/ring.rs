@@ -112,7 +112,7 @@ pub(crate) fn record(
             if is_over {
                 changes.changing();
             }
-            candle.update(&tick);
+            candle.update_any(&tick);
             (candle, Outcome::Updated)
         }
         Some(candle) if tick.open < candle.opens_at() => {

@@ -50,10 +50,10 @@ pub(crate) struct Stripe {
     lsn: u64,
     /// Candles that open before this time were delivered by [`drain_closed`](Self::drain_closed).
     delivered_until: Timestamp,
-    window: Window,
     outcomes: Outcomes,
     /// The revision given last; see [`Slot::revision`].
     last_revision: u64,
+    window: Window,
     index: HashTable<u32>,
     /// A copy of the number of views that an instrument must reach to be considered as a leader.
     floor: u64,

@@ -91,12 +91,17 @@ impl Stamp {
     /// Adds one to the count, up to its maximum.
     #[inline]
     pub(super) const fn count_one(&mut self) {
+        // The count of the shorter form decides for both. It is full once in four million ticks.
         let next = self.0.get().wrapping_add(1);
-        if next & self.form().count_mask() != 0 {
-            if let Some(next) = NonZeroU64::new(next) {
-                self.0 = next;
-            }
+        match NonZeroU64::new(next) {
+            Some(next) if next.get() & Form::Seconds.count_mask() != 0 => self.0 = next,
+            _ => self.count_one_at_a_limit(),
         }
+    }
+
+    #[cold]
+    const fn count_one_at_a_limit(&mut self) {
+        self.count_more(1);
     }
 
     /// Adds `more` to the count, up to its maximum.

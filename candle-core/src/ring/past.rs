@@ -60,7 +60,7 @@ impl<'a> PastMut<'a> {
     pub(super) fn record(&mut self, tick: &ValidTick) -> (&mut Candle, Outcome) {
         match &mut self.slots[self.window.slot(tick.open)] {
             Some(candle) => {
-                candle.update(tick);
+                candle.update_any(tick);
                 (candle, Outcome::Updated)
             }
             empty => (empty.insert(Candle::opened(tick, self.window.interval())), Outcome::Opened),
@@ -88,8 +88,9 @@ impl Slots {
 
     #[inline]
     pub(super) fn copied(slots: &[Option<Candle>]) -> Self {
-        match slots.try_into() {
-            Ok(slots) => Self::Inline(slots),
+        // By reference, so that the candles are copied once.
+        match <&[Option<Candle>; INLINE]>::try_from(slots) {
+            Ok(slots) => Self::Inline(*slots),
             Err(_) => Self::Boxed(slots.into()),
         }
     }
