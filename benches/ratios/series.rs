@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use benches::common::{Feed, Pairs, Trades, batches};
 use benches::rivals;
-use candle_core::{Ring, Rules};
+use candle_core::{Ring, Rules, Tick};
 
 use crate::{ROUNDS, note};
 
@@ -13,15 +13,16 @@ pub(crate) fn series() {
     let trades = Trades::million();
     let source = trades.source;
     let mut feed = Feed::real(trades);
-    let (mut ours, mut plain) = (Ring::default(), rivals::PlainRing::default());
+    let (mut ours, mut slice, mut plain) = (Ring::default(), Ring::default(), rivals::PlainRing::default());
     #[cfg(feature = "rivals-agpl")]
     let (mut ohlc, mut ohlcv) = (rivals::Series::<rivals::Ohlc>::default(), rivals::Series::<rivals::Ohlcv>::default());
-    let names = ["ours", "plain", "ohlc", "ohlcv"];
-    let names = if cfg!(feature = "rivals-agpl") { &names[..] } else { &names[..2] };
+    let names = ["ours", "slice", "plain", "ohlc", "ohlcv"];
+    let names = if cfg!(feature = "rivals-agpl") { &names[..] } else { &names[..3] };
     let mut pairs = Pairs::new(names);
     for _ in 0..ROUNDS {
         feed.advance();
         let quotes = &feed.quotes;
+        let ticks: Vec<Tick> = quotes.iter().map(|(_, tick)| *tick).collect();
         pairs.round(|name| {
             Pairs::clock(quotes.len(), || match name {
                 "ours" => {
@@ -32,6 +33,15 @@ pub(crate) fn series() {
                         }
                     }
                 }
+                "slice" => {
+                    let mut rest = &ticks[..];
+                    for batch in batches(quotes, crate::BATCH) {
+                        let (part, after) = rest.split_at(batch.len());
+                        rest = after;
+                        let validator = Rules::default().at(Feed::now(batch));
+                        black_box(slice.record_all(part, &validator, |candle| _ = black_box(candle)));
+                    }
+                }
                 #[cfg(feature = "rivals-agpl")]
                 "ohlc" => quotes.iter().for_each(|(_, tick)| ohlc.record(tick)),
                 #[cfg(feature = "rivals-agpl")]
@@ -39,7 +49,7 @@ pub(crate) fn series() {
                 _ => quotes.iter().for_each(|(_, tick)| plain.update(tick)),
             })
         });
-        black_box((&ours, &plain));
+        black_box((&ours, &slice, &plain));
         #[cfg(feature = "rivals-agpl")]
         black_box((&ohlc, &ohlcv));
     }
@@ -49,5 +59,10 @@ pub(crate) fn series() {
     {
         note(&format!("one series: `trade_aggregation` OHLC alone / ours: {:.2}", pairs.ratio("ohlc", "ours")));
         crate::at_least("one series: `trade_aggregation` OHLCV + count / ours", pairs.ratio("ohlcv", "ours"), 1.1);
+        crate::at_least(
+            "one series: `trade_aggregation` OHLCV + count / ours by slice",
+            pairs.ratio("ohlcv", "slice"),
+            1.7,
+        );
     }
 }

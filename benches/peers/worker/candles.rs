@@ -73,8 +73,9 @@ pub(crate) fn bars(ring: &Ring, now: Timestamp, take: Take) -> impl Iterator<Ite
 }
 
 fn bar(candle: WindowCandle) -> PlainCandle {
-    let WindowCandle { minute, open, high, low, close, volume, count, .. } = candle;
-    PlainCandle { minute: minute.number(), open, high, low, close, volume, count }
+    let WindowCandle { open_time, open, high, low, close, volume, count, .. } = candle;
+    let minute = open_time.as_micros().div_euclid(60_000_000);
+    PlainCandle { minute, open, high, low, close, volume, count }
 }
 
 /// Gives candles without a time the minutes in which their instrument has ticks. Returns no candles if the numbers differ.
