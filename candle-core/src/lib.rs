@@ -28,6 +28,8 @@
 //!  id ──── count_view ────▶└──▶ views ── floor reached? ──▶ 64 leaders ── top(k) ──▶ Popular × k
 //! ```
 //!
+//! New here? Start with the [guide](_guide).
+//!
 //! The crate has no async, no I/O, no clock and no `unsafe`. Time is an argument, so the same ticks always give the same
 //! candles.
 //!
@@ -59,6 +61,7 @@
 //! | validate a tick | [`Rules`], [`Validator`], [`Price`], [`Prices`], [`Size`], [`Side`] |
 //! | read candles | [`History`], [`WindowCandle`], [`WindowCandles`], [`State`], [`Gaps`] |
 //! | read only changes | [`Version`], [`Update`], [`Latest`] |
+//! | learn that a candle closed | [`Aggregator::drain_closed`], [`Ring::record_all`], [`Ring::replay`] |
 //! | find the most viewed | [`Popular`], [`MAX_TOP`]; without candles: [`Popularity`] |
 //! | measure the feed | [`Coverage`], [`CoverageRing`], [`CoverageWindow`] |
 //! | build a store of your own | [`Ring`], [`Candle`] |
@@ -99,6 +102,10 @@
 //!   candle is [`Revised`](State::Revised). A tick before the window is refused and counted.
 //! - **Gaps.** A minute without ticks is filled with the previous close when it is read, and marked. Fillers are never
 //!   stored, so a late tick replaces them. There is no candle before the first tick.
+//! - **Closed candles.** [`Aggregator::drain_closed`] delivers each candle once when it is over, and once more after each
+//!   change by a late tick. Delisting and leaving the window lose none.
+//! - **Roll-up.** [`History::rolled_up`] returns only coarse candles that lie wholly inside the window, so no candle has the
+//!   open or the volume of a part.
 //! - **Consistency.** A [`History`] is a copy at one moment, with `low <= open <= high` and `low <= close <= high`. A write
 //!   that returned is visible to every read that starts later. A page of the catalogue, the sum of outcomes and a snapshot
 //!   read one stripe after another: each stripe is consistent, the whole is not.
