@@ -16,7 +16,7 @@ fn popularity(c: &mut Criterion) {
         group.bench_function(format!("look-up/{label}"), |b| b.iter(|| black_box(ours.resolve(next()))));
         group.bench_function(format!("hit/{label}"), |b| b.iter(|| black_box(ours.count_view(next()))));
         let mut top = Vec::with_capacity(10);
-        group.bench_function(format!("top ten/{label}"), |b| b.iter(|| ours.top(10, &mut top)));
+        group.bench_function(format!("top ten/{label}"), |b| b.iter(|| ours.top_into(10, &mut top)));
     }
     group.finish();
 }

@@ -17,9 +17,7 @@ fn main() -> io::Result<()> {
             skipped += 1;
         }
     }
-    let mut top = Vec::new();
-    popularity.top(10, &mut top);
-    for (rank, popular) in (1..).zip(&top) {
+    for (rank, popular) in (1..).zip(popularity.top(10)) {
         println!("{rank:>2}. {:<24} {}", popular.id, popular.views);
     }
     println!("{} ids, {skipped} lines skipped", popularity.len());

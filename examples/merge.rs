@@ -51,7 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         for (a, b) in merged.candles(now, Gaps::Filled).zip(whole.candles(now, Gaps::Filled)) {
             assert_eq!((a.open, a.high, a.low, a.close, a.count), (b.open, b.high, b.low, b.close, b.count));
             assert!((a.volume - b.volume).abs() <= 1e-9 * b.volume);
-            println!("{id} {}: {} {} {} {}, {} trades", a.minute.number(), a.open, a.high, a.low, a.close, a.count);
+            println!("{id} {}: {} {} {} {}, {} trades", a.open_time, a.open, a.high, a.low, a.close, a.count);
         }
     }
     println!("{} trades: the merged halves equal the whole", left.outcomes().accepted());

@@ -21,20 +21,12 @@ fn main() -> Result<(), ListError> {
     let history = aggregator.history_counting_view("BTC").expect("BTC is listed");
     println!("\n{} was viewed {} time", history.description.as_deref().unwrap_or("?"), history.views);
     for candle in history.candles(now, Gaps::Filled) {
-        let (open, high, low, close) = (candle.open, candle.high, candle.low, candle.close);
         let filled = if candle.filled { ", filled" } else { "" };
-        let minute = candle.minute.number();
-        println!(
-            "minute {minute}: {open} {high} {low} {close}, {} ticks, {}{filled}",
-            candle.count,
-            candle.state.name()
-        );
+        println!("{candle}, {} ticks, {}{filled}", candle.count, candle.state.name());
     }
 
-    let mut top = Vec::new();
-    aggregator.top(10, &mut top);
     println!();
-    for popular in top {
+    for popular in aggregator.top(10) {
         println!("{}: {}", popular.id, popular.views);
     }
     Ok(())

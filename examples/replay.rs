@@ -42,7 +42,7 @@ fn print(aggregator: &Aggregator, now: Timestamp) -> io::Result<()> {
     for instrument in aggregator.page(None, "", usize::MAX) {
         let history = aggregator.history(instrument.id.as_str()).expect("this program delists nothing");
         for candle in history.candles(now, Gaps::Filled) {
-            let start = candle.minute.start().as_micros() / 1_000_000;
+            let start = candle.open_time.as_micros() / 1_000_000;
             let (open, high, low, close) = (candle.open, candle.high, candle.low, candle.close);
             let (volume, count, state) = (candle.volume, candle.count, candle.state.name());
             writeln!(out, "{},{start},{open},{high},{low},{close},{volume},{count},{state}", instrument.id)?;

@@ -1,12 +1,24 @@
-//! The candle: open, high, low, close, volume and count of one instrument's ticks within one minute.
+//! The candle: open, high, low, close, volumes and count of one instrument's ticks within one interval.
 
-use std::num::NonZeroU64;
+use std::fmt;
 
-use crate::key::Key;
-use crate::time::{Minute, Timestamp};
+use crate::interval::{Interval, OpenTime};
+use crate::key::{Key, KeyParts};
+use crate::price::Price;
+use crate::size::Size;
+use crate::tick::Tick;
+use crate::time::Timestamp;
 use crate::validator::ValidTick;
 
-/// The candle of one instrument and one minute. Has at least one tick, and fits one cache line.
+mod stamp;
+#[cfg(feature = "serde")]
+pub(crate) mod stored;
+#[cfg(test)]
+mod tests;
+
+use stamp::Stamp;
+
+/// The candle of one instrument and one interval. Has at least one tick.
 ///
 /// Open is the price at the smallest `(time, seq)` and close is the price at the largest. The order of arrival therefore
 /// does not matter if no two ticks have the same `(time, seq)`. Of two such ticks, the first to arrive sets the open and the
@@ -17,100 +29,73 @@ use crate::validator::ValidTick;
 ///
 /// let now = Timestamp::from_seconds(60).unwrap();
 /// let mut ring = Ring::default();
-/// for (second, price) in [(30, 12.0), (5, 10.0), (13, 15.0)] {
-///     let tick = Tick::new(now.saturating_add(second * 1_000_000), price);
+/// for (second, price, size) in [(30, 12.0, 1.0), (5, 10.0, -3.0), (13, 15.0, 0.0)] {
+///     let tick = Tick::new(now.saturating_add(second * 1_000_000), price).with_size(size);
 ///     let _ = ring.record(&tick, &Rules::default().at(tick.time));
 /// }
 /// let candle = ring.newest().unwrap();
 /// assert_eq!([candle.open(), candle.high(), candle.low(), candle.close()], [10.0, 15.0, 10.0, 12.0]);
-/// assert_eq!(candle.count(), 3);
+/// assert_eq!((candle.volume(), candle.buy_volume(), candle.vwap()), (4.0, 1.0, Some(10.5)));
+/// assert_eq!(candle.to_string(), "1970-01-01T00:01:00Z 10 15 10 12 4");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[repr(align(64))]
+// In this order, the first 64 bytes are all that a tick in order reads and writes.
+#[repr(C)]
 pub struct Candle {
-    // Invariant: low <= open <= high and low <= close <= high, all finite. High and low are not adjacent, because the
-    // compiler would update adjacent fields as one vector, in three times as many instructions.
+    // Invariant: low <= open <= high and low <= close <= high, all finite. High and low are not adjacent, nor are two
+    // volumes, because the compiler would update adjacent fields as one vector, in three times as many instructions.
     high: f64,
-    open: f64,
-    low: f64,
-    close: f64,
     volume: f64,
-    /// The key of the open. No tick of the candle precedes it.
-    first: Key,
+    low: f64,
+    /// Finite: at most about 1e305. Negative if the prices are.
+    quote_volume: f64,
+    close: f64,
+    /// At most the volume.
+    buy_volume: f64,
     /// The key of the close. It precedes no tick of the candle.
     last: Key,
     stamp: Stamp,
+    open: f64,
+    /// The key of the open. No tick of the candle precedes it.
+    first: Key,
 }
 
-// Five prices and volumes, two keys and the stamp. `Option<Candle>` uses the niche of the stamp, which is never zero.
-const _: () = assert!(size_of::<Candle>() == 64 && size_of::<Option<Candle>>() == 64);
-
-/// The minute, the revised flag and the count, in 33 + 1 + 30 bits.
-///
-/// The years 1 to 9999 have fewer than 2^33 minutes. The count is never zero, so the stamp is never zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp(NonZeroU64);
-
-const COUNT_BITS: u32 = 30;
-const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
-const REVISED: u64 = 1 << COUNT_BITS;
-const MINUTE_SHIFT: u32 = COUNT_BITS + 1;
-const _: () = assert!(Minute::MAX.number() - Minute::MIN.number() < 1 << (u64::BITS - MINUTE_SHIFT));
-
-impl Stamp {
-    #[expect(clippy::cast_sign_loss, reason = "no minute is before `Minute::MIN`")]
-    const fn new(minute: Minute, count: NonZeroU64) -> Self {
-        let minutes = (minute.number() - Minute::MIN.number()) as u64;
-        Self(NonZeroU64::MIN.saturating_add((minutes << MINUTE_SHIFT | count.get()) - 1))
-    }
-
-    #[inline]
-    const fn minute(self) -> Minute {
-        Minute::after_first(self.0.get() >> MINUTE_SHIFT)
-    }
-
-    /// Adds one to the count, up to [`Candle::MAX_COUNT`].
-    #[inline]
-    const fn count_one(&mut self) {
-        let next = self.0.get().wrapping_add(1);
-        if next & COUNT_MASK != 0 {
-            if let Some(next) = NonZeroU64::new(next) {
-                self.0 = next;
-            }
-        }
-    }
-
-    /// Adds `more` to the count, up to [`Candle::MAX_COUNT`].
-    const fn count_more(&mut self, more: u64) {
-        let room = COUNT_MASK - (self.0.get() & COUNT_MASK);
-        self.0 = self.0.saturating_add(if more < room { more } else { room });
-    }
-}
+// `Option<Candle>` uses the niche of the stamp, which is never zero.
+const _: () = assert!(size_of::<Candle>() == 80 && size_of::<Option<Candle>>() == 80);
 
 impl Candle {
-    /// The largest count. Further ticks still update prices and volume. One instrument reaches it with 17 million ticks a
-    /// second.
-    pub const MAX_COUNT: u32 = (1 << COUNT_BITS) - 1;
+    /// The largest count of a candle of a whole number of minutes; see [`Interval::max_count`]. Further ticks still update
+    /// prices and volumes. One instrument reaches it with 17 million ticks a second.
+    pub const MAX_COUNT: u32 = Interval::MINUTE.max_count();
 
     /// Creates the candle of one tick.
-    pub(crate) const fn opened(tick: &ValidTick) -> Self {
+    pub(crate) fn opened(tick: &ValidTick, interval: Interval) -> Self {
         let price = tick.price.get();
         Self {
             open: price,
             high: price,
             low: price,
             close: price,
-            volume: tick.size.get(),
+            volume: tick.size.magnitude(),
+            buy_volume: tick.size.bought(),
+            quote_volume: bounded(price * tick.size.magnitude()),
             first: tick.key,
             last: tick.key,
-            stamp: Stamp::new(tick.minute, NonZeroU64::MIN),
+            stamp: Stamp::new(tick.open, interval),
         }
     }
 
-    /// Adds a tick of the same minute.
-    #[inline]
+    /// Adds a tick of the same interval, at any price.
+    pub(crate) fn update_any(&mut self, tick: &ValidTick) {
+        self.update(tick);
+        self.quote_volume = bounded(self.quote_volume);
+    }
+
+    /// Adds a tick of the same interval, whose price is [plain](crate::price::Price::plain).
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a call on the path of every tick costs a tenth of it")]
     pub(crate) fn update(&mut self, tick: &ValidTick) {
-        debug_assert_eq!(tick.minute, self.minute());
+        debug_assert_eq!(tick.open, self.stamp.open());
         let price = tick.price.get();
         // Selections instead of branches: a branch on a candle that is not in a cache is expensive if it is predicted wrong.
         self.high = if price > self.high { price } else { self.high };
@@ -122,22 +107,56 @@ impl Candle {
             self.open = price;
             self.first = tick.key;
         }
-        self.volume += tick.size.get();
+        self.volume += tick.size.magnitude();
+        self.buy_volume += tick.size.bought();
+        self.quote_volume += price * tick.size.magnitude();
         self.stamp.count_one();
     }
 
-    /// Marks the candle as changed after its minute was over.
-    pub(crate) const fn revise(&mut self) {
-        self.stamp.0 = self.stamp.0.saturating_add((!self.stamp.0.get()) & REVISED);
+    /// Adds the longest prefix of `ticks` that is in order: inside the candle, less than `limit` microseconds after its open
+    /// time, and with positive prices. Returns the length of the prefix.
+    ///
+    /// The same as [`update`](Self::update) for each tick, with the candle in registers.
+    #[inline]
+    pub(crate) fn update_all(&mut self, ticks: &[Tick], limit: u64, interval: Interval) -> usize {
+        let start = self.open_time();
+        let Self { mut high, mut low, mut close, mut volume, mut buy_volume, mut quote_volume, last, .. } = *self;
+        let mut last = KeyParts::of(last, interval);
+        let mut updated = 0;
+        for tick in ticks {
+            #[expect(clippy::cast_sign_loss, reason = "a negative offset is meant to be large")]
+            let next = last.at(tick.time.micros_since(start) as u64, tick.seq);
+            let (Some(price), Some(size)) = (Price::plain(tick.price), Size::new(tick.size)) else { break };
+            let price = price.get();
+            // A tick that is not the last one may set the open, which is not in a register.
+            if next.offset() >= limit || next.precedes(last) {
+                break;
+            }
+            (close, last) = (price, next);
+            high = if price > high { price } else { high };
+            low = if price < low { price } else { low };
+            volume += size.magnitude();
+            buy_volume += size.bought();
+            quote_volume += price * size.magnitude();
+            updated += 1;
+        }
+        *self = Self { high, low, close, volume, buy_volume, quote_volume, last: last.key(interval), ..*self };
+        self.stamp.count_more(updated as u64);
+        updated
     }
 
-    /// Returns the candle of the ticks of both candles, or `None` if their minutes differ. The ticks of `self` count as the
+    /// Marks the candle as changed after its interval was over.
+    pub(crate) const fn revise(&mut self) {
+        self.stamp.revise();
+    }
+
+    /// Returns the candle of the ticks of both candles, or `None` if their open times differ. The ticks of `self` count as the
     /// ones that arrived first. Counts and volumes are added.
     ///
     /// The operation is associative. It is commutative if the first and last ticks of the two have distinct `(time, seq)`.
     #[must_use]
     pub fn merged(mut self, later: &Self) -> Option<Self> {
-        if self.minute() != later.minute() {
+        if self.stamp.open() != later.stamp.open() || self.stamp.form() != later.stamp.form() {
             return None;
         }
         if later.first.precedes(self.first) {
@@ -151,6 +170,8 @@ impl Candle {
         self.high = if later.high > self.high { later.high } else { self.high };
         self.low = if later.low < self.low { later.low } else { self.low };
         self.volume += later.volume;
+        self.buy_volume += later.buy_volume;
+        self.quote_volume = bounded(self.quote_volume + later.quote_volume);
         self.stamp.count_more(u64::from(later.count()));
         if later.is_revised() {
             self.revise();
@@ -158,10 +179,15 @@ impl Candle {
         Some(self)
     }
 
-    /// Returns the minute.
+    /// Returns the start of the candle: a multiple of its interval.
     #[inline]
-    pub const fn minute(&self) -> Minute {
-        self.stamp.minute()
+    pub const fn open_time(&self) -> Timestamp {
+        self.stamp.open().start()
+    }
+
+    #[inline]
+    pub(crate) const fn opens_at(&self) -> OpenTime {
+        self.stamp.open()
     }
 
     /// Returns the price of the first tick.
@@ -184,155 +210,68 @@ impl Candle {
         self.close
     }
 
-    /// Returns the sum of the sizes.
+    /// Returns the sum of the sizes of buys and sells.
     pub const fn volume(&self) -> f64 {
         self.volume
     }
 
-    /// Returns the number of ticks, 1 to [`MAX_COUNT`](Self::MAX_COUNT).
-    pub const fn count(&self) -> u32 {
-        (self.stamp.0.get() & COUNT_MASK) as u32
+    /// Returns the sum of the sizes of buys. The whole volume if the feed sends no sides.
+    pub const fn buy_volume(&self) -> f64 {
+        self.buy_volume
     }
 
-    /// Returns true if a tick was added after the minute was over.
+    /// Returns the sum of price times size, which is the traded amount of money. Cut to ±1e305.
+    pub const fn quote_volume(&self) -> f64 {
+        self.quote_volume
+    }
+
+    /// Returns the average price, weighted by volume, or `None` if the volume is 0. Within low and high.
+    pub fn vwap(&self) -> Option<f64> {
+        vwap(self.volume, self.quote_volume, self.low, self.high)
+    }
+
+    /// Returns the number of ticks, 1 to [`Interval::max_count`].
+    #[inline]
+    pub const fn count(&self) -> u32 {
+        self.stamp.count()
+    }
+
+    /// Returns true if a tick was added after the interval was over.
+    #[inline]
     pub const fn is_revised(&self) -> bool {
-        self.stamp.0.get() & REVISED != 0
+        self.stamp.is_revised()
     }
 
     /// Returns the time of the first tick.
+    #[expect(clippy::cast_possible_wrap, reason = "there are fewer than 2^59 microseconds")]
     pub const fn first_time(&self) -> Timestamp {
-        self.minute().start().saturating_add(self.first.offset() as i64)
+        Timestamp::after_first(self.stamp.open().0 as i64 * 1_000_000 + self.first.offset() as i64)
     }
 
     /// Returns the time of the last tick.
+    #[expect(clippy::cast_possible_wrap, reason = "there are fewer than 2^59 microseconds")]
     pub const fn last_time(&self) -> Timestamp {
-        self.minute().start().saturating_add(self.last.offset() as i64)
+        Timestamp::after_first(self.stamp.open().0 as i64 * 1_000_000 + self.last.offset() as i64)
     }
 }
 
-/// The fields of a candle in the stored form of a snapshot.
-#[cfg(feature = "serde")]
-#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
-pub(crate) struct CandleParts {
-    minute: i64,
-    open: f64,
-    high: f64,
-    low: f64,
-    close: f64,
-    volume: f64,
-    count: u32,
-    revised: bool,
-    first: u64,
-    last: u64,
+/// The largest quote volume. Ticks of plain prices then add up to a finite sum without a check of each.
+const MAX_QUOTE_VOLUME: f64 = 1e305;
+
+/// Cuts a quote volume to ±[`MAX_QUOTE_VOLUME`]. Only prices of 1e280 and more reach these bounds.
+pub(crate) const fn bounded(quote_volume: f64) -> f64 {
+    quote_volume.clamp(-MAX_QUOTE_VOLUME, MAX_QUOTE_VOLUME)
 }
 
-#[cfg(feature = "serde")]
-impl From<&Candle> for CandleParts {
-    fn from(candle: &Candle) -> Self {
-        Self {
-            minute: candle.minute().number(),
-            open: candle.open,
-            high: candle.high,
-            low: candle.low,
-            close: candle.close,
-            volume: candle.volume,
-            count: candle.count(),
-            revised: candle.is_revised(),
-            first: candle.first.to_bits(),
-            last: candle.last.to_bits(),
-        }
-    }
+/// Returns the average price, weighted by volume, or `None` if the volume is 0.
+pub(crate) fn vwap(volume: f64, quote_volume: f64, low: f64, high: f64) -> Option<f64> {
+    // Rounding may take the quotient out of the range of the prices.
+    (volume > 0.0).then(|| (quote_volume / volume).clamp(low, high))
 }
 
-#[cfg(feature = "serde")]
-impl CandleParts {
-    /// Returns the candle, or `None` if the fields violate an invariant of a candle.
-    pub(crate) fn candle(&self) -> Option<Candle> {
-        use crate::price::{Price, Prices};
-
-        let price = |raw| Price::new(raw, Prices::Any).map(Price::get);
-        let (first, last) = (Key::from_bits(self.first)?, Key::from_bits(self.last)?);
-        let is_valid = [self.open, self.close].iter().all(|price| (self.low..=self.high).contains(price))
-            && self.volume.is_finite()
-            && self.volume >= 0.0
-            && (Minute::MIN.number()..=Minute::MAX.number()).contains(&self.minute)
-            && self.count <= Candle::MAX_COUNT
-            && first.offset() <= last.offset();
-        let count = NonZeroU64::new(u64::from(self.count))?;
-        let mut candle = Candle {
-            open: price(self.open)?,
-            high: price(self.high)?,
-            low: price(self.low)?,
-            close: price(self.close)?,
-            volume: self.volume + 0.0,
-            first,
-            last,
-            stamp: Stamp::new(Minute::EPOCH.saturating_add(self.minute), count),
-        };
-        if self.revised {
-            candle.revise();
-        }
-        is_valid.then_some(candle)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::price::{Price, Prices};
-    use crate::size::Size;
-
-    fn tick(offset: u32, seq: u64, price: f64) -> ValidTick {
-        ValidTick {
-            minute: Minute::EPOCH,
-            key: Key::new(offset, seq),
-            price: Price::new(price, Prices::Any).unwrap(),
-            size: Size::new(1.0).unwrap(),
-        }
-    }
-
-    fn candle_of(ticks: &[ValidTick]) -> Candle {
-        let mut candle = Candle::opened(&ticks[0]);
-        ticks[1..].iter().for_each(|tick| candle.update(tick));
-        candle
-    }
-
-    #[test]
-    fn of_equal_keys_the_first_sets_the_open_and_the_last_sets_the_close() {
-        let candle = candle_of(&[tick(5, 1, 10.0), tick(5, 1, 11.0), tick(5, 1, 12.0)]);
-        assert_eq!((candle.open(), candle.close()), (10.0, 12.0));
-        let halves = candle_of(&[tick(5, 1, 10.0)]).merged(&candle_of(&[tick(5, 1, 11.0), tick(5, 1, 12.0)])).unwrap();
-        assert_eq!(halves, candle);
-    }
-
-    #[test]
-    fn a_late_tick_with_the_smallest_key_sets_the_open() {
-        let candle = candle_of(&[tick(5, 1, 10.0), tick(9, 0, 11.0), tick(5, 0, 9.0), tick(7, 3, 20.0)]);
-        assert_eq!([candle.open(), candle.high(), candle.low(), candle.close()], [9.0, 20.0, 9.0, 11.0]);
-    }
-
-    #[test]
-    fn highs_of_negative_prices_are_right() {
-        let candle = candle_of(&[tick(1, 0, -5.0), tick(2, 0, -3.0), tick(3, 0, -9.0)]);
-        assert_eq!((candle.high(), candle.low()), (-3.0, -9.0));
-    }
-
-    #[test]
-    fn minute_count_and_revised_flag_do_not_affect_each_other() {
-        for minute in [Minute::MIN, Minute::EPOCH.saturating_add(-1), Minute::EPOCH, Minute::MAX] {
-            let mut candle = Candle::opened(&ValidTick { minute, ..tick(0, 0, 1.0) });
-            candle.stamp.count_more(u64::MAX);
-            assert_eq!((candle.minute(), candle.count(), candle.is_revised()), (minute, Candle::MAX_COUNT, false));
-            candle.revise();
-            candle.revise();
-            candle.stamp.count_more(1);
-            assert_eq!((candle.minute(), candle.count(), candle.is_revised()), (minute, Candle::MAX_COUNT, true));
-        }
-    }
-
-    #[test]
-    fn candles_of_different_minutes_do_not_merge() {
-        let other = Candle::opened(&ValidTick { minute: Minute::MAX, ..tick(0, 0, 1.0) });
-        assert_eq!(candle_of(&[tick(0, 0, 1.0)]).merged(&other), None);
+/// Writes open time, open, high, low, close and volume, separated by spaces.
+impl fmt::Display for Candle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {} {} {} {}", self.open_time(), self.open, self.high, self.low, self.close, self.volume)
     }
 }

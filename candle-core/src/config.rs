@@ -2,21 +2,30 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use crate::interval::Interval;
 use crate::rules::Rules;
+use crate::window::{InvalidWindow, Window};
 
 /// The settings of an [`Aggregator`](crate::Aggregator): plain values, changed by `with_` methods.
 ///
 /// ```
-/// use candle_core::{Config, Prices, Rules};
+/// use candle_core::{Config, Interval, Prices, Rules};
 ///
-/// let config = Config::default().with_max_instruments(1_000_000).with_rules(Rules::DEFAULT.with_prices(Prices::Any));
-/// assert_eq!(config.max_instruments(), 1_000_000);
+/// let config = Config::default()
+///     .with_interval(Interval::seconds(1)?)
+///     .with_window(600)?
+///     .with_max_instruments(10_000)
+///     .with_rules(Rules::DEFAULT.with_prices(Prices::Any));
+/// assert_eq!((config.window().candles(), config.max_instruments()), (600, 10_000));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     stripes: usize,
     max_instruments: usize,
     rules: Rules,
+    window: Window,
+    reserved_id: Option<&'static str>,
     seed: u64,
 }
 
@@ -30,11 +39,31 @@ impl Config {
     pub const MAX_STRIPES: usize = 1024;
 
     /// The default limit on listed instruments: twice the load that one small machine is built for. All of them together
-    /// take 230 MB.
+    /// take 290 MB with the default window.
     pub const DEFAULT_MAX_INSTRUMENTS: usize = 100_000;
 
-    /// The largest limit on listed instruments. Slots are numbered in 32 bits, and 16 million instruments take 37 GB.
+    /// The largest limit on listed instruments. Slots are numbered in 32 bits, and 16 million instruments take 48 GB with the default
+    /// window.
     pub const MAX_INSTRUMENTS_LIMIT: usize = 1 << 24;
+
+    /// Sets the interval of the candles. The default is one minute. The window keeps its number of candles, cut to
+    /// [`Window::max_candles`].
+    #[must_use]
+    pub const fn with_interval(self, interval: Interval) -> Self {
+        Self { window: self.window.with_interval(interval), ..self }
+    }
+
+    /// Sets the length of the window to `candles` candles, the forming one included. The default is 30.
+    ///
+    /// # Errors
+    /// Returns [`InvalidWindow`] unless `candles` is 1 to [`Window::max_candles`] of the interval, which is set
+    /// before.
+    pub const fn with_window(self, candles: usize) -> Result<Self, InvalidWindow> {
+        match Window::new(self.window.interval(), candles) {
+            Ok(window) => Ok(Self { window, ..self }),
+            Err(error) => Err(error),
+        }
+    }
 
     /// Sets the number of stripes, rounded up to a power of two and cut to [`MAX_STRIPES`](Self::MAX_STRIPES).
     #[must_use]
@@ -48,6 +77,19 @@ impl Config {
     pub const fn with_max_instruments(self, max: usize) -> Self {
         let max_instruments = if max < Self::MAX_INSTRUMENTS_LIMIT { max } else { Self::MAX_INSTRUMENTS_LIMIT };
         Self { max_instruments, ..self }
+    }
+
+    /// Reserves an id: no instrument is listed under it. For a server that uses the word for a path of its own.
+    ///
+    /// ```
+    /// use candle_core::{Aggregator, Config, InvalidId, ListError};
+    ///
+    /// let aggregator = Aggregator::new(Config::default().with_reserved_id("popular"));
+    /// assert_eq!(aggregator.list("popular", None), Err(ListError::InvalidId(InvalidId::Reserved)));
+    /// ```
+    #[must_use]
+    pub const fn with_reserved_id(self, id: &'static str) -> Self {
+        Self { reserved_id: Some(id), ..self }
     }
 
     /// Sets the rules for ticks.
@@ -73,6 +115,22 @@ impl Config {
         self.max_instruments
     }
 
+    /// Returns the reserved id, if there is one.
+    pub const fn reserved_id(&self) -> Option<&'static str> {
+        self.reserved_id
+    }
+
+    /// Returns the interval of the candles and the length of the window.
+    #[inline]
+    pub const fn window(&self) -> Window {
+        self.window
+    }
+
+    /// Returns these settings with the part that an aggregator cannot change after it was created taken from `other`.
+    pub(crate) const fn like(self, other: &Self) -> Self {
+        Self { stripes: other.stripes, window: other.window, seed: other.seed, ..self }
+    }
+
     /// Returns the rules for ticks.
     pub const fn rules(&self) -> &Rules {
         &self.rules
@@ -90,6 +148,8 @@ impl Default for Config {
             stripes: Self::DEFAULT_STRIPES,
             max_instruments: Self::DEFAULT_MAX_INSTRUMENTS,
             rules: Rules::DEFAULT,
+            window: Window::DEFAULT,
+            reserved_id: None,
             seed: RandomState::new().hash_one(0),
         }
     }

@@ -205,6 +205,30 @@ impl CoverageWindow {
         self.bits |= (coverage as u64) << (2 * back);
     }
 
+    /// Returns the coverage of the minutes of a candle: complete if all are, none if all are, and otherwise partial. Of a
+    /// forming candle, the minutes so far count.
+    ///
+    /// ```
+    /// use candle_core::{Coverage, CoverageRing, Timestamp};
+    ///
+    /// let at = |second: i64| Timestamp::from_seconds(second).unwrap();
+    /// let mut ring = CoverageRing::default();
+    /// ring.up(at(60));
+    /// let window = ring.window(at(200));
+    /// assert_eq!(window.of_candle(at(0), at(300)), Coverage::Partial);
+    /// assert_eq!(window.of_candle(at(60), at(360)), Coverage::Complete);
+    /// ```
+    pub fn of_candle(self, open_time: Timestamp, close_time: Timestamp) -> Coverage {
+        let last = close_time.saturating_add(-1).minute().min(self.newest);
+        let mut minute = open_time.minute();
+        let mut coverage = self.of(minute);
+        while minute < last && coverage != Coverage::Partial {
+            minute = minute.saturating_add(1);
+            coverage = if self.of(minute) == coverage { coverage } else { Coverage::Partial };
+        }
+        coverage
+    }
+
     /// Returns the coverage of `minute`, or [`Coverage::None`] outside the window.
     pub const fn of(self, minute: Minute) -> Coverage {
         let back = self.newest.number() - minute.number();

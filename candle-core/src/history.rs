@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use crate::arrival::Arrival;
 use crate::candle::Candle;
-use crate::ring::Ring;
+use crate::interval::Interval;
+use crate::ring::{InvalidRollUp, Ring, WindowCandles};
 use crate::time::Timestamp;
-use crate::window::{Gaps, WindowCandle};
+use crate::window_candle::{Gaps, WindowCandle};
 
 /// A copy of one instrument, made at one moment under the lock of its stripe.
 ///
@@ -23,13 +24,16 @@ use crate::window::{Gaps, WindowCandle};
 /// # Ok::<(), candle_core::ListError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct History {
     /// The description from the last listing.
     pub description: Option<Arc<str>>,
     /// The number of views since the instrument was listed.
     pub views: u64,
-    /// The arrival of the last accepted tick, or `None` if there was none since the process started.
+    /// The arrival of the last accepted tick, or `None` if there was none since the process started. Not serialised, because
+    /// an arrival is valid within one process.
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub last_arrival: Option<Arrival>,
     /// The candles.
     pub ring: Ring,
@@ -37,8 +41,26 @@ pub struct History {
 
 impl History {
     /// Returns the window seen from `now`; see [`Ring::candles`].
-    pub fn candles(&self, now: Timestamp, gaps: Gaps) -> impl Iterator<Item = WindowCandle> {
+    pub fn candles(&self, now: Timestamp, gaps: Gaps) -> WindowCandles<'_> {
         self.ring.candles(now, gaps)
+    }
+
+    /// Returns the last `n` candles of the window seen from `now`; see [`Ring::last`].
+    pub fn last(&self, n: usize, now: Timestamp, gaps: Gaps) -> WindowCandles<'_> {
+        self.ring.last(n, now, gaps)
+    }
+
+    /// Returns the candles of a coarser interval that lie wholly inside the window; see [`Ring::rolled_up`].
+    ///
+    /// # Errors
+    /// Returns [`InvalidRollUp`] unless `interval` is a multiple of the interval of the candles.
+    pub fn rolled_up(
+        &self,
+        interval: Interval,
+        now: Timestamp,
+        gaps: Gaps,
+    ) -> Result<impl DoubleEndedIterator<Item = WindowCandle> + ExactSizeIterator + use<>, InvalidRollUp> {
+        self.ring.rolled_up(interval, now, gaps)
     }
 
     /// Returns the time of the last tick, on the feed's clock.

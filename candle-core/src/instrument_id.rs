@@ -6,8 +6,8 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-/// The id of an instrument: 1 to [`InstrumentId::MAX_BYTES`] bytes of UTF-8 without control characters or white
-/// space, and not the reserved word `popular`.
+/// The id of an instrument: 1 to [`InstrumentId::MAX_BYTES`] bytes of UTF-8 without control characters. Inner spaces are
+/// allowed (`BRK B`), leading and trailing white space is not.
 ///
 /// Ids are ordered by their bytes, so `"10"` comes before `"9"`. A clone never allocates: ids of up to 22 bytes (an ISIN
 /// has 12) are stored inline, and longer ids are shared.
@@ -17,8 +17,8 @@ use std::sync::Arc;
 ///
 /// let id = InstrumentId::new("QV532Y814406").unwrap();
 /// assert_eq!(id.as_str(), "QV532Y814406");
-/// assert_eq!(InstrumentId::new("popular"), Err(InvalidId::Reserved));
-/// assert_eq!(InstrumentId::new("a b"), Err(InvalidId::Character(' ')));
+/// assert!(InstrumentId::new("BRK B").is_ok());
+/// assert_eq!(InstrumentId::new(" BRK"), Err(InvalidId::Character(' ')));
 /// ```
 #[derive(Clone)]
 pub struct InstrumentId(Repr);
@@ -40,9 +40,6 @@ impl InstrumentId {
     /// The longest id, in bytes. An ISIN has 12, exchange symbols have up to about 30, and the id must fit a request line.
     pub const MAX_BYTES: usize = 64;
 
-    /// The reserved word, which is no valid id because the HTTP server uses the path `/instruments/popular`.
-    pub const RESERVED: &str = "popular";
-
     /// Creates an id.
     ///
     /// # Errors
@@ -54,10 +51,8 @@ impl InstrumentId {
         if text.len() > Self::MAX_BYTES {
             return Err(InvalidId::TooLong { bytes: text.len() });
         }
-        if text == Self::RESERVED {
-            return Err(InvalidId::Reserved);
-        }
-        if let Some(invalid) = text.chars().find(|c| c.is_control() || c.is_whitespace()) {
+        let outer = [text.chars().next(), text.chars().next_back()].into_iter().flatten().find(|c| c.is_whitespace());
+        if let Some(invalid) = outer.or_else(|| text.chars().find(|c| c.is_control())) {
             return Err(InvalidId::Character(invalid));
         }
         Ok(Self(Repr::of(text)))
@@ -91,14 +86,27 @@ impl InstrumentId {
     }
 }
 
-/// Returns true if two texts of the same length are equal. Texts of 8 to 16 bytes, which most ids have, are compared as two
+/// Returns true if two texts are equal.
+#[inline]
+pub(crate) fn same_text(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && equal(a, b)
+}
+
+/// Returns true if two texts of the same length are equal. Texts of 4 to 16 bytes, which most ids have, are compared as two
 /// words that may overlap. A call of `memcmp` takes three times as long for so few bytes.
 #[inline]
 fn equal(a: &[u8], b: &[u8]) -> bool {
-    match (a.first_chunk::<8>(), b.first_chunk::<8>(), a.last_chunk::<8>(), b.last_chunk::<8>()) {
-        (Some(a0), Some(b0), Some(a1), Some(b1)) if a.len() <= 16 => a0 == b0 && a1 == b1,
+    match a.len() {
+        8..=16 => equal_ends::<8>(a, b),
+        4..8 => equal_ends::<4>(a, b),
         _ => a == b,
     }
+}
+
+/// Returns true if the first `N` bytes of two texts are equal and the last `N` bytes are equal.
+#[inline]
+fn equal_ends<const N: usize>(a: &[u8], b: &[u8]) -> bool {
+    a.first_chunk::<N>() == b.first_chunk() && a.last_chunk::<N>() == b.last_chunk()
 }
 
 impl Repr {
@@ -160,6 +168,21 @@ impl fmt::Display for InstrumentId {
     }
 }
 
+#[cfg(feature = "serde")]
+impl serde::Serialize for InstrumentId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for InstrumentId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'_, str>::deserialize(deserializer)?;
+        Self::new(&text).map_err(serde::de::Error::custom)
+    }
+}
+
 impl fmt::Debug for InstrumentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self.as_str(), f)
@@ -184,9 +207,9 @@ pub enum InvalidId {
         /// The number of bytes.
         bytes: usize,
     },
-    /// The text contains this control character or white space.
+    /// The text contains this control character, or begins or ends with this white space.
     Character(char),
-    /// The text is [`InstrumentId::RESERVED`].
+    /// The text is reserved; see [`Config::with_reserved_id`](crate::Config::with_reserved_id).
     Reserved,
 }
 
@@ -199,11 +222,12 @@ impl fmt::Display for InvalidId {
                 write!(f, "the instrument id has {bytes} bytes; at most {max} bytes are allowed")
             }
             Self::Character(c) => {
-                write!(f, "the instrument id contains {c:?}; control characters and white space are not allowed")
+                write!(
+                    f,
+                    "the instrument id contains {c:?}; control characters are not allowed, nor is white space at either end"
+                )
             }
-            Self::Reserved => {
-                write!(f, "the instrument id {:?} is reserved; choose another id", InstrumentId::RESERVED)
-            }
+            Self::Reserved => f.write_str("the instrument id is reserved; choose another id"),
         }
     }
 }
@@ -244,9 +268,13 @@ mod tests {
     }
 
     #[test]
-    fn white_space_and_controls_of_any_script_are_refused() {
-        for invalid in ["\0", "a\n", "\u{a0}", "x\u{2003}y", "\u{85}", "\u{7f}"] {
+    fn outer_white_space_and_controls_of_any_script_are_refused() {
+        for invalid in [" ", " a", "a ", "\0", "a\n", "a\tb", "\u{a0}", "\u{2003}y", "x\u{2003}", "a\u{85}b", "\u{7f}"]
+        {
             assert!(matches!(InstrumentId::new(invalid), Err(InvalidId::Character(_))), "{invalid:?}");
+        }
+        for valid in ["BRK B", "a\u{a0}b", "popular"] {
+            assert_eq!(InstrumentId::new(valid).unwrap().as_str(), valid);
         }
         assert_eq!(InstrumentId::new(""), Err(InvalidId::Empty));
     }

@@ -16,12 +16,11 @@ use crate::instrument_id::InstrumentId;
 ///     aggregator.list(id, None)?;
 /// }
 /// aggregator.count_view("9");
-/// let mut top = Vec::new();
-/// aggregator.top(2, &mut top);
-/// assert_eq!(top.iter().map(|popular| popular.id.as_str()).collect::<Vec<_>>(), ["9", "10"]);
+/// assert_eq!(aggregator.top(2).iter().map(|popular| popular.id.as_str()).collect::<Vec<_>>(), ["9", "10"]);
 /// # Ok::<(), candle_core::ListError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Popular {
     /// The id.
     pub id: InstrumentId,

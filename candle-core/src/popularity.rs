@@ -35,8 +35,7 @@ pub const MAX_TOP: usize = LEADERS;
 /// popularity.remove("/c");
 /// popularity.raise("/d", 5)?;
 ///
-/// let mut top = Vec::new();
-/// popularity.top(10, &mut top);
+/// let top = popularity.top(10);
 /// let top: Vec<_> = top.iter().map(|popular| (popular.id.as_str(), popular.views)).collect();
 /// assert_eq!(top, [("/d", 5), ("/b", 2), ("/a", 1)]);
 /// # Ok::<(), candle_core::ListError>(())
@@ -129,9 +128,17 @@ impl Popularity {
         self.len() == 0
     }
 
-    /// Replaces the content of `top` by the `k` most viewed ids, or by all if there are fewer. The order is most views first,
-    /// ties by the bytes of the id. `k` is cut to [`MAX_TOP`].
-    pub fn top(&mut self, k: usize, top: &mut Vec<Popular>) {
+    /// Returns the `k` most viewed ids, or all if there are fewer. The order is most views first, ties by the bytes of the
+    /// id. `k` is cut to [`MAX_TOP`].
+    pub fn top(&mut self, k: usize) -> Vec<Popular> {
+        let mut top = Vec::with_capacity(k.min(MAX_TOP));
+        self.top_into(k, &mut top);
+        top
+    }
+
+    /// Replaces the content of `top` by the result of [`top`](Self::top). Allocates nothing if `top` has room for `k` and no
+    /// removal left fewer than `k` leaders.
+    pub fn top_into(&mut self, k: usize, top: &mut Vec<Popular>) {
         self.leaders.top(k.min(MAX_TOP), &mut self.table, top);
     }
 

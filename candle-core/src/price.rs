@@ -41,12 +41,16 @@ impl Price {
         is_accepted.then_some(Self(raw + 0.0))
     }
 
-    /// Creates a price if `raw` is finite and greater than zero, which satisfies every rule. One comparison is enough: the
-    /// bits of positive numbers have the order of the numbers, and the bits of all others are zero or above infinity's.
+    /// Creates a price if `raw` is greater than zero and below [`PLAIN_LIMIT`](Self::PLAIN_LIMIT), which satisfies every
+    /// rule. One comparison is enough: the bits of positive numbers have the order of the numbers, and the bits of all others
+    /// are zero or above those of the limit.
     #[inline]
-    pub(crate) const fn positive(raw: f64) -> Option<Self> {
-        if raw.to_bits().wrapping_sub(1) < f64::INFINITY.to_bits() - 1 { Some(Self(raw)) } else { None }
+    pub(crate) const fn plain(raw: f64) -> Option<Self> {
+        if raw.to_bits().wrapping_sub(1) < Self::PLAIN_LIMIT.to_bits() - 1 { Some(Self(raw)) } else { None }
     }
+
+    /// No candle of prices below this limit has a quote volume that overflows: 2^30 ticks of the largest size reach 1e304.
+    pub(crate) const PLAIN_LIMIT: f64 = 1e280;
 
     /// Returns the number.
     #[inline]
@@ -74,10 +78,13 @@ mod tests {
     }
 
     #[test]
-    fn one_comparison_accepts_exactly_the_positive_prices() {
-        let edges = [0.0, f64::from_bits(1), f64::MIN_POSITIVE, 1.0, 1e15, 1e15_f64.next_up(), f64::MAX, f64::INFINITY];
+    fn one_comparison_accepts_exactly_the_positive_prices_below_the_limit() {
+        let limit = Price::PLAIN_LIMIT;
+        let edges =
+            [0.0, f64::from_bits(1), f64::MIN_POSITIVE, 1.0, 1e15, limit.next_down(), limit, f64::MAX, f64::INFINITY];
         for raw in edges.into_iter().flat_map(|edge| [edge, -edge]).chain([f64::NAN, -f64::NAN]) {
-            assert_eq!(Price::positive(raw), Price::new(raw, Prices::Positive), "{raw}");
+            let expected = Price::new(raw, Prices::Positive).filter(|_| raw < limit);
+            assert_eq!(Price::plain(raw), expected, "{raw}");
         }
     }
 }

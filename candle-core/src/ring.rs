@@ -1,28 +1,34 @@
 //! The ring: the latest candles of one instrument in a fixed number of slots.
 
+mod past;
+mod read;
+mod record_all;
+mod roll_up;
+#[cfg(feature = "serde")]
+mod serialised;
+
 use std::time::Duration;
 
 use crate::candle::Candle;
+use crate::interval::Interval;
+#[cfg(feature = "serde")]
+use crate::interval::OpenTime;
 use crate::outcome::Outcome;
 use crate::rules::Rules;
 use crate::tick::Tick;
-use crate::time::{Minute, Timestamp, WINDOW_MINUTES};
-use crate::validator::{ValidTick, Validator};
-use crate::window::{Gaps, WindowCandle};
+use crate::time::Timestamp;
+use crate::validator::Validator;
+use crate::window::Window;
+use crate::window_candle::{Gaps, WindowCandle};
+pub(crate) use past::{PastMut, slots};
+pub(crate) use read::RingRef;
+pub use read::WindowCandles;
+pub use roll_up::InvalidRollUp;
 
-/// The number of minutes in a ring, counted back from the newest candle. The window, one minute for a tick ahead of `now`,
-/// and one minute for a reader whose `now` is a moment behind the writer's.
-pub const RING_MINUTES: usize = 32;
-
-/// [`RING_MINUTES`] as a difference of minute numbers.
-const SPAN: i64 = 32;
-const _: () =
-    assert!(SPAN.unsigned_abs() == RING_MINUTES as u64 && RING_MINUTES.is_power_of_two() && SPAN >= WINDOW_MINUTES + 2);
-
-/// The candles of one instrument's last [`RING_MINUTES`] minutes, counted back from its newest tick.
+/// The candles of one instrument: its window and a few more, counted back from its newest tick; see [`Window::stored`].
 ///
-/// A ring by itself serves a program with its own map and threads: it has no lock and no look-up, and allocates nothing.
-/// An [`Aggregator`](crate::Aggregator) has one ring for each instrument.
+/// A ring by itself serves a program with its own map and threads: it has no lock and no look-up, and allocates nothing
+/// after it is created. An [`Aggregator`](crate::Aggregator) has one ring for each instrument.
 ///
 /// ```
 /// use candle_core::{Gaps, Ring, Rules, State, Tick, Timestamp};
@@ -39,157 +45,151 @@ const _: () =
 ///     State::Forming,
 /// ]);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Ring {
-    newest: Option<Candle>,
-    past: Past,
-}
-
-/// The candles of a ring except the newest one. Ticks in order do not change them.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Past {
-    /// Slot `m % 32` contains minute `m`, for the 31 minutes before the newest candle. Every other slot is empty. The
-    /// slots therefore depend on the candles only, and rings with the same candles are equal.
-    closed: [Option<Candle>; RING_MINUTES],
-    /// The newest candle that left the ring. Its close fills the first minutes of the window.
-    evicted: Option<Candle>,
+pub struct Ring {
+    window: Window,
+    newest: Option<Candle>,
+    /// The candles except the newest one. Ticks in order do not change them.
+    past: past::Slots,
 }
 
-impl Default for Past {
-    fn default() -> Self {
-        Self { closed: [None; RING_MINUTES], evicted: None }
-    }
-}
-
-/// Returns the slot of the minute with this number. The number may be negative, and below that of `Minute::MIN`.
-#[expect(clippy::cast_possible_truncation, reason = "the remainder is below 32")]
-const fn slot(number: i64) -> usize {
-    number.rem_euclid(SPAN) as usize
-}
-
-impl Past {
-    /// Returns the candle of the minute with this number. Includes the evicted candle, because its minute is in the window
-    /// of a reader whose `now` is far behind the newest tick.
-    fn get(&self, number: i64) -> Option<&Candle> {
-        let candidates = self.closed[slot(number)].iter().chain(&self.evicted);
-        candidates.into_iter().find(|candle| candle.minute().number() == number)
-    }
-
-    /// Makes `candle` the evicted candle, unless the present one is newer.
-    fn evict(&mut self, candle: Candle) {
-        self.evicted = match self.evicted {
-            Some(evicted) if evicted.minute() > candle.minute() => Some(evicted),
-            Some(evicted) => Some(evicted.merged(&candle).unwrap_or(candle)),
-            None => Some(candle),
-        };
-    }
-
-    /// Makes room for the minute `to`, which is after that of `newest`. Moves `newest` into its slot and evicts the candles
-    /// more than 31 minutes before `to`.
-    fn advance(&mut self, newest: Candle, to: Minute) {
-        let from = newest.minute().number();
-        self.closed[slot(from)] = Some(newest);
-        // The oldest minute first, so that the newest one remains as the evicted candle. No candle is after `from`.
-        let leaving = (from - SPAN + 1)..=(to.number() - SPAN).min(from);
-        for number in leaving {
-            if let Some(candle) = self.closed[slot(number)].take() {
-                self.evict(candle);
-            }
-        }
-    }
-
-    /// Adds a tick to its minute, which is before that of the newest candle.
-    fn record(&mut self, tick: &ValidTick) -> (&mut Candle, Outcome) {
-        match &mut self.closed[slot(tick.minute.number())] {
-            Some(candle) => {
-                candle.update(tick);
-                (candle, Outcome::Updated)
-            }
-            empty => (empty.insert(Candle::opened(tick)), Outcome::Opened),
-        }
-    }
-}
-
-/// Adds a tick to the newest candle if the tick is of that candle's minute and the minute is not over. Returns true if the
-/// tick was added.
+/// Adds a tick to the newest candle if the tick is of that candle and the candle is not over. Returns true if the tick was
+/// added.
 ///
 /// The path of nearly every tick. It touches one cache line of candles.
-#[inline]
-pub(crate) fn record_in_order(newest: &mut Option<Candle>, tick: &Tick, rules: &Rules, now: Timestamp) -> bool {
+#[expect(clippy::inline_always, reason = "a call takes half of the time of a tick of one series")]
+#[inline(always)]
+pub(crate) fn record_in_order(
+    newest: &mut Option<Candle>,
+    interval: Interval,
+    tick: &Tick,
+    rules: &Rules,
+    now: Timestamp,
+) -> bool {
     let Some(candle) = newest else { return false };
-    let Some(valid) = rules.validate_in_order(candle.minute(), now, tick) else { return false };
+    let Some(valid) = rules.validate_in_order(candle.opens_at(), interval, now, tick) else { return false };
     candle.update(&valid);
     true
 }
 
-/// Records any tick and returns its outcome. Calls `past` only before a change of the past candles, or of the newest candle
-/// after its minute.
-pub(crate) fn record<'p>(
+/// The effects of a tick that is not in order, besides the change of its candle.
+pub(crate) trait Changes {
+    /// Called before a past candle changes, or the newest candle after its interval.
+    fn changing(&mut self);
+
+    /// Called with each candle that leaves the ring.
+    fn left(&mut self, candle: &Candle);
+
+    /// Called after a candle changed that was over.
+    fn revised(&mut self, candle: &Candle);
+}
+
+/// Nobody needs to know of changes.
+impl Changes for () {
+    fn changing(&mut self) {}
+
+    fn left(&mut self, _: &Candle) {}
+
+    fn revised(&mut self, _: &Candle) {}
+}
+
+/// Records any tick and returns its outcome.
+pub(crate) fn record(
     newest: &mut Option<Candle>,
-    past: impl FnOnce() -> &'p mut Past,
+    mut past: PastMut<'_>,
     tick: &Tick,
     validator: &Validator,
+    changes: &mut impl Changes,
 ) -> Outcome {
-    let tick = match validator.validate(tick) {
+    let window = past.window;
+    let tick = match validator.validate(tick, window) {
         Ok(valid) => valid,
         Err(refused) => return refused,
     };
-    let is_over = tick.minute < validator.minute();
+    let is_over = tick.open < window.open(validator.now);
     let (candle, outcome) = match newest {
-        Some(candle) if candle.minute() == tick.minute => {
-            candle.update(&tick);
+        Some(candle) if candle.opens_at() == tick.open => {
             if is_over {
-                // Only to report the change of a candle whose minute is over.
-                past();
+                changes.changing();
             }
+            candle.update_any(&tick);
             (candle, Outcome::Updated)
         }
-        Some(candle) if tick.minute < candle.minute() => {
-            // Possible only if `now` stepped back: the slot belongs to a later minute.
-            if tick.minute.number() <= candle.minute().number() - SPAN {
+        Some(candle) if tick.open < candle.opens_at() => {
+            // Possible only if `now` stepped back: the slot belongs to a later candle.
+            if window.oldest(candle.opens_at()).is_some_and(|oldest| tick.open < oldest) {
                 return Outcome::TooOld;
             }
-            past().record(&tick)
+            changes.changing();
+            past.record(&tick)
         }
         newest => {
-            let past = past();
+            changes.changing();
             if let Some(candle) = newest.take() {
-                past.advance(candle, tick.minute);
+                past.advance(candle, tick.open, |candle| changes.left(candle));
             }
-            (newest.insert(Candle::opened(&tick)), Outcome::Opened)
+            (newest.insert(Candle::opened(&tick, window.interval())), Outcome::Opened)
         }
     };
     if is_over {
         candle.revise();
+        changes.revised(candle);
         return Outcome::LateAmended;
     }
     outcome
 }
 
 impl Ring {
-    #[inline]
-    pub(crate) const fn from_parts(newest: Option<Candle>, past: Past) -> Self {
-        Self { newest, past }
+    /// Creates an empty ring. Allocates nothing for the default window.
+    ///
+    /// ```
+    /// use candle_core::{Interval, Ring, Window};
+    ///
+    /// let ring = Ring::new(Window::new(Interval::SECOND, 600)?);
+    /// assert_eq!((ring.window().candles(), ring.newest()), (600, None));
+    /// # Ok::<(), candle_core::InvalidWindow>(())
+    /// ```
+    pub fn new(window: Window) -> Self {
+        Self { window, newest: None, past: past::Slots::empty(window) }
     }
 
-    pub(crate) fn into_parts(self) -> (Option<Candle>, Past) {
-        (self.newest, self.past)
+    /// Returns the interval and the length of the window.
+    pub const fn window(&self) -> Window {
+        self.window
+    }
+
+    #[inline]
+    pub(crate) fn copied(ring: RingRef<'_>) -> Self {
+        Self { window: ring.window, newest: ring.newest.copied(), past: past::Slots::copied(ring.past) }
+    }
+
+    pub(crate) fn as_ref(&self) -> RingRef<'_> {
+        RingRef { window: self.window, newest: self.newest.as_ref(), past: self.past.as_slice() }
+    }
+
+    fn past_mut(&mut self) -> PastMut<'_> {
+        PastMut::new(self.window, self.past.as_mut_slice())
+    }
+
+    pub(crate) fn parts(&self) -> (Option<Candle>, &[Option<Candle>]) {
+        (self.newest, self.past.as_slice())
     }
 
     /// Records one tick and returns its outcome. Takes constant time, however late the tick is, and allocates nothing.
     #[inline]
     pub fn record(&mut self, tick: &Tick, validator: &Validator) -> Outcome {
-        if record_in_order(&mut self.newest, tick, &validator.rules, validator.now) {
+        if record_in_order(&mut self.newest, self.window.interval(), tick, &validator.rules, validator.now) {
             return Outcome::Updated;
         }
         self.record_slow(tick, validator)
     }
 
-    /// Records a tick that is not in order: of a new minute, late, at a price of zero or less, or refused.
+    /// Records a tick that is not in order: of a new candle, late, at a price of zero or less, or refused.
     #[cold]
     #[inline(never)]
     fn record_slow(&mut self, tick: &Tick, validator: &Validator) -> Outcome {
-        record(&mut self.newest, || &mut self.past, tick, validator)
+        let past = PastMut::new(self.window, self.past.as_mut_slice());
+        record(&mut self.newest, past, tick, validator, &mut ())
     }
 
     /// Returns the newest candle, however old it is.
@@ -197,19 +197,13 @@ impl Ring {
         self.newest.as_ref()
     }
 
-    fn get(&self, number: i64) -> Option<&Candle> {
-        self.newest().filter(|candle| candle.minute().number() == number).or_else(|| self.past.get(number))
+    /// Returns every candle of the ring, oldest first. The first one may be older than [`Window::stored`] intervals: the
+    /// close before the window.
+    pub fn stored(&self) -> impl DoubleEndedIterator<Item = &Candle> {
+        self.as_ref().stored()
     }
 
-    /// Returns every candle of the ring, oldest first. The first one may be older than [`RING_MINUTES`]: the close before
-    /// the window.
-    pub fn stored(&self) -> impl Iterator<Item = &Candle> {
-        let newest = self.newest().map_or(0, |candle| candle.minute().number());
-        let closed = (newest - SPAN + 1..newest).filter_map(|number| self.past.get(number));
-        self.past.evicted.iter().chain(closed).chain(&self.newest)
-    }
-
-    /// Returns the mean time between two ticks in the minutes that are over at `now`, or `None` for fewer than two ticks.
+    /// Returns the mean time between two ticks in the candles that are over at `now`, or `None` for fewer than two ticks.
     ///
     /// ```
     /// use candle_core::{Ring, Rules, Tick, Timestamp};
@@ -224,99 +218,117 @@ impl Ring {
     /// assert_eq!(ring.usual_gap(Timestamp::from_seconds(359).unwrap()), Some(Duration::from_secs(40)));
     /// ```
     pub fn usual_gap(&self, now: Timestamp) -> Option<Duration> {
-        // Without the evicted candle, which may be much older.
-        let oldest = self.newest()?.minute().number() - SPAN;
-        let recent = || self.stored().skip_while(move |candle| candle.minute().number() <= oldest);
-        let over = || recent().take_while(|candle| candle.minute() < now.minute());
-        let (first, last) = (over().next()?.first_time(), over().last()?.last_time());
-        let ticks: u64 = over().map(|candle| u64::from(candle.count())).sum();
-        let micros = u64::try_from(last.as_micros() - first.as_micros()).unwrap_or(0);
-        Some(Duration::from_micros(micros.checked_div(ticks - 1)?))
+        self.as_ref().usual_gap(now)
     }
 
-    /// Returns the newest candle before `minute`.
-    fn before(&self, minute: Minute) -> Option<&Candle> {
-        self.stored().take_while(|candle| candle.minute() < minute).last()
+    /// Returns the window seen from `now`, oldest candle first: at most [`Window::candles`] candles, the last one forming.
+    /// There is no candle before the first tick, nor after the forming one.
+    #[inline]
+    pub fn candles(&self, now: Timestamp, gaps: Gaps) -> WindowCandles<'_> {
+        self.as_ref().candles(now, gaps)
     }
 
-    /// Returns the window seen from `now`, oldest minute first: at most [`WINDOW_MINUTES`] candles, the last one forming.
-    /// There is no candle before the first tick, nor after the minute of `now`.
-    pub fn candles(&self, now: Timestamp, gaps: Gaps) -> impl Iterator<Item = WindowCandle> {
-        let forming = now.minute();
-        let first = forming.saturating_add(1 - WINDOW_MINUTES);
-        let mut previous = self.before(first).map(Candle::close);
-        (first.number()..=forming.number()).filter_map(move |number| {
-            if let Some(candle) = self.get(number) {
-                previous = Some(candle.close());
-                return Some(WindowCandle::traded(candle, forming));
-            }
-            let minute = Minute::saturating_from(number);
-            match gaps {
-                Gaps::Filled => previous.map(|close| WindowCandle::filler(minute, close, forming)),
-                Gaps::Omitted => None,
-            }
-        })
+    /// Returns the candles of a coarser interval, as if the ticks had been recorded at that interval, oldest first.
+    ///
+    /// Only candles that lie wholly inside the window are returned, so no candle has the open or the volume of a part. The
+    /// last one may be forming. A candle that is over is [`Revised`](crate::State::Revised) if one of its parts is.
+    ///
+    /// ```
+    /// use candle_core::{Gaps, Interval, Ring, Rules, Tick, Timestamp};
+    ///
+    /// let mut ring = Ring::default();
+    /// let at = |minute: i64| Timestamp::from_seconds(60 * minute).unwrap();
+    /// for minute in 0..=32 {
+    ///     let _ = ring.record(&Tick::new(at(minute), 1.0).with_size(1.0), &Rules::default().at(at(minute)));
+    /// }
+    /// // The window is the minutes 3 to 32: the candle of the minutes 0 to 4 is not whole, the last one is forming.
+    /// let volumes: Vec<_> = ring.rolled_up(Interval::minutes(5)?, at(32), Gaps::Filled)?.map(|candle| candle.volume).collect();
+    /// assert_eq!(volumes, [5.0, 5.0, 5.0, 5.0, 5.0, 3.0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns [`InvalidRollUp`] unless `interval` is a multiple of the interval of the ring.
+    pub fn rolled_up(
+        &self,
+        interval: Interval,
+        now: Timestamp,
+        gaps: Gaps,
+    ) -> Result<impl DoubleEndedIterator<Item = WindowCandle> + ExactSizeIterator + use<>, InvalidRollUp> {
+        self.as_ref().rolled_up(interval, now, gaps).map(Vec::into_iter)
+    }
+
+    /// Returns the last `n` candles of the window seen from `now`, oldest first.
+    ///
+    /// ```
+    /// use candle_core::{Gaps, Ring, Rules, Tick, Timestamp};
+    ///
+    /// let now = Timestamp::EPOCH;
+    /// let mut ring = Ring::default();
+    /// let _ = ring.record(&Tick::new(now, 7.0), &Rules::default().at(now));
+    /// let later = now.saturating_add(600_000_000);
+    /// assert_eq!(ring.last(5, later, Gaps::Filled).len(), 5);
+    /// assert_eq!(ring.last(5, later, Gaps::Omitted).len(), 1);
+    /// ```
+    pub fn last(&self, n: usize, now: Timestamp, gaps: Gaps) -> WindowCandles<'_> {
+        self.candles(now, gaps).last_of(n)
     }
 
     /// Merges another ring of the same instrument, whose ticks count as the ones that arrived later. The result is the ring
     /// that would have recorded the ticks of both. Counts and volumes are added.
     ///
     /// The operation is associative. It is commutative if no two ticks have the same `(time, seq)`.
+    ///
+    /// The result has the window of `self`. Both rings must have the same interval; candles of another one are not merged.
     pub fn merge(&mut self, later: &Self) {
-        let (Some(mine), Some(theirs)) = (self.newest, later.newest) else {
-            if self.newest.is_none() {
-                *self = later.clone();
-            }
-            return;
-        };
-        if theirs.minute() > mine.minute() {
-            self.past.advance(mine, theirs.minute());
-            self.newest = Some(theirs);
-        } else {
-            self.merge_candle(&theirs);
+        if self.window.interval() == later.window.interval() {
+            self.merge_stored(later.stored());
         }
-        for candle in later.stored().filter(|candle| candle.minute() < theirs.minute()) {
-            self.merge_candle(candle);
-        }
+    }
+
+    /// Merges candles of the same interval, oldest first.
+    pub(crate) fn merge_stored<'c>(&mut self, later: impl Iterator<Item = &'c Candle>) {
+        later.for_each(|candle| self.merge_candle(candle));
     }
 
     fn merge_candle(&mut self, later: &Candle) {
-        let newest = self.newest.map_or(later.minute(), |candle| candle.minute());
-        debug_assert!(later.minute() <= newest);
-        let number = later.minute().number();
-        if number <= newest.number() - SPAN {
-            self.past.evict(*later);
-            return;
+        let open = later.opens_at();
+        match self.newest {
+            None => self.newest = Some(*later),
+            Some(newest) if newest.opens_at() < open => {
+                self.past_mut().advance(newest, open, |_| ());
+                self.newest = Some(*later);
+            }
+            Some(newest) if newest.opens_at() == open => self.newest = Some(newest.merged(later).unwrap_or(*later)),
+            Some(newest) => {
+                let (oldest, slot) = (self.window.oldest(newest.opens_at()), self.window.slot(open));
+                let mut past = self.past_mut();
+                if oldest.is_some_and(|oldest| open < oldest) {
+                    past.evict(*later);
+                } else {
+                    let mine = &mut past.slots[slot];
+                    *mine = Some(mine.and_then(|mine| mine.merged(later)).unwrap_or(*later));
+                }
+            }
         }
-        let mine = if later.minute() == newest { &mut self.newest } else { &mut self.past.closed[slot(number)] };
-        *mine = Some(mine.and_then(|mine| mine.merged(later)).unwrap_or(*later));
     }
 }
 
-#[cfg(feature = "serde")]
-impl Ring {
-    /// Creates the ring of stored candles. Returns `None` unless they are in order, each minute once, and at most the first
-    /// one is older than the span of the ring.
-    pub(crate) fn from_stored(candles: Vec<Candle>) -> Option<Self> {
-        let mut ring = Self::default();
-        let newest = candles.last().copied();
-        let span = newest.map_or(0, |candle| candle.minute().number() - SPAN);
-        let mut previous = None;
-        for (index, candle) in candles.into_iter().enumerate() {
-            let beyond = candle.minute().number() <= span;
-            if previous.is_some_and(|minute| candle.minute() <= minute) || (beyond && index > 0) {
-                return None;
-            }
-            previous = Some(candle.minute());
-            if beyond {
-                ring.past.evicted = Some(candle);
-            } else {
-                ring.past.closed[slot(candle.minute().number())] = Some(candle);
-            }
-        }
-        ring.newest = newest.and_then(|candle| ring.past.closed[slot(candle.minute().number())].take());
-        Some(ring)
+/// The ring of the default window.
+impl Default for Ring {
+    fn default() -> Self {
+        Self::new(Window::DEFAULT)
     }
+}
+
+/// Returns true if these are the candles that a ring stores: in order, each interval once, and at most the first one older
+/// than the span of the ring.
+#[cfg(feature = "serde")]
+pub(crate) fn is_stored_form(window: Window, candles: &[Candle]) -> bool {
+    let Some(newest) = candles.last().map(Candle::opens_at) else { return true };
+    let is_within = |open: OpenTime| window.oldest(newest).is_none_or(|oldest| open >= oldest);
+    candles.is_sorted_by(|a, b| a.opens_at() < b.opens_at())
+        && candles.iter().skip(1).all(|candle| is_within(candle.opens_at()))
 }
 
 #[cfg(test)]

@@ -26,8 +26,8 @@ impl Rules {
     /// The default of [`max_ahead_micros`](Self::max_ahead_micros): 5 seconds. Clocks of well-kept machines differ by less.
     pub const DEFAULT_MAX_AHEAD_MICROS: i64 = 5_000_000;
 
-    /// The largest [`max_ahead_micros`](Self::max_ahead_micros): 60 seconds. A ring has one spare slot for a minute ahead,
-    /// so an early tick evicts no visible candle.
+    /// The largest [`max_ahead_micros`](Self::max_ahead_micros): 60 seconds. A ring has spare slots for the intervals
+    /// ahead, so an early tick evicts no visible candle.
     pub const MAX_AHEAD_LIMIT_MICROS: i64 = 60_000_000;
 
     /// The default rules: positive prices, at most 5 seconds ahead.

@@ -6,9 +6,11 @@ mod wire;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::candle::Candle;
 use crate::instrument_id::InstrumentId;
+use crate::interval::Interval;
 use crate::outcome::Outcomes;
-use crate::ring::Ring;
+use crate::window::Window;
 
 /// A copy of one stripe of an aggregator at one moment. Contains the instruments with candles (forming ones included),
 /// descriptions and views, the outcomes, and the highest lsn of any write.
@@ -45,6 +47,7 @@ pub struct StripeSnapshot {
     pub(crate) stripes: u32,
     /// The number of this stripe, counted from 0.
     pub(crate) stripe: u32,
+    pub(crate) window: Window,
     pub(crate) lsn: u64,
     pub(crate) outcomes: Outcomes,
     /// In the order of ids, each once.
@@ -57,7 +60,8 @@ pub(crate) struct InstrumentSnapshot {
     pub(crate) id: InstrumentId,
     pub(crate) description: Option<Arc<str>>,
     pub(crate) views: u64,
-    pub(crate) ring: Ring,
+    /// The stored candles, oldest first; see [`Ring::stored`](crate::Ring::stored).
+    pub(crate) candles: Vec<Candle>,
 }
 
 impl StripeSnapshot {
@@ -69,6 +73,11 @@ impl StripeSnapshot {
     /// Returns the number of the stripe, counted from 0.
     pub const fn stripe(&self) -> u32 {
         self.stripe
+    }
+
+    /// Returns the interval and the length of the window.
+    pub const fn window(&self) -> Window {
+        self.window
     }
 
     /// Returns the highest [`lsn`](crate::RecordContext::lsn) of any write in the snapshot. Writes with a higher lsn must be
@@ -117,6 +126,13 @@ pub enum SnapshotError {
         /// The number of the stripe.
         stripe: u32,
     },
+    /// The candles of the snapshot are of another interval than those of the aggregator.
+    OtherInterval {
+        /// The interval of the aggregator.
+        expected: Interval,
+        /// The interval of the snapshot.
+        found: Interval,
+    },
     /// More instruments would be listed than allowed.
     Full {
         /// The maximum.
@@ -137,6 +153,9 @@ impl fmt::Display for SnapshotError {
             Self::Mixed => f.write_str("the snapshots of the stripes are of different aggregators"),
             Self::Repeated { stripe } => write!(f, "the snapshot of stripe {stripe} is repeated"),
             Self::Missing { stripe } => write!(f, "the snapshot of stripe {stripe} is missing"),
+            Self::OtherInterval { expected, found } => {
+                write!(f, "the snapshot has candles of {found}, and {expected} is configured; use the same interval")
+            }
             Self::Full { max_instruments } => {
                 write!(f, "the snapshot exceeds the maximum of {max_instruments} instruments; raise the limit")
             }

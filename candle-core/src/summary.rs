@@ -28,6 +28,7 @@ pub(crate) fn cut_description(text: &str) -> Arc<str> {
 /// # Ok::<(), ListError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Summary {
     /// The id.

@@ -3,10 +3,11 @@
 use crate::arrival::Arrival;
 use crate::candle::Candle;
 use crate::history::History;
-use crate::time::{Minute, Timestamp};
-use crate::window::WindowCandle;
+use crate::interval::{Interval, OpenTime};
+use crate::time::Timestamp;
+use crate::window_candle::WindowCandle;
 
-/// The version of one instrument as seen from one minute. A cached history is current as long as the version is equal.
+/// The version of one instrument as seen from one interval. A cached history is current as long as the version is equal.
 ///
 /// If two reads of one id from one [`Aggregator`](crate::Aggregator) return equal versions, the description and all candles
 /// of the window except the forming one are equal. The rest of the instrument is its [`Latest`].
@@ -20,7 +21,7 @@ use crate::window::WindowCandle;
 /// let Some(Update::Changed(_, version)) = aggregator.history_if_changed("BTC", now, None) else { unreachable!() };
 /// assert!(matches!(aggregator.history_if_changed("BTC", now, Some(&version)), Some(Update::Unchanged(_))));
 ///
-/// // The first tick of a minute replaces a filler, which changes the version. The next ticks change the forming candle only.
+/// // The first tick of a candle replaces a filler, which changes the version. The next ticks change the forming candle only.
 /// let _ = aggregator.record("BTC", &Tick::new(now, 9.5), now);
 /// let update = aggregator.history_if_changed("BTC", now, Some(&version));
 /// let Some(Update::Changed(_, version)) = update else { unreachable!() };
@@ -34,18 +35,17 @@ use crate::window::WindowCandle;
 pub struct Version {
     /// Differs if anything but the newest candle, the views and the arrival changed.
     revision: u64,
-    /// The minute of `now`.
-    minute: Minute,
-    /// The newest candle if its minute is over. A tick may change it without a new revision, because the minute is still
+    /// The open time of the forming candle.
+    forming: OpenTime,
+    /// The newest candle if it is over. A tick may change it without a new revision, because the candle is still
     /// forming for a writer whose `now` is a moment behind the reader's.
     closed: Option<Candle>,
 }
 
 impl Version {
     #[inline]
-    pub(crate) fn new(revision: u64, newest: Option<&Candle>, now: Timestamp) -> Self {
-        let minute = now.minute();
-        Self { revision, minute, closed: newest.copied().filter(|candle| candle.minute() < minute) }
+    pub(crate) fn new(revision: u64, newest: Option<&Candle>, forming: OpenTime) -> Self {
+        Self { revision, forming, closed: newest.copied().filter(|candle| candle.opens_at() < forming) }
     }
 }
 
@@ -71,20 +71,26 @@ pub struct Latest {
     pub last_arrival: Option<Arrival>,
     /// The newest candle, however old it is.
     pub newest: Option<Candle>,
+    interval: Interval,
 }
 
 impl Latest {
     #[inline]
-    pub(crate) const fn new(views: u64, last_arrival: Option<Arrival>, newest: Option<Candle>) -> Self {
-        Self { views, last_arrival, newest }
+    pub(crate) const fn new(
+        views: u64,
+        last_arrival: Option<Arrival>,
+        newest: Option<Candle>,
+        interval: Interval,
+    ) -> Self {
+        Self { views, last_arrival, newest, interval }
     }
 
-    /// Returns the forming candle if the minute of `now` has a tick. Otherwise the forming candle is a filler, which a change
+    /// Returns the forming candle if it has a tick. Otherwise the forming candle is a filler, which a change
     /// of the [`Version`] covers.
     pub fn forming(&self, now: Timestamp) -> Option<WindowCandle> {
-        let forming = now.minute();
-        let newest = self.newest.as_ref().filter(|candle| candle.minute() == forming)?;
-        Some(WindowCandle::traded(newest, forming))
+        let forming = self.interval.open(now);
+        let newest = self.newest.as_ref().filter(|candle| candle.opens_at() == forming)?;
+        Some(WindowCandle::traded(self.interval, newest, forming))
     }
 
     /// Returns the time of the last tick, on the feed's clock.
@@ -95,7 +101,8 @@ impl Latest {
 
 impl From<&History> for Latest {
     fn from(history: &History) -> Self {
-        Self::new(history.views, history.last_arrival, history.ring.newest().copied())
+        let ring = &history.ring;
+        Self::new(history.views, history.last_arrival, ring.newest().copied(), ring.window().interval())
     }
 }
 

@@ -229,7 +229,10 @@ impl Settings {
     /// Returns the settings of the core.
     pub fn core(&self) -> Config {
         let prices = if self.allow_non_positive { Prices::Any } else { Prices::Positive };
-        Config::default().with_max_instruments(self.max_instruments).with_rules(Rules::DEFAULT.with_prices(prices))
+        Config::default()
+            .with_max_instruments(self.max_instruments)
+            .with_rules(Rules::DEFAULT.with_prices(prices))
+            .with_reserved_id(candle_http::route::RESERVED_ID)
     }
 }
 

@@ -14,7 +14,7 @@ impl Aggregator {
         Self {
             hash: IdHash::new(config.seed()),
             config,
-            stripes: Stripes::new(config.stripes()),
+            stripes: Stripes::new(config.stripes(), config.window()),
             catalogue: Mutex::default(),
             leaders: Mutex::new(Leaders::new()),
         }

@@ -6,7 +6,7 @@ use parking_lot::MutexGuard;
 
 use super::Aggregator;
 use crate::handle::Handle;
-use crate::instrument_id::InstrumentId;
+use crate::instrument_id::{InstrumentId, InvalidId};
 use crate::list_error::ListError;
 use crate::stripe::Stripe;
 
@@ -26,18 +26,22 @@ impl Aggregator {
         catalogue: &mut BTreeMap<InstrumentId, Handle>,
         id: &str,
     ) -> Result<(MutexGuard<'_, Stripe>, Handle), ListError> {
-        let (mut stripe, listed) = self.lock_id(id);
+        let hash = self.hash(id);
+        let (mut stripe, listed) = self.lock_hashed(hash, id);
         if let Some(slot) = listed {
-            let handle = self.handle(id, &stripe, slot);
+            let handle = self.handle_hashed(hash, &stripe, slot);
             return Ok((stripe, handle));
         }
         let valid = InstrumentId::new(id).map_err(ListError::InvalidId)?;
+        if self.config.reserved_id() == Some(id) {
+            return Err(ListError::InvalidId(InvalidId::Reserved));
+        }
         let max_instruments = self.config.max_instruments();
         if catalogue.len() >= max_instruments {
             return Err(ListError::Full { max_instruments });
         }
-        let slot = stripe.list(self.hash(id), valid.clone(), &self.hash);
-        let handle = self.handle(id, &stripe, slot);
+        let slot = stripe.list(hash, valid.clone(), &self.hash);
+        let handle = self.handle_hashed(hash, &stripe, slot);
         catalogue.insert(valid, handle);
         Ok((stripe, handle))
     }

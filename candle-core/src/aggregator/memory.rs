@@ -7,6 +7,7 @@ use crate::handle::Handle;
 use crate::instrument_id::InstrumentId;
 use crate::leaders::Leaders;
 use crate::stripe::Stripe;
+use crate::window::Window;
 
 /// Bytes of one entry of a stripe's table: a slot number and a tag.
 const ENTRY_BYTES: usize = size_of::<u32>() + 1;
@@ -16,9 +17,12 @@ const ENTRY_BYTES: usize = size_of::<u32>() + 1;
 const CATALOGUE_BYTES: usize = (size_of::<InstrumentId>() + size_of::<Handle>()) * 4 / 3 * 13 / 12;
 
 impl Aggregator {
-    /// Bytes of one listed instrument: 33 closed candles of 64 bytes, the forming candle, and about a hundred bytes of
-    /// names and counters. Ids over 22 bytes and descriptions are not included.
-    pub const BYTES_PER_INSTRUMENT: usize = Stripe::SLOT_BYTES + 2 * ENTRY_BYTES + CATALOGUE_BYTES;
+    /// Returns the bytes of one listed instrument with this window: 80 for each stored candle and for the close before
+    /// them, the newest candle, and about a hundred bytes of names and counters. Ids over 22 bytes and descriptions are not
+    /// included.
+    pub const fn bytes_per_instrument(window: Window) -> usize {
+        Stripe::SLOT_BYTES + Stripe::closed_bytes(window) + 2 * ENTRY_BYTES + CATALOGUE_BYTES
+    }
 
     /// Returns the bytes that an aggregator with `instruments` instruments requests from its allocator.
     ///
@@ -29,26 +33,38 @@ impl Aggregator {
     /// use candle_core::{Aggregator, Config};
     ///
     /// let megabytes = |instruments| Aggregator::memory_bytes(&Config::default(), instruments) / 1_000_000;
-    /// assert_eq!([megabytes(50_000), megabytes(1_000_000)], [116, 2_327]);
+    /// assert_eq!([megabytes(50_000), megabytes(1_000_000)], [143, 2_863]);
     /// ```
     pub const fn memory_bytes(config: &Config, instruments: usize) -> usize {
-        let stripes = config.stripes();
+        let (stripes, window) = (config.stripes(), config.window());
         let in_use = if instruments < stripes { instruments } else { stripes };
-        // Arrays grow by an eighth, or by a few slots while they are short. On average half of that is spare.
+        // Arrays grow by an eighth, or by a few slots while they are short. On average half of that is spare, and half of
+        // a chunk of closed candles.
         let spare_slots = instruments / 16 + in_use * Stripe::MIN_GROWTH / 2;
+        let spare_closed = in_use * Stripe::spare_closed(window, instruments / stripes);
         stripes * Stripes::STRIPE_BYTES
             + Leaders::BYTES
-            + instruments * Self::BYTES_PER_INSTRUMENT
-            + spare_slots * (Stripe::SLOT_BYTES - Stripe::BOXED_BYTES)
+            + instruments * Self::bytes_per_instrument(window)
+            + spare_slots * Stripe::SLOT_BYTES
+            + spare_closed * Stripe::closed_bytes(window)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::interval::Interval;
+
     use super::*;
 
     #[test]
     fn the_size_of_an_instrument_is_pinned() {
-        assert_eq!(Aggregator::BYTES_PER_INSTRUMENT, 2_318);
+        let bytes = |interval, candles| Aggregator::bytes_per_instrument(Window::new(interval, candles).unwrap());
+        let minutes = [30, 60, 240, 1_440].map(|candles| bytes(Interval::MINUTE, candles));
+        assert_eq!(bytes(Interval::SECOND, 7_200), 582_078);
+        assert_eq!(minutes, [2_854, 5_254, 19_678, 115_830]);
+        assert_eq!(
+            [bytes(Interval::SECOND, 60), bytes(Interval::SECOND, 600), bytes(Interval::DAY, 365)],
+            [9_982, 53_254, 29_694]
+        );
     }
 }

@@ -13,12 +13,34 @@ use crate::outcome::Outcomes;
 use crate::summary::Summary;
 use crate::time::Timestamp;
 use crate::version::{Latest, Update, Version};
+use crate::window_candle::{Gaps, WindowCandle};
 
 impl Aggregator {
     /// Returns a copy of one instrument, or `None` if the instrument is not listed.
     pub fn history(&self, id: &str) -> Option<History> {
         let (stripe, slot) = self.lock_id(id);
         slot.map(|slot| stripe.history(slot))
+    }
+
+    /// Returns the last `n` candles of the window of one instrument as seen from `now`, oldest first, or `None` if the
+    /// instrument is not listed. Cheaper than a [`history`](Self::history), because no other candle is copied.
+    ///
+    /// ```
+    /// use candle_core::{Aggregator, Gaps, Tick, Timestamp};
+    ///
+    /// let aggregator = Aggregator::default();
+    /// aggregator.list("BTC", None)?;
+    /// let now = Timestamp::EPOCH;
+    /// let _ = aggregator.record("BTC", &Tick::new(now, 9.5), now);
+    /// let later = now.saturating_add(600_000_000);
+    /// assert_eq!(aggregator.last("BTC", 5, later, Gaps::Filled).unwrap().len(), 5);
+    /// # Ok::<(), candle_core::ListError>(())
+    /// ```
+    pub fn last(&self, id: &str, n: usize, now: Timestamp, gaps: Gaps) -> Option<Vec<WindowCandle>> {
+        let mut candles = Vec::with_capacity(n.min(self.config.window().candles()));
+        let (stripe, slot) = self.lock_id(id);
+        candles.extend(stripe.ring(slot?).candles(now, gaps).last_of(n));
+        Some(candles)
     }
 
     /// Returns a copy of one instrument as seen from `now`, or only its [`Latest`] if the version is still `cached`. Returns
@@ -50,6 +72,34 @@ impl Aggregator {
             })
         };
         matching.take(limit).filter_map(summary).collect()
+    }
+
+    /// Returns every listed instrument, in the order of the bytes of their ids.
+    ///
+    /// The catalogue is read in pages, so listing and delisting wait for at most one page. Instruments that are listed or
+    /// delisted during the iteration may be missing or present.
+    ///
+    /// ```
+    /// let aggregator = candle_core::Aggregator::default();
+    /// for id in ["ETH", "BTC"] {
+    ///     aggregator.list(id, None)?;
+    /// }
+    /// assert_eq!(aggregator.instruments().map(|line| line.id.to_string()).collect::<Vec<_>>(), ["BTC", "ETH"]);
+    /// # Ok::<(), candle_core::ListError>(())
+    /// ```
+    pub fn instruments(&self) -> impl Iterator<Item = Summary> {
+        /// A hold of the catalogue's lock of about 20 microseconds.
+        const PAGE: usize = 128;
+        let mut page = Vec::new().into_iter();
+        let mut last: Option<InstrumentId> = None;
+        std::iter::from_fn(move || {
+            let next = page.next().or_else(|| {
+                page = self.page(last.as_ref().map(InstrumentId::as_str), "", PAGE).into_iter();
+                page.next()
+            });
+            last = next.as_ref().map(|line: &Summary| line.id.clone()).or(last.take());
+            next
+        })
     }
 
     /// Calls `each` with the [`Latest`] of every listed instrument, in no order. Each stripe is copied at one moment, and

@@ -208,9 +208,9 @@ impl Aggregator {
         self.stripes.lock_each().for_each(|(_, mut stripe)| stripe.forget_arrivals());
     }
 
-    /// Replaces limits and rules by those of `config`. Stripes and seed remain. If more instruments are listed than the new
+    /// Replaces limits and rules by those of `config`. Stripes, seed, interval and window remain. If more instruments are listed than the new
     /// maximum, all of them remain and new ones are refused.
     pub fn reconfigure(&mut self, config: Config) {
-        self.config = config.with_stripes(self.config.stripes()).with_seed(self.config.seed());
+        self.config = config.like(&self.config);
     }
 }

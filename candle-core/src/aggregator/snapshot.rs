@@ -7,7 +7,9 @@ use crate::config::Config;
 use crate::handle::Handle;
 use crate::instrument_id::InstrumentId;
 use crate::list_error::ListError;
+use crate::ring::Ring;
 use crate::snapshot::{InstrumentSnapshot, SnapshotError, StripeSnapshot};
+use crate::window::Window;
 
 impl Aggregator {
     /// Copies one stripe after another, each at one moment under its lock, while writers continue in the others.
@@ -31,24 +33,26 @@ impl Aggregator {
             id: stripe.id(slot).clone(),
             description: stripe.description(slot).cloned(),
             views: stripe.views(slot),
-            ring: stripe.ring(slot),
+            candles: stripe.ring(slot).stored().copied().collect(),
         });
         StripeSnapshot {
             seed: self.config.seed(),
             #[expect(clippy::cast_possible_truncation, reason = "there are at most 1024 stripes")]
             stripes: self.config.stripes() as u32,
             stripe: number,
+            window: self.config.window(),
             lsn: stripe.lsn(),
             outcomes: *stripe.outcomes(),
             instruments: instruments.collect(),
         }
     }
 
-    /// Creates an aggregator from the snapshots of all stripes, in any order. Limits and rules are those of `config`.
-    /// Stripes and seed are those of the snapshots.
+    /// Creates an aggregator from the snapshots of all stripes, in any order. Limits, rules and the length of the window are
+    /// those of `config`. Stripes and seed are those of the snapshots.
     ///
     /// # Errors
-    /// Returns [`SnapshotError`] if the snapshots are not those of all stripes of one aggregator, or are damaged.
+    /// Returns [`SnapshotError`] if the snapshots are not those of all stripes of one aggregator, have candles of another
+    /// interval than `config`, or are damaged.
     pub fn restore(config: Config, parts: Vec<StripeSnapshot>) -> Result<Self, SnapshotError> {
         let Some(first) = parts.first() else {
             return Err(SnapshotError::Missing { stripe: 0 });
@@ -58,6 +62,7 @@ impl Aggregator {
         let mut parts = parts;
         parts.sort_unstable_by_key(|part| part.stripe);
         for (number, part) in (0..).zip(&parts) {
+            check_interval(&config, part)?;
             if part.seed != seed || part.stripes != stripes {
                 return Err(SnapshotError::Mixed);
             }
@@ -104,8 +109,10 @@ impl Aggregator {
     /// - The lsn of `later` is ignored, because it belongs to another log.
     ///
     /// # Errors
-    /// Returns [`SnapshotError::Full`] if more instruments would be listed than allowed. Nothing is changed then.
+    /// Returns [`SnapshotError::Full`] if more instruments would be listed than allowed, and
+    /// [`SnapshotError::OtherInterval`] if the candles are of another interval. Nothing is changed then.
     pub fn merge(&self, later: &StripeSnapshot) -> Result<(), SnapshotError> {
+        check_interval(&self.config, later)?;
         let mut catalogue = self.catalogue.lock();
         let ids: HashSet<_> = later.instruments.iter().map(|instrument| &instrument.id).collect();
         let new = ids.iter().filter(|id| !catalogue.contains_key(**id)).count();
@@ -132,9 +139,9 @@ impl Aggregator {
         if stripe.description(handle.slot).is_none() {
             stripe.set_description(handle.slot, later.description.clone());
         }
-        let mut ring = stripe.ring(handle.slot);
-        ring.merge(&later.ring);
-        stripe.set_ring(handle.slot, ring);
+        let mut ring = Ring::copied(stripe.ring(handle.slot));
+        ring.merge_stored(later.candles.iter());
+        stripe.set_ring(handle.slot, &ring);
         let views = stripe.views(handle.slot).saturating_add(later.views);
         stripe.set_views(handle.slot, views);
         drop(stripe);
@@ -143,4 +150,9 @@ impl Aggregator {
         }
         Ok(())
     }
+}
+
+fn check_interval(config: &Config, part: &StripeSnapshot) -> Result<(), SnapshotError> {
+    let [expected, found] = [config.window(), part.window].map(Window::interval);
+    if expected == found { Ok(()) } else { Err(SnapshotError::OtherInterval { expected, found }) }
 }

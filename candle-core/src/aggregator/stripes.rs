@@ -5,6 +5,7 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::handle::Handle;
 use crate::leaders::{Counters, Demotion, Promotion, Rank};
 use crate::stripe::Stripe;
+use crate::window::Window;
 
 /// All stripes; their number is a power of two.
 pub(super) struct Stripes(Box<[LockedStripe]>);
@@ -17,8 +18,8 @@ impl Stripes {
     /// Bytes of one empty stripe.
     pub(super) const STRIPE_BYTES: usize = size_of::<LockedStripe>();
 
-    pub(super) fn new(stripes: usize) -> Self {
-        Self((0..stripes).map(|_| LockedStripe(Mutex::default())).collect())
+    pub(super) fn new(stripes: usize, window: Window) -> Self {
+        Self((0..stripes).map(|_| LockedStripe(Mutex::new(Stripe::new(window)))).collect())
     }
 
     /// Returns the number of the stripe that the low bits of `bits` select. Every value selects a stripe, also the stripe
@@ -32,6 +33,12 @@ impl Stripes {
     #[inline]
     pub(super) fn lock(&self, stripe: usize) -> MutexGuard<'_, Stripe> {
         self.0[stripe].0.lock()
+    }
+
+    /// Locks a stripe unless another thread has locked it.
+    #[inline]
+    pub(super) fn try_lock(&self, stripe: usize) -> Option<MutexGuard<'_, Stripe>> {
+        self.0[stripe].0.try_lock()
     }
 
     /// Locks the stripe of a handle, and returns the slot if the instrument of the handle is still listed.

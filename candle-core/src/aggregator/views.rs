@@ -44,15 +44,24 @@ impl Aggregator {
         Some(read)
     }
 
-    /// Replaces the content of `top` by the `k` most viewed instruments, or by all if fewer are listed. The order is most
-    /// views first, ties by the bytes of the id. `k` is cut to [`MAX_TOP`].
+    /// Returns the `k` most viewed instruments, or all if fewer are listed. The order is most views first, ties by the bytes
+    /// of the id. `k` is cut to [`MAX_TOP`].
+    ///
+    /// The result is exact if no view is counted during the call; see [`top_into`](Self::top_into), which allocates nothing.
+    pub fn top(&self, k: usize) -> Vec<Popular> {
+        let mut top = Vec::with_capacity(k.min(MAX_TOP));
+        self.top_into(k, &mut top);
+        top
+    }
+
+    /// Replaces the content of `top` by the result of [`top`](Self::top).
     ///
     /// The result is exact if no view is counted during the call. Otherwise, it is in order of the returned numbers, and
     /// views whose count had not returned before the call may be missing from them.
     ///
     /// The call allocates nothing if `top` has room for `k`. Exception: if delistings left fewer than `k` leaders, all
     /// counters are read again.
-    pub fn top(&self, k: usize, top: &mut Vec<Popular>) {
+    pub fn top_into(&self, k: usize, top: &mut Vec<Popular>) {
         let k = k.min(MAX_TOP);
         self.leaders.lock().top(k, &mut &self.stripes, top);
         if top.len() < k {

@@ -1,7 +1,8 @@
 //! The guarantees of a ring, case by case.
 
 use super::*;
-use crate::window::State;
+use crate::time::Minute;
+use crate::window_candle::State;
 
 fn at(minute: i64) -> Timestamp {
     Minute::EPOCH.saturating_add(minute).start()
@@ -12,13 +13,13 @@ fn record(ring: &mut Ring, minute: i64, price: f64, now: i64) -> Outcome {
 }
 
 fn window(ring: &Ring, now: i64) -> Vec<(i64, f64, bool)> {
-    ring.candles(at(now), Gaps::Filled).map(|c| (c.minute.number(), c.close, c.filled)).collect()
+    ring.candles(at(now), Gaps::Filled).map(|c| (c.open_time.minute().number(), c.close, c.filled)).collect()
 }
 
 #[test]
 fn sizes_are_pinned() {
-    assert_eq!(size_of::<Past>(), 33 * 64); // 32 slots and the evicted candle
-    assert_eq!(size_of::<Ring>(), 34 * 64);
+    assert_eq!(slots(Window::DEFAULT), 33); // 32 slots and the evicted candle
+    assert_eq!(size_of::<Ring>(), 34 * 80 + 32);
 }
 
 #[test]
@@ -81,7 +82,7 @@ fn after_a_jump_of_a_million_minutes_only_the_last_close_remains() {
     let mut ring = Ring::default();
     (0..32).for_each(|minute| assert!(record(&mut ring, minute, minute as f64 + 1.0, minute).is_accepted()));
     assert_eq!(record(&mut ring, 1_000_000, 99.0, 1_000_000), Outcome::Opened);
-    assert_eq!(ring.stored().map(|c| c.minute().number()).collect::<Vec<_>>(), [31, 1_000_000]);
+    assert_eq!(ring.stored().map(|c| c.open_time().minute().number()).collect::<Vec<_>>(), [31, 1_000_000]);
 }
 
 #[test]
@@ -90,7 +91,7 @@ fn after_now_stepped_back_a_slot_of_a_later_minute_is_not_overwritten() {
     assert_eq!(record(&mut ring, 100, 1.0, 100), Outcome::Opened);
     assert_eq!(record(&mut ring, 68, 9.0, 90), Outcome::TooOld);
     assert_eq!(record(&mut ring, 69, 9.0, 90), Outcome::LateAmended);
-    assert_eq!(ring.stored().map(|c| c.minute().number()).collect::<Vec<_>>(), [69, 100]);
+    assert_eq!(ring.stored().map(|c| c.open_time().minute().number()).collect::<Vec<_>>(), [69, 100]);
 }
 
 #[test]

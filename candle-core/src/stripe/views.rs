@@ -1,5 +1,6 @@
 //! The views of the instruments in a stripe, the leader flags and the copy of the floor.
 
+use super::slot::Flag;
 use super::{FloorCheck, Stripe};
 use crate::leaders::Rank;
 
@@ -10,9 +11,13 @@ impl Stripe {
         let slot = &mut self.slots[slot as usize];
         // Saturating, because a restored snapshot may contain any number.
         slot.views = slot.views.saturating_add(1);
-        slot.has_new_views = true;
+        slot.state.set(Flag::NewViews);
         self.has_new_views = true;
-        if slot.views >= self.floor && !slot.is_leader { FloorCheck::Reached } else { FloorCheck::Unchanged }
+        if slot.views >= self.floor && !slot.state.has(Flag::Leader) {
+            FloorCheck::Reached
+        } else {
+            FloorCheck::Unchanged
+        }
     }
 
     #[inline]
@@ -26,7 +31,8 @@ impl Stripe {
             return;
         }
         for slot in (0..).take(self.slots.len()) {
-            if std::mem::take(&mut self.slots[slot as usize].has_new_views) {
+            if self.slots[slot as usize].state.has(Flag::NewViews) {
+                self.slots[slot as usize].state.clear(Flag::NewViews);
                 each(self, slot);
             }
         }
@@ -45,14 +51,14 @@ impl Stripe {
     }
 
     pub(crate) fn is_leader(&self, slot: u32) -> bool {
-        self.slots[slot as usize].is_leader
+        self.slots[slot as usize].state.has(Flag::Leader)
     }
 
     pub(crate) fn set_leader(&mut self, slot: u32) {
-        self.slots[slot as usize].is_leader = true;
+        self.slots[slot as usize].state.set(Flag::Leader);
     }
 
     pub(crate) fn clear_leader(&mut self, slot: u32) {
-        self.slots[slot as usize].is_leader = false;
+        self.slots[slot as usize].state.clear(Flag::Leader);
     }
 }

@@ -3,10 +3,11 @@
 use candle_core::{Aggregator, Config, RecordContext, Timestamp, Unlisted};
 use proptest::prelude::*;
 
-use crate::oracle::OracleAggregator;
-use crate::ticks::{Step, Steps, limits, steps};
+use crate::oracle_aggregator::OracleAggregator;
+use crate::ticks::{Step, Steps, steps_and_limits};
 
-const IDS: [&str; 8] = ["4", "10", "9", "é", "popular", "white space", "another-id-that-is-longer-than-inline", "z/z"];
+const IDS: [&str; 8] =
+    ["4", "10", "9", "é", "\u{a0}white", "white space", "another-id-that-is-longer-than-inline", "z/z"];
 const DESCRIPTIONS: [Option<&str>; 3] = [None, Some(""), Some("luptatum senectus")];
 
 #[derive(Clone, Copy, Debug)]
@@ -69,11 +70,11 @@ fn apply(call: Call, id: &str, step: &Step, aggregator: &mut Aggregator, oracle:
 proptest! {
     #[test]
     fn after_any_calls_in_any_order_the_content_is_that_of_the_oracle(
-        Steps { steps, base } in steps(1..100),
+        (Steps { steps, base }, limits) in steps_and_limits(1..100),
         calls in prop::collection::vec((call(), 0..IDS.len()), 100),
-        limits in limits(), stripes in 0..3_u32, max in 1..8_usize,
+        stripes in 0..3_u32, max in 1..8_usize,
     ) {
-        let config = Config::default().with_rules(limits.rules()).with_stripes(1 << stripes).with_max_instruments(max);
+        let config = limits.config().with_stripes(1 << stripes).with_max_instruments(max);
         let (mut aggregator, mut oracle) = (Aggregator::new(config), OracleAggregator::new(limits, max));
         let mut now = Timestamp::EPOCH;
         for (step, (call, id)) in steps.iter().zip(calls) {
@@ -115,4 +116,21 @@ fn consecutive_pages_have_no_gap_and_no_repetition() {
         }
         assert!(seen.iter().eq(ids.iter().filter(|id| id.starts_with(prefix))), "{prefix:?} by {limit}");
     }
+}
+
+#[test]
+fn every_instrument_is_returned_while_others_are_listed_and_delisted() {
+    let aggregator = Aggregator::default();
+    let ids: Vec<_> = (0..1_000).map(|number| format!("{number:03}")).collect();
+    ids.iter().for_each(|id| assert!(aggregator.list(id, None).is_ok()));
+    assert!(aggregator.instruments().eq(aggregator.page(None, "", usize::MAX)));
+    let mut seen = Vec::new();
+    for line in aggregator.instruments() {
+        // The instrument at which the iteration stands is delisted, and one before and one far behind are listed.
+        assert!(aggregator.delist(line.id.as_str()));
+        assert!(aggregator.list("!", None).is_ok() && aggregator.list("~", None).is_ok());
+        seen.push(line.id.as_str().to_owned());
+    }
+    assert_eq!(seen[..1_000], ids);
+    assert_eq!(seen[1_000..], ["~"]);
 }

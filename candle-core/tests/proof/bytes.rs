@@ -19,14 +19,15 @@ const ORIGINS: [Timestamp; 5] = [
 const BASES: [u64; 4] = [0, u64::MAX - 2, (1 << 37) - 2, (1 << 38) - 2];
 const PRICES: [f64; 12] =
     [1.0, 2.0, 3.0, 0.1, f64::MAX, f64::MIN_POSITIVE, 0.0, -0.0, -2.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
-const SIZES: [f64; 8] = [0.0, 1.0, 0.1, 1e15, 2e15, -1.0, -0.0, f64::NAN];
+const SIZES: [f64; 8] = [0.0, 1.0, 0.1, -1e15, 2e15, -1.0, -0.0, f64::NAN];
 
 /// Decodes ticks, and asserts that a ring and the oracle have the same candles.
 pub(crate) fn ticks(bytes: &[u8]) {
     let Some(([origin, base, rules], rest)) = bytes.split_first_chunk() else { return };
     let ahead_micros = [5_000_000, 0, 60_000_000][usize::from(rules % 3)];
     let prices = if rules & 128 == 0 { Prices::Positive } else { Prices::Any };
-    let (limits, base) = (OracleRules { prices, ahead_micros }, BASES[usize::from(*base) % BASES.len()]);
+    let (limits, base) =
+        (OracleRules { prices, ahead_micros, ..OracleRules::DEFAULT }, BASES[usize::from(*base) % BASES.len()]);
     let mut now = ORIGINS[usize::from(*origin) % ORIGINS.len()];
     let (mut ring, mut oracle) = (Ring::default(), OracleRing::new(limits, base));
     for (number, tick) in rest.chunks_exact(6).take(MAX_TICKS).enumerate() {

@@ -12,13 +12,21 @@
 mod aggregator;
 mod batch;
 mod bytes;
+mod drain;
 mod fuzz_inputs;
+#[cfg(feature = "serde")]
+mod golden;
 mod memory;
 mod merge;
 mod no_allocation;
 mod oracle;
+mod oracle_aggregator;
 mod order;
 mod popularity;
+mod record_all;
+mod roll_up;
+#[cfg(feature = "serde")]
+mod serialised;
 mod snapshot;
 #[cfg(feature = "serde")]
 mod stored_form;

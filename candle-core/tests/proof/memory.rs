@@ -1,6 +1,6 @@
 //! The memory of an aggregator is known before it is created.
 
-use candle_core::{Aggregator, Config, Tick, Timestamp};
+use candle_core::{Aggregator, Config, Interval, Tick, Timestamp, Window};
 
 /// Returns the bytes that an aggregator with these instruments allocates, each instrument with a tick.
 fn measured(config: Config, ids: &[String]) -> usize {
@@ -42,6 +42,35 @@ fn memory_is_as_predicted_within_five_per_cent() {
         [1, 16, 256, 1024].into_iter().for_each(|stripes| assert_predicted_in_both_orders(instruments, stripes));
     }
     assert_predicted_in_both_orders(50_000, Config::DEFAULT_STRIPES);
+}
+
+#[test]
+fn memory_is_as_predicted_for_other_windows() {
+    let ids: Vec<_> = (0..1_000).map(|number| format!("{number:012}")).collect();
+    for (interval, candles) in [(Interval::SECOND, 60), (Interval::MINUTE, 240), (Interval::DAY, 1)] {
+        let config = Config::default().with_interval(interval).with_window(candles).unwrap();
+        [1, 64].into_iter().for_each(|stripes| assert_predicted(config.with_stripes(stripes), &ids, "ascending"));
+    }
+}
+
+#[test]
+fn the_front_page_gives_the_memory_of_an_instrument() {
+    let page = include_str!("../../src/lib.rs");
+    for (interval, candles) in [
+        (Interval::MINUTE, 30),
+        (Interval::MINUTE, 60),
+        (Interval::MINUTE, 240),
+        (Interval::MINUTE, 1_440),
+        (Interval::SECOND, 60),
+        (Interval::SECOND, 600),
+        (Interval::SECOND, 7_200),
+        (Interval::DAY, 365),
+    ] {
+        let bytes = Aggregator::bytes_per_instrument(Window::new(interval, candles).unwrap());
+        let (number, unit): (String, String) = interval.to_string().chars().partition(char::is_ascii_digit);
+        let row = format!("| {number} {unit} | {candles} | {:.1} KB |", bytes as f64 / 1e3);
+        assert!(page.contains(&row), "{row}");
+    }
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use candle_core::{Aggregator, Candle, Config, Ring, SnapshotError};
 use proptest::prelude::*;
 
-use crate::oracle::{OracleRules, assert_same, top};
+use crate::oracle::{OracleRules, assert_same};
+use crate::oracle_aggregator::top;
 use crate::ticks::{Step, Steps, at, steps};
 
 const LIMITS: OracleRules = OracleRules { ahead_micros: 60_000_000, ..OracleRules::DEFAULT };

@@ -6,7 +6,7 @@ use candle_core::{Aggregator, Config, Gaps, Outcome, Ring, State, Tick, Timestam
 use proptest::prelude::*;
 
 use crate::oracle::{MINUTE, OracleRing, OracleRules, assert_close};
-use crate::ticks::{Step, Steps, at, distinct, limits, origin, steps};
+use crate::ticks::{Step, Steps, at, distinct, origin, steps_and_limits};
 
 /// Records the steps in this order in the oracle.
 fn oracle_of(limits: OracleRules, base: u64, steps: &[Step]) -> OracleRing {
@@ -28,9 +28,10 @@ fn ring_of(limits: OracleRules, steps: &[Step]) -> Ring {
 proptest! {
     #[test]
     fn any_ticks_at_any_now_give_the_candles_of_the_oracle(
-        Steps { base, steps } in steps(1..120), limits in limits(), reader in -45 * MINUTE..45 * MINUTE,
+        (Steps { base, steps }, limits) in steps_and_limits(1..120), reader in -45..45_i64,
     ) {
-        let (mut ring, mut oracle) = (Ring::default(), OracleRing::new(limits, base));
+        let reader = reader * limits.seconds * 1_000_000 + reader;
+        let (mut ring, mut oracle) = (limits.ring(), OracleRing::new(limits, base));
         for (number, step) in steps.iter().enumerate() {
             let outcome = ring.record(&step.tick, &limits.rules().at(step.now));
             prop_assert_eq!(outcome, oracle.record(&step.tick, step.now), "step {}: {:?}", number, step);
@@ -68,7 +69,7 @@ proptest! {
         all.assert_is(&ring, now);
         // All ticks were inside the window, so the prices are those of a punctual arrival.
         let punctual = ring_of(limits, &steps.steps);
-        let prices = |ring: &Ring| ring.candles(now, Gaps::Filled).map(|c| (c.minute, c.open, c.high, c.low, c.close, c.count))
+        let prices = |ring: &Ring| ring.candles(now, Gaps::Filled).map(|c| (c.open_time, c.open, c.high, c.low, c.close, c.count))
             .collect::<Vec<_>>();
         prop_assert_eq!(prices(&ring), prices(&punctual));
     }
@@ -87,7 +88,7 @@ proptest! {
         let now = once.steps[0].now;
         let (ring, repeated) = (ring_of(OracleRules::DEFAULT, &once.steps), ring_of(OracleRules::DEFAULT, &again));
         let prices = |ring: &Ring| ring.candles(now, Gaps::Filled)
-            .map(|c| (c.minute, [c.open, c.high, c.low, c.close].map(f64::to_bits), c.state, c.filled)).collect::<Vec<_>>();
+            .map(|c| (c.open_time, [c.open, c.high, c.low, c.close].map(f64::to_bits), c.state, c.filled)).collect::<Vec<_>>();
         prop_assert_eq!(prices(&ring), prices(&repeated));
         oracle_of(OracleRules::DEFAULT, once.base, &again).assert_is(&repeated, now);
     }
@@ -159,7 +160,7 @@ fn the_last_microsecond_of_a_minute_and_the_first_of_the_next_are_in_different_c
         for (time, price) in [(start, 1.0), (start.saturating_add(-1), 2.0)] {
             let _ = ring.record(&Tick::new(time, price), &OracleRules::DEFAULT.rules().at(start));
         }
-        let seen: Vec<_> = ring.candles(start, Gaps::Filled).map(|c| (c.minute.start(), c.close, c.state)).collect();
+        let seen: Vec<_> = ring.candles(start, Gaps::Filled).map(|c| (c.open_time, c.close, c.state)).collect();
         let before = start.saturating_add(-MINUTE);
         assert_eq!(seen, [(before, 2.0, State::Revised), (start, 1.0, State::Forming)]);
     }
@@ -173,4 +174,20 @@ fn sequence_numbers_may_wrap_at_the_largest() {
     }
     let candle = ring.newest().unwrap();
     assert_eq!((candle.open(), candle.close()), (1.0, 4.0));
+}
+
+#[test]
+fn sequence_numbers_of_one_microsecond_are_ordered_up_to_the_limit_of_the_interval() {
+    for (seconds, bits) in [(1, 37), (60, 37), (64, 26), (3_600, 26), (4_320, 21), (86_400, 21)] {
+        let limits = OracleRules { seconds, ..OracleRules::DEFAULT };
+        for base in [0, 1 << 20, u64::MAX] {
+            let mut ring = limits.ring();
+            for (step, price) in [((1_u64 << bits) - 1, 3.0), (0, 1.0), (1 << (bits - 1), 2.0)] {
+                let tick = Tick::new(at(0), price).with_seq(base.wrapping_add(step));
+                assert!(ring.record(&tick, &limits.rules().at(at(0))).is_accepted());
+            }
+            let candle = ring.newest().unwrap();
+            assert_eq!((candle.open(), candle.close()), (1.0, 3.0), "{seconds} s from {base}");
+        }
+    }
 }

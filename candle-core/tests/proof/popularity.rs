@@ -7,7 +7,8 @@ use std::thread;
 use candle_core::{Aggregator, Config, InvalidId, ListError, MAX_TOP, Popular, Popularity};
 use proptest::prelude::*;
 
-use crate::oracle::{OracleAggregator, OracleRules, top};
+use crate::oracle::OracleRules;
+use crate::oracle_aggregator::{OracleAggregator, top};
 
 /// Enough instruments that leaders are demoted, floors rise and outsiders are recruited.
 const INSTRUMENTS: usize = 400;
@@ -111,7 +112,7 @@ proptest! {
                     let bound = 1 + random.below(INSTRUMENTS);
                     assert!(aggregator.count_view(&id(random.below(bound))).is_some());
                     if round % 100 == 0 {
-                        aggregator.top(10, &mut listed_top);
+                        aggregator.top_into(10, &mut listed_top);
                         assert!(listed_top.len() == 10 && listed_top.is_sorted_by(|a, b| (b.views, &a.id) < (a.views, &b.id)));
                     }
                 }
@@ -256,7 +257,7 @@ proptest! {
         for (change, k) in changes {
             apply_to_popularity(change, &mut popularity, &mut oracle);
             for k in [k, MAX_TOP] {
-                popularity.top(k, &mut top);
+                popularity.top_into(k, &mut top);
                 let top: Vec<_> = top.iter().map(|popular| (popular.id.as_str().to_owned(), popular.views)).collect();
                 prop_assert_eq!(top, sorted(&oracle, k));
             }

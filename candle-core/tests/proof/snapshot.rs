@@ -6,7 +6,8 @@ use std::thread;
 use candle_core::{Aggregator, Config, RecordContext, SnapshotError, StripeSnapshot, Tick, Timestamp, Unlisted};
 use proptest::prelude::*;
 
-use crate::oracle::{MINUTE, top};
+use crate::oracle::MINUTE;
+use crate::oracle_aggregator::top;
 use crate::ticks::{Steps, at, steps};
 
 pub(crate) const IDS: [&str; 8] =

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::bytes::{self, assert_harmless, assert_working};
+use crate::oracle::MINUTE;
 use crate::snapshot::{IDS, filled};
 use crate::ticks::{Steps, at, steps};
 
@@ -83,18 +84,18 @@ fn every_changed_bit_of_the_compact_form_is_an_error() {
 
 #[test]
 fn an_unknown_version_is_a_typed_error_whatever_follows_it() {
-    assert_eq!(written().encode()[0], 1);
+    assert_eq!(written().encode()[0], 2);
     for rest in [&b""[..], b"a form that nobody knows yet"] {
-        let bytes: Vec<u8> = [2].iter().chain(rest).copied().collect();
+        let bytes: Vec<u8> = [3].iter().chain(rest).copied().collect();
         let error = StripeSnapshot::decode(&bytes).unwrap_err();
-        assert_eq!(error, SnapshotError::UnknownVersion { version: 2 });
+        assert_eq!(error, SnapshotError::UnknownVersion { version: 3 });
         assert_eq!(
             error.to_string(),
-            "the snapshot has format version 2, which this version cannot read; use a newer version"
+            "the snapshot has format version 3, which this version cannot read; use a newer version"
         );
     }
-    let error = serde_json::from_str::<StripeSnapshot>(r#"{"version":2,"else":[]}"#).unwrap_err();
-    assert!(error.to_string().contains("format version 2, which this version cannot read"), "{error}");
+    let error = serde_json::from_str::<StripeSnapshot>(r#"{"version":3,"else":[]}"#).unwrap_err();
+    assert!(error.to_string().contains("format version 3, which this version cannot read"), "{error}");
 }
 
 #[test]
@@ -107,17 +108,23 @@ fn each_damaged_field_is_refused_with_a_reason_of_its_own() {
         ("/stripes".into(), json!(3), "the number of the stripe is out of range"),
         ("/stripes".into(), json!(2048), "the number of the stripe is out of range"),
         ("/stripe".into(), json!(1), "the number of the stripe is out of range"),
-        ("/listed/0/id".into(), json!("popular"), "an instrument id is invalid"),
+        ("/listed/0/id".into(), json!("a "), "an instrument id is invalid"),
         ("/listed/0/id".into(), json!("x".repeat(65)), "an instrument id is invalid"),
         ("/listed/0/id".into(), json!("b"), "the ids are not in order, or one is repeated"),
         ("/listed/0/id".into(), json!("c"), "the ids are not in order, or one is repeated"),
         ("/listed/0/description".into(), json!("x".repeat(257)), "a description is too long"),
         (candle(0, "count"), json!(0), invalid),
         (candle(0, "count"), json!(1 << 30), invalid),
-        (candle(0, "minute"), json!(i64::MAX), invalid),
-        (candle(0, "minute"), json!(41), invalid),
-        (candle(0, "minute"), json!(40), invalid),
-        (candle(1, "minute"), json!(9), invalid),
+        (candle(0, "open_time"), json!(1), invalid),
+        (candle(0, "open_time"), json!(41 * MINUTE), invalid),
+        (candle(0, "open_time"), json!(40 * MINUTE), invalid),
+        (candle(1, "open_time"), json!(9 * MINUTE), invalid),
+        (candle(0, "buy_volume"), json!(0.2), invalid),
+        (candle(0, "buy_volume"), json!(-0.1), invalid),
+        ("/interval".into(), json!(7), "the interval or the window is out of range"),
+        ("/window".into(), json!(0), "the interval or the window is out of range"),
+        ("/window".into(), json!(1_441), "the interval or the window is out of range"),
+        ("/interval".into(), json!(120), invalid),
         (candle(0, "open"), json!(2.0), invalid),
         (candle(0, "close"), json!(3.0), invalid),
         (candle(0, "low"), json!(2.6), invalid),

@@ -6,7 +6,8 @@ use std::thread;
 
 use candle_core::{Aggregator, Config, Gaps, RecordContext, State, Tick, Timestamp, Unlisted};
 
-use crate::oracle::{MINUTE, OracleRing, OracleRules, top};
+use crate::oracle::{MINUTE, OracleRing, OracleRules};
+use crate::oracle_aggregator::top;
 use crate::ticks::at;
 
 const STABLE: usize = 12;
@@ -33,13 +34,13 @@ fn read(aggregator: &Aggregator) {
     for number in 0..STABLE {
         let window: Vec<_> = aggregator.history(&stable(number)).unwrap().candles(now(), Gaps::Filled).collect();
         for pair in window.windows(2) {
-            assert_eq!(pair[0].minute.end(), pair[1].minute.start());
+            assert_eq!(pair[0].close_time, pair[1].open_time);
         }
         for candle in &window {
             assert!(candle.low <= candle.open && candle.open <= candle.high);
             assert!(candle.low <= candle.close && candle.close <= candle.high);
             assert_eq!(candle.filled, candle.count == 0);
-            assert_eq!(candle.state == State::Forming, candle.minute == now().minute());
+            assert_eq!(candle.state == State::Forming, candle.open_time == now().minute().start());
             assert_eq!(candle.volume, 0.5 * f64::from(candle.count));
         }
     }
@@ -62,10 +63,16 @@ fn churn(aggregator: &Aggregator) -> u64 {
 /// Records the ticks of one writer, one by one and in batches. Returns the number of ticks.
 fn write(aggregator: &Aggregator, ticks: &[(String, Tick)]) -> u64 {
     let batch: Vec<_> = ticks.iter().map(|(id, tick)| (id.as_str(), *tick)).collect();
-    for (number, chunk) in batch.chunks(50).enumerate() {
-        match number % 3 {
-            0 => chunk.iter().for_each(|(id, tick)| assert!(aggregator.record(id, tick, now()).is_accepted())),
+    let mut rest = &batch[..];
+    for len in [50, 3, 120, 16, 7, 64].into_iter().cycle() {
+        let (chunk, after) = rest.split_at(len.min(rest.len()));
+        rest = after;
+        match len {
+            50 => chunk.iter().for_each(|(id, tick)| assert!(aggregator.record(id, tick, now()).is_accepted())),
             _ => assert_eq!(aggregator.record_batch(chunk, now()).rejected(), 0),
+        }
+        if rest.is_empty() {
+            break;
         }
     }
     batch.len() as u64

@@ -26,7 +26,21 @@ pub(crate) fn at(micros: i64) -> Timestamp {
 pub(crate) fn limits() -> impl Strategy<Value = OracleRules> {
     let prices = prop_oneof![Just(Prices::Positive), Just(Prices::Any)];
     let ahead = prop_oneof![3 => Just(5_000_000), 1 => Just(0), 1 => Just(60_000_000)];
-    (prices, ahead).prop_map(|(prices, ahead_micros)| OracleRules { prices, ahead_micros })
+    let window = prop_oneof![
+        4 => Just((60, 30)),
+        4 => prop::sample::select(vec![(1, 1), (1, 90), (45, 7), (90, 7), (300, 12), (3_600, 3), (4_320, 5), (86_400, 2)]),
+    ];
+    (prices, ahead, window).prop_map(|(prices, ahead_micros, (seconds, candles))| OracleRules {
+        prices,
+        ahead_micros,
+        seconds,
+        candles,
+    })
+}
+
+/// Steps whose times fit the interval and the window of the rules, and these rules.
+pub(crate) fn steps_and_limits(len: std::ops::Range<usize>) -> impl Strategy<Value = (Steps, OracleRules)> {
+    limits().prop_flat_map(move |limits| (steps_for(limits, len.clone()), Just(limits)))
 }
 
 /// The first and last minutes of the range of time, both sides of the epoch, and an ordinary day.
@@ -42,12 +56,25 @@ pub(crate) fn origin() -> impl Strategy<Value = Timestamp> {
 }
 
 pub(crate) fn seq_base() -> impl Strategy<Value = u64> {
-    prop_oneof![Just(0), Just((1 << 37) - 2), Just((1 << 38) - 2), Just(u64::MAX - 1), any::<u64>()]
+    prop_oneof![
+        Just(0),
+        Just((1 << 21) - 2),
+        Just((1 << 27) - 2),
+        Just((1 << 37) - 2),
+        Just((1 << 38) - 2),
+        Just(u64::MAX - 1),
+        any::<u64>()
+    ]
 }
 
 /// Small steps, so that there are ties, and the widest steps that can be distinguished.
-fn seq_step() -> impl Strategy<Value = u64> {
-    prop_oneof![8 => 0..4_u64, 1 => Just((1 << 37) - 1), 1 => 0..1_u64 << 37]
+fn seq_step(limits: OracleRules) -> impl Strategy<Value = u64> {
+    let widest = match limits.seconds {
+        ..=60 => 1_u64 << 37,
+        61..=3_600 => 1 << 26,
+        _ => 1 << 21,
+    };
+    prop_oneof![8 => 0..4_u64, 1 => Just(widest - 1), 1 => 0..widest]
 }
 
 pub(crate) fn price() -> impl Strategy<Value = f64> {
@@ -69,18 +96,19 @@ fn maybe_invalid_price() -> impl Strategy<Value = f64> {
 fn maybe_invalid_size() -> impl Strategy<Value = f64> {
     prop_oneof![
         8 => Just(0.0),
-        8 => 0.0..1e3_f64,
-        1 => prop::sample::select(vec![1e15, 1.000_000_1e15, -1.0, -0.0, f64::NAN, f64::INFINITY, 1e-9]),
+        8 => -1e3..1e3_f64,
+        1 => prop::sample::select(vec![1e15, 1.000_000_1e15, -1e15, -1.000_000_1e15, -0.0, f64::NAN, f64::INFINITY, 1e-9]),
     ]
 }
 
-/// Steps of `now` in microseconds: mostly small, sometimes back, sometimes a million minutes.
-fn leap() -> impl Strategy<Value = i64> {
+/// Steps of `now` in microseconds: mostly small, sometimes back, sometimes a million intervals.
+fn leap(unit: i64, window: i64) -> impl Strategy<Value = i64> {
     prop_oneof![
-        6 => 0..20_000_000_i64,
-        3 => (0..3_i64).prop_map(|minutes| minutes * MINUTE),
-        2 => -40 * MINUTE..40 * MINUTE,
-        1 => prop::sample::select(vec![1_000_000 * MINUTE, -1_000_000 * MINUTE, 31 * MINUTE, 32 * MINUTE, 33 * MINUTE]),
+        6 => 0..unit / 3,
+        3 => (0..3_i64).prop_map(move |intervals| intervals * unit),
+        2 => -(window + 10) * unit..(window + 10) * unit,
+        1 => prop::sample::select(vec![1_000_000, -1_000_000, window + 1, window + 2, window + 3])
+            .prop_map(move |intervals| intervals * unit),
     ]
 }
 
@@ -88,32 +116,38 @@ fn leap() -> impl Strategy<Value = i64> {
 #[derive(Clone, Copy, Debug)]
 enum TickTime {
     FromNow(i64),
-    FromMinute(i64),
+    FromOpenTime(i64),
     SameAsLast,
 }
 
-fn tick_time() -> impl Strategy<Value = TickTime> {
+fn tick_time(unit: i64, window: i64) -> impl Strategy<Value = TickTime> {
     let edge = -1..=1_i64;
     prop_oneof![
-        4 => (-31 * MINUTE..=6_000_000).prop_map(TickTime::FromNow),
-        4 => (-3 * MINUTE..=5_000_000).prop_map(TickTime::FromNow),
+        4 => (-(window + 1) * unit..=6_000_000).prop_map(TickTime::FromNow),
+        4 => (-3 * unit..=5_000_000).prop_map(TickTime::FromNow),
         1 => edge.clone().prop_map(|off| TickTime::FromNow(5_000_000 + off)),
         1 => edge.clone().prop_map(|off| TickTime::FromNow(MINUTE + off)),
-        1 => edge.clone().prop_map(|off| TickTime::FromMinute(-29 * MINUTE + off)),
-        1 => edge.prop_map(TickTime::FromMinute),
+        1 => edge.clone().prop_map(move |off| TickTime::FromOpenTime(-(window - 1) * unit + off)),
+        1 => edge.prop_map(TickTime::FromOpenTime),
         3 => Just(TickTime::SameAsLast),
     ]
 }
 
 pub(crate) fn steps(len: std::ops::Range<usize>) -> impl Strategy<Value = Steps> {
-    let raw = (leap(), tick_time(), seq_step(), maybe_invalid_price(), maybe_invalid_size());
-    (origin(), seq_base(), prop::collection::vec(raw, len)).prop_map(|(origin, base, raw)| {
+    steps_for(OracleRules::DEFAULT, len)
+}
+
+fn steps_for(limits: OracleRules, len: std::ops::Range<usize>) -> impl Strategy<Value = Steps> {
+    let (unit, window, interval) = (limits.seconds * 1_000_000, limits.candles, limits.window().interval());
+    let (leap, tick_time) = (leap(unit, window), tick_time(unit, window));
+    let raw = (leap, tick_time, seq_step(limits), maybe_invalid_price(), maybe_invalid_size());
+    (origin(), seq_base(), prop::collection::vec(raw, len)).prop_map(move |(origin, base, raw)| {
         let (mut now, mut last) = (origin, origin);
         let mut walk = |(leap, tick_time, seq, price, size)| {
             now = now.saturating_add(leap);
             last = match tick_time {
                 TickTime::FromNow(off) => now.saturating_add(off),
-                TickTime::FromMinute(off) => now.minute().start().saturating_add(off),
+                TickTime::FromOpenTime(off) => interval.open_time(now).saturating_add(off),
                 TickTime::SameAsLast => last,
             };
             let tick = Tick { time: last, seq: base.wrapping_add(seq), price, size };

@@ -1,10 +1,9 @@
 //! A reader with a cache that reads only changes has the same view as a reader without a cache.
 
-use candle_core::{Aggregator, Config, Gaps, History, RecordContext, Unlisted, Update, Version, WindowCandle};
+use candle_core::{Aggregator, Gaps, History, RecordContext, Unlisted, Update, Version, WindowCandle};
 use proptest::prelude::*;
 
-use crate::oracle::MINUTE;
-use crate::ticks::{Step, Steps, limits, steps};
+use crate::ticks::{Step, Steps, steps_and_limits};
 
 /// The cached history of one instrument, with its version.
 #[derive(Default)]
@@ -46,10 +45,10 @@ impl CachedRead {
 proptest! {
     #[test]
     fn cache_and_latest_are_together_equal_to_a_full_read(
-        Steps { steps, .. } in steps(1..150), limits in limits(),
-        actions in prop::collection::vec((0..30_u8, 0..2_usize, -2 * MINUTE..2 * MINUTE), 150),
+        (Steps { steps, .. }, limits) in steps_and_limits(1..150),
+        actions in prop::collection::vec((0..30_u8, 0..2_usize, -2_000_000..2_000_000_i64), 150),
     ) {
-        let aggregator = Aggregator::new(Config::default().with_rules(limits.rules()).with_stripes(1));
+        let aggregator = Aggregator::new(limits.config().with_stripes(1));
         let ids = ["a", "b"];
         let mut caches = [CachedRead::default(), CachedRead::default()];
         for (Step { tick, now }, (action, id, aside)) in steps.into_iter().zip(actions) {
@@ -63,7 +62,7 @@ proptest! {
                 _ => _ = aggregator.record(ids[id], &tick, RecordContext { unlisted: Unlisted::List, ..now.into() }),
             }
             // Readers whose `now` differs from the writer's.
-            let reader = if action % 2 == 0 { now } else { now.saturating_add(aside) };
+            let reader = if action % 2 == 0 { now } else { now.saturating_add(aside * limits.seconds) };
             caches[id].read(&aggregator, ids[id], reader);
             caches[1 - id].read(&aggregator, ids[1 - id], now);
         }

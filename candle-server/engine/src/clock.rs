@@ -149,7 +149,7 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         match self.mode {
             ClockMode::Feed => self.newest(),
-            ClockMode::Wall => self.hold(self.wall()),
+            ClockMode::Wall => self.never_back(self.wall()),
         }
     }
 

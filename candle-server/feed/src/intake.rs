@@ -107,7 +107,8 @@ impl Intake {
             ClockMode::Feed => self.batch_now.max(time),
         };
         let tick = Tick::new(time, quote.price).with_size(quote.size);
-        self.engine.aggregator.config().rules().at(now).refusal(&tick).is_none()
+        let config = self.engine.aggregator.config();
+        config.rules().at(now).refusal(&tick, config.window()).is_none()
     }
 
     /// Returns the engine in which the quotes are recorded.

@@ -125,7 +125,7 @@ impl<'i> Partner<'i> {
             let tick = self.intake.tick(quote);
             let is_listed = self.intake.engine().aggregator.resolve(&quote.id).is_some();
             // An invalid id can never be listed, and may be too long to store.
-            if is_listed || InstrumentId::new(&quote.id).is_err() || self.is_deleted(&quote.id, now) {
+            if is_listed || !self.is_valid(&quote.id) || self.is_deleted(&quote.id, now) {
                 ready.push((&quote.id, tick));
             } else if let Some((id, evicted)) = self.waiting.push(&quote.id, tick, now) {
                 self.record(&[(&id, evicted)]);
@@ -137,6 +137,11 @@ impl<'i> Partner<'i> {
 
     fn record(&mut self, batch: &[(&str, Tick)]) {
         self.intake.record(batch, Unlisted::Reject);
+    }
+
+    /// Returns true if an instrument of this id can be listed.
+    fn is_valid(&self, id: &str) -> bool {
+        InstrumentId::new(id).is_ok() && self.intake.engine().aggregator.config().reserved_id() != Some(id)
     }
 
     /// Returns true if `id` was deleted recently.
@@ -164,7 +169,7 @@ impl<'i> Partner<'i> {
             replay.announced.remove(id);
         }
         self.intake.delist(id);
-        if InstrumentId::new(id).is_ok() {
+        if self.is_valid(id) {
             self.deletions.push(id, (), now);
         }
         self.release(id);

@@ -176,7 +176,7 @@ impl Api {
 
     fn read_popular(&self) -> BodyWriter {
         let mut top: Vec<Popular> = Vec::with_capacity(POPULAR + CANDIDATES);
-        self.engine.aggregator.top(POPULAR + CANDIDATES, &mut top);
+        self.engine.aggregator.top_into(POPULAR + CANDIDATES, &mut top);
         self.read_first(&top)
     }
 

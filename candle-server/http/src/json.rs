@@ -34,7 +34,7 @@ pub fn freshness(out: &mut Vec<u8>, last_time: Option<Timestamp>, status: &str) 
 /// Appends one candle. `coverage` states if the feed was up for all of its minute.
 pub fn candle(out: &mut Vec<u8>, candle: WindowCandle, coverage: Coverage) {
     out.extend_from_slice(b"{\"openTimestamp\":");
-    seconds(out, candle.minute.start());
+    seconds(out, candle.open_time);
     out.extend_from_slice(b",\"openPrice\":");
     number(out, candle.open);
     out.extend_from_slice(b",\"highPrice\":");
@@ -44,7 +44,7 @@ pub fn candle(out: &mut Vec<u8>, candle: WindowCandle, coverage: Coverage) {
     out.extend_from_slice(b",\"closePrice\":");
     number(out, candle.close);
     out.extend_from_slice(b",\"closeTimestamp\":");
-    seconds(out, candle.minute.end());
+    seconds(out, candle.close_time);
     out.extend_from_slice(b",\"volume\":");
     number(out, candle.volume);
     out.extend_from_slice(b",\"quotes\":");

@@ -80,6 +80,10 @@ pub enum Audience {
     Everyone,
 }
 
+/// The id that no instrument can have, because `/instruments/popular` is a path of its own. The settings of the core reserve
+/// it; see [`Config::with_reserved_id`](candle_core::Config::with_reserved_id).
+pub const RESERVED_ID: &str = "popular";
+
 impl<'t> Route<'t> {
     /// The [`name`](Self::name) of [`Route::History`].
     pub const HISTORY: &'static str = "history";
@@ -115,7 +119,7 @@ impl<'t> Route<'t> {
             ("", None, None, None) => Ok(Self::Start),
             ("instruments", None, None, None) => Ok(Self::Listing(ListingQuery::parse(query)?)),
             ("instruments", Some(""), _, _) => Err(RouteError::UnknownPath),
-            ("instruments", Some("popular"), None, None) => Ok(Self::Popular),
+            ("instruments", Some(RESERVED_ID), None, None) => Ok(Self::Popular),
             ("instruments", Some(id), None, None) => {
                 Ok(Self::History { id: parse_id(id).map_err(RouteError::Id)?, options: HistoryOptions::parse(query)? })
             }

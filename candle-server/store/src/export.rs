@@ -24,7 +24,7 @@ pub fn export(path: &Path, mut out: impl Write) -> Result<(), StoreError> {
     let written = state.each_instrument(|id, history, now| {
         for candle in history.candles(now, Gaps::Omitted) {
             line.clear();
-            serde_json::to_writer(&mut line, &Line::new(id, candle, coverage.of(candle.minute)))?;
+            serde_json::to_writer(&mut line, &Line::new(id, candle, coverage.of(candle.open_time.minute())))?;
             line.push(b'\n');
             out.write_all(&line)?;
         }
@@ -67,12 +67,12 @@ impl<'a> Line<'a> {
     fn new(id: &'a str, candle: WindowCandle, coverage: Coverage) -> Self {
         Self {
             id,
-            open_timestamp: candle.minute.start(),
+            open_timestamp: candle.open_time,
             open_price: candle.open,
             high_price: candle.high,
             low_price: candle.low,
             close_price: candle.close,
-            close_timestamp: candle.minute.end(),
+            close_timestamp: candle.close_time,
             volume: candle.volume,
             quotes: candle.count,
             state: candle.state.name(),

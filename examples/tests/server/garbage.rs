@@ -61,7 +61,7 @@ async fn an_invalid_quote_is_rejected_and_the_feed_continues() {
         (quote("A", "-5"), Outcome::BadPrice),
         (quote("A", "0"), Outcome::BadPrice),
         (quote("A", "-0.0"), Outcome::BadPrice),
-        (r#"{"id":"A","price":5,"size":-1}"#.to_owned(), Outcome::BadSize),
+        (r#"{"id":"A","price":5,"size":-2e15}"#.to_owned(), Outcome::BadSize),
         (r#"{"id":"A","price":5,"timestamp":100}"#.to_owned(), Outcome::TooOld),
         (r#"{"id":"A","price":5,"timestamp":250000000000}"#.to_owned(), Outcome::TooFarAhead),
         (quote(&long, "5"), Outcome::UnknownInstrument),

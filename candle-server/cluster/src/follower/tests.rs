@@ -240,7 +240,12 @@ fn ticks_are_validated_at_the_now_of_their_batch_and_not_of_their_message() {
     let mut node = follower(2, Aggregator::new(config()), 0);
     log.apply_to(&mut node, 1);
     let candles = |aggregator: &Aggregator| -> Vec<_> {
-        aggregator.history("a").unwrap().candles(log.now(), Gaps::Omitted).map(|candle| candle.minute).collect()
+        aggregator
+            .history("a")
+            .unwrap()
+            .candles(log.now(), Gaps::Omitted)
+            .map(|candle| candle.open_time.minute())
+            .collect()
     };
     assert_eq!(candles(node.aggregator()), [log.now().minute()], "the first tick was 10 s ahead");
     assert_eq!(candles(node.aggregator()), candles(&log.engine.aggregator));

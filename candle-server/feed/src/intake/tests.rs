@@ -1,4 +1,4 @@
-use candle_core::{Aggregator, Gaps, State, WindowCandle};
+use candle_core::{Aggregator, Config, Gaps, State, WindowCandle};
 use candle_engine::clock::Clock;
 
 use super::*;
@@ -13,7 +13,7 @@ fn intake(mode: ClockMode, second: i64) -> Intake {
     if mode == ClockMode::Feed {
         clock.restart_at(at(second));
     }
-    Intake::new(Arc::new(Engine::new(Aggregator::default(), clock)))
+    Intake::new(Arc::new(Engine::new(Aggregator::new(Config::default().with_reserved_id("popular")), clock)))
 }
 
 fn send(intake: &mut Intake, frames: &[impl AsRef<[u8]>]) {
@@ -187,7 +187,7 @@ fn among_quotes_of_equal_time_the_first_opens_and_the_last_closes() {
 fn an_instrument_is_listed_at_its_first_acceptable_quote() {
     let mut intake = intake(ClockMode::Feed, 0);
     intake.connected();
-    let bad_ids = ["popular", "a b", &"x".repeat(65)].map(|id| format!(r#"{{"id":"{id}","price":5,"timestamp":9}}"#));
+    let bad_ids = ["popular", " a", &"x".repeat(65)].map(|id| format!(r#"{{"id":"{id}","price":5,"timestamp":9}}"#));
     send(&mut intake, &bad_ids);
     send(&mut intake, &[r#"{"id":"a","price":-5,"timestamp":9}"#, r#"{"id":"a","price":0,"timestamp":9}"#]);
     assert!(intake.engine.aggregator.is_empty());

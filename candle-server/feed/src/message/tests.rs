@@ -119,7 +119,7 @@ fn optional_fields_may_be_null_but_not_invalid() {
     assert_eq!(quote(r#"{"id":1,"price":2,"timestamp":null,"size":null,"seq":null}"#), plain("1", 2.0));
     assert_eq!(quote(r#"{"id":1,"price":2,"seq":"17"}"#).seq, Some(17));
     assert_eq!(quote(r#"{"id":1,"price":2,"seq":18446744073709551615}"#).seq, Some(u64::MAX));
-    assert!(quote(r#"{"id":1,"price":2,"size":-1}"#).size < 0.0, "the core rejects it");
+    assert!(quote(r#"{"id":1,"price":2,"size":-1}"#).size < 0.0, "a sell");
     let wrong = [
         (r#""timestamp":"1""#, Unreadable::Time),
         (r#""timestamp":1742944020715"#, Unreadable::Time),

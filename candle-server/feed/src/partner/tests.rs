@@ -11,7 +11,10 @@ const fn at(millis: u64) -> Duration {
 }
 
 fn intake() -> Intake {
-    Intake::new(Arc::new(Engine::new(Aggregator::default(), Clock::new(ClockMode::Wall))))
+    Intake::new(Arc::new(Engine::new(
+        Aggregator::new(Config::default().with_reserved_id("popular")),
+        Clock::new(ClockMode::Wall),
+    )))
 }
 
 fn connect(intake: &mut Intake) -> Partner<'_> {

@@ -220,8 +220,8 @@ impl World {
         let window = forming + 1 - WINDOW_MINUTES.unsigned_abs()..=forming;
         let expected: Vec<(&u64, &ExpectedCandle)> = self.model.candles[&id].range(window).collect();
         let reported = candles.iter().map(|candle| {
-            let WindowCandle { minute, open, high, low, close, count, volume, .. } = *candle;
-            (minute.number().unsigned_abs(), [open, high, low, close, volume], count)
+            let WindowCandle { open_time, open, high, low, close, count, volume, .. } = *candle;
+            (open_time.minute().number().unsigned_abs(), [open, high, low, close, volume], count)
         });
         let expected = expected.into_iter().map(|(minute, candle)| {
             let ExpectedCandle { open, high, low, close, count, .. } = *candle;

@@ -141,10 +141,10 @@ fn expected(engine: &Engine, id: &str, gaps: Gaps) -> Option<Value> {
     let seconds = |time: Timestamp| time.as_micros() as f64 / 1e6;
     let candles = history.candles(now, gaps).map(|candle| {
         json!({
-            "openTimestamp": seconds(candle.minute.start()), "closeTimestamp": seconds(candle.minute.end()),
+            "openTimestamp": seconds(candle.open_time), "closeTimestamp": seconds(candle.close_time),
             "openPrice": candle.open, "highPrice": candle.high, "lowPrice": candle.low, "closePrice": candle.close,
             "volume": candle.volume, "quotes": candle.count, "state": candle.state.name(), "filled": candle.filled,
-            "coverage": engine.feeds.coverage(now).of(candle.minute).name(),
+            "coverage": engine.feeds.coverage(now).of(candle.open_time.minute()).name(),
         })
     });
     Some(json!({
@@ -158,7 +158,7 @@ fn expected(engine: &Engine, id: &str, gaps: Gaps) -> Option<Value> {
 fn expected_items(engine: &Engine, id: &str, gaps: Gaps) -> Option<Value> {
     let history = engine.aggregator.history(id)?;
     let item = |candle: candle_core::WindowCandle| {
-        let time = candle.minute.start().as_micros() as f64 / 1e6;
+        let time = candle.open_time.as_micros() as f64 / 1e6;
         if candle.filled && gaps == Gaps::Omitted {
             return json!({ "time": time });
         }
@@ -340,7 +340,7 @@ fn popular_has_ten_histories_even_if_one_is_delisted_during_the_read() {
     }
     let api = Api::new(Arc::clone(&engine));
     let mut top = Vec::new();
-    engine.aggregator.top(POPULAR + CANDIDATES, &mut top);
+    engine.aggregator.top_into(POPULAR + CANDIDATES, &mut top);
     engine.aggregator.delist("7");
     let value: Value = serde_json::from_slice(&api.read_first(&top).into_vec()).unwrap();
     let shown: Vec<_> = value.as_array().unwrap().iter().map(|history| history["id"].as_str().unwrap()).collect();

@@ -69,14 +69,14 @@ impl CachedHistory {
         let reads_write_forming = Latest::from(history).forming(now).is_some();
         let mut end = start;
         for one in history.candles(now, listed_gaps(options)) {
-            if one.minute >= minute && reads_write_forming {
+            if one.open_time.minute() >= minute && reads_write_forming {
                 continue;
             }
             if text.len() > start {
                 text.push(b',');
             }
             write_candle(&mut text, one, options, coverage);
-            if one.minute < minute {
+            if one.open_time.minute() < minute {
                 end = text.len();
             }
         }
@@ -180,7 +180,7 @@ const fn listed_gaps(options: HistoryOptions) -> Gaps {
 
 fn write_candle(out: &mut Vec<u8>, candle: WindowCandle, options: HistoryOptions, coverage: CoverageWindow) {
     match options.format {
-        Format::Full => json::candle(out, candle, coverage.of(candle.minute)),
+        Format::Full => json::candle(out, candle, coverage.of(candle.open_time.minute())),
         Format::Lightweight => lightweight::item(out, &candle, options.gaps),
     }
 }

@@ -12,7 +12,7 @@ use super::number::{number, seconds};
 /// Appends one item. With [`Gaps::Omitted`], the item of a minute without quotes has only a time.
 pub(crate) fn item(out: &mut Vec<u8>, candle: &WindowCandle, gaps: Gaps) {
     out.extend_from_slice(b"{\"time\":");
-    seconds(out, candle.minute.start());
+    seconds(out, candle.open_time);
     if !(candle.filled && gaps == Gaps::Omitted) {
         let values = [
             (&b",\"open\":"[..], candle.open),

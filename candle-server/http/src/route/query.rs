@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use candle_core::{Gaps, InstrumentId, InvalidId};
+use candle_core::{Gaps, InstrumentId};
 use percent_encoding::percent_decode_str;
 
 use super::error::{IdError, RouteError};
@@ -128,8 +128,8 @@ pub(super) fn parse_id(raw: &str) -> Result<Cow<'_, str>, IdError> {
     }
     let id = percent_decode_str(raw).decode_utf8().map_err(|_| IdError::Utf8)?;
     match InstrumentId::new(&id) {
-        // No instrument has the reserved id, but the id is well formed, and a listing prefix may be equal to it.
-        Ok(_) | Err(InvalidId::Reserved) => Ok(id),
+        // The reserved id is well formed. No instrument has it, but a listing prefix may be equal to it.
+        Ok(_) => Ok(id),
         Err(bad) => Err(IdError::Id(bad)),
     }
 }

@@ -95,7 +95,7 @@ fn an_invalid_id_is_rejected_with_the_reason() {
         ("/instruments/%+1", IdError::Escape),
         ("/instruments/%FF", IdError::Utf8),
         ("/instruments/%00", IdError::Id(InvalidId::Character('\0'))),
-        ("/instruments/a%20b", IdError::Id(InvalidId::Character(' '))),
+        ("/instruments/%20a", IdError::Id(InvalidId::Character(' '))),
         ("/instruments/%C2%A0", IdError::Id(InvalidId::Character('\u{a0}'))),
         (long.as_str(), IdError::Id(InvalidId::TooLong { bytes: InstrumentId::MAX_BYTES + 1 })),
     ];

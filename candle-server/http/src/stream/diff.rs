@@ -96,7 +96,8 @@ impl HistoryDiff {
         let Some(sent) = &mut self.sent else { return };
         let freshness = Freshness { status: context.status, last_quote: latest.last_time() };
         let before = std::mem::replace(&mut sent.freshness, freshness);
-        let forming = latest.forming(context.now).filter(|forming| sent.candle(forming.minute) != Some(forming));
+        let forming =
+            latest.forming(context.now).filter(|forming| sent.candle(forming.open_time.minute()) != Some(forming));
         if let Some(forming) = forming {
             sent.insert(forming);
             self.write_candle(out, "candle", latest, context, forming);
@@ -132,8 +133,8 @@ impl HistoryDiff {
         let (Some(sent), Some(history)) = (&self.sent, engine.aggregator.history(&self.id)) else { return };
         let latest = Latest::from(&history);
         let context = ReadContext { now, status: sent.freshness.status, coverage: sent.coverage };
-        let missed = sent.candles.iter().filter(|candle| candle.minute >= last.minute());
-        for candle in missed.filter(|candle| candle.minute < sent.forming) {
+        let missed = sent.candles.iter().filter(|candle| candle.open_time.minute() >= last.minute());
+        for candle in missed.filter(|candle| candle.open_time.minute() < sent.forming) {
             self.write_candle(out, "final", &latest, context, *candle);
         }
     }
@@ -190,13 +191,14 @@ impl HistoryDiff {
     ) {
         let before = out.len();
         let is_sent = |candle: &WindowCandle| {
-            let is_covered_alike = sent.coverage.of(candle.minute) == current.coverage.of(candle.minute);
-            sent.candle(candle.minute) == Some(candle) && is_covered_alike
+            let is_covered_alike =
+                sent.coverage.of(candle.open_time.minute()) == current.coverage.of(candle.open_time.minute());
+            sent.candle(candle.open_time.minute()) == Some(candle) && is_covered_alike
         };
         for candle in current.candles.iter().filter(|candle| !is_sent(candle)) {
             let name = match candle.state {
                 State::Forming => "candle",
-                _ if candle.minute >= sent.forming => "final",
+                _ if candle.open_time.minute() >= sent.forming => "final",
                 _ => "revised",
             };
             self.write_candle(out, name, latest, context, *candle);
@@ -233,7 +235,7 @@ impl HistoryDiff {
         json::freshness(out, latest.last_time(), context.status.name());
         if let Some(candle) = candle {
             out.extend_from_slice(b",\"candle\":");
-            json::candle(out, candle, context.coverage.of(candle.minute));
+            json::candle(out, candle, context.coverage.of(candle.open_time.minute()));
         }
         out.push(b'}');
     }
@@ -241,13 +243,13 @@ impl HistoryDiff {
 
 impl SentHistory {
     fn candle(&self, minute: Minute) -> Option<&WindowCandle> {
-        let index = self.candles.binary_search_by_key(&minute, |candle| candle.minute).ok()?;
+        let index = self.candles.binary_search_by_key(&minute, |candle| candle.open_time.minute()).ok()?;
         Some(&self.candles[index])
     }
 
     /// Replaces the candle of the same minute, or inserts `forming` in the order of minutes.
     fn insert(&mut self, forming: WindowCandle) {
-        match self.candles.binary_search_by_key(&forming.minute, |candle| candle.minute) {
+        match self.candles.binary_search_by_key(&forming.open_time.minute(), |candle| candle.open_time.minute()) {
             Ok(index) => self.candles[index] = forming,
             Err(index) => self.candles.insert(index, forming),
         }
@@ -261,7 +263,10 @@ impl SentHistory {
         let first = self.forming.saturating_add(1 - candle_core::WINDOW_MINUTES);
         self.forming >= sent.forming
             && self.description == sent.description
-            && sent.candles.iter().all(|candle| candle.minute < first || self.candle(candle.minute).is_some())
+            && sent
+                .candles
+                .iter()
+                .all(|candle| candle.open_time.minute() < first || self.candle(candle.open_time.minute()).is_some())
     }
 }
 

@@ -174,7 +174,7 @@ impl Process {
         assert_eq!(self.visible(&self.engine.aggregator), self.visible(&oracle), "{when}");
         let tops = [&self.engine.aggregator, &oracle].map(|aggregator| {
             let mut top = Vec::new();
-            aggregator.top(10, &mut top);
+            aggregator.top_into(10, &mut top);
             top
         });
         assert_eq!(tops[0], tops[1], "{when}");

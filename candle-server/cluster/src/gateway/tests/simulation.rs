@@ -253,7 +253,7 @@ impl World {
             for candle in history.candles(self.now(), Gaps::Omitted) {
                 let count = f64::from(candle.count);
                 let values = [candle.open, candle.high, candle.low, candle.close, count];
-                read.insert((id.to_owned(), candle.minute.number()), values);
+                read.insert((id.to_owned(), candle.open_time.minute().number()), values);
             }
         }
         let oldest = self.now().minute().number() - 29;
