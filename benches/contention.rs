@@ -8,7 +8,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 fn contention(c: &mut Criterion) {
     let mut group = c.benchmark_group("contention");
     for skew in [Skew::Uniform, Skew::Zipf] {
-        let feeds = [Feed::new(50_000, skew, 4), Feed::new(50_000, skew, 5)];
+        let mut feeds = [Feed::new(50_000, skew, 4), Feed::new(50_000, skew, 5)];
         for stripes in [1, 16, 64, 256, 1024] {
             let ours = aggregator(&feeds[0], stripes);
             for threads in [1, 2] {
@@ -16,11 +16,18 @@ fn contention(c: &mut Criterion) {
                 for (how, batched) in [("by id", false), ("batches of 4096", true)] {
                     group.bench_function(format!("{skew:?}/{stripes} stripes/{threads} threads/{how}"), |b| {
                         b.iter_custom(|passes| {
-                            let pass = |thread: usize| {
-                                let quotes = &feeds[thread].quotes;
-                                if batched { record_batches(&ours, quotes, 4096) } else { record_by_id(&ours, quotes) }
+                            let mut pass = |_| {
+                                feeds.iter_mut().for_each(Feed::advance);
+                                at_once(threads, |thread| {
+                                    let quotes = &feeds[thread].quotes;
+                                    if batched {
+                                        record_batches(&ours, quotes, 4096);
+                                    } else {
+                                        record_by_id(&ours, quotes);
+                                    }
+                                })
                             };
-                            (0..passes).map(|_| at_once(threads, pass)).sum::<Duration>()
+                            (0..passes).map(&mut pass).sum::<Duration>()
                         });
                     });
                 }

@@ -1,23 +1,23 @@
-//! One instrument with one owner: our ring, a plain ring, and (with `rivals-agpl`) `trade_aggregation`.
+//! One real series with one owner: our ring, a plain ring, and (with `rivals-agpl`) `trade_aggregation`.
 
 use std::hint::black_box;
 
-use benches::common::{Feed, PASS, Skew, settings};
+use benches::common::{Feed, Trades, batches, settings};
 use candle_core::{Ring, Rules};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 fn series(c: &mut Criterion) {
-    let mut feed = Feed::new(50_000, Skew::Uniform, 6);
+    let mut feed = Feed::real(Trades::million());
     let mut group = c.benchmark_group("series");
-    group.throughput(Throughput::Elements(PASS as u64));
+    group.throughput(Throughput::Elements(feed.quotes.len() as u64));
     let mut ours = Ring::default();
     group.bench_function("candle-core", |b| {
         b.iter_custom(|passes| {
             feed.time(passes, |feed| {
-                let validator = Rules::default().at(Feed::now(&feed.quotes));
-                let accepted =
-                    feed.quotes.iter().filter(|(_, tick)| ours.record(tick, &validator).is_accepted()).count();
-                black_box(accepted);
+                for batch in batches(&feed.quotes, 4096) {
+                    let validator = Rules::default().at(Feed::now(batch));
+                    black_box(batch.iter().filter(|(_, tick)| ours.record(tick, &validator).is_accepted()).count());
+                }
             })
         });
     });

@@ -1,6 +1,6 @@
 //! Interleaved measurements: contenders are timed in turn, so that changes of the machine's speed affect all of them.
 
-use std::sync::Barrier;
+use std::sync::{Barrier, OnceLock};
 use std::time::{Duration, Instant};
 
 /// The time of each contender in each round.
@@ -58,16 +58,57 @@ impl Pairs {
         self.names.iter().position(|known| *known == name).expect("a contender of these rounds")
     }
 
-    /// Nanoseconds for each of `units` of work that `run` does.
+    /// Returns nanoseconds for each of `units` of work that `run` does on this thread, by [`Clock::from_env`].
     pub fn clock(units: usize, run: impl FnOnce()) -> f64 {
-        let start = Instant::now();
+        let clock = Clock::from_env();
+        let start = clock.now();
         run();
-        nanos(start.elapsed()) / units as f64
+        clock.since(start).as_secs_f64() * 1e9 / units as f64
     }
 }
 
-fn nanos(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e9
+/// A clock for work on one thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// The time that passes. The default.
+    Wall,
+    /// The time for which the thread ran, on Linux only. For machines on which other programs run.
+    Processor,
+}
+
+impl Clock {
+    /// Returns the clock that the variable `CANDLE_BENCH_CLOCK` names: `wall` or `processor`.
+    ///
+    /// # Panics
+    /// If the variable has another value.
+    pub fn from_env() -> Self {
+        match std::env::var("CANDLE_BENCH_CLOCK").as_deref() {
+            Err(_) | Ok("wall") => Self::Wall,
+            Ok("processor") => Self::Processor,
+            Ok(other) => panic!("CANDLE_BENCH_CLOCK is `{other}`; `wall` or `processor` is expected"),
+        }
+    }
+
+    /// Returns the time since an earlier [`now`](Self::now) of this thread.
+    pub fn since(self, earlier: Duration) -> Duration {
+        self.now().saturating_sub(earlier)
+    }
+
+    /// Returns the time since a start that is the same for all calls on one thread.
+    ///
+    /// # Panics
+    /// If the system does not report the processor time of a thread.
+    pub fn now(self) -> Duration {
+        static START: OnceLock<Instant> = OnceLock::new();
+        if self == Self::Wall {
+            return START.get_or_init(Instant::now).elapsed();
+        }
+        // The system adds up a thread's time when the thread yields.
+        std::thread::yield_now();
+        let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux reports the processor time");
+        let nanos = text.split(' ').next().and_then(|nanos| nanos.parse().ok()).expect("the first number is the time");
+        Duration::from_nanos(nanos)
+    }
 }
 
 /// Runs `work(0)`, `work(1)`, ... on one thread each, and returns the time until the last one has ended.

@@ -1,7 +1,7 @@
 //! A fixed generator: a seed gives the same ticks in every version and every language.
 
-/// The generator `SplitMix64`. The `n`-th number depends only on the seed and `n`, so that a vectorised version takes a
-/// few lines (see `duckdb_group_by.py`).
+/// The generator `SplitMix64`. The `n`-th number depends only on the seed and `n`, so any
+/// language can generate the numbers.
 #[derive(Clone, Copy, Debug)]
 pub struct Prng(u64);
 

@@ -1,7 +1,8 @@
 //! The goals as ratios. The contenders of a ratio alternate within one run. The output is one table.
 //!
-//! `cargo bench --bench ratios [-- SECTION...]`; the sections are ingest, batches, large, threads, series, read and top.
+//! `cargo bench --bench ratios [-- SECTION...]`; the sections are series, real, ingest, batches, large, threads, read and top.
 
+mod batches;
 mod ingest;
 mod read;
 mod series;
@@ -23,12 +24,13 @@ fn main() {
     }
     let selected: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
     println!("| what | ratio | goal | |\n|---|---|---|---|");
-    let sections: [(&str, fn()); 7] = [
+    let sections: [(&str, fn()); 8] = [
+        ("series", series::series),
+        ("real", ingest::real),
         ("ingest", ingest::ingest),
-        ("batches", ingest::batches),
+        ("batches", batches::batches),
         ("large", ingest::large),
         ("threads", threads::threads),
-        ("series", series::series),
         ("read", read::read),
         ("top", read::top),
     ];

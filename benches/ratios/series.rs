@@ -1,40 +1,68 @@
-//! One instrument with one owner.
+//! One instrument with one owner, on real trades.
 
-/// Measures one ring against `trade_aggregation`.
-#[cfg(feature = "rivals-agpl")]
+use std::hint::black_box;
+
+use benches::common::{Feed, Pairs, Trades, batches};
+use benches::rivals;
+use candle_core::{Ring, Rules, Tick};
+
+use crate::{ROUNDS, note};
+
+/// One real series: our ring one tick at a time, a plain ring, and `trade_aggregation`.
 pub(crate) fn series() {
-    use benches::rivals::{Ohlc, Ohlcv, Series};
-    use candle_core::{Ring, Rules};
-
-    use benches::common::{Feed, PASS, Pairs, Skew};
-
-    use crate::{ROUNDS, at_least, note};
-
-    let mut feed = Feed::new(50_000, Skew::Uniform, 6);
-    let (mut ours, mut ohlc, mut ohlcv) = (Ring::default(), Series::<Ohlc>::default(), Series::<Ohlcv>::default());
-    let mut pairs = Pairs::new(&["ours", "ohlc", "ohlcv"]);
-    for _ in 0..3 * ROUNDS {
+    let trades = Trades::million();
+    let source = trades.source;
+    let mut feed = Feed::real(trades);
+    let (mut ours, mut slice, mut plain) = (Ring::default(), Ring::default(), rivals::PlainRing::default());
+    #[cfg(feature = "rivals-agpl")]
+    let (mut ohlc, mut ohlcv) = (rivals::Series::<rivals::Ohlc>::default(), rivals::Series::<rivals::Ohlcv>::default());
+    let names = ["ours", "slice", "plain", "ohlc", "ohlcv"];
+    let names = if cfg!(feature = "rivals-agpl") { &names[..] } else { &names[..3] };
+    let mut pairs = Pairs::new(names);
+    for _ in 0..ROUNDS {
         feed.advance();
+        let quotes = &feed.quotes;
+        let ticks: Vec<Tick> = quotes.iter().map(|(_, tick)| *tick).collect();
         pairs.round(|name| {
-            Pairs::clock(PASS, || match name {
+            Pairs::clock(quotes.len(), || match name {
                 "ours" => {
-                    let validator = Rules::default().at(Feed::now(&feed.quotes));
-                    for (_, tick) in &feed.quotes {
-                        let _ = ours.record(tick, &validator);
+                    for batch in batches(quotes, crate::BATCH) {
+                        let validator = Rules::default().at(Feed::now(batch));
+                        for (_, tick) in batch {
+                            let _ = ours.record(tick, &validator);
+                        }
                     }
                 }
-                "ohlc" => feed.quotes.iter().for_each(|(_, tick)| ohlc.record(tick)),
-                _ => feed.quotes.iter().for_each(|(_, tick)| ohlcv.record(tick)),
+                "slice" => {
+                    let mut rest = &ticks[..];
+                    for batch in batches(quotes, crate::BATCH) {
+                        let (part, after) = rest.split_at(batch.len());
+                        rest = after;
+                        let validator = Rules::default().at(Feed::now(batch));
+                        black_box(slice.record_all(part, &validator, |candle| _ = black_box(candle)));
+                    }
+                }
+                #[cfg(feature = "rivals-agpl")]
+                "ohlc" => quotes.iter().for_each(|(_, tick)| ohlc.record(tick)),
+                #[cfg(feature = "rivals-agpl")]
+                "ohlcv" => quotes.iter().for_each(|(_, tick)| ohlcv.record(tick)),
+                _ => quotes.iter().for_each(|(_, tick)| plain.update(tick)),
             })
         });
-        std::hint::black_box((&ours, &ohlc, &ohlcv));
+        black_box((&ours, &slice, &plain));
+        #[cfg(feature = "rivals-agpl")]
+        black_box((&ohlc, &ohlcv));
     }
-    note(&format!("one series, ns per tick: {}", pairs.times(&["ours", "ohlc", "ohlcv"])));
-    at_least("one series: `trade_aggregation` OHLC / ours", pairs.ratio("ohlc", "ours"), 1.0);
-    at_least("one series: the same with volume and count / ours", pairs.ratio("ohlcv", "ours"), 1.0);
-}
-
-#[cfg(not(feature = "rivals-agpl"))]
-pub(crate) fn series() {
-    crate::note("one series: needs --features rivals-agpl");
+    note(&format!("one series of {source}, ns per tick: {}", pairs.times(names)));
+    note(&format!("one series: plain ring without late ticks / ours: {:.2}", pairs.ratio("plain", "ours")));
+    #[cfg(feature = "rivals-agpl")]
+    {
+        note(&format!("one series: `trade_aggregation` OHLC alone / ours: {:.2}", pairs.ratio("ohlc", "ours")));
+        crate::at_least("one series: `trade_aggregation` OHLCV + count / ours", pairs.ratio("ohlcv", "ours"), 1.1);
+        crate::at_least(
+            "one series: `trade_aggregation` OHLCV + count / ours by slice",
+            pairs.ratio("ohlcv", "slice"),
+            1.7,
+        );
+    }
 }

@@ -3,12 +3,13 @@
 use std::time::Instant;
 
 use benches::common::{
-    Feed, Pairs, Skew, aggregator, at_once, handles, record_batches, record_batches_by_handle, record_by_handle,
-    record_by_id,
+    Feed, Pairs, Skew, aggregator, at_once, by_handle, handles, record_batches, record_batches_by_handle,
+    record_by_handle, record_by_id,
 };
 use benches::rivals::{Bound, DashMapRing};
 use candle_core::Config;
 
+use crate::ingest::bound_pass;
 use crate::{BATCH, ROUNDS, at_least, note, one_by_one};
 
 /// The contenders, each with its number of writers.
@@ -27,8 +28,8 @@ const NAMES: [&str; 12] = [
     "ring 2",
 ];
 
-/// Measures the speed-up by a second writer. Each writer has half of the ticks; those of the bound have half of the
-/// instruments too.
+/// Measures the speed-up by a second writer. Writers share all instruments. Each writer of the bound has a vector of its own
+/// with all instruments, so that the memory of a writer is the same for one writer and for two.
 pub(crate) fn threads() {
     threads_with("uniform", Skew::Uniform);
     threads_with("Zipf", Skew::Zipf);
@@ -41,13 +42,12 @@ fn threads_with(label: &str, skew: Skew) {
     let handles = [handles(&ours[0], &feeds[0].quotes), handles(&ours[0], &feeds[1].quotes)];
     let rings = [1, 2].map(|_| DashMapRing::new(&feeds[0].ids));
     let mut ticks = [Vec::new(), Vec::new()];
-    let bound = || std::sync::Mutex::new(Bound::new(50_000));
-    let (alone, halves) = (bound(), [bound(), bound()]);
+    let bounds = [(); 2].map(|()| std::sync::Mutex::new(Bound::new(50_000)));
     let mut pairs = Pairs::new(&NAMES);
     for _ in 0..ROUNDS {
         feeds.iter_mut().for_each(Feed::advance);
         for ((ticks, handles), feed) in ticks.iter_mut().zip(&handles).zip(&feeds) {
-            *ticks = handles.iter().zip(&feed.quotes).map(|(handle, (_, tick))| (*handle, *tick)).collect();
+            *ticks = by_handle(handles, &feed.quotes);
         }
         pairs.round(|name| {
             let (what, threads) = name.split_once(' ').expect("two words");
@@ -55,15 +55,11 @@ fn threads_with(label: &str, skew: Skew) {
             let half = |number: usize| {
                 let feed = &feeds[number];
                 match what {
-                    // Each owner has half of the instruments, as if the instruments were distributed to the threads.
                     "bound" => {
-                        let (owned, owners) = if threads == "2" { (&halves[number], 2) } else { (&alone, 1) };
-                        let mut bound = owned.lock().expect("no thread panics");
-                        for (instrument, (_, tick)) in feed.instruments.iter().zip(&feed.quotes) {
-                            bound.record(instrument / owners, tick);
-                        }
+                        let mut bound = bounds[number].lock().expect("no thread panics");
+                        bound_pass(&mut bound, &feed.instruments, &feed.quotes);
                     }
-                    "handle" => record_by_handle(ours, &handles[number], &feed.quotes),
+                    "handle" => record_by_handle(ours, &ticks[number]),
                     "handles" => record_batches_by_handle(ours, &ticks[number], BATCH),
                     "batch" => record_batches(ours, &feed.quotes, BATCH),
                     "id" => record_by_id(ours, &feed.quotes),

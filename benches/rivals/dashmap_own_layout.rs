@@ -39,6 +39,15 @@ impl<K: Eq + Hash + Key, S: Clone + BuildHasher + Default> OwnLayout<K, S> {
             self.0.entry(K::of(id)).or_default().record(tick);
         }
     }
+
+    /// Returns the candles of an instrument, oldest first.
+    pub fn candles(&self, id: &str) -> Vec<PlainCandle> {
+        let Some(series) = self.0.get(K::borrowed(id)) else { return Vec::new() };
+        let newest = Some(&series.newest).filter(|candle| candle.count > 0);
+        let mut candles: Vec<PlainCandle> = series.closed.candles().chain(newest).copied().collect();
+        candles.sort_by_key(|candle| candle.minute);
+        candles
+    }
 }
 
 impl Series {

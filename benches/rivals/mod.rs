@@ -17,4 +17,4 @@ pub use dashmap_ring::DashMapRing;
 pub use mutex_hashmap::MutexHashMap;
 pub use plain::{PlainCandle, PlainRing, WINDOW_MINUTES};
 #[cfg(feature = "rivals-agpl")]
-pub use trade_aggregation::{DashMapTradeAggregation, Ohlc, Ohlcv, Series};
+pub use trade_aggregation::{DashMapTradeAggregation, Ohlc, Ohlcv, Series, all_candles};

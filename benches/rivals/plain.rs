@@ -72,6 +72,11 @@ impl PlainRing {
         }
     }
 
+    /// Returns the candles, in no order.
+    pub fn candles(&self) -> impl Iterator<Item = &PlainCandle> {
+        self.0.iter().filter(|candle| candle.count > 0)
+    }
+
     /// Stores a closed candle in its slot.
     pub fn put(&mut self, candle: PlainCandle) {
         self.0[slot(candle.minute)] = candle;

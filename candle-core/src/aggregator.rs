@@ -53,7 +53,8 @@ use stripes::Stripes;
 /// # Ok::<(), candle_core::ListError>(())
 /// ```
 pub struct Aggregator {
-    // Lock order: the catalogue, the leaders, one stripe. No thread holds the locks of two stripes.
+    // Lock order: the catalogue, the leaders, one stripe. No thread waits for a lock while it holds the lock of a stripe.
+    // A small batch holds the locks of several stripes: it waits for the first one only, and takes others if they are free.
     config: Config,
     hash: IdHash,
     stripes: Stripes,
@@ -83,15 +84,25 @@ impl Aggregator {
     /// Locks the stripe of an id, and returns the slot of the id if it is listed.
     #[inline]
     fn lock_id(&self, id: &str) -> (MutexGuard<'_, Stripe>, Option<u32>) {
-        let hash = self.hash(id);
+        self.lock_hashed(self.hash(id), id)
+    }
+
+    /// Implements [`lock_id`](Self::lock_id) for an id whose hash is known.
+    #[inline]
+    fn lock_hashed(&self, hash: u64, id: &str) -> (MutexGuard<'_, Stripe>, Option<u32>) {
         let stripe = self.stripes.lock(self.stripe_index(hash));
         let slot = stripe.find(hash, id.as_bytes());
         (stripe, slot)
     }
 
     fn handle(&self, id: &str, stripe: &Stripe, slot: u32) -> Handle {
+        self.handle_hashed(self.hash(id), stripe, slot)
+    }
+
+    /// Implements [`handle`](Self::handle) for an id whose hash is known.
+    fn handle_hashed(&self, hash: u64, stripe: &Stripe, slot: u32) -> Handle {
         #[expect(clippy::cast_possible_truncation, reason = "there are at most 1024 stripes")]
-        let number = self.stripe_index(self.hash(id)) as u16;
+        let number = self.stripe_index(hash) as u16;
         Handle { stripe: number, slot, generation: stripe.generation(slot) }
     }
 

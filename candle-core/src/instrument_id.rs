@@ -86,14 +86,27 @@ impl InstrumentId {
     }
 }
 
-/// Returns true if two texts of the same length are equal. Texts of 8 to 16 bytes, which most ids have, are compared as two
+/// Returns true if two texts are equal.
+#[inline]
+pub(crate) fn same_text(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && equal(a, b)
+}
+
+/// Returns true if two texts of the same length are equal. Texts of 4 to 16 bytes, which most ids have, are compared as two
 /// words that may overlap. A call of `memcmp` takes three times as long for so few bytes.
 #[inline]
 fn equal(a: &[u8], b: &[u8]) -> bool {
-    match (a.first_chunk::<8>(), b.first_chunk::<8>(), a.last_chunk::<8>(), b.last_chunk::<8>()) {
-        (Some(a0), Some(b0), Some(a1), Some(b1)) if a.len() <= 16 => a0 == b0 && a1 == b1,
+    match a.len() {
+        8..=16 => equal_ends::<8>(a, b),
+        4..8 => equal_ends::<4>(a, b),
         _ => a == b,
     }
+}
+
+/// Returns true if the first `N` bytes of two texts are equal and the last `N` bytes are equal.
+#[inline]
+fn equal_ends<const N: usize>(a: &[u8], b: &[u8]) -> bool {
+    a.first_chunk::<N>() == b.first_chunk() && a.last_chunk::<N>() == b.last_chunk()
 }
 
 impl Repr {

@@ -75,25 +75,23 @@ impl Key {
     /// Returns true if this key comes before `other`; false if the keys are equal. Both are of one candle.
     #[inline]
     pub(crate) const fn precedes(self, other: Self) -> bool {
-        // Nearly every key is of the first form, whose shifts are constants.
-        if self.0 < HOUR_PREFIX {
-            self.precedes_by(other, MINUTE_SEQ_BITS)
-        } else {
-            self.precedes_by(other, self.seq_bits())
+        // The first case has constant shifts.
+        match self.seq_bits() {
+            MINUTE_SEQ_BITS => self.precedes_by(other, MINUTE_SEQ_BITS),
+            seq_bits => self.precedes_by(other, seq_bits),
         }
     }
 
-    /// Implements [`precedes`](Self::precedes) for keys with `seq_bits` bits of sequence number. Of keys of one microsecond,
-    /// these bits of the difference, shifted to the top, are a positive number for a step forward of less than half the
-    /// range.
+    /// Implements [`precedes`](Self::precedes) for keys with this number of bits of the sequence number.
     #[inline]
-    #[expect(clippy::cast_possible_wrap, reason = "only the sign is used")]
+    #[expect(clippy::cast_possible_wrap, reason = "at least one bit is left of the sequence numbers")]
     const fn precedes_by(self, other: Self, seq_bits: u32) -> bool {
-        if (self.0 ^ other.0) >> seq_bits == 0 {
-            (other.0.wrapping_sub(self.0) << (u64::BITS - seq_bits)) as i64 > 0
-        } else {
-            self.0 < other.0
-        }
+        // Without a branch on equal times. Most trades of a burst share their time with the one before and some do not, so
+        // the branch would often be predicted wrong.
+        let micros_ahead = (self.0 >> seq_bits) as i64 - (other.0 >> seq_bits) as i64;
+        // 1 if the sequence number is before that of `other`: the step back to it is at least half the range.
+        let is_behind = (self.0.wrapping_sub(other.0) >> (seq_bits - 1) & 1) as i64;
+        micros_ahead < is_behind
     }
 
     #[cfg(feature = "serde")]
@@ -140,11 +138,14 @@ impl KeyParts {
 
     /// Returns the same as [`Key::precedes`].
     #[inline]
-    #[expect(clippy::cast_possible_wrap, reason = "only the sign is used")]
-    #[expect(clippy::needless_bitwise_bool, reason = "a branch is predicted wrong if many ticks share their time")]
+    #[expect(
+        clippy::cast_possible_wrap,
+        reason = "offsets are below 2^37, and only the sign of the sequence numbers is used"
+    )]
     pub(crate) const fn precedes(self, other: Self) -> bool {
-        let is_within = (other.seq.wrapping_sub(self.seq) as i64) > 0;
-        (self.offset < other.offset) | ((self.offset == other.offset) & is_within)
+        let micros_ahead = self.offset as i64 - other.offset as i64;
+        let is_behind = (self.seq.wrapping_sub(other.seq) as i64) < 0;
+        micros_ahead < is_behind as i64
     }
 
     pub(crate) const fn key(self, interval: Interval) -> Key {
@@ -184,9 +185,9 @@ mod tests {
                     assert!(early.precedes(late), "{base} + {step}");
                     assert!(!late.precedes(early), "{base} + {step}");
                 }
-                // The first step that is too large.
+                // The first step that is too large: each key is taken for the earlier one.
                 let [early, late] = [base, base.wrapping_add(1 << (bits - 1))].map(|seq| Key::new(7, seq, interval));
-                assert!(!early.precedes(late));
+                assert!(early.precedes(late) && late.precedes(early));
             }
         }
     }
@@ -204,6 +205,21 @@ mod tests {
                     let b = Key::new(*offset, *seq, interval);
                     assert_eq!(parts.precedes(parts.at(*offset, *seq)), a.precedes(b), "{a:?} {b:?}");
                     assert_eq!(parts.at(*offset, *seq).key(interval), b);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_is_that_of_the_time_and_then_of_the_sequence_number() {
+        for (interval, bits) in forms() {
+            let offsets = [0, 1, 2, 999, 999_998, interval.micros().unsigned_abs() - 1];
+            let seqs = [0, 1, 2, 1 << (bits - 2), (1 << (bits - 1)) - 1];
+            let times_and_seqs = || offsets.into_iter().flat_map(|offset| seqs.map(|seq| (offset, seq)));
+            for base in [0, 1 << (bits - 1), (1 << bits) - 2, u64::MAX - 1] {
+                for (a, b) in times_and_seqs().flat_map(|a| times_and_seqs().map(move |b| (a, b))) {
+                    let key = |(offset, seq): (u64, u64)| Key::new(offset, base.wrapping_add(seq), interval);
+                    assert_eq!(key(a).precedes(key(b)), a < b, "{interval:?} {base} {a:?} {b:?}");
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! The engine to serve, and its persistence: none, a store, or a cluster.
+//! Opens the engine to serve, with its persistence: none, a store or a cluster.
 
 #[cfg(feature = "nats")]
 mod cluster;
@@ -33,14 +33,15 @@ impl From<Arc<Engine>> for Backend {
 }
 
 impl Backend {
-    /// Opens the backend that `settings` describe. While a store or a log is being read, every request on `listeners` is
-    /// answered with 503.
+    /// Opens the backend that `settings` describe.
+    ///
+    /// While a store or a replicated log is read, every request on `listeners` is answered with 503.
     ///
     /// # Errors
-    /// If the store or the log can't be used, or a thread can't be started.
+    /// Returns an error if the store or the log can't be used, or a thread can't be started.
     #[cfg_attr(
         not(any(feature = "nats", feature = "store")),
-        expect(clippy::unused_async, unused_variables, reason = "only a store and a log are waited for")
+        expect(clippy::unused_async, unused_variables, reason = "only a store and a log need these")
     )]
     pub async fn open(listeners: &Listeners, settings: &Settings) -> io::Result<Self> {
         #[cfg(feature = "nats")]
@@ -59,16 +60,18 @@ impl Backend {
         &self.engine
     }
 
-    /// Waits for an engine that replaces the present one: a read node restarts from a checkpoint if the log lost messages.
-    /// Returns `None` if the persistence has ended by itself; then [`stop`](Self::stop) returns the reason.
+    /// Waits for an engine that replaces the current engine.
+    ///
+    /// A read node creates a new engine from a checkpoint if the log lost messages. Returns `None` if the persistence
+    /// has ended. [`stop`](Self::stop) then returns the reason.
     pub(crate) async fn next_engine(&mut self) -> Option<Arc<Engine>> {
         self.persistence.next_engine().await
     }
 
-    /// Persists or publishes what remains, and stops the threads of the persistence.
+    /// Persists or publishes the remaining writes, and stops the threads of the persistence.
     ///
     /// # Errors
-    /// If the last writes could not be persisted, or the persistence had failed before.
+    /// Returns an error if the last writes could not be persisted, or if the persistence had failed before.
     pub(crate) async fn stop(self) -> io::Result<()> {
         self.persistence.stop().await
     }

@@ -1,4 +1,4 @@
-//! The subcommands.
+//! The subcommands of the binary.
 
 pub mod health;
 #[cfg(feature = "store")]

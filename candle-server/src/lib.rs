@@ -1,14 +1,15 @@
-//! The candle server: it reads quotes from feeds and serves one-minute candles over HTTP.
+//! The candle server: reads quotes from feeds and serves one-minute candles over HTTP.
 //!
-//! This crate wires the others together. [`feed`] records quotes into [`engine`], and [`http`] answers requests from it.
-//! `store` (feature `store`) persists the engine in a file, and `cluster` (feature `nats`) replicates it.
+//! This crate combines the other crates. [`feed`] records quotes in [`engine`], and [`http`] answers requests from
+//! [`engine`]. `store` (feature `store`) persists the engine in a file. `cluster` (feature `nats`) replicates the
+//! engine.
 //!
 //! | module | job |
 //! |---|---|
-//! | [`settings`] | the command line and the environment |
+//! | [`settings`] | parses the command line and the environment |
 //! | [`backend`] | opens the engine with its persistence: none, a store or a cluster |
-//! | [`serve`](mod@serve) | threads for the feeds and for HTTP, and their shutdown |
-//! | [`commands`] | the subcommands |
+//! | [`serve`](mod@serve) | starts and stops the threads for the feeds and for HTTP |
+//! | [`commands`] | runs the subcommands |
 //!
 //! ```
 //! use candle_server::settings::Settings;
@@ -17,7 +18,7 @@
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 //! let settings = Settings::from_args(["candle-server", "--feed", "demo:?instruments=2"])?;
 //! let listener = TcpListener::bind("127.0.0.1:0").await?;
-//! let shutdown = async {}; // ends at once; a real program waits for a signal
+//! let shutdown = async {}; // resolves immediately; a real program waits for a signal
 //! candle_server::serve(listener, settings, shutdown).await?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # })?;

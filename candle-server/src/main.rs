@@ -1,4 +1,4 @@
-//! The `candle-server` binary: settings, sockets, signals and exit codes.
+//! The `candle-server` binary: reads the settings, binds the sockets, handles signals and sets the exit code.
 
 use std::env::VarError;
 use std::io::Write as _;
@@ -19,14 +19,14 @@ use tracing_subscriber::EnvFilter;
 
 /// The reason why the process fails, in one line.
 enum Failure {
-    /// The settings can't work; nothing was started.
+    /// The settings are not usable, so the server was not started.
     Refused(String),
-    /// A failure while running.
+    /// The server failed while it was running.
     Broken(String),
 }
 
 impl Failure {
-    /// Returns the exit code. A supervisor restarts after 1; after 2 a restart does not help.
+    /// Returns the exit code. A supervisor should restart the server after 1. After 2, a restart does not help.
     const fn code(&self) -> u8 {
         match self {
             Self::Refused(_) => 2,
@@ -36,20 +36,21 @@ impl Failure {
 
     fn report(&self) -> ExitCode {
         let (Self::Refused(line) | Self::Broken(line)) = self;
-        // The exit code has the result too.
+        // A write error is ignored, because the exit code also reports the failure.
         let _ = writeln!(std::io::stderr(), "candle-server: {line}");
         ExitCode::from(self.code())
     }
 }
 
-/// The default filter of the log. The NATS client is left out: the server logs its own line for each change of connection.
+/// The default filter of the log. It excludes the NATS client, because the server itself logs each change of the
+/// connection.
 const DEFAULT_LOG: &str = if cfg!(feature = "nats") { "info,async_nats=off" } else { "info" };
 
 fn main() -> ExitCode {
     let settings = match Settings::from_process() {
         Ok(settings) => settings,
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-            // There is no other way to report a closed stdout.
+            // A write error is ignored: there is no other way to report a closed stdout.
             let _ = error.print();
             return ExitCode::SUCCESS;
         }
@@ -92,7 +93,7 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     serve_backend(backend, listeners, settings, shutdown).await.map_err(|error| Failure::Broken(error.to_string()))
 }
 
-/// Binds the sockets. Returns them with the address of the public one.
+/// Binds the sockets, and returns them with the address of the public socket.
 async fn listeners(settings: &Settings) -> Result<(Listeners, SocketAddr), String> {
     let (public, bound) = listen(settings.listen).await?;
     let admin = match settings.http.admin {
@@ -114,9 +115,11 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), String
     Ok((listener, bound))
 }
 
-/// Raises the limit on open files to what the connections need: the usual limit of 1024 is meant for `select`.
+/// Raises the limit on open files to the number that the connections need.
+///
+/// The usual limit of 1024 exists only for programs that use `select`.
 fn raise_descriptor_limit(connections: usize) {
-    /// Descriptors of feeds, files and runtimes.
+    /// The number of descriptors for feeds, files and runtimes.
     const OTHERS: u64 = 64;
     let wanted = OTHERS.saturating_add(connections as u64);
     match rlimit::increase_nofile_limit(wanted) {
@@ -157,16 +160,17 @@ fn log_filter() -> Result<EnvFilter, String> {
         .map_err(|error| format!("CANDLE_LOG is not a log filter such as info or candle_feed=debug: {error}"))
 }
 
-/// Returns the first line of an error, without clap's usage. An argument that may be a feed URL in the wrong place is left
-/// out, since it may contain secrets.
+/// Returns an error as one line, without clap's usage text.
+///
+/// An argument that looks like a feed URL is omitted, because a URL may contain secrets.
 fn one_line(error: &clap::Error) -> String {
     let is_address = |kind| error.get(kind).is_some_and(|context| context.to_string().contains("://"));
     if is_address(ContextKind::InvalidArg) || is_address(ContextKind::InvalidSubcommand) {
-        return "unexpected argument: a feed's URL follows --feed".to_owned();
+        return "unexpected argument: the URL of a feed must follow --feed".to_owned();
     }
     if is_address(ContextKind::InvalidValue) {
         let argument = error.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
-        return format!("invalid value for '{argument}': a feed's URL follows --feed");
+        return format!("invalid value for '{argument}': the URL of a feed must follow --feed");
     }
     if error.kind() == ErrorKind::MissingRequiredArgument {
         let missing = error.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The running server: threads for the feeds and for HTTP, and their shutdown.
+//! Runs the server: starts the threads for the feeds and for HTTP, and stops them.
 
 use std::io;
 use std::sync::Arc;
@@ -16,10 +16,12 @@ use tokio::sync::watch;
 use crate::backend::Backend;
 use crate::settings::{HttpSettings, Settings, StartChoice};
 
-/// Serves `listeners` from the feeds of `settings` until `shutdown`. Requests in flight are finished before it returns.
+/// Runs a server with `settings` on `listeners` until `shutdown` resolves.
+///
+/// Requests in flight are finished before the function returns.
 ///
 /// # Errors
-/// As for [`Backend::open`] and [`serve_backend`].
+/// See [`Backend::open`] and [`serve_backend`].
 pub async fn serve(
     listeners: impl Into<Listeners>,
     settings: Settings,
@@ -30,11 +32,13 @@ pub async fn serve(
     serve_backend(backend, listeners, settings, shutdown).await
 }
 
-/// Serves an `engine` that the caller also holds, to observe it or to write to it beside the feeds.
-/// [`engine`](crate::backend::engine) creates such an engine from the same settings.
+/// Runs a server for an `engine` that the caller also uses.
+///
+/// The caller can observe the engine, or record ticks in addition to the feeds. [`engine`](crate::backend::engine)
+/// creates an engine from the same settings.
 ///
 /// # Errors
-/// As for [`serve_backend`].
+/// See [`serve_backend`].
 pub async fn serve_engine(
     engine: Arc<Engine>,
     listeners: impl Into<Listeners>,
@@ -44,11 +48,12 @@ pub async fn serve_engine(
     serve_backend(Backend::from(engine), listeners.into(), settings, shutdown).await
 }
 
-/// Serves `backend` until `shutdown` or until its persistence has ended. Requests in flight are finished, and the last
-/// writes are persisted.
+/// Serves `backend` until `shutdown` resolves or the persistence of `backend` has ended.
+///
+/// The function then finishes the requests in flight and persists the last writes.
 ///
 /// # Errors
-/// If a thread can't be started or panicked, or the last writes can't be persisted.
+/// Returns an error if a thread can't be started or panicked, or if the last writes can't be persisted.
 pub async fn serve_backend(
     mut backend: Backend,
     listeners: Listeners,
@@ -72,8 +77,9 @@ pub async fn serve_backend(
     served
 }
 
-/// Serves the engine that `engines` holds at the time of each request, and runs the feeds into it. When the engine is
-/// replaced, connections stay open and streams end.
+/// Serves the current engine of `engines`, and records the quotes of the feeds in this engine.
+///
+/// When the engine is replaced, connections stay open, and event streams end.
 async fn serve_engines(
     engines: watch::Receiver<Arc<Engine>>,
     listeners: Listeners,
@@ -124,14 +130,16 @@ async fn serve_engines(
     feeds.stop().await
 }
 
-/// Waits until the feeds have panicked. To serve on would be to serve candles that stand still. Feeds may end.
+/// Waits until the feed thread has panicked. Never returns if the feeds end normally.
+///
+/// After a panic, the server must stop, because its candles would not change any more.
 async fn panicked(feeds: &mut Background<()>) {
     if feeds.ended().await == Ended::Returned {
         std::future::pending::<()>().await;
     }
 }
 
-/// Serves `listeners` until `shutdown`.
+/// Serves `listeners` until `shutdown` resolves.
 async fn serve_http(
     endpoints: watch::Receiver<Endpoints>,
     metrics: &Arc<ServerMetrics>,
@@ -154,14 +162,14 @@ async fn serve_http(
     let serving = serve_on_threads(&public, listeners.public, settings.threads(), shutdown);
     let Some(admin) = listeners.admin else { return serving.await };
     let stopped = async {
-        // Never changes: the sender is dropped at the shutdown.
+        // The value never changes. `changed` returns when the sender is dropped at the shutdown.
         let _ = stopping.changed().await;
     };
     let (result, ()) = tokio::join!(serving, server(Exposure::Admin).serve(admin, stopped));
     result
 }
 
-/// Runs the feeds into the engine that `engines` holds, until they end.
+/// Reads the feeds and records their quotes in the current engine of `engines`, until the feeds end.
 async fn run_feeds(mut engines: watch::Receiver<Arc<Engine>>, settings: &Settings) {
     loop {
         let engine = Arc::clone(&engines.borrow_and_update());

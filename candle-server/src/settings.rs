@@ -1,4 +1,4 @@
-//! The command line and the environment, parsed into plain values for the crates.
+//! Parses the command line and the environment into the settings of all crates.
 
 #[cfg(feature = "nats")]
 mod cluster;
@@ -32,11 +32,11 @@ use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
-/// The part of `--help` on the one setting that is not a flag.
+/// The part of `--help` that describes `CANDLE_LOG`, the only setting without a flag.
 const LOG_HELP: &str = "Environment:\n  CANDLE_LOG  the level of the log on stderr: error, warn, info, debug, or a filter of \
                         tracing-subscriber [default: info]";
 
-/// A price stream in, one-minute candles out over HTTP.
+/// Reads quotes from feeds and serves one-minute candles over HTTP.
 ///
 /// ```
 /// use candle_server::settings::Settings;
@@ -51,9 +51,9 @@ pub struct Settings {
     #[arg(long, value_name = "ADDRESS:PORT", env = "CANDLE_LISTEN", default_value = "127.0.0.1:5001")]
     pub listen: SocketAddr,
 
-    /// Source of quotes. Further --feed flags are failovers, in order (in the environment: separated by white space). One
-    /// of `demo:[?instruments=10&rate=5000/min&speed=50&seed=1]`, `ws://`, `wss://`, `partner+ws://`, `partner+wss://`,
-    /// `stdin:`, `file:PATH[?speed=1]`.
+    /// URL of a feed: one of `demo:[?instruments=10&rate=5000/min&speed=50&seed=1]`, `ws://`, `wss://`,
+    /// `partner+ws://`, `partner+wss://`, `stdin:`, `file:PATH[?speed=1]`. Further --feed flags are used for failover,
+    /// in order. In the environment, the URLs are separated by white space.
     #[arg(long = "feed", value_name = "URL", env = "CANDLE_FEED", default_value = "demo:", hide_env_values = true)]
     feed_texts: Vec<String>,
 
@@ -61,49 +61,51 @@ pub struct Settings {
     #[arg(skip)]
     pub feeds: Vec<FeedUrl>,
 
-    /// Clock of the candles: the wall clock, the feed's own time, or auto: the feed's time for demo:, file: and stdin:,
-    /// the wall clock otherwise.
+    /// Clock of the candles: the wall clock, or the time of the feed's quotes. The value auto selects feed for demo:,
+    /// file: and stdin:, and wall for all other feeds.
     #[arg(long, value_name = "CLOCK", env = "CANDLE_CLOCK", default_value = "auto")]
     pub clock: ClockChoice,
 
-    /// When to start the feed: auto starts it at once, manual at the first GET /.
+    /// Time at which the feeds start: auto starts them immediately, manual at the first GET /.
     #[arg(long, value_name = "WHEN", env = "CANDLE_START", default_value = "auto")]
     pub start: StartChoice,
 
-    /// Accept prices of zero and below: spreads, interest rates, power.
+    /// Accept prices of zero and below, for example of spreads, interest rates or electricity.
     #[arg(long, env = "CANDLE_ALLOW_NON_POSITIVE", value_parser = BoolishValueParser::new())]
     pub allow_non_positive: bool,
 
-    /// Time without a quote after which a feed is silent, such as 2s or 500ms. The default follows from the feed's recent
-    /// rate: 2s for a busy feed, up to 30min for a sparse one. By default standard input is never silent. Files never are.
+    /// Time without a quote after which a feed is silent, such as 2s or 500ms. The default is computed from the feed's
+    /// recent rate: 2s for a busy feed, up to 30min for a feed with few quotes. By default, standard input is never
+    /// silent. Files and demo: are never silent.
     #[arg(long, value_name = "TIME", env = "CANDLE_STALE_AFTER", value_parser = value::duration)]
     pub stale_after: Option<Duration>,
 
-    /// Time for which the active feed may be down, silent or slow before the next --feed is used: long enough for a
-    /// reconnect, short enough to miss little.
+    /// Time for which the active feed may be down, silent or slow before the next --feed is used. The default is long
+    /// enough for a reconnect.
     #[arg(long, value_name = "TIME", env = "CANDLE_FAIL_OVER_AFTER", default_value = "2s", value_parser = value::duration)]
     pub fail_over_after: Duration,
 
-    /// Time for which the first --feed must be healthy without interruption before it is used again: a flapping feed must
-    /// not cause a switch each time.
+    /// Time for which the first --feed must be healthy without interruption before this feed is used again. A longer
+    /// time causes fewer switches if the feed fails repeatedly.
     #[arg(long, value_name = "TIME", env = "CANDLE_FAIL_BACK_AFTER", default_value = "30s", value_parser = value::duration)]
     pub fail_back_after: Duration,
 
-    /// Fail /readyz while no feed delivers quotes. The default does not: one dead feed must not take every replica out.
+    /// Fail /readyz while no feed delivers quotes. By default, /readyz ignores the feeds, so that one dead feed does
+    /// not make all replicas unready.
     #[arg(long, env = "CANDLE_READY_REQUIRES_FEED", value_parser = BoolishValueParser::new())]
     pub ready_requires_feed: bool,
 
-    /// Most instruments listed at a time, about 2.3 KB of memory each.
+    /// Maximum number of listed instruments. Each needs about 2.3 KB of memory.
     #[arg(long, value_name = "NUMBER", env = "CANDLE_MAX_INSTRUMENTS", default_value_t = Config::DEFAULT_MAX_INSTRUMENTS,
           value_parser = value::instruments)]
     pub max_instruments: usize,
 
-    /// Persistence in a file.
+    /// The settings of the store, which persists the state in a file.
     #[cfg(feature = "store")]
     #[command(flatten)]
     pub store: StoreSettings,
 
-    /// Replication over NATS JetStream.
+    /// The settings of the cluster, which replicates the state over NATS JetStream.
     #[cfg(feature = "nats")]
     #[command(flatten)]
     pub cluster: ClusterSettings,
@@ -112,19 +114,19 @@ pub struct Settings {
     #[command(subcommand)]
     pub command: Option<Command>,
 
-    /// The HTTP server.
+    /// The settings of the HTTP server.
     #[command(flatten)]
     pub http: HttpSettings,
 
-    /// Most event streams open at a time, about 15 KB of memory each.
+    /// Maximum number of open event streams. Each needs about 15 KB of memory.
     #[arg(long, value_name = "NUMBER", env = "CANDLE_MAX_STREAMS", default_value_t = DEFAULT_STREAM_LIMIT)]
     pub max_streams: usize,
 }
 
-/// The choice of `--clock`.
+/// The values of `--clock`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ClockChoice {
-    /// The feed's time for replays and simulations, the wall clock for sockets.
+    /// The feed's own time for demo:, file: and stdin:, the wall clock for all other feeds.
     Auto,
     /// The wall clock.
     Wall,
@@ -132,12 +134,12 @@ pub enum ClockChoice {
     Feed,
 }
 
-/// The choice of `--start`.
+/// The values of `--start`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum StartChoice {
-    /// At once.
+    /// Start immediately.
     Auto,
-    /// At the first `GET /`.
+    /// Start at the first `GET /`.
     Manual,
 }
 
@@ -145,7 +147,7 @@ impl Settings {
     /// Parses the arguments and the environment of this process.
     ///
     /// # Errors
-    /// [`clap::Error`], which also stands for `--help` and `--version`.
+    /// Returns a [`clap::Error`] if the settings are invalid, and also for `--help` and `--version`.
     pub fn from_process() -> Result<Self, clap::Error> {
         Self::from_matches(&Self::command().try_get_matches()?)
     }
@@ -153,7 +155,7 @@ impl Settings {
     /// Parses the arguments, the program's name first, and the environment of this process.
     ///
     /// # Errors
-    /// [`clap::Error`], which also stands for `--help` and `--version`.
+    /// Returns a [`clap::Error`] if the settings are invalid, and also for `--help` and `--version`.
     pub fn from_args<'a>(args: impl IntoIterator<Item = &'a str>) -> Result<Self, clap::Error> {
         Self::from_matches(&Self::command().try_get_matches_from(args)?)
     }
@@ -195,7 +197,7 @@ impl Settings {
             ClockChoice::Feed => ClockMode::Feed,
             ClockChoice::Auto => match self.feeds.first() {
                 Some(FeedUrl::WebSocket(_) | FeedUrl::Partner { .. }) => ClockMode::Wall,
-                // A replica has no feed: the log sets its clock.
+                // A read node has no feed, because the replicated log sets its clock.
                 Some(FeedUrl::Demo(_) | FeedUrl::Stdin | FeedUrl::File { .. }) | None => ClockMode::Feed,
             },
         }
@@ -204,7 +206,7 @@ impl Settings {
     /// Creates the state of the feeds.
     pub fn monitored_feeds(&self) -> Feeds {
         let silence_timeout = |feed: &FeedUrl| match (feed, self.stale_after) {
-            // Standard input may be a replay or live: only its operator knows.
+            // Standard input may be a replay or a live feed. Only the operator knows which.
             (FeedUrl::Demo(_) | FeedUrl::File { .. }, _) | (FeedUrl::Stdin, None) => SilenceTimeout::Never,
             (_, Some(fixed)) => SilenceTimeout::Fixed(fixed),
             (_, None) => SilenceTimeout::FromRate,
@@ -234,7 +236,7 @@ impl Settings {
     }
 }
 
-/// Creates the error of a value that clap can't check itself.
+/// Creates the error for a value that clap can't check.
 fn refused(message: String) -> clap::Error {
     Settings::command().error(clap::error::ErrorKind::ValueValidation, message)
 }

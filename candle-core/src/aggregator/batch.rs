@@ -1,35 +1,29 @@
-//! Recording many ticks in one call: sorted by stripe, looked up together, then recorded.
+//! Recording many ticks in one call.
 
-use std::ops::Range;
+mod group;
+
+mod run;
+
+mod sorted;
+
+use std::collections::BTreeMap;
 
 use super::{Aggregator, STRIPE_SHIFT};
-use crate::config::Config;
 use crate::handle::Handle;
+use crate::instrument_id::{InstrumentId, same_text};
 use crate::outcome::{Outcome, Outcomes};
 use crate::record_context::{RecordContext, Unlisted};
 use crate::stripe::Stripe;
 use crate::tick::Tick;
 
-/// The number of ticks that are sorted and recorded together. Larger blocks share each lock among more ticks. Smaller
-/// blocks stay in the nearest cache while they are sorted.
-const BLOCK: usize = 1024;
-
-/// Working memory for one block, on the stack so that nothing is allocated.
-struct Scratch {
-    hashes: [u64; BLOCK],
-    /// Positions in the block, sorted by stripe. The positions of one stripe are in the order of the batch.
-    order: [u16; BLOCK],
-    /// The likely slot of each tick's instrument, in the order of `order`.
-    guesses: [u32; BLOCK],
-    /// The end of each stripe's share of `order`.
-    ends: [u16; Config::MAX_STRIPES],
-    /// True at the positions that wait for an instrument to be listed. Listing locks the catalogue, which comes before
-    /// the stripes in the lock order.
-    waiting: [bool; BLOCK],
-}
+/// The smallest number of ticks a stripe for which sorting by stripe is worth its cost.
+const MIN_TICKS_PER_STRIPE: usize = 16;
 
 /// The two ways in which a batch names its instruments: by id and by handle.
 trait InstrumentKey: Copy {
+    /// The smallest number of ticks for which a group is faster than one lock after another.
+    const MIN_GROUP: usize;
+
     /// Returns a hash whose stripe is that of the instrument.
     fn hash(self, aggregator: &Aggregator) -> u64;
 
@@ -39,11 +33,28 @@ trait InstrumentKey: Copy {
     /// Returns the slot of the instrument, if it is listed.
     fn find(self, hash: u64, guess: u32, stripe: &Stripe) -> Option<u32>;
 
+    /// Returns true if this key and `other` name one instrument. Needs no stripe.
+    fn is_same(self, other: Self) -> bool;
+
+    /// Returns true if this key names the instrument of `other`, which was found in `slot`.
+    fn is_again(self, other: Self, slot: u32, stripe: &Stripe) -> bool;
+
     /// Records one tick by itself.
     fn record(self, aggregator: &Aggregator, tick: &Tick, context: RecordContext) -> Outcome;
+
+    /// Records a valid tick under the lock of the catalogue, and lists the instrument if needed.
+    fn record_listing(
+        self,
+        aggregator: &Aggregator,
+        catalogue: &mut BTreeMap<InstrumentId, Handle>,
+        tick: &Tick,
+        context: RecordContext,
+    ) -> Outcome;
 }
 
 impl InstrumentKey for &str {
+    const MIN_GROUP: usize = 4;
+
     #[inline]
     fn hash(self, aggregator: &Aggregator) -> u64 {
         aggregator.hash(self)
@@ -61,12 +72,35 @@ impl InstrumentKey for &str {
     }
 
     #[inline]
+    fn is_same(self, other: Self) -> bool {
+        same_text(self.as_bytes(), other.as_bytes())
+    }
+
+    #[inline]
+    fn is_again(self, _: Self, slot: u32, stripe: &Stripe) -> bool {
+        stripe.has_id(slot, self.as_bytes())
+    }
+
+    #[inline]
     fn record(self, aggregator: &Aggregator, tick: &Tick, context: RecordContext) -> Outcome {
         aggregator.record(self, tick, context)
+    }
+
+    fn record_listing(
+        self,
+        aggregator: &Aggregator,
+        catalogue: &mut BTreeMap<InstrumentId, Handle>,
+        tick: &Tick,
+        context: RecordContext,
+    ) -> Outcome {
+        aggregator.record_listing(catalogue, self, tick, &context)
     }
 }
 
 impl InstrumentKey for Handle {
+    // A handle saves the loads of a look-up, so that a group has less to overlap.
+    const MIN_GROUP: usize = 8;
+
     #[inline]
     fn hash(self, _: &Aggregator) -> u64 {
         u64::from(self.stripe) << STRIPE_SHIFT
@@ -83,7 +117,27 @@ impl InstrumentKey for Handle {
     }
 
     #[inline]
+    fn is_same(self, other: Self) -> bool {
+        self == other
+    }
+
+    #[inline]
+    fn is_again(self, other: Self, _: u32, _: &Stripe) -> bool {
+        self == other
+    }
+
+    #[inline]
     fn record(self, aggregator: &Aggregator, tick: &Tick, context: RecordContext) -> Outcome {
+        aggregator.record_at(self, tick, context)
+    }
+
+    fn record_listing(
+        self,
+        aggregator: &Aggregator,
+        _: &mut BTreeMap<InstrumentId, Handle>,
+        tick: &Tick,
+        context: RecordContext,
+    ) -> Outcome {
         aggregator.record_at(self, tick, context)
     }
 }
@@ -92,8 +146,8 @@ impl Aggregator {
     /// Records many ticks and returns the number of ticks by outcome. The result is that of recording the ticks one by one
     /// in this order.
     ///
-    /// A batch is faster than single ticks, because the processor loads the memory of many instruments at once. Nothing is
-    /// allocated, unless a tick lists its instrument.
+    /// A batch of about eight ticks or more is faster than single ticks, because the processor loads the memory of many
+    /// instruments at once. Nothing is allocated, unless a tick lists its instrument.
     ///
     /// All ticks have the same context. If `now` follows the times of the ticks, cut batches where the minute changes.
     /// Within one minute, the value of `now` changes no candle.
@@ -133,127 +187,45 @@ impl Aggregator {
 
     fn record_keyed<K: InstrumentKey>(&self, batch: &[(K, Tick)], context: RecordContext) -> Outcomes {
         let mut outcomes = Outcomes::default();
-        if batch.len() < 2 * self.config.stripes() {
-            // Fewer than two ticks a stripe on average: sorting costs more than it saves.
-            for (position, (key, tick)) in batch.iter().enumerate() {
-                outcomes.count(key.record(self, tick, context.at_position(position)));
-            }
-            return outcomes;
-        }
-        let mut scratch = Scratch {
-            hashes: [0; BLOCK],
-            order: [0; BLOCK],
-            guesses: [0; BLOCK],
-            ends: [0; Config::MAX_STRIPES],
-            waiting: [false; BLOCK],
-        };
-        for (number, block) in batch.chunks(BLOCK).enumerate() {
-            self.record_block(block, &mut scratch, context.at_position(number * BLOCK), &mut outcomes);
-        }
+        let min_sorted = MIN_TICKS_PER_STRIPE * self.config.stripes();
+        let sorted =
+            if batch.len() < min_sorted { 0 } else { self.record_large(batch, min_sorted, context, &mut outcomes) };
+        self.record_small(&batch[sorted..], context.at_position(sorted), &mut outcomes);
         outcomes
     }
 
-    fn record_block<K: InstrumentKey>(
+    /// Returns the outcome that refuses a tick of an unlisted instrument, or `None` if the tick lists its instrument. Such a
+    /// tick is recorded after the locks of the stripes were released: listing locks the catalogue, which comes before the
+    /// stripes in the lock order.
+    #[cold]
+    fn refuse_in_batch(&self, tick: &Tick, context: &RecordContext) -> Option<Outcome> {
+        let validator = self.config.rules().at(context.now);
+        match context.unlisted {
+            Unlisted::Reject => Some(validator.refuse_unlisted(tick)),
+            Unlisted::List => validator.validate(tick, self.config.window()).err(),
+        }
+    }
+
+    /// Records the ticks of `batch` at `positions`, which wait for instruments to be listed. Their order is that of the
+    /// batch, so that the same instruments are listed if there is no room for all.
+    #[cold]
+    fn record_waiting<K: InstrumentKey>(
         &self,
-        block: &[(K, Tick)],
-        scratch: &mut Scratch,
+        batch: &[(K, Tick)],
+        positions: impl Iterator<Item = usize>,
         context: RecordContext,
         outcomes: &mut Outcomes,
     ) {
-        self.sort(block, scratch);
-        let mut start = 0;
-        let mut any_waiting = false;
-        for stripe in 0..self.config.stripes() {
-            let share = start..usize::from(scratch.ends[stripe]);
-            start = share.end;
-            if share.is_empty() {
-                continue;
-            }
-            let recorded = share.start + self.record_share(stripe, block, scratch, share.clone(), context, outcomes);
-            for position in &scratch.order[recorded..share.end] {
-                scratch.waiting[usize::from(*position)] = true;
-                any_waiting = true;
-            }
+        let validator = self.config.rules().at(context.now);
+        let mut catalogue = self.catalogue.lock();
+        for position in positions {
+            let (key, tick) = &batch[position];
+            let context = context.at_position(position);
+            outcomes.count(match validator.validate(tick, self.config.window()) {
+                Ok(_) => key.record_listing(self, &mut catalogue, tick, context),
+                // An invalid tick lists nothing, so it does not lock the catalogue again.
+                Err(_) => key.record(self, tick, context),
+            });
         }
-        if any_waiting {
-            // In the order of the batch, so that the same instruments are listed if there is no room for all.
-            for (position, ((key, tick), is_waiting)) in block.iter().zip(&mut scratch.waiting).enumerate() {
-                if std::mem::take(is_waiting) {
-                    outcomes.count(key.record(self, tick, context.at_position(position)));
-                }
-            }
-        }
-    }
-
-    /// Hashes the keys of a block and sorts the positions by stripe. A counting sort, which is stable.
-    fn sort<K: InstrumentKey>(&self, block: &[(K, Tick)], scratch: &mut Scratch) {
-        let stripes = self.config.stripes();
-        let ends = &mut scratch.ends[..stripes];
-        ends.fill(0);
-        for ((key, _), hash) in block.iter().zip(&mut scratch.hashes) {
-            *hash = key.hash(self);
-            ends[self.stripe_index(*hash)] += 1;
-        }
-        let mut sum = 0;
-        for end in &mut *ends {
-            // `end` becomes the start of the share here. The next loop moves it to the end of the share.
-            (*end, sum) = (sum, sum + *end);
-        }
-        for (position, hash) in (0..).zip(&scratch.hashes[..block.len()]) {
-            let end = &mut ends[self.stripe_index(*hash)];
-            scratch.order[usize::from(*end)] = position;
-            *end += 1;
-        }
-    }
-
-    /// Records the ticks of one stripe under one lock, up to the first tick whose instrument must be listed. Returns the
-    /// number of recorded ticks.
-    fn record_share<K: InstrumentKey>(
-        &self,
-        stripe: usize,
-        block: &[(K, Tick)],
-        scratch: &mut Scratch,
-        share: Range<usize>,
-        context: RecordContext,
-        outcomes: &mut Outcomes,
-    ) -> usize {
-        let rules = self.config.rules();
-        let order = &scratch.order[share.clone()];
-        let guesses = &mut scratch.guesses[share];
-        let mut locked = self.stripes.lock(stripe);
-        // All look-ups come before all reads of slots. No step depends on the one before it, so the processor loads the
-        // memory of many instruments at once.
-        for (guess, position) in guesses.iter_mut().zip(order) {
-            let position = usize::from(*position);
-            *guess = block[position].0.guess(scratch.hashes[position], &locked);
-        }
-        std::hint::black_box(guesses.iter().map(|slot| locked.prefetch(*slot)).fold(0, u64::wrapping_add));
-        let (mut recorded, mut updated) = (0, 0);
-        for (guess, position) in guesses.iter().zip(order) {
-            let position = usize::from(*position);
-            let (key, tick) = &block[position];
-            let outcome = match key.find(scratch.hashes[position], *guess, &locked) {
-                Some(slot) => locked.record_uncounted(slot, tick, rules, &context),
-                None => match (context.unlisted, rules.at(context.now).validate(tick, self.config.window())) {
-                    (Unlisted::Reject, _) => rules.at(context.now).refuse_unlisted(tick),
-                    (Unlisted::List, Err(refused)) => refused,
-                    (Unlisted::List, Ok(_)) => break,
-                },
-            };
-            recorded += 1;
-            if outcome == Outcome::Updated {
-                updated += 1;
-            } else {
-                locked.add_outcomes(outcome, 1);
-                outcomes.count(outcome);
-            }
-        }
-        locked.add_outcomes(Outcome::Updated, updated);
-        outcomes.add(Outcome::Updated, updated);
-        if let Some(last) = order[..recorded].last() {
-            // The lsn of the last tick covers all of them: no other thread reads the lsn before the lock is released.
-            locked.advance_lsn(context.at_position(usize::from(*last)).lsn);
-        }
-        recorded
     }
 }

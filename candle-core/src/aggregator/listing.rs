@@ -26,9 +26,10 @@ impl Aggregator {
         catalogue: &mut BTreeMap<InstrumentId, Handle>,
         id: &str,
     ) -> Result<(MutexGuard<'_, Stripe>, Handle), ListError> {
-        let (mut stripe, listed) = self.lock_id(id);
+        let hash = self.hash(id);
+        let (mut stripe, listed) = self.lock_hashed(hash, id);
         if let Some(slot) = listed {
-            let handle = self.handle(id, &stripe, slot);
+            let handle = self.handle_hashed(hash, &stripe, slot);
             return Ok((stripe, handle));
         }
         let valid = InstrumentId::new(id).map_err(ListError::InvalidId)?;
@@ -39,8 +40,8 @@ impl Aggregator {
         if catalogue.len() >= max_instruments {
             return Err(ListError::Full { max_instruments });
         }
-        let slot = stripe.list(self.hash(id), valid.clone(), &self.hash);
-        let handle = self.handle(id, &stripe, slot);
+        let slot = stripe.list(hash, valid.clone(), &self.hash);
+        let handle = self.handle_hashed(hash, &stripe, slot);
         catalogue.insert(valid, handle);
         Ok((stripe, handle))
     }

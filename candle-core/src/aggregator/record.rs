@@ -1,9 +1,12 @@
 //! Recording one tick.
 
+use std::collections::BTreeMap;
+
 use parking_lot::MutexGuard;
 
 use super::Aggregator;
 use crate::handle::Handle;
+use crate::instrument_id::InstrumentId;
 use crate::list_error::ListError;
 use crate::outcome::Outcome;
 use crate::record_context::{RecordContext, Unlisted};
@@ -12,7 +15,8 @@ use crate::tick::Tick;
 
 impl Aggregator {
     /// Records one tick and returns its outcome. Allocates nothing, unless the tick lists its instrument.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "a call takes a tenth of the time of a tick")]
+    #[inline(always)]
     pub fn record(&self, id: &str, tick: &Tick, context: impl Into<RecordContext>) -> Outcome {
         let context = context.into();
         let (mut stripe, slot) = self.lock_id(id);
@@ -39,9 +43,19 @@ impl Aggregator {
             return stripe.count_outcome(refused, context.lsn);
         }
         drop(stripe);
+        self.record_listing(&mut self.catalogue.lock(), id, tick, context)
+    }
+
+    /// Lists an instrument if needed, and records a valid tick of it.
+    pub(super) fn record_listing(
+        &self,
+        catalogue: &mut BTreeMap<InstrumentId, Handle>,
+        id: &str,
+        tick: &Tick,
+        context: &RecordContext,
+    ) -> Outcome {
         // Listed and recorded under one lock, so that a snapshot contains both or neither.
-        let listing = self.list_in(&mut self.catalogue.lock(), id);
-        let refused = match listing {
+        let refused = match self.list_in(catalogue, id) {
             Ok((mut stripe, handle)) => return stripe.record(handle.slot, tick, self.config.rules(), context),
             Err(ListError::InvalidId(_)) => Outcome::BadId,
             Err(ListError::Full { .. }) => Outcome::Full,
@@ -50,7 +64,8 @@ impl Aggregator {
     }
 
     /// Records one tick of the instrument of `handle` and returns its outcome. Saves the look-up of the id.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "a call takes a tenth of the time of a tick")]
+    #[inline(always)]
     pub fn record_at(&self, handle: Handle, tick: &Tick, context: impl Into<RecordContext>) -> Outcome {
         let context = context.into();
         let (mut stripe, slot) = self.stripes.lock_handle(handle);

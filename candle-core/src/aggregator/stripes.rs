@@ -35,6 +35,12 @@ impl Stripes {
         self.0[stripe].0.lock()
     }
 
+    /// Locks a stripe unless another thread has locked it.
+    #[inline]
+    pub(super) fn try_lock(&self, stripe: usize) -> Option<MutexGuard<'_, Stripe>> {
+        self.0[stripe].0.try_lock()
+    }
+
     /// Locks the stripe of a handle, and returns the slot if the instrument of the handle is still listed.
     #[inline]
     pub(super) fn lock_handle(&self, handle: Handle) -> (MutexGuard<'_, Stripe>, Option<u32>) {

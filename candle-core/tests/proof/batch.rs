@@ -1,5 +1,7 @@
 //! A batch has the result of its ticks recorded one by one.
 
+use std::sync::Barrier;
+
 use candle_core::{
     Aggregator, Config, Handle, Outcome, Outcomes, RecordContext, StripeSnapshot, Tick, Timestamp, Unlisted,
 };
@@ -37,11 +39,29 @@ fn snapshot_of(aggregator: &Aggregator) -> Vec<StripeSnapshot> {
     aggregator.snapshot().collect()
 }
 
+/// Returns the ids of a batch: single ticks of different instruments, and runs of one instrument.
+fn picks(len: usize) -> impl Strategy<Value = Vec<usize>> {
+    let run = prop_oneof![4 => 1..4_usize, 1 => 1..60_usize];
+    prop::collection::vec((0..IDS.len(), run), len).prop_map(move |runs| {
+        let picks = runs.into_iter().flat_map(|(id, run)| std::iter::repeat_n(id, run));
+        picks.take(len).collect()
+    })
+}
+
+/// Returns the ticks of one thread: accepted ones of the instruments of `ids`, with equal times and sequence numbers among
+/// them, so that the order of arrival decides.
+fn accepted(ids: std::ops::Range<usize>) -> impl Strategy<Value = Vec<(&'static str, Tick)>> {
+    let tick = (0..3_i64, 0..2_u64, 1..9_i32)
+        .prop_map(|(millis, seq, price)| Tick::new(at(millis * 1_000), f64::from(price)).with_seq(seq).with_size(1.0));
+    prop::collection::vec((ids.prop_map(|id| IDS[id]), tick), 1..200)
+}
+
 proptest! {
     #[test]
     fn a_batch_has_the_result_of_its_ticks_one_by_one(
-        Steps { steps, .. } in steps(1..90), picks in prop::collection::vec(0..IDS.len(), 90),
-        stripes in prop::sample::select(vec![1_usize, 2, 64]), max in 1..9_usize, unlisted in unlisted(), lsn in 0..2_u64,
+        Steps { steps, .. } in steps(1..150), picks in picks(150),
+        stripes in prop::sample::select(vec![1_usize, 2, 64, 256]), max in 1..9_usize, unlisted in unlisted(),
+        lsn in 0..2_u64,
     ) {
         let context = RecordContext { unlisted, lsn, ..RecordContext::from(steps[0].now) };
         let batch: Vec<_> = steps.iter().zip(&picks).map(|(step, pick)| (IDS[*pick], step.tick)).collect();
@@ -59,6 +79,56 @@ proptest! {
             oracle.assert_is(&batched, context.now);
         }
     }
+
+    #[test]
+    fn a_batch_by_handles_has_the_result_of_its_ticks_one_by_one_also_after_instruments_were_delisted(
+        Steps { steps, .. } in steps(1..150), picks in picks(150),
+        stripes in prop::sample::select(vec![1_usize, 2, 64, 256]), delisted in 0..4_usize, lsn in 0..2_u64,
+    ) {
+        let context = RecordContext { lsn, ..RecordContext::from(steps[0].now) };
+        let listed = || {
+            let aggregator = aggregator(stripes, 100);
+            let handles: Vec<_> = IDS[..7].iter().map(|id| aggregator.list(id, None).unwrap()).collect();
+            IDS[..delisted].iter().for_each(|id| assert!(aggregator.delist(id)));
+            aggregator.list("in-a-slot-of-before", None).unwrap();
+            (aggregator, handles)
+        };
+        let ((batched, handles), (single, _)) = (listed(), listed());
+        let batch: Vec<_> = steps.iter().zip(&picks).map(|(step, pick)| (handles[pick % 7], step.tick)).collect();
+        let mut outcomes = Outcomes::default();
+        for (position, (handle, tick)) in (0..).zip(&batch) {
+            let lsn = if lsn == 0 { 0 } else { lsn + position };
+            outcomes.count(single.record_at(*handle, tick, RecordContext { lsn, ..context }));
+        }
+        prop_assert_eq!(batched.record_batch_at(&batch, context), outcomes);
+        prop_assert_eq!(snapshot_of(&batched), snapshot_of(&single));
+    }
+
+    #[test]
+    fn concurrent_batches_of_different_instruments_have_the_results_of_their_ticks_one_by_one(
+        mine in accepted(0..4), theirs in accepted(4..7), stripes in prop::sample::select(vec![1_usize, 2, 4, 64]),
+        len in 2..40_usize,
+    ) {
+        let [batched, single] = [(); 2].map(|()| {
+            let aggregator = aggregator(stripes, 100);
+            IDS[..7].iter().for_each(|id| assert!(aggregator.list(id, None).is_ok()));
+            aggregator
+        });
+        let start = Barrier::new(2);
+        std::thread::scope(|scope| {
+            for ticks in [&mine, &theirs] {
+                scope.spawn(|| {
+                    start.wait();
+                    for batch in ticks.chunks(len) {
+                        assert_eq!(batched.record_batch(batch, at(0)).accepted(), batch.len() as u64);
+                    }
+                });
+            }
+        });
+        one_by_one(&single, &mine, at(0).into());
+        one_by_one(&single, &theirs, at(0).into());
+        prop_assert_eq!(snapshot_of(&batched), snapshot_of(&single));
+    }
 }
 
 #[test]
@@ -66,7 +136,7 @@ fn batches_longer_than_a_block_have_the_result_of_their_ticks_one_by_one() {
     let ids: Vec<String> = (0..700).map(|number| format!("instrument {number}").replace(' ', "-")).collect();
     let tick =
         |position: usize| Tick { time: at(0), seq: position as u64, price: 1.0 + (position % 97) as f64, size: 0.25 };
-    for len in [7, 8, 2047, 2048, 2049, 5000] {
+    for len in [7, 8, 255, 256, 257, 2047, 2048, 2049, 5000] {
         let batch: Vec<_> =
             (0..len).map(|position| (ids[position * 31 % ids.len()].as_str(), tick(position))).collect();
         for (unlisted, max) in [(Unlisted::List, 700), (Unlisted::List, 300), (Unlisted::Reject, 700)] {
@@ -95,7 +165,7 @@ fn a_batch_by_handles_has_the_result_of_its_ticks_one_by_one() {
             (0..20).for_each(|number| assert!(aggregator.list(&format!("new{number}"), None).is_ok()));
         }
         let price = |position: usize| if position % 50 == 49 { -1.0 } else { 1.0 + (position % 97) as f64 };
-        for len in [1, 100, 3000] {
+        for len in [1, 4, 5, 100, 3000] {
             let batch: Vec<_> = (0..len)
                 .map(|position| {
                     (handles[position * 31 % ids.len()], Tick::new(at(0), price(position)).with_seq(position as u64))

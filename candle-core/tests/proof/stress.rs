@@ -63,10 +63,16 @@ fn churn(aggregator: &Aggregator) -> u64 {
 /// Records the ticks of one writer, one by one and in batches. Returns the number of ticks.
 fn write(aggregator: &Aggregator, ticks: &[(String, Tick)]) -> u64 {
     let batch: Vec<_> = ticks.iter().map(|(id, tick)| (id.as_str(), *tick)).collect();
-    for (number, chunk) in batch.chunks(50).enumerate() {
-        match number % 3 {
-            0 => chunk.iter().for_each(|(id, tick)| assert!(aggregator.record(id, tick, now()).is_accepted())),
+    let mut rest = &batch[..];
+    for len in [50, 3, 120, 16, 7, 64].into_iter().cycle() {
+        let (chunk, after) = rest.split_at(len.min(rest.len()));
+        rest = after;
+        match len {
+            50 => chunk.iter().for_each(|(id, tick)| assert!(aggregator.record(id, tick, now()).is_accepted())),
             _ => assert_eq!(aggregator.record_batch(chunk, now()).rejected(), 0),
+        }
+        if rest.is_empty() {
+            break;
         }
     }
     batch.len() as u64

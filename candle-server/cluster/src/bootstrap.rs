@@ -1,4 +1,4 @@
-//! The start of a node: connect, check the streams, load the checkpoint, subscribe to the log after it.
+//! Starts a node: connects, checks the streams, loads the checkpoint, and subscribes to the later messages of the log.
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
@@ -17,36 +17,36 @@ use crate::follower::Follower;
 use crate::retry::retry;
 use crate::subscribe::{self, Event, StreamId, subscribe};
 
-/// The pause before a node that is out of sync starts again. By then there can be a checkpoint after the lost messages.
+/// The pause before a node that is out of sync restarts. Meanwhile, a gateway can write a newer checkpoint.
 pub(crate) const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
 /// The pause between two attempts.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
-/// The number of failed attempts for each line of the log.
+/// The number of failed attempts after which a warning is logged again: 20 attempts take about 10 s.
 const FAILURES_PER_WARNING: u32 = 20;
 
-/// The part of a node in the cluster.
+/// The role of a node in the cluster.
 #[derive(Clone, Debug)]
 pub(crate) enum Participant {
-    /// A gateway, which creates missing streams with these options.
+    /// A gateway, which creates missing streams with the given options.
     Gateway(StreamOptions),
-    /// A read node, which waits for streams and for a usable checkpoint.
+    /// A read node, which waits until the streams and a usable checkpoint exist.
     ReadNode,
 }
 
-/// The configuration of the start of a node.
+/// The settings for the start of a node.
 #[derive(Clone, Debug)]
 pub(crate) struct BootstrapConfig<B: Broker> {
     pub(crate) address: B::Address,
     pub(crate) participant: Participant,
-    /// The settings of the aggregator. The stripes, the seed and the instrument limit of the cluster override them.
+    /// The settings of the aggregator. The cluster determines the stripes, the seed and the instrument limit instead.
     pub(crate) core: Config,
-    /// The random number of the process or of the subscription.
+    /// The random number that identifies the node.
     pub(crate) node: u64,
 }
 
-/// A node with a subscription to the log.
+/// A started node: its broker, its follower and its subscription to the log.
 #[derive(Debug)]
 pub(crate) struct Bootstrapped<B> {
     pub(crate) broker: B,
@@ -57,19 +57,19 @@ pub(crate) struct Bootstrapped<B> {
     pub(crate) continuity: Continuity,
 }
 
-/// The relation between the checkpoint and the log.
+/// The result of comparing the checkpoint with the log: which messages are available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Continuity {
-    /// The log continues the checkpoint without a gap.
+    /// The log has all messages after the checkpoint.
     Complete,
-    /// There is no checkpoint yet, and the log still has its first message.
+    /// No checkpoint exists yet, and the log has all messages from its first one on.
     NoCheckpoint,
-    /// Messages between the checkpoint and the log are gone.
+    /// The broker deleted messages that the checkpoint does not contain.
     Gap,
 }
 
 impl Continuity {
-    /// The relation for a checkpoint whose stripes all cover the log up to `covered`, and a log that starts at `first`.
+    /// Compares a checkpoint that is complete up to `covered` with a log whose first message is `first`.
     const fn of(covered: Option<u64>, first: u64) -> Self {
         match covered {
             Some(covered) if first <= covered.saturating_add(1) => Self::Complete,
@@ -78,7 +78,7 @@ impl Continuity {
         }
     }
 
-    /// The reason for which a read node waits.
+    /// Returns the reason why a read node must wait, or `None` if it can start.
     const fn reason_to_wait(self) -> Option<&'static str> {
         match self {
             Self::Complete => None,
@@ -88,7 +88,7 @@ impl Continuity {
     }
 }
 
-/// The identity of the contents of the checkpoint stream.
+/// Identifies the content of the checkpoint stream. If the revision is equal, the content is equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct CheckpointRevision {
     /// The times at which the log and the checkpoint stream were created, in nanoseconds since the epoch.
@@ -96,15 +96,18 @@ struct CheckpointRevision {
     last_sequence: u64,
 }
 
-/// The coverage of the last checkpoint that was not usable. A checkpoint is long, so it is loaded again only when its
-/// revision changes.
+/// The last loaded checkpoint that was not usable: its revision, and the sequence up to which it is complete.
+///
+/// A checkpoint is large, so it is loaded again only after its revision has changed.
 #[derive(Debug, Default)]
 struct UnusableCheckpoint {
     loaded: Option<(CheckpointRevision, Option<u64>)>,
 }
 
 impl UnusableCheckpoint {
-    /// The reason to wait, if `revision` is the one that was loaded and the log starts at `first`.
+    /// Returns the reason to wait if the checkpoint `revision` is known to be unusable.
+    ///
+    /// `first` is the first sequence of the log.
     fn reason_to_wait(&self, revision: CheckpointRevision, first: u64) -> Option<&'static str> {
         let (_, covered) = self.loaded.filter(|(loaded, _)| *loaded == revision)?;
         Continuity::of(covered, first).reason_to_wait()
@@ -114,7 +117,7 @@ impl UnusableCheckpoint {
 /// Starts a node. Waits until the broker, the streams and the checkpoint are available.
 ///
 /// # Errors
-/// [`BrokerError::Unusable`].
+/// [`BrokerError::Unusable`] if the configuration of the server or the broker must be changed.
 pub(crate) async fn bootstrap<B: Broker>(
     config: &BootstrapConfig<B>,
     feeds: impl Fn() -> Feeds,
@@ -159,7 +162,8 @@ async fn attempt<B: Broker>(
     let no_streams = || BrokerError::unavailable("no gateway has created the streams yet");
     let log = broker.info(broker.log_name()).await?.ok_or_else(no_streams)?;
     let (created, first) = (log.created, log.first_sequence);
-    // Read before the checkpoint: a snapshot that is stored meanwhile is loaded twice and never missed.
+    // The revision is read before the checkpoint. A snapshot that is stored in between is loaded again, but never
+    // missed.
     let snapshots = broker.info(&broker.checkpoint_stream()).await?.ok_or_else(no_streams)?;
     let revision = CheckpointRevision { created: [created, snapshots.created], last_sequence: snapshots.last_sequence };
     if let Some(reason) = unusable.borrow().reason_to_wait(revision, first) {
@@ -170,7 +174,7 @@ async fn attempt<B: Broker>(
     let checkpoint = checkpoint::load(broker, stream, created, core).await?;
     let covered = checkpoint.as_ref().map(|checkpoint| checkpoint.covered);
     let continuity = Continuity::of(covered, first);
-    // A gateway continues from what exists and says so in its claim. The checkpoint that it writes then is complete.
+    // A gateway starts with the available state and resets the log in its claim. It then writes a complete checkpoint.
     if matches!(config.participant, Participant::ReadNode)
         && let Some(reason) = continuity.reason_to_wait()
     {
@@ -179,7 +183,7 @@ async fn attempt<B: Broker>(
     }
     let empty = || Checkpoint { aggregator: Aggregator::new(core), covered: 0, reached: 0, last_writes: None };
     let checkpoint = checkpoint.unwrap_or_else(empty);
-    // Read again: the log has grown meanwhile, and the checkpoint with it.
+    // The log is read again, because log and checkpoint may have grown while the checkpoint was loaded.
     let log = broker.info(broker.log_name()).await?.ok_or_else(no_streams)?;
     subscribe::check_not_truncated(broker.log_name(), log.last_sequence, checkpoint.reached)?;
     let applied = checkpoint.covered.max(first.saturating_sub(1));
@@ -205,7 +209,7 @@ mod tests {
         for changed in [newer, others[0], others[1]] {
             assert_eq!(unusable.reason_to_wait(changed, 12), None, "{changed:?}");
         }
-        // At first no checkpoint was written, and then the first messages of the log were deleted.
+        // There was no checkpoint, and then the first messages of the log were deleted.
         let unusable = UnusableCheckpoint { loaded: Some((revision, None)) };
         assert_ne!(unusable.reason_to_wait(revision, 1), unusable.reason_to_wait(revision, 2));
     }

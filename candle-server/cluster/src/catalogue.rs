@@ -1,20 +1,21 @@
-//! The catalogue of a feed, and the instruments of an aggregator.
+//! The catalogue: the list of all instruments.
 
 use candle_core::{Aggregator, Summary};
 
-/// The relation between the feed and the catalogue.
+/// States if a feed announces its catalogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Catalogue {
-    /// The feed announces every instrument after a connect. Other instruments are delisted.
+    /// The feed announces every instrument after each connect. Instruments that the feed does not announce are
+    /// delisted.
     Announced,
-    /// The feed does not announce instruments. No instrument is delisted because the feed does not list it.
+    /// The feed does not announce instruments. An instrument is delisted only if the feed sends its delisting.
     Unannounced,
 }
 
-/// The number of instruments that are read under one lock of the catalogue.
+/// The number of instruments that are read each time the catalogue is locked.
 const PAGE: usize = 1000;
 
-/// Calls `each` for every listed instrument, in the order of ids.
+/// Calls `each` for every listed instrument, sorted by id.
 pub(crate) fn each_listed(aggregator: &Aggregator, mut each: impl FnMut(Summary)) {
     let mut page = aggregator.page(None, "", PAGE);
     while let Some(last) = page.last().map(|summary| summary.id.clone()) {

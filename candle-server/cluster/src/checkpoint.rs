@@ -1,4 +1,6 @@
-//! A checkpoint: one snapshot message for each stripe. A node that starts loads it instead of the whole log.
+//! A checkpoint: one snapshot message for each stripe of the state.
+//!
+//! A node that starts loads the checkpoint instead of the whole log.
 
 pub(crate) mod writer;
 
@@ -15,25 +17,27 @@ use crate::follower::{Follower, LastWrites};
 use crate::message::WritesHeader;
 use crate::subscribe::{Event, StreamId, subscribe};
 
-/// The version of the format below. Each change increments it.
+/// The version of the format in this module. Each change of the format increments the version.
 const VERSION: u32 = 1;
 
-/// The number of stripes of every aggregator behind a log. With 200,000 instruments a stripe has 400 of 2.1 KB each,
-/// and its snapshot fits into a message of a megabyte.
+/// The number of stripes of every aggregator in a cluster.
+///
+/// With 200,000 instruments, a stripe has 400 instruments of 2.1 KB each, and its snapshot fits into a message of 1 MB.
 pub(crate) const STRIPES: u32 = 512;
 
-/// The longest wait for the next message of a checkpoint. Then the load starts again.
+/// The timeout for the next message of a checkpoint. After it, the node loads the checkpoint again.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The header before the snapshot of a stripe.
 #[derive(Debug, Serialize, Deserialize)]
 struct SnapshotHeader {
     version: u32,
-    /// The time at which the log was created, in nanoseconds since the epoch. A snapshot of another log is ignored.
+    /// The time at which the log was created, in nanoseconds since the Unix epoch. Snapshots of another log are
+    /// ignored.
     created: i128,
     /// The sequence of the last message that the snapshot contains.
     covered: u64,
-    /// The last message of a gateway up to then, with its sequence.
+    /// The last message of a gateway up to the sequence `covered`, with its own sequence.
     last_writes: Option<(u64, WritesHeader)>,
 }
 
@@ -41,24 +45,24 @@ struct SnapshotHeader {
 #[derive(Debug)]
 pub(crate) struct Checkpoint {
     pub(crate) aggregator: Aggregator,
-    /// The sequence up to which every stripe is complete.
+    /// The sequence up to which all stripes are complete.
     pub(crate) covered: u64,
-    /// The highest sequence up to which a stripe is complete.
+    /// The highest sequence up to which any stripe is complete.
     pub(crate) reached: u64,
     pub(crate) last_writes: Option<LastWrites>,
 }
 
-/// The settings of an aggregator behind the log that was created at `created`.
+/// Returns the settings of the aggregators of a cluster. `created` is the time at which the log was created.
 ///
-/// All nodes use the same stripes and the same seed, so snapshots of several gateways fit together. Only the gateway
-/// limits the number of instruments.
+/// All nodes use the same stripes and the same seed, so a checkpoint can contain snapshots of several gateways. Only
+/// the gateway limits the number of instruments.
 pub(crate) fn config(config: Config, created: i128) -> Config {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "any bits will do")]
     let seed = created as u64;
     config.with_stripes(STRIPES as usize).with_seed(seed).with_max_instruments(Config::MAX_INSTRUMENTS_LIMIT)
 }
 
-/// Loads the checkpoint of the log that was created at `created`. Returns `None` if it is not complete.
+/// Loads the checkpoint of the log that was created at `created`. Returns `None` if a stripe has no snapshot.
 pub(crate) async fn load<B: Broker>(
     broker: &B,
     stream: StreamId,
@@ -83,7 +87,7 @@ pub(crate) async fn load<B: Broker>(
     Ok(assemble(config, created, &snapshots))
 }
 
-/// The checkpoint of snapshot messages, oldest first. Returns `None` if a stripe is missing.
+/// Builds a checkpoint from snapshot messages, oldest first. Returns `None` if a stripe has no snapshot.
 pub(crate) fn assemble(config: Config, created: i128, messages: &[Bytes]) -> Option<Checkpoint> {
     let stripes = messages.iter().filter_map(|bytes| decode(bytes)).filter(|(header, _)| header.created == created);
     let stripes: BTreeMap<_, _> = stripes.map(|(header, stripe)| (stripe.stripe(), (header, stripe))).collect();
@@ -104,7 +108,7 @@ fn decode(bytes: &[u8]) -> Option<(SnapshotHeader, StripeSnapshot)> {
     Some((header, StripeSnapshot::decode(snapshot).ok()?))
 }
 
-/// The snapshot message of one stripe of `follower`.
+/// Encodes the snapshot message of one stripe of `follower`.
 pub(crate) fn encode(follower: &Follower, created: i128, stripe: &StripeSnapshot) -> Vec<u8> {
     let last_writes = follower.last_writes().map(|last| (last.sequence, last.header.clone()));
     let header = SnapshotHeader { version: VERSION, created, covered: follower.applied(), last_writes };

@@ -1,4 +1,7 @@
-//! Deduplication: the ticks of a standby that the log has already.
+//! Finds the ticks of a new leader that the log already contains.
+//!
+//! Both gateways receive the same feed. The standby buffers its ticks, and the leader publishes its own. When the
+//! standby becomes the leader, it publishes only the buffered ticks that the log does not contain.
 
 use std::collections::HashMap;
 
@@ -6,57 +9,62 @@ use candle_core::{Aggregator, InstrumentId, Tick, Timestamp};
 
 use crate::message::FIRST_ARRIVAL_SEQ;
 
-/// The longest time that an accepted tick can be ahead of its `now`, in microseconds: the default of the core's rules.
+/// The most by which an accepted tick is ahead of `now`, in microseconds: the default of the core.
 const MAX_AHEAD_MICROS: i64 = candle_core::Rules::DEFAULT_MAX_AHEAD_MICROS;
 
-/// The time by which a tick with a lower number must be later for the feed to have restarted its numbers, in
-/// microseconds. Ticks out of order are later by less.
+/// The delay that tells a restart of the numbers from ticks out of order, in microseconds.
+///
+/// If a tick with a lower number is later by more than this delay, the feed has restarted its numbers.
+///
+/// Ticks that arrive out of order differ by less than a second.
 const RESTART_MICROS: i64 = 1_000_000;
 
-/// The newest tick of the log, by instrument.
+/// Stores the newest tick of each instrument in the log, and compares buffered ticks with it.
 ///
-/// - With sequence numbers of the feed, the numbers decide. The feed may restart them.
-/// - With timestamps of the feed, the times decide, instrument by instrument.
-/// - If gateways stamp ticks on arrival, one tick has two times, and the newest time of all instruments decides. Ticks
-///   within the difference between the clocks of the two gateways can be lost or stored twice.
+/// - If the feed numbers its ticks, ticks with a higher number than in the log are new. The feed may restart its
+///   numbers.
+/// - If the feed sends timestamps, ticks that are later than the newest tick of their instrument are new.
+/// - If the gateways set the timestamps on arrival, the same tick has a different time on each gateway. Ticks that are
+///   later than the newest tick of all instruments are then new. Ticks within the difference between the two clocks can
+///   be lost or stored twice.
 #[derive(Debug, Default)]
 pub(crate) struct Deduplicator {
     newest: HashMap<InstrumentId, NewestTick>,
-    /// The newest time of all ticks without a number.
+    /// The newest time among all ticks without a sequence number.
     latest: Option<Timestamp>,
 }
 
-/// The origin of the timestamps of ticks without a number.
+/// The origin of the timestamps of ticks that have no sequence number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TimestampSource {
-    /// The feed: both gateways have equal times.
+    /// The feed sets the timestamps, so a tick has the same time on both gateways.
     Feed,
-    /// The gateway, on arrival.
+    /// Each gateway sets the timestamp when the tick arrives.
     Arrival,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct NewestTick {
     time: Timestamp,
-    /// The highest number since the last restart, and the time of its tick.
+    /// The highest sequence number since the last restart of the numbers, and the time of its tick.
     highest: Option<(u64, Timestamp)>,
     before_restart: Option<BeforeRestart>,
 }
 
-/// The numbers before the last restart of the feed's numbers.
+/// The state before the feed last restarted its sequence numbers.
 #[derive(Clone, Copy, Debug)]
 struct BeforeRestart {
     highest: u64,
-    /// The time of the first tick after the restart.
+    /// The time of the first tick after the restart of the numbers.
     until: Timestamp,
 }
 
-/// The sequence number that the feed gave to a tick.
+/// Returns the sequence number that the feed gave to a tick, if any.
 fn feed_seq(tick: &Tick) -> Option<u64> {
     (tick.seq < FIRST_ARRIVAL_SEQ).then_some(tick.seq)
 }
 
-/// Returns true if a tick was rejected at `now` because its time is too far ahead.
+/// Returns true if the core rejects a tick at `now` because its time is too far ahead.
 const fn is_too_far_ahead(tick: &Tick, now: Timestamp) -> bool {
     tick.time.as_micros() > now.saturating_add(MAX_AHEAD_MICROS).as_micros()
 }
@@ -66,7 +74,7 @@ impl NewestTick {
         Self { time: tick.time, highest: feed_seq(tick).map(|seq| (seq, tick.time)), before_restart: None }
     }
 
-    /// Records a tick that came after all others.
+    /// Records the next tick of the instrument, in the order of the log.
     fn record(&mut self, tick: &Tick) {
         self.time = self.time.max(tick.time);
         let Some(seq) = feed_seq(tick) else { return };
@@ -83,45 +91,47 @@ impl NewestTick {
         }
     }
 
-    /// The highest number among those that a tick of this time belongs to.
+    /// Returns the highest number to compare with a tick at `time`: from before or after the restart of the numbers.
     fn highest_at(&self, time: Timestamp) -> Option<u64> {
         let before = self.before_restart.filter(|before| time < before.until);
         before.map(|before| before.highest).or(self.highest.map(|(highest, _)| highest))
     }
 }
 
-/// The restarts of sequence numbers among the ticks that a standby holds, by instrument.
+/// Detects restarts of the sequence numbers of each instrument among the buffered ticks.
 #[derive(Debug, Default)]
-pub(crate) struct SequenceRestarts<'h> {
-    instruments: HashMap<&'h str, HeldSequence>,
+pub(crate) struct SequenceRestarts<'b> {
+    instruments: HashMap<&'b str, BufferedSequence>,
 }
 
 #[derive(Debug)]
-struct HeldSequence {
+struct BufferedSequence {
     newest: NewestTick,
-    /// The lowest number since the last restart.
+    /// The lowest sequence number since the last restart.
     lowest: u64,
 }
 
-impl<'h> SequenceRestarts<'h> {
-    /// Records the next tick, which was validated at `now`. Returns the time of the last restart since the first tick.
-    pub(crate) fn record(&mut self, id: &'h str, tick: &Tick, now: Timestamp) -> Option<Timestamp> {
+impl<'b> SequenceRestarts<'b> {
+    /// Records the next buffered tick, which was validated at `now`.
+    ///
+    /// Returns the time of the last restart of the numbers among the ticks recorded so far, if there was one.
+    pub(crate) fn record(&mut self, id: &'b str, tick: &Tick, now: Timestamp) -> Option<Timestamp> {
         let seq = feed_seq(tick).filter(|_| !is_too_far_ahead(tick, now))?;
-        let held = self.instruments.entry(id);
-        let held = held.or_insert_with(|| HeldSequence { newest: NewestTick::of(tick), lowest: seq });
-        let before = held.newest.before_restart.map(|before| before.until);
-        // Ticks that a feed repeats on a new connection have known numbers and are no restart.
-        if seq < held.lowest || held.newest.highest.is_none_or(|(highest, _)| seq > highest) {
-            held.newest.record(tick);
+        let buffered = self.instruments.entry(id);
+        let buffered = buffered.or_insert_with(|| BufferedSequence { newest: NewestTick::of(tick), lowest: seq });
+        let before = buffered.newest.before_restart.map(|before| before.until);
+        // Ticks that the feed repeats on a new connection have known numbers. They do not indicate a restart.
+        if seq < buffered.lowest || buffered.newest.highest.is_none_or(|(highest, _)| seq > highest) {
+            buffered.newest.record(tick);
         }
-        let restarted = held.newest.before_restart.map(|before| before.until);
-        held.lowest = if restarted == before { held.lowest.min(seq) } else { seq };
+        let restarted = buffered.newest.before_restart.map(|before| before.until);
+        buffered.lowest = if restarted == before { buffered.lowest.min(seq) } else { seq };
         restarted
     }
 }
 
 impl Deduplicator {
-    /// Records a tick of the log. The tick was validated at `now`; a tick too far ahead of `now` is ignored.
+    /// Records a tick of the log, which was validated at `now`. Ignores a tick that is too far ahead of `now`.
     pub(crate) fn record(&mut self, aggregator: &Aggregator, id: &str, tick: &Tick, now: Timestamp) {
         if is_too_far_ahead(tick, now) {
             return;
@@ -136,14 +146,15 @@ impl Deduplicator {
         }
     }
 
-    /// The source of the timestamps of the ticks in `held` that have no number.
+    /// Returns the source of the timestamps of the buffered ticks without a sequence number.
     ///
-    /// The source is the feed if `held` has the newest tick of the log for at least half of its instruments. Only
-    /// instruments whose newest tick is late enough to be in `held` count.
-    pub(crate) fn timestamp_source<'a>(&self, held: impl Iterator<Item = (&'a str, &'a Tick)>) -> TimestampSource {
+    /// The newest tick of an instrument in the log should also be buffered, with the same time if the feed set the
+    /// time. The source is the feed if this is true for at least half of the instruments. Instruments whose newest tick
+    /// is older than all buffered ticks are ignored.
+    pub(crate) fn timestamp_source<'a>(&self, buffered: impl Iterator<Item = (&'a str, &'a Tick)>) -> TimestampSource {
         let mut oldest = Timestamp::MAX;
         let mut instruments: HashMap<&str, (Timestamp, u32)> = HashMap::new();
-        for (id, tick) in held.filter(|(_, tick)| feed_seq(tick).is_none()) {
+        for (id, tick) in buffered.filter(|(_, tick)| feed_seq(tick).is_none()) {
             oldest = oldest.min(tick.time);
             let Some(newest) = self.newest.get(id.as_bytes()) else { continue };
             instruments.entry(id).or_insert((newest.time, 0)).1 += u32::from(newest.time == tick.time);
@@ -161,8 +172,8 @@ impl Deduplicator {
 
     /// Returns true if the log does not contain `tick`.
     ///
-    /// `restarted` is the time at which the feed restarted its numbers among the ticks of the standby, if it did.
-    /// The `aggregator` is the one that follows the log.
+    /// `restarted` is the time at which the feed restarted its numbers among the buffered ticks, if it did.
+    /// `aggregator` is the aggregator of the follower of the log.
     pub(crate) fn is_new(
         &self,
         aggregator: &Aggregator,
@@ -172,16 +183,17 @@ impl Deduplicator {
         restarted: Option<Timestamp>,
     ) -> bool {
         let Some(newest) = self.newest.get(id.as_bytes()) else {
-            // No tick since this follower started: all ticks before are in its checkpoint.
+            // The follower has received no tick of this instrument since it started, so the newest tick is in its
+            // checkpoint.
             let in_checkpoint = aggregator.history(id).and_then(|history| history.last_time());
             return in_checkpoint.is_none_or(|newest| tick.time > newest);
         };
-        // After a restart that the log contains too, its numbers are comparable.
+        // If the log contains the restart too, the numbers after the restart are comparable.
         let is_unknown_restart = |restarted: Timestamp| {
             newest.before_restart.is_none_or(|before| restarted > before.until.saturating_add(RESTART_MICROS))
         };
         match (feed_seq(tick), newest.highest_at(tick.time)) {
-            // The log ends before the restart and has no tick after it.
+            // The log does not contain the restart and has no tick after it.
             (Some(_), Some(_)) if restarted.is_some_and(|at| newest.time < at && is_unknown_restart(at)) => true,
             (Some(seq), Some(stored)) => seq > stored,
             _ => match source {
@@ -191,12 +203,12 @@ impl Deduplicator {
         }
     }
 
-    /// Removes an instrument that is delisted. A later listing of its id is another instrument.
+    /// Removes the ticks of a delisted instrument. If its id is listed again, that is another instrument.
     pub(crate) fn remove(&mut self, id: &str) {
         self.newest.remove(id.as_bytes());
     }
 
-    /// Removes everything, because candles start afresh.
+    /// Removes all ticks. The caller has cleared all candles.
     pub(crate) fn clear(&mut self) {
         self.newest.clear();
         self.latest = None;
@@ -228,7 +240,7 @@ mod tests {
         assert!(dedup.is_new(&aggregator, "b", &Tick::new(at(1), 1.0).with_seq(1), TimestampSource::Feed, None));
     }
 
-    /// The held ticks that the log does not contain. A tick is a second and a number.
+    /// Returns the buffered ticks that the log does not contain. Each tick is given as its second and its number.
     fn missing(stored: &[(i64, u64)], held: &[(i64, u64)]) -> Vec<(i64, u64)> {
         let (aggregator, mut dedup, mut restarts) =
             (Aggregator::default(), Deduplicator::default(), SequenceRestarts::default());
@@ -249,13 +261,13 @@ mod tests {
     #[test]
     fn restarted_numbers_decide_as_the_numbers_before_did() {
         let feed = [(10, 998), (11, 999), (12, 1000), (15, 1), (15, 2), (16, 3), (17, 4)];
-        // The log ends before or after the restart.
+        // The loop covers logs that end before and after the restart.
         for end in 1..=feed.len() {
             assert_eq!(missing(&feed[..end], &feed), feed[end..], "the log has {end} ticks");
-            // All held ticks are from after the restart.
+            // All buffered ticks are from after the restart.
             assert_eq!(missing(&feed[..end.max(4)], &feed[3..]), feed[end.max(4)..], "the log has {end} ticks");
         }
-        // The gateway before missed a tick before the restart and two after it.
+        // The previous leader missed a tick before the restart and two ticks after the restart.
         assert_eq!(missing(&[feed[0], feed[3], feed[4]], &feed), [feed[1], feed[2], feed[5], feed[6]]);
     }
 

@@ -1,6 +1,6 @@
-//! The state machine that applies the log to an engine. Equal messages give equal engines on all nodes.
+//! Applies the messages of the log to an engine. All nodes that apply the same messages have equal engines.
 //!
-//! It has no socket and no task: the caller passes each message with its sequence.
+//! A [`Follower`] has no connection and no task. Its caller passes each message with its sequence.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,38 +18,39 @@ use crate::dedup::Deduplicator;
 use crate::message::{self, Content, DecodeError, LSNS_PER_MESSAGE, LeaseAction, Origin, WritesHeader, first_lsn};
 use crate::views::ViewLedger;
 
-/// The number of messages that count as recent. They cover more than the last 35 s, which is the longest time that a
-/// standby buffers: 20 messages a second of the leader, and one of each of 50 nodes. With a much higher number two
-/// delistings of an instrument could be taken for one.
+/// The number of messages that count as recent.
+///
+/// They span more than 35 s, the longest time that a standby buffers: the leader sends 20 messages a second, and each
+/// of 50 nodes sends one. With a much higher number, two delistings of an instrument could be mistaken for one.
 const RECENT_MESSAGES: u64 = 2500;
 
-/// The number of writes after which waiting readers get their turn. So many take about as long as a few reads.
+/// The number of writes after which waiting readers run. Applying 512 writes takes about as long as a few reads.
 const WRITES_PER_PART: u64 = 512;
 
-/// The reason for which a node can't follow the log.
+/// The reason why a node can't follow the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FollowError {
-    /// A later version of the server wrote a message.
+    /// A later version of the server wrote the message, so this version can't decode it.
     NewerVersion,
-    /// The gateway validates ticks by other rules.
+    /// The gateway validates ticks with different rules.
     DifferentRules,
-    /// The next message does not continue the engine. The node has to start again from the checkpoint.
+    /// Messages are missing between the engine and the next message. The node must restart from the checkpoint.
     OutOfSync(OutOfSync),
 }
 
-/// The reason for which an engine differs from the log.
+/// The reason why an engine is out of sync with the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum OutOfSync {
-    /// The stream is gone, for this reason.
+    /// The stream was deleted. The value is the reason.
     StreamGone(String),
-    /// Messages between two sequences are missing.
+    /// The messages between the sequences `after` and `next` are missing.
     Gap { after: u64, next: u64 },
-    /// A gateway reset the log at this sequence, because it could not read all messages before.
+    /// A gateway reset the log at this sequence, because it could not read all earlier messages.
     Reset { sequence: u64 },
 }
 
 impl OutOfSync {
-    /// The reason if the subscription ended by itself.
+    /// Returns the reason for a subscription that ended without an event.
     pub(crate) fn subscription_ended() -> Self {
         Self::StreamGone("the subscription to the log ended".to_owned())
     }
@@ -83,14 +84,14 @@ impl fmt::Display for FollowError {
     }
 }
 
-/// The last message of a gateway.
+/// The last message that a gateway wrote: its sequence and its header.
 #[derive(Clone, Debug)]
 pub(crate) struct LastWrites {
     pub(crate) sequence: u64,
     pub(crate) header: WritesHeader,
 }
 
-/// The effect of one message.
+/// The result of applying one message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Applied {
     /// True if a gateway wrote the message.
@@ -99,27 +100,29 @@ pub(crate) struct Applied {
     pub(crate) accepted: u64,
 }
 
-/// An engine that follows the log.
+/// Applies the log to an engine, message by message.
 #[derive(Debug)]
 pub(crate) struct Follower {
     engine: Arc<Engine>,
-    /// The random number of this process.
+    /// The random number that identifies this node. It marks the messages of views that this node published.
     node: u64,
     /// The sequence of the last applied message.
     applied: u64,
-    /// By stripe: the lsn up to which its snapshot was complete, which can be beyond `applied`.
+    /// By stripe: the lsn up to which the snapshot of the stripe is complete. The lsn can belong to a message after
+    /// `applied`.
     snapshot_lsns: Box<[u64]>,
     last_writes: Option<LastWrites>,
     /// The sequence of the last message that cleared all candles.
     cleared: Option<u64>,
     views: ViewLedger,
-    /// The newest ticks of the log, which a standby needs. Read nodes have none.
+    /// The deduplicator, which a standby needs for a failover. `None` on read nodes.
     dedup: Option<Deduplicator>,
 }
 
 impl Follower {
-    /// A follower of an `engine` that is complete up to the message at `applied`. The last message of a gateway up to
-    /// then is `last_writes`.
+    /// Creates a follower whose `engine` contains all messages up to the sequence `applied`.
+    ///
+    /// `last_writes` is the last message of a gateway up to that sequence.
     pub(crate) fn new(engine: Arc<Engine>, node: u64, applied: u64, last_writes: Option<LastWrites>) -> Self {
         let mut views = ViewLedger::default();
         views.account_for(&engine.aggregator);
@@ -133,7 +136,7 @@ impl Follower {
         Self { last_writes, ..follower }
     }
 
-    /// Adds the state that a gateway needs to continue the writes of another gateway.
+    /// Adds the deduplicator, which a gateway needs to continue the writes of another gateway.
     pub(crate) fn for_gateway(self) -> Self {
         Self { dedup: Some(Deduplicator::default()), ..self }
     }
@@ -150,7 +153,7 @@ impl Follower {
         self.node
     }
 
-    /// The sequence of the last applied message.
+    /// Returns the sequence of the last applied message.
     pub(crate) const fn applied(&self) -> u64 {
         self.applied
     }
@@ -174,17 +177,19 @@ impl Follower {
         self.cleared.is_some_and(|sequence| sequence >= self.applied.saturating_sub(RECENT_MESSAGES))
     }
 
-    /// Returns true if the last message is so old that its prices are stale, no matter when it was applied.
+    /// Returns true if the last message of a gateway is so old that its prices are stale.
+    ///
+    /// The time in the message counts, and not the time at which the message was applied.
     pub(crate) fn is_stale(&self) -> bool {
         let last = self.last_writes.as_ref().filter(|last| last.header.clock == ClockMode::Wall);
         let age = last.map(|last| self.engine.clock.wall().as_micros().saturating_sub(last.header.now));
         age.is_some_and(|age| u128::try_from(age).is_ok_and(|age| age > STALE_AFTER.as_micros()))
     }
 
-    /// Checks that the log, which ends at `end`, is applied.
+    /// Checks that all messages up to the sequence `end` are applied.
     ///
     /// # Errors
-    /// Messages up to the end are missing.
+    /// [`FollowError::OutOfSync`] if messages up to `end` are missing.
     pub(crate) fn check_end(&self, end: u64) -> Result<(), FollowError> {
         if end > self.applied {
             return Err(FollowError::OutOfSync(OutOfSync::Gap { after: self.applied, next: end + 1 }));
@@ -192,7 +197,7 @@ impl Follower {
         Ok(())
     }
 
-    /// The message with the views of this node's readers since the last call. Returns `None` if there are none.
+    /// Returns a message with the new views of this node, or `None` if there are none.
     pub(crate) fn take_views(&mut self, batch: u64) -> Option<Vec<u8>> {
         let views = self.views.take(&self.engine.aggregator);
         if views.is_empty() {
@@ -202,10 +207,10 @@ impl Follower {
         Some(message::encode(Content::Views(Origin { node: self.node, batch }), &encoded))
     }
 
-    /// Applies the message at `sequence`. Every node ignores foreign messages.
+    /// Applies the message at `sequence`. Ignores messages that this server did not write.
     ///
     /// # Errors
-    /// This process can't follow the log any further.
+    /// [`FollowError`] if this node can't follow the log any further.
     pub(crate) fn apply(&mut self, sequence: u64, bytes: &[u8]) -> Result<Applied, FollowError> {
         if sequence <= self.applied {
             return Ok(Applied::default());
@@ -224,7 +229,7 @@ impl Follower {
         match decoded {
             Ok((Content::Writes(header), batch)) => self.apply_writes(sequence, header, &batch),
             Ok((Content::Views(origin), batch)) => {
-                // The views of this node are in its aggregator already.
+                // The aggregator has already counted the views of this node.
                 if origin.node != self.node {
                     for (lsn, viewed) in (first_lsn(sequence)..).zip(batch.views()) {
                         self.views.add(&self.engine.aggregator, viewed, lsn);
@@ -246,13 +251,13 @@ impl Follower {
         header: WritesHeader,
         batch: &Record<'_>,
     ) -> Result<Applied, FollowError> {
-        // Regardless of the epoch: the gateway may not know of the last epochs.
+        // The epoch is not checked, because a gateway that resets the log may not know the last epochs.
         if header.lease == LeaseAction::Reset && header.origin.node != self.node {
             return Err(FollowError::OutOfSync(OutOfSync::Reset { sequence }));
         }
         let epoch = self.last_writes.as_ref().map_or(0, |last| last.header.epoch);
         if header.epoch < epoch || batch.writes() as u64 >= LSNS_PER_MESSAGE {
-            // Impossible: the claim of an epoch makes all writes of earlier epochs fail.
+            // This case is impossible: after a claim, the broker rejects the writes of all earlier epochs.
             tracing::error!(sequence, epoch = header.epoch, "ignored a message of an earlier leader");
             return Ok(Applied::default());
         }
@@ -269,7 +274,7 @@ impl Follower {
         }
         for (index, id) in batch.delisted() {
             let lsn = first_lsn + index;
-            // A listing that ended before the snapshot is not the one whose views the snapshot contains.
+            // If the listing ended before the snapshot, the views in the snapshot belong to a later listing.
             if lsn > self.snapshot_lsns[self.engine.aggregator.stripe_of(id) as usize] {
                 self.views.remove(id);
             }
@@ -285,10 +290,10 @@ impl Follower {
         Ok(Applied { is_from_gateway: true, accepted })
     }
 
-    /// Replays a batch in parts, so that no reader waits for long.
+    /// Replays a batch in parts, so that readers do not wait for the whole batch.
     ///
-    /// Between two parts the clock advances by a microsecond, on all nodes alike. If the time up to `now` is too short
-    /// for that, the rest of the batch is one part.
+    /// Between two parts, the clock advances by 1 µs on all nodes. When the clock reaches `now`, the rest of the batch
+    /// is one part.
     fn replay(
         &self,
         batch: &Record<'_>,
@@ -328,8 +333,9 @@ impl Follower {
         }
     }
 
-    /// Sets coverage and time as the gateway had them. Coverage comes first: no reader may see a time whose minute is
-    /// not marked as partly covered yet.
+    /// Sets the coverage and the time of the gateway.
+    ///
+    /// The coverage is set first. Otherwise a reader could see a new minute before its coverage is known.
     fn apply_header(&self, header: &WritesHeader, restarts_clock: bool) {
         if let Some(coverage) = header.coverage() {
             let is_delivering = !header.feed_is_down && header.lease != LeaseAction::Release;

@@ -1,12 +1,13 @@
-//! A gateway: it publishes the writes of its feed to the log while it is the leader.
+//! Runs a gateway, which publishes the writes of its feed to the log while it is the leader.
 //!
-//! The feed writes into an engine of this process, as on a single machine. The gateway buffers what the journal of that
-//! engine records. The leader of a pair publishes the buffered writes, and the standby only buffers them.
+//! There are two gateways, a leader and a standby. On both, the feed writes into an engine of the process, and the
+//! journal of that engine records the writes. The leader publishes the recorded writes. The standby only buffers them.
 //!
-//! The log is the lease. The leader renews it with every message, several times a second. After
-//! [`timing::LEASE_TIMEOUT`] without a message a standby publishes a claim of the next epoch with the expected sequence
-//! of the last message. The broker stores the claim only if no other message was stored, so one of several claims
-//! succeeds. From then on it rejects every message of the old leader, however late it arrives.
+//! The lease is the right to write the log. The leader renews the lease with each message, several times a second. If
+//! the standby receives no message for [`timing::LEASE_TIMEOUT`], it claims the lease: it publishes a claim with the
+//! next epoch (the number of the lease), and with the sequence of the last message as the expected sequence. The broker
+//! stores the claim only if no later message exists, so only one of several claims succeeds. After that, the broker
+//! rejects all messages of the old leader.
 
 mod buffer;
 mod catalogue;
@@ -37,7 +38,7 @@ use crate::publish::Delivery;
 use lease::{Claim, Lease, LogSession};
 use timing::{BUFFER_DURATION, SEND_INTERVAL};
 
-/// A gateway.
+/// A gateway: its engine, its outbox and the state of its feed.
 pub(crate) struct Gateway<B: Broker> {
     /// The engine that the feed writes into.
     engine: Arc<Engine>,
@@ -46,14 +47,17 @@ pub(crate) struct Gateway<B: Broker> {
     catalogue: Catalogue,
     outbox: Outbox,
     next_batch: u64,
-    /// The time since which the feed has been up without a break.
+    /// The time since which the feed has been up without interruption. `None` while the feed is down.
     up_since: Option<Duration>,
-    /// The time since which the present connection of the feed has brought quotes at the usual rate.
+    /// The time since which the feed has sent quotes at the usual rate. `None` while the feed is not healthy.
     quoted_since: Option<Duration>,
-    /// The time on the clock of the candles since which no quote was lost between the feed and the outbox. `None` if
-    /// none was ever lost.
+    /// The time, on the clock of the candles, since which no quote was lost between the feed and the outbox.
+    ///
+    /// `None` if no quote was ever lost.
     complete_since: Option<Timestamp>,
-    /// True if listings were possibly lost between the feed and the outbox and are not published yet.
+    /// True if listings may have been lost between the feed and the outbox.
+    ///
+    /// The leader then publishes the catalogue again.
     lost_listings: bool,
 }
 
@@ -79,10 +83,10 @@ impl<B: Broker> Gateway<B> {
         }
     }
 
-    /// Runs until `stop` receives a message or is closed.
+    /// Runs the gateway until `stop` receives a message or is closed.
     ///
     /// # Errors
-    /// The log is unusable, or the broker did not store the last quotes.
+    /// The reason why the log is unusable, or why the last quotes are lost.
     pub(crate) async fn run(mut self, mut stop: oneshot::Receiver<()>) -> Result<(), String> {
         let mut ticks = interval(SEND_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -99,7 +103,7 @@ impl<B: Broker> Gateway<B> {
         Ok(())
     }
 
-    /// Starts a session and buffers meanwhile. Returns `None` if the gateway was stopped before.
+    /// Starts a session with the log. Buffers writes meanwhile. Returns `None` if the gateway is stopped meanwhile.
     async fn bootstrap(
         &mut self,
         ticks: &mut Interval,
@@ -119,7 +123,7 @@ impl<B: Broker> Gateway<B> {
         Ok(Some(LogSession::new(bootstrapped, self.now())))
     }
 
-    /// Follows the log, and writes it as the leader, until `stop` receives a message or is closed.
+    /// Applies the log until `stop` receives a message or is closed. As the leader, also publishes writes.
     async fn follow(
         &mut self,
         session: &mut LogSession<B>,
@@ -136,7 +140,7 @@ impl<B: Broker> Gateway<B> {
         }
     }
 
-    /// The time since the start of the server.
+    /// Returns the time since the start of the server.
     fn now(&self) -> Duration {
         self.engine.clock.elapsed()
     }
@@ -151,9 +155,9 @@ impl<B: Broker> Gateway<B> {
         }
         match &mut session.lease {
             Lease::Standby => {
-                // The leader publishes all writes, so none of them exists only here.
+                // The leader publishes all writes of the feed, so no write exists only on this gateway.
                 self.journal.record_persisted(now, 0);
-                // A leader without a feed does not publish what this gateway buffers.
+                // If the feed of the leader is down, the leader does not publish the writes that this gateway buffers.
                 if !session.leader_feed_is_down()
                     && let Some(logged) = self.logged_until(session)
                 {
@@ -168,7 +172,7 @@ impl<B: Broker> Gateway<B> {
             }
             Lease::Claiming(_) => {}
             Lease::Leading(leadership) => {
-                // After a reset, a snapshot from before the claim would belong to another log.
+                // After a reset, snapshots must include the claim. Earlier snapshots would not match the log.
                 if session.follower.applied() >= leadership.claimed_at {
                     leadership.checkpoint.write_due(&session.follower, now, session.log_bytes);
                 }
@@ -185,13 +189,13 @@ impl<B: Broker> Gateway<B> {
         Ok(())
     }
 
-    /// Handles the result of the message that was under way.
+    /// Handles the result of the message in flight.
     fn on_delivery(&mut self, session: &mut LogSession<B>, delivery: Delivery) {
         let now = self.now();
         match (std::mem::replace(&mut session.lease, Lease::Standby), delivery) {
             (Lease::Claiming(claim), Delivery::Stored(sequence)) => {
                 session.lease = Lease::Leading(Box::new(self.start_leading(session, &claim, sequence)));
-                // From here on the state of this gateway is the complete log.
+                // From now on, the log continues the state of this gateway without a gap.
                 session.continuity = Continuity::Complete;
             }
             (Lease::Claiming(mut claim), Delivery::LogEmptied) => {
@@ -205,7 +209,7 @@ impl<B: Broker> Gateway<B> {
                 if let Some(in_flight) = leadership.in_flight.take() {
                     let sent = if in_flight.has_chunk { self.outbox.pop() } else { None };
                     let bytes = sent.as_ref().map_or(0, |(chunk, _)| chunk.bytes() as u64);
-                    // Writes that are still in the outbox came after the sent ones, which can be old.
+                    // If the outbox is not empty, only the writes up to the end of the sent chunk are persisted.
                     let persisted_until = sent.filter(|_| !self.outbox.is_empty());
                     self.journal.record_persisted(persisted_until.map_or(in_flight.started, |(_, until)| until), bytes);
                     leadership.last_writes = LastWrites { sequence, header: in_flight.header.clone() };

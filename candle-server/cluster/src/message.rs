@@ -1,32 +1,36 @@
-//! Messages of the log: an envelope, followed by a batch of writes as the codec of the engine encodes it.
+//! Encodes and decodes the messages of the log.
+//!
+//! A message is an envelope, followed by a batch of writes in the format of [`candle_engine::codec`].
 
 use candle_core::{CoverageRing, Timestamp};
 use candle_engine::clock::ClockMode;
 use serde::{Deserialize, Serialize};
 
-/// The first bytes of every message of every version. Foreign messages do not have them.
+/// The first bytes of every message, in all versions. Messages of other programs begin differently.
 pub(crate) const MAGIC: &[u8] = b"candle\xff";
 
-/// The version of the format below. Each change increments it.
+/// The version of the format in this module. Each change of the format increments the version.
 const VERSION: u32 = 1;
 
-/// The lowest number of a tick that a gateway numbered in the order of arrival. The sequence numbers of a feed are
-/// lower.
+/// The lowest arrival number. Gateways give arrival numbers to ticks without a sequence number, in the order of
+/// arrival.
+///
+/// The sequence numbers of a feed are lower.
 pub(crate) const FIRST_ARRIVAL_SEQ: u64 = 1 << 63;
 
-/// The number of log sequence numbers for each message. A message of a megabyte has far fewer writes.
+/// The number of log sequence numbers that each message reserves. A message of 1 MB has far fewer writes.
 pub(crate) const LSNS_PER_MESSAGE: u64 = 1 << 20;
 
 const _: () = assert!(LSNS_PER_MESSAGE.is_power_of_two());
 
-/// The log sequence number of the first write of the message at `sequence`, which counts from 1.
+/// Returns the log sequence number (lsn) of the first write in the message at `sequence`. Sequences start at 1.
 ///
-/// The write at index `n` of the message has this number plus `n`. So every node gives the same write the same number.
+/// The write at index `n` of the message has the returned number plus `n`. So a write has the same number on all nodes.
 pub(crate) const fn first_lsn(sequence: u64) -> u64 {
     sequence.saturating_mul(LSNS_PER_MESSAGE)
 }
 
-/// The envelope of a message.
+/// The first part of a message: the version and the kind of the message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Envelope {
     version: u32,
@@ -36,18 +40,18 @@ struct Envelope {
 /// The two kinds of messages.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Content {
-    /// Writes that a gateway recorded.
+    /// Writes of the feed that a gateway publishes.
     Writes(WritesHeader),
-    /// Views that the readers of a node made.
+    /// Views that a read node publishes.
     Views(Origin),
 }
 
-/// The publisher of a message and its number there. Together they identify the message.
+/// The identity of a message: the node that published it, and its number among the messages of that node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Origin {
-    /// A random number of the process.
+    /// A random number that identifies the node.
     pub(crate) node: u64,
-    /// Counts from 1.
+    /// The number of the message, starting at 1.
     pub(crate) batch: u64,
 }
 
@@ -55,36 +59,38 @@ pub(crate) struct Origin {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct WritesHeader {
     pub(crate) origin: Origin,
-    /// The number of the lease. Each claim increments it.
+    /// The epoch: the number of the lease. Each claim of the lease increments the epoch.
     pub(crate) epoch: u64,
     pub(crate) lease: LeaseAction,
     /// The time on the clock of the candles after this message, in microseconds since the epoch.
     pub(crate) now: i64,
     #[serde(with = "clock_mode")]
     pub(crate) clock: ClockMode,
-    /// The number of the next tick that has no sequence number of its own.
+    /// The arrival number for the next tick without a sequence number.
     pub(crate) next_arrival_seq: u64,
     /// True while the feed of the gateway is down.
     pub(crate) feed_is_down: bool,
-    /// The covered part of each minute, as if the feed went down at `now`.
+    /// The part of each minute in which the feed was up, computed as if the feed went down at `now`.
     pub(crate) coverage: (Option<i64>, [u32; 32]),
 }
 
 /// The effect of a message on the lease. The position of each variant is part of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum LeaseAction {
-    /// The first message of a leader. No earlier leader can write after it.
+    /// The first message of a leader. After a claim, the broker rejects the messages of all earlier leaders.
     Claim,
     /// Any other message of a leader.
     Renew,
-    /// The last message of a leader. The next one can claim the lease at once.
+    /// The last message of a leader that stops. Another gateway can claim the lease at once.
     Release,
-    /// A claim of a gateway that could not read the whole log, because messages are gone that no checkpoint contains.
-    /// Every other node starts again from the checkpoint that this gateway writes next.
+    /// A claim of a gateway that could not read the whole log.
+    ///
+    /// The broker deleted messages that no checkpoint contains. All other nodes restart from the checkpoint that this
+    /// gateway writes next.
     Reset,
 }
 
-/// The clock mode in a message: one byte.
+/// Encodes a clock mode as one byte.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 mod clock_mode {
     use serde::de::{Error, Unexpected};
@@ -109,18 +115,18 @@ mod clock_mode {
 }
 
 impl WritesHeader {
-    /// The time after this message.
+    /// Returns the time on the clock of the candles after this message.
     pub(crate) fn now(&self) -> Option<Timestamp> {
         Timestamp::from_micros(self.now)
     }
 
-    /// The coverage after this message.
+    /// Returns the coverage after this message.
     pub(crate) fn coverage(&self) -> Option<CoverageRing> {
         CoverageRing::from_parts(self.coverage.0, self.coverage.1)
     }
 }
 
-/// The bytes of a message with this encoded batch.
+/// Encodes a message with an encoded batch of writes.
 pub(crate) fn encode(content: Content, batch: &[u8]) -> Vec<u8> {
     let envelope = Envelope { version: VERSION, content };
     let mut bytes = postcard::to_extend(&envelope, MAGIC.to_vec()).expect("plain data in a growing vector");
@@ -128,10 +134,10 @@ pub(crate) fn encode(content: Content, batch: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The reason for which bytes can't be decoded as a message.
+/// The reason why bytes can't be decoded as a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DecodeError {
-    /// No version of this server wrote the bytes.
+    /// The bytes are not a message of this server, or they are damaged.
     Foreign,
     /// A later version of this server wrote the bytes.
     NewerVersion,
@@ -160,13 +166,13 @@ pub(crate) mod tests {
         let bytes = encode(body.clone(), b"blob");
         assert_eq!(decode(&bytes), Ok((body, &b"blob"[..])));
         assert_eq!(decode(&[MAGIC, &[9]].concat()), Err(DecodeError::NewerVersion));
-        // The first byte of the last four is a version number.
+        // The first byte of each of the last four inputs is a version number.
         for foreign in [&b""[..], b"{\"id\":1}", &bytes[..3], MAGIC, b"\n", b"\t{}", b"\x1f\x8b\x08", b"\x0a\x03abc"] {
             assert_eq!(decode(foreign), Err(DecodeError::Foreign));
         }
     }
 
-    /// Bytes in hexadecimal.
+    /// Returns bytes as hexadecimal text.
     pub(crate) fn hex(bytes: &[u8]) -> String {
         let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
         digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
@@ -188,7 +194,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// A batch with one write of each kind.
+    /// Returns an encoded batch with one write of each kind.
     fn batch() -> Vec<u8> {
         use candle_engine::journal::{Batch, TickContext, Write};
         let time = |second| Timestamp::from_seconds(second).unwrap();

@@ -1,4 +1,4 @@
-//! The outbox of a gateway: recorded writes that the log does not have yet, bounded in bytes.
+//! The outbox of a gateway: writes that are not in the log yet. The size of the outbox is limited.
 
 mod compact;
 
@@ -15,24 +15,27 @@ use crate::dedup::SequenceRestarts;
 use crate::follower::Follower;
 use crate::message::FIRST_ARRIVAL_SEQ;
 
-/// The most bytes of an outbox: two million ticks with short ids, which is 20 s of the full load. A broker that lost
-/// its leader stores no message for 4 to 7 s.
+/// The largest size of an outbox, in bytes.
+///
+/// The outbox has room for two million ticks with short ids, which is 20 s at 100,000 ticks/s. Brokers that elect a
+/// leader store no message for 4 to 7 s.
 pub(crate) const MAX_OUTBOX_BYTES: usize = 128 << 20;
 
 /// The approximate size of a full chunk, in bytes: three quarters of the default limit of the broker.
 ///
-/// The encoded message is hardly longer than the chunk, whatever it contains. The last run of ticks can exceed this
-/// size.
+/// The encoded message is hardly longer than its chunk. The last run of ticks in a chunk can exceed this size.
 pub(crate) const CHUNK_BYTES: usize = 768 << 10;
 
-/// The longest time for which a chunk takes writes. A chunk is dropped as a whole, and with a longer time a standby could
-/// hold a delisting that its follower no longer remembers.
+/// The time after which no more writes are added to a chunk.
+///
+/// A chunk is dropped only as a whole. With a longer time, a standby could buffer a delisting that is no
+/// longer recent in its follower.
 const CHUNK_DURATION: Duration = Duration::from_secs(5);
 
-/// The most ticks that are added in one run, so that a chunk ends near its limit.
+/// The most ticks in one run. Runs are short, so that a chunk exceeds its limit only slightly.
 const RUN: usize = 512;
 
-/// Writes in their order, in chunks of one message each.
+/// A queue of writes in chunks. Each chunk becomes one message.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     chunks: VecDeque<Chunk>,
@@ -43,39 +46,40 @@ pub(crate) struct Outbox {
 #[derive(Debug)]
 struct Chunk {
     batch: Batch,
-    /// The times of the first and the last write, since the start of the server.
+    /// The time of the first write, since the start of the server.
     since: Duration,
+    /// The time of the last write, since the start of the server.
     until: Duration,
     state: ChunkState,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ChunkState {
-    /// The chunk takes further writes.
+    /// Further writes can be added to the chunk.
     Open,
-    /// The chunk is being published. Writes added now would be dropped with it.
+    /// The chunk is being published. Further writes would be lost, because they are not in its message.
     Sealed,
 }
 
-/// Ticks that were given up because the outbox was full.
+/// The ticks that were removed because the outbox was full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reclaimed {
-    /// The number of ticks that compaction removed. Their minutes keep open, high, low and close, but not count and
-    /// volume.
+    /// The number of ticks that compaction removed. The prices of their minutes are correct, but count and volume are
+    /// not.
     pub(crate) compacted: usize,
-    /// The number of dropped ticks.
+    /// The number of ticks that were dropped after compaction.
     pub(crate) dropped: usize,
-    /// The latest time of a dropped tick.
+    /// The latest time among the dropped ticks.
     pub(crate) dropped_until: Option<Timestamp>,
 }
 
 impl Outbox {
-    /// An empty outbox for at most `max_bytes` bytes.
+    /// Creates an empty outbox that is limited to `max_bytes` bytes.
     pub(crate) const fn new(max_bytes: usize) -> Self {
         Self { chunks: VecDeque::new(), bytes: 0, max_bytes }
     }
 
-    /// Adds writes at `now`, the time since the start of the server.
+    /// Adds the writes of `batch`. `now` is the time since the start of the server.
     pub(crate) fn push(&mut self, batch: &Batch, now: Duration) {
         for write in batch.writes() {
             let Write::Ticks(ticks) = write else {
@@ -88,14 +92,14 @@ impl Outbox {
         }
     }
 
-    /// Adds to the last chunk, or to a new one if the last is full, old or sealed.
+    /// Calls `write` with the last chunk, or with a new chunk if the last chunk is full, old or sealed.
     pub(crate) fn with_last(&mut self, now: Duration, write: impl FnOnce(&mut Batch)) {
-        let takes_writes = |chunk: &Chunk| {
+        let accepts_writes = |chunk: &Chunk| {
             chunk.state == ChunkState::Open
                 && chunk.batch.bytes() < CHUNK_BYTES
                 && now.saturating_sub(chunk.since) < CHUNK_DURATION
         };
-        if !self.chunks.back().is_some_and(takes_writes) {
+        if !self.chunks.back().is_some_and(accepts_writes) {
             self.chunks.push_back(Chunk { batch: Batch::new(0), since: now, until: now, state: ChunkState::Open });
         }
         if let Some(chunk) = self.chunks.back_mut() {
@@ -106,12 +110,12 @@ impl Outbox {
         }
     }
 
-    /// The first chunk.
+    /// Returns the first chunk.
     pub(crate) fn first(&self) -> Option<&Batch> {
         self.chunks.front().map(|chunk| &chunk.batch)
     }
 
-    /// Seals the first chunk, which is published next, and returns it.
+    /// Seals the first chunk and returns it, so that the caller can publish it.
     pub(crate) fn seal_first(&mut self) -> Option<&Batch> {
         let chunk = self.chunks.front_mut()?;
         chunk.state = ChunkState::Sealed;
@@ -125,15 +129,17 @@ impl Outbox {
         Some((chunk.batch, chunk.until))
     }
 
-    /// Drops chunks that ended before `time`. Another gateway has published them.
+    /// Drops the chunks whose last write is before `time`. The caller must know that the log has these writes.
     pub(crate) fn drop_before(&mut self, time: Duration) {
         while self.chunks.front().is_some_and(|chunk| chunk.until < time) {
             self.pop();
         }
     }
 
-    /// Drops the oldest chunks that ended before `logged` while the outbox is too full. Another gateway has published
-    /// them. Returns the time of the last dropped ticks on the clock of the candles.
+    /// While the outbox is too full, drops the oldest chunks whose last write is before `logged`.
+    ///
+    /// The log has these writes, because the leader published them. Returns the time of the last dropped ticks on the
+    /// clock of the candles.
     pub(crate) fn drop_excess(&mut self, logged: Duration) -> Option<Timestamp> {
         let mut until = None;
         while self.bytes > self.max_bytes && self.chunks.front().is_some_and(|chunk| chunk.until < logged) {
@@ -142,12 +148,12 @@ impl Outbox {
         until
     }
 
-    /// The size of all writes, in bytes.
+    /// Returns the size of all writes, in bytes.
     pub(crate) const fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// The number of ticks.
+    /// Returns the number of ticks.
     pub(crate) fn ticks(&self) -> usize {
         self.chunks.iter().map(|chunk| chunk.batch.ticks().len()).sum()
     }
@@ -156,27 +162,28 @@ impl Outbox {
         self.chunks.is_empty()
     }
 
-    /// The number of chunks, which is the number of messages that all writes take.
+    /// Returns the number of chunks. Each chunk becomes one message.
     pub(crate) fn chunks(&self) -> usize {
         self.chunks.len()
     }
 
-    /// Adds the writes of `held` that the log does not have, as far as `follower` knows. The clock of the feed is at
-    /// `now`.
+    /// Adds the writes of `buffered` that the log does not have. `follower` has applied the log, and `now` is the time
+    /// of the feed.
     ///
-    /// Delistings that the log has are left out, because the instrument can be listed again. Returns their ids.
-    pub(crate) fn append_new(&mut self, held: &Self, follower: &Follower, now: Timestamp) -> Vec<Box<str>> {
-        let ended = EndedInLog::find(held, follower, now);
-        let ticks = held.chunks.iter().flat_map(|chunk| chunk.batch.ticks());
+    /// Delistings that the log has are not added, because the instrument may be listed again. Returns the ids of these
+    /// delistings.
+    pub(crate) fn append_new(&mut self, buffered: &Self, follower: &Follower, now: Timestamp) -> Vec<Box<str>> {
+        let ended = EndedInLog::find(buffered, follower, now);
+        let ticks = buffered.chunks.iter().flat_map(|chunk| chunk.batch.ticks());
         let dedup = follower.dedup().map(|dedup| (dedup, dedup.timestamp_source(ticks)));
         let aggregator = follower.aggregator();
         let is_new = |id: &str, tick: &Tick, restarted| {
             dedup.is_none_or(|(dedup, source)| dedup.is_new(aggregator, id, tick, source, restarted))
         };
         let mut restarts = SequenceRestarts::default();
-        // The times after a restart of the feed are not comparable with those before.
+        // Times after a restart of the feed are not comparable with times before the restart.
         let mut feed_restarted = false;
-        for (index, chunk, write) in held.writes() {
+        for (index, chunk, write) in buffered.writes() {
             match write {
                 Write::Ticks(run) => {
                     let context = run.context;
@@ -205,7 +212,7 @@ impl Outbox {
         known
     }
 
-    /// All writes with their index and their chunk.
+    /// Iterates over all writes, each with its index and its chunk.
     fn writes(&self) -> impl Iterator<Item = (usize, &Chunk, Write<'_>)> {
         let writes = self.chunks.iter().flat_map(|chunk| chunk.batch.writes().map(move |write| (chunk, write)));
         writes.enumerate().map(|(index, (chunk, write))| (index, chunk, write))
@@ -213,8 +220,9 @@ impl Outbox {
 
     /// Frees memory if the outbox is too full.
     ///
-    /// All chunks but a sealed one are compacted to the prices of their minutes. If that is not enough, the oldest
-    /// ticks are dropped. Of listings only repetitions are removed, which a feed sends on each of its connections.
+    /// The ticks of all unsealed chunks are compacted to the prices of their minutes. If the outbox is still too full,
+    /// the oldest ticks are dropped. Listings are never dropped, except repeated listings, which the feed sends after
+    /// each connect.
     pub(crate) fn reclaim(&mut self, rules: &Rules) -> Reclaimed {
         let mut reclaimed = Reclaimed::default();
         if self.bytes <= self.max_bytes {
@@ -222,7 +230,7 @@ impl Outbox {
         }
         let sealed = self.chunks.pop_front_if(|chunk| chunk.state == ChunkState::Sealed);
         reclaimed.compacted = self.compact(rules);
-        // Compacted repeatedly, half an hour of 100,000 instruments could still be too much.
+        // Even compacted, half an hour of ticks of 100,000 instruments can be too large.
         if self.bytes > self.max_bytes / 2 {
             self.drop_ticks(self.bytes - self.max_bytes / 2, &mut reclaimed);
         }
@@ -233,7 +241,7 @@ impl Outbox {
         reclaimed
     }
 
-    /// Compacts all chunks. Returns the number of removed ticks.
+    /// Compacts all chunks and returns the number of removed ticks.
     fn compact(&mut self, rules: &Rules) -> usize {
         let chunks = std::mem::take(&mut self.chunks);
         self.bytes = 0;
@@ -255,7 +263,7 @@ impl Outbox {
         removed + self.push_compacted(compactor.finish(), until)
     }
 
-    /// Adds the result of a compaction. Returns the number of removed ticks.
+    /// Adds the ticks of a compaction and returns the number of removed ticks.
     fn push_compacted(&mut self, compacted: Option<Compacted>, until: Duration) -> usize {
         let Some(Compacted { ticks, context, removed }) = compacted else { return 0 };
         for run in ticks.chunks(RUN) {
@@ -265,7 +273,7 @@ impl Outbox {
         removed
     }
 
-    /// Drops the ticks of the oldest chunks until `excess` bytes are free.
+    /// Drops the ticks of the oldest chunks until at least `excess` bytes are free.
     fn drop_ticks(&mut self, mut excess: usize, reclaimed: &mut Reclaimed) {
         for chunk in &mut self.chunks {
             if excess == 0 {
@@ -283,22 +291,24 @@ impl Outbox {
     }
 }
 
-/// Ends among the held writes that the log has too. Ticks before such an end belong to a listing or a run of the feed
-/// that has ended.
-struct EndedInLog<'h> {
-    /// The index of the last delisting of each instrument among the held writes, by id.
-    listings: HashMap<&'h str, usize>,
+/// The delistings and restarts of the feed among the buffered writes that the log also contains.
+///
+/// Buffered ticks before such a write are dropped, because they belong to a listing or a run of the feed that has
+/// ended.
+struct EndedInLog<'b> {
+    /// By id: the index of the last delisting of the instrument among the buffered writes.
+    listings: HashMap<&'b str, usize>,
     /// The index of the last write that clears all candles.
     candles: Option<usize>,
 }
 
-impl<'h> EndedInLog<'h> {
-    fn find(held: &'h Outbox, follower: &Follower, now: Timestamp) -> Self {
+impl<'b> EndedInLog<'b> {
+    fn find(buffered: &'b Outbox, follower: &Follower, now: Timestamp) -> Self {
         let mut ended = Self { listings: HashMap::new(), candles: None };
-        // If the log is ahead of a feed that restarted, the log does not have its last restart.
+        // If the time of the log is far ahead of the feed, the log does not contain the last restart of the feed.
         let last = follower.last_writes().and_then(|last| last.header.now());
         let lacks_restart = last.is_some_and(|last| is_restart(last, now));
-        for (index, _, write) in held.writes() {
+        for (index, _, write) in buffered.writes() {
             match write {
                 Write::Delist { id } if follower.was_delisted_recently(id) => {
                     ended.listings.insert(id, index);
@@ -310,7 +320,7 @@ impl<'h> EndedInLog<'h> {
         ended
     }
 
-    /// Returns true if a tick of an instrument at `index` came before such an end.
+    /// Returns true if a tick at `index` belongs to a listing or a run of the feed that has ended.
     fn is_before_end(&self, id: &str, index: usize) -> bool {
         self.candles.is_some_and(|end| index < end) || self.listings.get(id).is_some_and(|end| index < *end)
     }
@@ -322,7 +332,7 @@ fn without_ticks(batch: &Batch) -> Batch {
     rest
 }
 
-/// Returns the writes with arrival numbers from `next` on for all ticks without a sequence number.
+/// Gives arrival numbers, starting at `next`, to all ticks without a sequence number. Returns the numbered writes.
 pub(crate) fn number_arrivals(batch: &Batch, next: &mut u64) -> Batch {
     let mut numbered = Batch::new(0);
     for write in batch.writes() {

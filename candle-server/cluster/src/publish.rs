@@ -1,4 +1,4 @@
-//! The delivery of one message of a gateway: attempts until the result is known.
+//! Publishes one message of a gateway, with attempts until its result is known.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::retry::retry;
 /// The pause between two attempts.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
-/// A message of a gateway.
+/// A message that a gateway publishes.
 #[derive(Clone, Debug)]
 pub(crate) struct Publication {
     pub(crate) origin: Origin,
-    /// The sequence of the last message of writes before this one.
+    /// The sequence that the previous message of a gateway must have, or 0 if there must be none.
     pub(crate) expected: u64,
     pub(crate) payload: Bytes,
 }
@@ -24,20 +24,22 @@ pub(crate) struct Publication {
 /// The final result of a publication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
-    /// The message is stored and has this sequence.
+    /// The message is stored. The value is its sequence.
     Stored(u64),
-    /// The message will never be stored: another gateway or a foreign process has written a message after the expected
-    /// predecessor. The value is the sequence of that other message.
+    /// The message can never be stored, because another process has written a message after the expected predecessor.
+    ///
+    /// The value is the sequence of the other message.
     Superseded(u64),
-    /// The message is never stored, because the expected message is gone: no gateway wrote for longer than the broker
-    /// stores messages, or an operator emptied the log.
+    /// The message can never be stored, because the log has no message of a gateway any more.
+    ///
+    /// The broker has deleted all of them because of their age, or an operator has emptied the log.
     LogEmptied,
 }
 
-/// Publishes a message until it is stored or can't be stored any more.
+/// Publishes a message repeatedly until it is stored or can't be stored any more.
 ///
-/// The broker may store a message whose answer is lost. The id of the message prevents a second copy, and the log shows
-/// whose message it stored.
+/// The answer of the broker can be lost after the message was stored. The id of the message prevents a second copy. If
+/// a repeated attempt is rejected, the last message of the log shows if it is this message.
 pub(crate) async fn deliver<B: Broker>(broker: B, publication: Publication) -> Delivery {
     let Origin { node, batch } = publication.origin;
     let id = format!("w.{node}.{batch}");
@@ -58,14 +60,14 @@ async fn attempt(broker: &impl Broker, id: &str, publication: &Publication) -> O
     }
 }
 
-/// Finds the result of a rejected message in the log. Returns `None` if the result is unknown.
+/// Reads the result of a rejected message from the log. Returns `None` if the result is still unknown.
 async fn look_up(broker: &impl Broker, publication: &Publication) -> Option<Delivery> {
     let Some((sequence, payload)) = broker.last_writes().await.ok()? else {
         return (publication.expected > 0).then_some(Delivery::LogEmptied);
     };
     match message::decode(&payload) {
         Ok((Content::Writes(header), _)) if header.origin == publication.origin => Some(Delivery::Stored(sequence)),
-        // An earlier attempt with the same message is still under way.
+        // The log is as expected, so an earlier attempt with the same message is still in progress.
         _ if sequence == publication.expected => None,
         _ => Some(Delivery::Superseded(sequence)),
     }
@@ -81,7 +83,7 @@ mod tests {
     use crate::broker::memory::{LOSS_NOTICED_AFTER, MemoryBroker};
     use crate::message::{FIRST_ARRIVAL_SEQ, LeaseAction, WritesHeader};
 
-    /// A message of a gateway after the one at `expected`.
+    /// Returns a message of a gateway that must follow the message at `expected`.
     fn publication(node: u64, expected: u64) -> Publication {
         let origin = Origin { node, batch: 1 };
         let header = WritesHeader {
@@ -101,7 +103,7 @@ mod tests {
         deliver(broker.clone(), publication).await
     }
 
-    /// The result of a message whose connection is disturbed for a second.
+    /// Publishes a message on a connection that is disturbed for one second, and returns the result.
     async fn delivered_despite(broker: &MemoryBroker, disturb: fn(&MemoryBroker)) -> Delivery {
         disturb(broker);
         let connection = broker.clone();

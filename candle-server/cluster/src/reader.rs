@@ -1,4 +1,4 @@
-//! A read node: it applies the log to an engine that is served, and publishes the views of its readers.
+//! Runs a read node. A read node applies the log to an engine, which is served to clients, and publishes their views.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -19,43 +19,43 @@ use crate::follower::{Applied, FollowError, Follower, OutOfSync};
 use crate::retry::retry;
 use crate::subscribe::Event;
 
-/// The interval at which views are published. A kill loses at most the views of this time.
+/// The interval at which views are published. If the process is killed, the views of at most 1 s are lost.
 const VIEWS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The most messages of views that wait to be published: enough for 100,000 instruments with the longest ids.
+/// The most messages of views in the queue. 20 messages suffice for 100,000 instruments with the longest ids.
 const BUFFERED_VIEWS: usize = 20;
 
-/// The time without a message of a gateway after which the log counts as silent: ten heartbeats.
+/// The time without a message of a gateway after which the log is reported as silent: ten heartbeats.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The pause between two attempts to publish views.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
-/// The time after which no reader uses an engine that was replaced, because every HTTP thread has seen the next one.
+/// The time after which no request uses a replaced engine, because all HTTP threads use the new engine.
 const HANDOVER: Duration = Duration::from_secs(1);
 
-/// The longest time in which the last views are published.
+/// The timeout for publishing the last views.
 const LAST_VIEWS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A read node and the engine that is served.
+/// A read node.
 ///
-/// When the engine is out of sync, the node starts again from the checkpoint. The old engine is served unchanged until
-/// the next one has caught up.
+/// When its engine is out of sync with the log, the node builds a new engine from the checkpoint. The old engine is
+/// served unchanged until the new engine has applied the whole log.
 pub(crate) struct ReadNode<B: Broker, F> {
     address: B::Address,
     core: Config,
     feeds: F,
     engines: watch::Sender<Option<Arc<Engine>>>,
-    /// The replica whose engine is served, while it no longer follows the log.
+    /// The replica whose engine is still served although it no longer follows the log.
     stalled: Option<Replica>,
-    /// Replicas whose engines were served before, while they publish their last views.
+    /// The tasks of replaced replicas, which publish their last views.
     retired: JoinSet<()>,
     ticks: Interval,
     stop: oneshot::Receiver<()>,
 }
 
 impl<B: Broker, F: Fn() -> Feeds> ReadNode<B, F> {
-    /// A node that sends each engine to `engines` when the engine has caught up with the log.
+    /// Creates a node that sends each engine to `engines` when the engine has applied the whole log.
     pub(crate) fn new(
         address: B::Address,
         core: Config,
@@ -68,10 +68,10 @@ impl<B: Broker, F: Fn() -> Feeds> ReadNode<B, F> {
         Self { address, core, feeds, engines, stalled: None, retired: JoinSet::new(), ticks, stop }
     }
 
-    /// Follows the log until `stop` receives a message or is closed.
+    /// Runs the node until `stop` receives a message or is closed.
     ///
     /// # Errors
-    /// This process can't follow the log any further.
+    /// The reason why this node can't follow the log any further.
     pub(crate) async fn run(mut self) -> Result<(), String> {
         while let Some(bootstrapped) = self.bootstrap().await? {
             let mut replica = Replica::new(bootstrapped);
@@ -96,13 +96,13 @@ impl<B: Broker, F: Fn() -> Feeds> ReadNode<B, F> {
         Ok(())
     }
 
-    /// Starts a replica. Returns `None` if the node was stopped before.
+    /// Loads a checkpoint and subscribes to the log. Returns `None` if the node is stopped meanwhile.
     async fn bootstrap(&mut self) -> Result<Option<Bootstrapped<B>>, String> {
         let config = BootstrapConfig {
             address: self.address.clone(),
             participant: Participant::ReadNode,
             core: self.core,
-            // The views of a replica are those of a node of its own.
+            // Each replica has its own node number, so that its views are not mistaken for those of an earlier replica.
             node: fastrand::u64(..),
         };
         let mut bootstrapping = Box::pin(bootstrap(&config, &self.feeds));
@@ -117,7 +117,7 @@ impl<B: Broker, F: Fn() -> Feeds> ReadNode<B, F> {
         }
     }
 
-    /// Applies events until `stop` receives a message or is closed.
+    /// Applies events of the log until `stop` receives a message or is closed.
     async fn follow(&mut self, replica: &mut Replica) -> Result<(), FollowError> {
         loop {
             tokio::select! {
@@ -131,7 +131,7 @@ impl<B: Broker, F: Fn() -> Feeds> ReadNode<B, F> {
         }
     }
 
-    /// Sends the engine to `engines` once it has caught up.
+    /// Sends the engine of `replica` to `engines` when it has first applied the whole log.
     fn serve_if_caught_up(&mut self, replica: &mut Replica) {
         if replica.is_served || !replica.is_caught_up() {
             return;
@@ -152,18 +152,18 @@ impl<B: Broker, F: Fn() -> Feeds> ReadNode<B, F> {
     }
 }
 
-/// A follower, its subscription, and the publisher of its views.
+/// A follower with its subscription and the task that publishes its views.
 struct Replica {
     follower: Follower,
     events: mpsc::Receiver<Event>,
-    /// The number of messages after the last applied one, once it is known.
+    /// The number of messages that follow the last applied message. `None` before the first event.
     pending: Option<u64>,
-    /// True once the engine was sent to be served.
+    /// True if the engine was sent to be served.
     is_served: bool,
     views: mpsc::Sender<(u64, Bytes)>,
     publishing: JoinHandle<()>,
     next_batch: u64,
-    /// The time of the last message of a gateway, since the start of the engine.
+    /// The time at which the last message of a gateway was applied, since the start of the engine.
     last_message: Duration,
 }
 
@@ -181,7 +181,7 @@ impl Replica {
         match event {
             Some(Event::Message(message)) => {
                 let applied = self.follower.apply(message.sequence, &message.payload)?;
-                // Views of other nodes arrive even without a gateway.
+                // Only messages of a gateway count, because other nodes publish views even without a gateway.
                 if applied.is_from_gateway {
                     self.last_message = self.follower.engine().clock.elapsed();
                 }
@@ -200,13 +200,12 @@ impl Replica {
         Ok(())
     }
 
-    /// Returns true at the end of the log, but not before a message of a gateway: a gateway writes the checkpoint
-    /// before its other messages.
+    /// Returns true if the whole log is applied and the last message of a gateway is known.
     fn is_caught_up(&self) -> bool {
         self.pending == Some(0) && self.follower.last_writes().is_some()
     }
 
-    /// Reports the quotes of a message and their delay to the health of the feeds.
+    /// Reports the number and the time of the quotes in a message to the monitoring of the feeds.
     fn report_quotes(&self, applied: Applied) {
         let engine = self.follower.engine();
         let Some(last) = self.follower.last_writes().filter(|_| applied.is_from_gateway) else { return };
@@ -215,13 +214,13 @@ impl Replica {
         engine.feeds.quoted(applied.accepted, newest, at);
     }
 
-    /// Checks for silence and queues views. Called once a second.
+    /// Reports a silent log and queues views for publishing. The caller calls this method once a second.
     fn tick(&mut self) {
         let engine = self.follower.engine();
         if engine.clock.elapsed().saturating_sub(self.last_message) >= SILENCE_TIMEOUT {
             engine.feeds.log_is_silent();
         }
-        // While messages are under way, more views fit into the next one.
+        // While earlier messages are queued, views are collected for the next message.
         if self.views.capacity() < BUFFERED_VIEWS {
             return;
         }
@@ -243,7 +242,7 @@ impl Replica {
                 self.next_batch += 1;
             }
             drop(self.views);
-            // The task ends after the last message.
+            // The task ends when it has published the last message.
             let _ = (&mut self.publishing).await;
         };
         if timeout(LAST_VIEWS_TIMEOUT, publishing).await.is_err() {
@@ -252,12 +251,12 @@ impl Replica {
     }
 }
 
-/// Publishes batches of views one after the other, each until it is stored.
+/// Publishes messages of views, one after the other. Retries each message until it is stored.
 async fn publish_views<B: Broker>(broker: B, node: u64, mut batches: mpsc::Receiver<(u64, Bytes)>) {
     while let Some((batch, payload)) = batches.recv().await {
         let id = format!("v.{node}.{batch}");
         let attempt = |()| async {
-            // Without a connection the client would queue every attempt and send all of them later.
+            // Without a connection, the client would queue each attempt and send all attempts later.
             let is_stored = broker.is_connected()
                 && matches!(
                     broker.publish(broker.views_subject(), &id, None, payload.clone()).await,

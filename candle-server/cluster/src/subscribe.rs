@@ -1,4 +1,4 @@
-//! A subscription: the messages of a stream in order, across lost connections.
+//! Reads the messages of a stream in order, and reconnects after a lost connection.
 
 use std::convert::Infallible;
 use std::ops::ControlFlow;
@@ -11,27 +11,28 @@ use tokio::time::timeout;
 use crate::broker::{Broker, BrokerError, Consumer, StoredMessage, StreamInfo};
 use crate::retry::retry;
 
-/// The number of messages that wait for the subscriber.
+/// The most messages that are buffered for the subscriber.
 const BUFFERED_MESSAGES: usize = 16;
 
-/// The longest that the creation of a consumer may take. A broker without a leader creates none.
+/// The timeout for creating a consumer. While the brokers have no leader, they create no consumer.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The pause between two attempts.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
-/// The number of attempts without a message after which the cause is logged: more than ten seconds, in which a broker
-/// elects a leader.
+/// The number of attempts without a message after which the cause is logged.
+///
+/// The attempts take more than 10 s. The brokers elect a leader in less time, so an election is not logged.
 const WARN_AFTER_ATTEMPTS: u32 = 50;
 
 /// An event of a stream.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// The next message.
+    /// The next message of the stream.
     Message(StoredMessage),
-    /// No message follows at present. The stream ends at this sequence.
+    /// The stream has no further message at present. The value is the last sequence of the stream.
     End(u64),
-    /// The stream is gone, for this reason. Another stream can have its name.
+    /// The stream was deleted. The value is the reason. Another stream can have the same name.
     Gone(String),
 }
 
@@ -39,12 +40,14 @@ pub(crate) enum Event {
 #[derive(Clone, Debug)]
 pub(crate) struct StreamId {
     pub(crate) name: String,
-    /// The time at which it was created, in nanoseconds since the epoch.
+    /// The time at which the stream was created, in nanoseconds since the epoch.
     pub(crate) created: i128,
 }
 
-/// Reads a stream from the sequence `next` on, in a task that ends when the receiver is dropped. Each message comes
-/// once and in order. A gap in the sequences is a gap in the stream.
+/// Starts a task that reads a stream from the sequence `next` on, and returns the receiver of its events.
+///
+/// The task ends when the receiver is dropped. Each message is sent once and in order. If sequences are missing, the
+/// stream itself does not have these messages.
 pub(crate) fn subscribe<B: Broker>(broker: B, stream: StreamId, next: u64) -> Receiver<Event> {
     let (sender, receiver) = channel(BUFFERED_MESSAGES);
     let next = next.max(1);
@@ -59,13 +62,14 @@ struct Subscription<B> {
     /// The sequence of the next message.
     next: u64,
     sender: Sender<Event>,
-    /// The number of failed attempts since the last message, which was the one before `failing_from`.
+    /// The number of failed attempts since the last received message.
     failures: u32,
+    /// The sequence of the next message when the attempts began to fail.
     failing_from: u64,
 }
 
 impl<B: Broker> Subscription<B> {
-    /// Reads until the consumer is lost. Breaks if the subscription has ended.
+    /// Reads until the consumer is lost. Returns [`ControlFlow::Break`] if the subscription has ended.
     async fn attempt(mut self) -> ControlFlow<(), Self> {
         let sender = self.sender.clone();
         let error = tokio::select! {
@@ -80,7 +84,7 @@ impl<B: Broker> Subscription<B> {
             tracing::warn!(stream, next = self.next, "can't read the stream: {error}");
         }
         if let BrokerError::Unusable(reason) = error {
-            // Fails only if the receiver is gone.
+            // The send fails only if the receiver was dropped.
             let _ = sender.send(Event::Gone(reason)).await;
             return ControlFlow::Break(());
         }
@@ -97,12 +101,13 @@ impl<B: Broker> Subscription<B> {
         }
         let mut position = 0;
         loop {
-            // A missing heartbeat is an error here.
+            // If a heartbeat is missing, the stream yields an error.
             let delivered = consumer.messages.next().await;
             let delivered = delivered.ok_or_else(|| BrokerError::unavailable("the consumer is gone"))??;
             position += 1;
             if delivered.position != position {
-                // A connection broke while messages were under way, for instance because this process read too slowly.
+                // A connection was lost while messages were in flight, for example because this process read too
+                // slowly.
                 return Err(BrokerError::unavailable("messages were lost on the way"));
             }
             let StoredMessage { sequence, payload, pending } = delivered.message;
@@ -110,15 +115,15 @@ impl<B: Broker> Subscription<B> {
                 continue;
             }
             self.next = sequence + 1;
-            // The broker of the consumer can lag behind the leader, which knows of more messages.
+            // The broker of the consumer can be behind the leader, so the leader may have more pending messages.
             let pending = pending.max(last.saturating_sub(sequence));
             let message = StoredMessage { sequence, payload, pending };
             self.sender.send(Event::Message(message)).await.map_err(no_receiver)?;
         }
     }
 
-    /// Opens a consumer. Returns it with the last sequence that the leader knows, and with the end of the stream if no
-    /// message is there yet.
+    /// Creates a consumer. Returns the consumer, the last sequence of the stream, and the end of the stream if no
+    /// message is pending.
     async fn open(&self) -> Result<(Consumer, u64, Option<u64>), BrokerError> {
         let StreamId { name, created } = &self.stream;
         let info = self.broker.info(name).await.map_err(BrokerError::unavailable)?;
@@ -133,11 +138,11 @@ impl<B: Broker> Subscription<B> {
     }
 }
 
-/// Checks that a stream that ends at `last` has every message up to `known`, which was read before.
+/// Checks that a stream with the last sequence `last` still has the message `known`, which was read before.
 ///
 /// # Errors
-/// The stream ends earlier. Either its new leader lags behind, or the brokers lost stored messages. In the second case later
-/// messages would continue another log.
+/// An error if the stream ends before `known`. Either a new leader of the brokers is behind, or the brokers lost stored
+/// messages. After such a loss, later messages would not continue the messages that were read.
 pub(crate) fn check_not_truncated(stream: &str, last: u64, known: u64) -> Result<(), BrokerError> {
     if last >= known {
         return Ok(());
@@ -148,10 +153,10 @@ pub(crate) fn check_not_truncated(stream: &str, last: u64, known: u64) -> Result
     )))
 }
 
-/// The end of the stream, if a consumer from `next` on has no `pending` message.
+/// Returns the last sequence of the stream if a consumer that starts at `next` has no pending message.
 ///
 /// # Errors
-/// The leader has a message for the consumer, because the broker of the consumer lags behind.
+/// An error if the leader has a message for the consumer, because the broker of the consumer is behind.
 fn end(leader: StreamInfo, next: u64, pending: u64) -> Result<Option<u64>, BrokerError> {
     if pending > 0 {
         return Ok(None);
@@ -183,7 +188,7 @@ mod tests {
         assert_eq!(end(1, 9, 5, 5), Some(None));
         assert_eq!(end(1, 9, 10, 0), Some(Some(9)));
         assert_eq!([end(1, 9, 9, 0), end(9, 9, 1, 0)], [None; 2]);
-        // A new stream, and one that was emptied.
+        // The first case is a new stream, and the second case is a stream that was emptied.
         assert_eq!([end(0, 0, 1, 0), end(10, 9, 1, 0)], [Some(Some(0)), Some(Some(9))]);
     }
 

@@ -1,4 +1,4 @@
-//! Nodes on threads of their own, without a broker.
+//! Tests that nodes start and stop without a broker.
 
 pub(crate) mod paused_time;
 

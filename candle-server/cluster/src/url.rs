@@ -1,4 +1,4 @@
-//! The address of a log, as in `--publish` and `--feed nats://`.
+//! Parses the address of a log, for the options `--publish` and `--feed nats://`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,13 +6,13 @@ use std::str::FromStr;
 use async_nats::ServerAddr;
 use percent_encoding::percent_decode_str;
 
-/// The longest name of a log, in bytes. The names of its streams have a few letters more.
+/// The longest name of a log, in bytes. The names of its streams are a few letters longer.
 const MAX_NAME_BYTES: usize = 64;
 
-/// The servers of a broker and the name of a log: `nats://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]]/NAME`, or `tls://`
-/// instead of `nats://`.
+/// The address of a log: the servers of the broker and the name of the log.
 ///
-/// `Display` and `Debug` show no user info.
+/// The format is `nats://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]]/NAME`, or `tls://` instead of `nats://`. `Display`
+/// and `Debug` do not show the user info.
 ///
 /// ```
 /// use candle_cluster::LogUrl;
@@ -23,13 +23,13 @@ const MAX_NAME_BYTES: usize = 64;
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct LogUrl {
-    /// The servers without user info, because the client logs them.
+    /// The servers, without user info because the NATS client logs them.
     servers: Vec<ServerAddr>,
     user_info: Option<UserInfo>,
     name: String,
 }
 
-/// The user info of an address. It has no `Debug`, so that no log line can contain it.
+/// The user info of an address. The type has no `Debug`, so that no log line can contain the user info.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum UserInfo {
     Password { user: String, password: String },
@@ -37,7 +37,7 @@ pub(crate) enum UserInfo {
 }
 
 impl UserInfo {
-    /// The user info before the `@` of an address, or `None` if it is empty.
+    /// Parses the text before the `@` of an address. Returns `None` if the text is empty.
     fn of(text: &str) -> Option<Self> {
         let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         match text.split_once(':') {
@@ -49,7 +49,7 @@ impl UserInfo {
 }
 
 impl LogUrl {
-    /// The servers of the broker.
+    /// Returns the servers of the broker.
     pub(crate) fn servers(&self) -> &[ServerAddr] {
         &self.servers
     }
@@ -59,12 +59,12 @@ impl LogUrl {
         self.servers.iter().any(ServerAddr::tls_required)
     }
 
-    /// The user info, which is valid at all servers.
+    /// Returns the user info, which is used for all servers.
     pub(crate) const fn user_info(&self) -> Option<&UserInfo> {
         self.user_info.as_ref()
     }
 
-    /// The name of the log.
+    /// Returns the name of the log.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -86,7 +86,7 @@ impl FromStr for LogUrl {
         let (user, hosts) = authority.rsplit_once('@').map_or(("", authority), |(user, hosts)| (user, hosts));
         let server = |host: &str| {
             let server: ServerAddr = format!("{scheme}://{host}").parse().map_err(|_| LogUrlError)?;
-            // A query can be a secret that the client would log, and no server of a log has one.
+            // A query is rejected: no server needs one, and it could contain a secret that the client would log.
             let is_server = !host.contains(['?', '#']) && !server.host().is_empty();
             if is_server { Ok(server) } else { Err(LogUrlError) }
         };
@@ -97,8 +97,8 @@ impl FromStr for LogUrl {
 
 impl fmt::Display for LogUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, server) in self.servers.iter().enumerate() {
-            match place {
+        for (index, server) in self.servers.iter().enumerate() {
+            match index {
                 0 => write!(f, "{}://", server.scheme())?,
                 _ => f.write_str(",")?,
             }
@@ -114,7 +114,8 @@ impl fmt::Debug for LogUrl {
     }
 }
 
-/// The error for a text that is not the address of a log. It never repeats the text, which can contain a password.
+/// The error for a text that is not the address of a log. The error does not contain the text, which may have a
+/// password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogUrlError;
 
@@ -162,7 +163,7 @@ mod tests {
         assert_eq!(user_info(&"nats://token@a/X".parse().unwrap()), "token");
         assert_eq!(user_info(&"nats://a/X".parse().unwrap()), "nobody");
         assert_eq!(format!("{log} {log:?}"), "tls://a:4222,b:1/X LogUrl(tls://a:4222,b:1/X)");
-        // The client logs these.
+        // The NATS client logs the servers.
         let without: LogUrl = "tls://a,b:1/X".parse().unwrap();
         assert_eq!(log.servers(), without.servers());
     }

@@ -1,4 +1,7 @@
-//! The ledger of views: views are counted in the aggregator, published once a second, and added by all other nodes.
+//! Counts the views that a node must publish, and adds the views that other nodes published.
+//!
+//! A view is one read of an instrument by a client. The aggregator of each read node counts its own views. The node
+//! publishes the increase once a second, and all other nodes add it to their aggregators.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -9,35 +12,40 @@ use candle_engine::codec::RecordedViews;
 use crate::catalogue::each_listed;
 use crate::message::first_lsn;
 
-/// The number of messages for which a delisting is remembered. Views are published within seconds, which is about a
-/// hundred messages.
+/// The number of messages for which a delisting is stored. Views are normally published within seconds, which is about
+/// a hundred messages.
 const REMEMBERED_MESSAGES: u64 = 10_000;
 
-/// The approximate limit of one message of views, in bytes: half of the default limit of the broker. After a long time
-/// without a broker every instrument can have views to publish.
+/// The approximate size of the longest message of views, in bytes. It is half of the default limit of the broker.
+///
+/// After a long time without a broker, every instrument can have views to publish, which then need several messages.
 const MAX_MESSAGE_BYTES: usize = 512 << 10;
 
-/// The longest encoding of the numbers beside an id, in bytes: its index, length, views and lsn.
+/// The longest encoding of the numbers that follow an id, in bytes: index, length, views and lsn.
 const NUMBERS_BYTES: usize = 5 + 1 + 10 + 10;
 
-/// The views that this node published, and those that other nodes published.
+/// The views that this node has published, and the views that other nodes have published.
 ///
-/// Views belong to one listing of an instrument, and a listing ends at the same sequence for every node. Every node
-/// ignores views that were counted before. Each message contains the lsn that the stripe had when they were counted.
+/// Views belong to one listing of an instrument. A listing ends at the same message on all nodes. If an instrument is
+/// delisted and listed again, views of the earlier listing must not count for the later listing. So each message
+/// contains the lsn (log sequence number) of the stripe at the time of counting, and nodes ignore views from before the
+/// delisting.
 #[derive(Debug, Default)]
 pub(crate) struct ViewLedger {
-    /// By id: the number of views in the aggregator that the log has or that are being published.
+    /// By id: the views in the aggregator that need not be published.
+    ///
+    /// The log contains these views, or they are in flight.
     accounted: HashMap<Box<str>, u64>,
-    /// By id: the lsn of the last delisting.
+    /// By id: the lsn of the last stored delisting.
     delisted: HashMap<Box<str>, u64>,
-    /// The delistings, oldest first.
+    /// The stored delistings (lsn and id), oldest first.
     order: VecDeque<(u64, Box<str>)>,
-    /// Views that did not fit the messages so far.
+    /// Collected views that did not fit into the previous messages.
     unpublished: VecDeque<ViewTotal>,
 }
 
 impl ViewLedger {
-    /// Removes and returns the views to publish next, at most one message of them.
+    /// Removes and returns the views of the next message. Returns an empty list if there are no new views.
     pub(crate) fn take(&mut self, aggregator: &Aggregator) -> Vec<ViewTotal> {
         if self.unpublished.is_empty() {
             self.collect(aggregator);
@@ -62,7 +70,7 @@ impl ViewLedger {
         }
     }
 
-    /// Counts all views of a restored aggregator as known to every node.
+    /// Marks all views of an aggregator that was restored from a checkpoint as published.
     pub(crate) fn account_for(&mut self, aggregator: &Aggregator) {
         each_listed(aggregator, |summary| {
             if summary.views > 0 {
@@ -83,12 +91,12 @@ impl ViewLedger {
         *accounted = accounted.saturating_add(viewed.views);
     }
 
-    /// The lsn of the last delisting of an instrument, if that was recent.
+    /// Returns the lsn of the last delisting of an instrument, or `None` if there was no recent delisting.
     pub(crate) fn last_delisted(&self, id: &str) -> Option<u64> {
         self.delisted.get(id).copied()
     }
 
-    /// Removes the accounted views of a listing that has ended.
+    /// Removes the published views of an instrument whose listing has ended.
     pub(crate) fn remove(&mut self, id: &str) {
         self.accounted.remove(id);
     }

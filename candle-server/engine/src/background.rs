@@ -1,11 +1,11 @@
-//! An async task on a thread of its own.
+//! Runs an async task on its own thread.
 
 use std::io;
 use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
-/// An async task on a named thread with a runtime of its own, so that nothing else delays it.
+/// An async task with its own named thread and runtime, so that no other task delays this one.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -37,10 +37,12 @@ pub enum Ended {
 }
 
 impl<T: Send + 'static> Background<T> {
-    /// Starts the task. Its argument resolves when [`stop`](Self::stop) is called.
+    /// Starts a thread named `name`, which runs the task that `run` returns.
+    ///
+    /// The argument of `run` is a receiver that resolves when [`stop`](Self::stop) is called or the handle is dropped.
     ///
     /// # Errors
-    /// If the runtime or the thread can't be created.
+    /// Returns an error if the runtime or the thread can't be created.
     pub fn spawn<F>(
         name: impl Into<String>,
         run: impl FnOnce(oneshot::Receiver<()>) -> F + Send + 'static,
@@ -54,9 +56,9 @@ impl<T: Send + 'static> Background<T> {
         let (end, ended) = oneshot::channel::<()>();
         let work = move || {
             let result = runtime.block_on(run(stopped));
-            // A read of standard input can't be cancelled; it must not keep the process alive.
+            // A read of standard input can't be cancelled. Waiting for the read would keep the process alive.
             runtime.shutdown_background();
-            // Fails only if nobody waits. A panic drops the sender instead.
+            // The send fails only if the handle was dropped. A panic drops the sender without a send.
             let _ = end.send(());
             result
         };
@@ -64,7 +66,9 @@ impl<T: Send + 'static> Background<T> {
         Ok(Self { name, stop, ended, thread })
     }
 
-    /// Waits until the task has ended. Must not be called again after it has returned.
+    /// Waits until the task has ended, and returns the way in which the task ended.
+    ///
+    /// The method must not be called again after it has returned.
     pub async fn ended(&mut self) -> Ended {
         match (&mut self.ended).await {
             Ok(()) => Ended::Returned,
@@ -72,12 +76,12 @@ impl<T: Send + 'static> Background<T> {
         }
     }
 
-    /// Asks the task to stop, and returns its result when it has ended.
+    /// Signals the task to stop, waits until the task has ended, and returns its result.
     ///
     /// # Errors
-    /// If the task panicked.
+    /// Returns an error if the task panicked.
     pub async fn stop(self) -> io::Result<T> {
-        // Fails only if the task has ended.
+        // The send fails only if the task has ended.
         let _ = self.stop.send(());
         let joined = tokio::task::spawn_blocking(move || self.thread.join()).await?;
         joined.map_err(|_| io::Error::other(format!("the thread {} panicked", self.name)))
@@ -93,7 +97,7 @@ mod tests {
         let mut returning = Background::spawn("returning", |_stop| async { 1 }).unwrap();
         assert_eq!(returning.ended().await, Ended::Returned);
         assert_eq!(returning.stop().await.unwrap(), 1);
-        let mut panicking = Background::spawn("panicking", |_stop| async { panic!("on purpose") }).unwrap();
+        let mut panicking = Background::spawn("panicking", |_stop| async { panic!("the panic of the test") }).unwrap();
         assert_eq!(panicking.ended().await, Ended::Panicked);
         let error: io::Result<()> = panicking.stop().await;
         assert_eq!(error.unwrap_err().to_string(), "the thread panicking panicked");

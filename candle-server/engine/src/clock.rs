@@ -1,7 +1,10 @@
-//! The candles' clock: `now` for candles, and the time since the start for everything else.
+//! The clock of a server: the current time of the candles, and the time since the start for other purposes.
 //!
-//! The machine's clocks are read through [`TimeSource`] only, so that simulations drive them. Time-outs and paces use the
-//! async runtime's timer.
+//! The candles use either the wall clock or the feed's clock, which shows the newest tick time. If a new connection
+//! starts with a much earlier quote, the feed's clock restarts: the clock is set back, and all candles are cleared.
+//!
+//! The machine's clocks are read only through [`TimeSource`], so that simulations can replace them. Timeouts and
+//! intervals use the async runtime's timer.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -11,16 +14,16 @@ use candle_core::{Arrival, Timestamp};
 
 use crate::throttled_log::Incident;
 
-/// The time that candles run on.
+/// The source of the current time of the candles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClockMode {
-    /// The machine's wall clock: for live feeds.
+    /// The machine's wall clock, for live feeds.
     Wall,
-    /// The feed's own time: `now` is the newest tick time of the connection. For replays and simulations.
+    /// The feed's own time, for replays and simulations. `now` is the newest tick time of the connection.
     Feed,
 }
 
-/// A source of machine time.
+/// A source of the time since the start and of the wall clock's time.
 ///
 /// ```
 /// use std::time::Duration;
@@ -48,7 +51,7 @@ pub trait TimeSource: fmt::Debug + Send + Sync {
     /// Returns the time since the source was created, on a monotonic clock.
     fn elapsed(&self) -> Duration;
 
-    /// Returns the time on the wall clock.
+    /// Returns the time of the wall clock.
     fn wall(&self) -> Timestamp;
 }
 
@@ -69,27 +72,31 @@ impl TimeSource for MachineTime {
     }
 }
 
-/// Both clocks at one moment.
+/// The times of both clocks at the same moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
     /// The time since the start, on a monotonic clock.
     pub elapsed: Duration,
-    /// The time on the candles' clock.
+    /// The current time of the candles.
     pub now: Timestamp,
 }
 
-/// A wall clock that steps back by more than this is logged: 1 s. Smaller steps are ordinary corrections.
+/// The backward step of the wall clock above which a warning is logged, in microseconds: 1 s. Smaller steps are
+/// ordinary corrections.
 const LOGGED_STEP_MICROS: i64 = 1_000_000;
 
-/// The step back to a new connection's first quote from which all candles are cleared: 5 s before the feed's clock.
+/// The backward step above which a new connection restarts the feed's clock, in microseconds: 5 s.
+///
+/// The step is the time from the first quote of the connection to the feed's clock. With a smaller step, the first
+/// quotes are only late quotes.
 const RESTART_MICROS: i64 = 5_000_000;
 
-/// Returns true if a connection whose first quote has the time `time` restarts a feed's clock that shows `clock`.
+/// Returns true if the first quote of a connection, at `time`, restarts a feed's clock that shows `clock`.
 pub const fn is_restart(clock: Timestamp, time: Timestamp) -> bool {
     time.as_micros() < clock.as_micros().saturating_sub(RESTART_MICROS)
 }
 
-/// The clock of one server: `now` for candles never goes back by itself.
+/// The clock of one server. Only [`restart_at`](Clock::restart_at) sets the time of the candles back.
 ///
 /// ```
 /// use candle_core::Timestamp;
@@ -109,23 +116,24 @@ pub struct Clock {
     speed: u32,
     /// The highest `now` so far, in microseconds since the epoch. In feed mode it starts at the wall clock's time.
     newest: AtomicI64,
-    /// Ongoing while the wall clock is behind `newest`.
+    /// Begins when the wall clock is clearly behind `newest`, and ends when the wall clock has caught up.
     step_back: Incident,
 }
 
 impl Clock {
-    /// Creates a clock on the machine's time that starts now.
+    /// Creates a clock that reads the machine's clocks. The time since the start is counted from this call.
     pub fn new(mode: ClockMode) -> Self {
         Self::with_time(mode, MachineTime { started: Instant::now() })
     }
 
-    /// Creates a clock on the given time source.
+    /// Creates a clock that reads the time source `time`.
     pub fn with_time(mode: ClockMode, time: impl TimeSource + 'static) -> Self {
         let newest = AtomicI64::new(time.wall().as_micros());
         Self { mode, time: Box::new(time), speed: 1, newest, step_back: Incident::default() }
     }
 
-    /// Returns the clock, running `speed` times as fast as its time source: tests of half an hour take seconds.
+    /// Makes the clock `speed` times as fast as its time source, and returns the clock. Tests of half an hour then take
+    /// seconds.
     #[must_use]
     pub fn at_speed(self, speed: u32) -> Self {
         Self { speed, ..self }
@@ -136,11 +144,12 @@ impl Clock {
         self.mode
     }
 
-    /// Returns the time on the candles' clock. A wall clock that steps back is held until it catches up.
+    /// Returns the current time of the candles. After a backward step of the wall clock, this time stops until the wall
+    /// clock catches up.
     pub fn now(&self) -> Timestamp {
         match self.mode {
             ClockMode::Feed => self.newest(),
-            ClockMode::Wall => self.hold(self.wall()),
+            ClockMode::Wall => self.never_back(self.wall()),
         }
     }
 
@@ -148,33 +157,38 @@ impl Clock {
         Timestamp::from_micros(self.newest.load(Ordering::Relaxed)).unwrap_or(Timestamp::EPOCH)
     }
 
-    fn hold(&self, wall: Timestamp) -> Timestamp {
+    /// Returns `wall`, or the newest time so far if `wall` is earlier. Logs when the wall clock falls behind and
+    /// catches up.
+    fn never_back(&self, wall: Timestamp) -> Timestamp {
         let newest = self.newest.fetch_max(wall.as_micros(), Ordering::Relaxed);
         let behind = newest - wall.as_micros();
         if behind > LOGGED_STEP_MICROS && self.step_back.begin() {
-            tracing::warn!("the wall clock stepped back; candle time is held until the wall clock catches up");
+            tracing::warn!("the wall clock stepped back; candle time stops until the wall clock catches up");
         } else if behind <= 0 && self.step_back.end() {
             tracing::info!("the wall clock has caught up; candle time follows it again");
         }
         wall.max(Timestamp::from_micros(newest).unwrap_or(wall))
     }
 
-    /// Advances the clock to `time`; an earlier time changes nothing. A wall clock is held at `time` until it catches up.
+    /// Advances the clock to `time`. An earlier time changes nothing. In wall mode, the time then stops until the wall
+    /// clock catches up.
     pub fn advance_to(&self, time: Timestamp) {
         self.newest.fetch_max(time.as_micros(), Ordering::Relaxed);
     }
 
-    /// Sets a feed's clock to `time`, also back: a new connection may replay earlier ticks.
+    /// Sets the feed's clock to `time`, which may be earlier: a new connection may replay earlier ticks.
     pub fn restart_at(&self, time: Timestamp) {
         self.newest.store(time.as_micros(), Ordering::Relaxed);
     }
 
-    /// Returns the time on the wall clock, in either mode.
+    /// Returns the time of the wall clock in both modes.
     pub fn wall(&self) -> Timestamp {
         self.wall_after(self.time.elapsed())
     }
 
-    /// Returns the wall clock's time `elapsed` after the start, advanced by what the speed adds.
+    /// Returns the time of the wall clock, plus the time by which a faster clock is ahead.
+    ///
+    /// `elapsed` is the time since the start on the time source.
     fn wall_after(&self, elapsed: Duration) -> Timestamp {
         let ahead = elapsed.saturating_mul(self.speed.saturating_sub(1));
         self.time.wall().saturating_add(i64::try_from(ahead.as_micros()).unwrap_or(i64::MAX))
@@ -185,17 +199,17 @@ impl Clock {
         self.time.elapsed().saturating_mul(self.speed)
     }
 
-    /// Returns both clocks at one moment.
+    /// Returns the times of both clocks at the same moment.
     pub fn reading(&self) -> Reading {
         let elapsed = self.time.elapsed();
         let now = match self.mode {
             ClockMode::Feed => self.newest(),
-            ClockMode::Wall => self.hold(self.wall_after(elapsed)),
+            ClockMode::Wall => self.never_back(self.wall_after(elapsed)),
         };
         Reading { elapsed: elapsed.saturating_mul(self.speed), now }
     }
 
-    /// Returns the time since the start in the core's unit.
+    /// Returns the time since the start as an [`Arrival`], the core's type for the time at which a tick arrives.
     pub fn arrival(&self) -> Arrival {
         Arrival::after(self.elapsed())
     }
@@ -210,12 +224,12 @@ mod tests {
     }
 
     #[test]
-    fn a_wall_clock_that_steps_back_is_held_until_it_catches_up() {
+    fn candle_time_stops_until_a_wall_clock_that_stepped_back_catches_up() {
         let clock = Clock::new(ClockMode::Wall);
         clock.restart_at(at(100));
-        assert_eq!([clock.hold(at(100)), clock.hold(at(40)), clock.hold(at(99))], [at(100); 3]);
+        assert_eq!([clock.never_back(at(100)), clock.never_back(at(40)), clock.never_back(at(99))], [at(100); 3]);
         assert!(clock.step_back.is_ongoing());
-        assert_eq!(clock.hold(at(101)), at(101));
+        assert_eq!(clock.never_back(at(101)), at(101));
         assert!(!clock.step_back.is_ongoing());
     }
 

@@ -1,7 +1,8 @@
-//! The encoding of a batch: the record of the store's log, and the body of the cluster's messages.
+//! Encodes and decodes a batch of writes. The log of the store and the messages of the cluster use this encoding.
 //!
-//! The format is postcard, with a version in the first field. Ids are written once and referred to by number. Times and
-//! sequence numbers are written as differences from the previous tick, which are small.
+//! The format is postcard, with a version in the first field. Each id is written once, and writes refer to the ids by
+//! number. Times and sequence numbers are written as differences from the previous tick, because small numbers need
+//! fewer bytes. Each write has one log sequence number (LSN), or one for each of its ticks.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,10 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::journal::{Batch, TickContext, Write};
 
-/// The version of the format, raised with each change of it.
+/// The version of the format. Every change of the format increases this number.
 const VERSION: u32 = 1;
 
-/// A decoded batch of writes, with totals of views.
+/// A decoded batch of writes, with the view counts that changed.
 ///
 /// ```
 /// use candle_core::Rules;
@@ -39,7 +40,7 @@ pub struct Record<'b> {
     pub(crate) views: Vec<StoredViews>,
 }
 
-/// The rules by which the ticks were validated: the next process may have other rules.
+/// The rules that validated the ticks. They are stored because the next process may have other rules.
 #[derive(Debug, Serialize, Deserialize)]
 struct StoredRules {
     any_price: bool,
@@ -61,7 +62,7 @@ pub(crate) struct StoredTick {
     time: i64,
     seq: i64,
     price: f64,
-    /// `None` stands for zero, the size of most feeds' ticks.
+    /// The size; `None` means zero. Most feeds send no size, so their ticks are shorter.
     size: Option<f64>,
 }
 
@@ -72,18 +73,18 @@ pub(crate) struct StoredViews {
     pub(crate) lsn: u64,
 }
 
-/// A number of views of one instrument.
+/// The number of views of one instrument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordedViews<'b> {
-    /// The instrument.
+    /// The id of the instrument.
     pub id: &'b str,
     /// The number of views.
     pub views: u64,
-    /// The log sequence number that the instrument's stripe had reached at the count.
+    /// The highest log sequence number that the instrument's stripe contained when the views were counted.
     pub lsn: u64,
 }
 
-/// Computes the differences between consecutive ticks, and adds them up again.
+/// Encodes ticks as differences from the previous tick, and decodes such differences.
 #[derive(Default)]
 pub(crate) struct Delta {
     time: i64,
@@ -104,7 +105,7 @@ impl Delta {
         stored
     }
 
-    /// Returns the tick; `None` if its time is outside the supported years.
+    /// Decodes the next tick. Returns `None` if its time is outside the years 1 to 9999.
     pub(crate) fn decode(&mut self, stored: &StoredTick) -> Option<Tick> {
         self.time = self.time.wrapping_add(stored.time);
         self.seq = self.seq.wrapping_add(stored.seq.cast_unsigned());
@@ -113,7 +114,7 @@ impl Delta {
     }
 }
 
-/// The numbers of ids, in the order of their first use.
+/// The number of each id. Ids are numbered in the order of their first use.
 #[derive(Default)]
 struct IdTable<'b> {
     numbers: HashMap<&'b str, u32>,
@@ -129,7 +130,7 @@ impl<'b> IdTable<'b> {
     }
 }
 
-/// Encodes `batch`, whose ticks were validated by `rules`, with the totals of views that changed meanwhile.
+/// Encodes `batch` and the view counts `views`. `rules` are the rules that validated the ticks.
 #[expect(clippy::missing_panics_doc, reason = "writing plain data to memory does not fail")]
 pub fn encode(batch: &Batch, views: &[ViewTotal], rules: &Rules) -> Vec<u8> {
     let mut ids = IdTable::default();
@@ -157,7 +158,7 @@ impl<'b> StoredWrite<'b> {
         }
     }
 
-    /// Returns the number of log sequence numbers that the write takes.
+    /// Returns the number of log sequence numbers that the write uses.
     const fn lsns(&self) -> usize {
         match self {
             Self::Ticks { ticks, .. } => ticks.len(),
@@ -183,7 +184,7 @@ impl fmt::Display for DecodeError {
         match self {
             Self::Damaged => f.write_str("a batch of writes can't be read"),
             Self::Newer { version } => {
-                write!(f, "a batch of writes has version {version}, which a later version wrote")
+                write!(f, "a batch of writes has format {version}, which a later version of the program wrote")
             }
         }
     }
@@ -195,7 +196,7 @@ impl<'b> Record<'b> {
     /// Decodes a record.
     ///
     /// # Errors
-    /// [`DecodeError`], if the bytes are damaged or of a later version.
+    /// Returns a [`DecodeError`] if the bytes are damaged, or if a later version of the program wrote them.
     pub fn decode(bytes: &'b [u8]) -> Result<Self, DecodeError> {
         let (version, _) = postcard::take_from_bytes::<u32>(bytes).map_err(|_| DecodeError::Damaged)?;
         if version != VERSION {
@@ -209,7 +210,7 @@ impl<'b> Record<'b> {
         self.first_lsn
     }
 
-    /// Returns the rules by which the ticks were validated.
+    /// Returns the rules that validated the ticks.
     pub const fn rules(&self) -> Rules {
         let prices = if self.rules.any_price { Prices::Any } else { Prices::Positive };
         Rules::DEFAULT.with_prices(prices).with_max_ahead_micros(self.rules.max_ahead_micros)
@@ -222,12 +223,12 @@ impl<'b> Record<'b> {
         self.writes.iter().map(ticks).sum()
     }
 
-    /// Returns the number of writes. A run of ticks counts as one more than its ticks.
+    /// Returns the number of writes plus the number of ticks: a run of n ticks counts as n + 1.
     pub fn writes(&self) -> usize {
         self.writes.len() + self.ticks()
     }
 
-    /// Returns the ids that are delisted, each with the number of log sequence numbers before it.
+    /// Returns the ids that the record delists, each with the number of log sequence numbers before the delisting.
     pub fn delisted(&self) -> impl Iterator<Item = (u64, &'b str)> {
         let mut next = 0;
         self.writes.iter().filter_map(move |write| {
@@ -240,12 +241,12 @@ impl<'b> Record<'b> {
         })
     }
 
-    /// Returns true if the record clears all candles somewhere.
+    /// Returns true if a write of the record clears all candles.
     pub fn clears(&self) -> bool {
         self.writes.iter().any(|write| matches!(write, StoredWrite::Clear))
     }
 
-    /// Returns the writes as a batch. Ticks and ids that are damaged are left out.
+    /// Converts the record into a batch. Damaged ticks and ids are dropped.
     pub fn to_batch(&self) -> Batch {
         let mut batch = Batch::new(self.first_lsn);
         let mut delta = Delta::default();
@@ -275,7 +276,7 @@ impl<'b> Record<'b> {
         batch
     }
 
-    /// Returns the recorded views.
+    /// Returns the recorded view counts.
     pub fn views(&self) -> impl Iterator<Item = RecordedViews<'b>> {
         self.views.iter().filter_map(|stored| {
             Some(RecordedViews { id: self.ids.get(stored.id as usize)?, views: stored.views, lsn: stored.lsn })
@@ -290,7 +291,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_format_is_the_one_on_record() {
+    fn a_batch_is_encoded_as_the_recorded_bytes() {
         let at = |micros| Timestamp::from_micros(micros).unwrap();
         let mut batch = Batch::new(7);
         batch.push(Write::List { id: "a", description: Some("first") });
@@ -308,7 +309,7 @@ mod tests {
         assert_eq!(Record::decode(&bytes).unwrap().to_batch(), batch);
     }
 
-    /// Written by version 0.1.0 of the server.
+    /// The bytes that version 0.1.0 of the server wrote for the batch of the test.
     const RECORDED: &[u8] = &[
         1, 7, 1, 128, 173, 226, 4, 2, 1, 97, 1, 98, 4, 0, 0, 1, 5, 102, 105, 114, 115, 116, 3, 216, 132, 160, 250, 160,
         204, 215, 5, 1, 2, 0, 128, 128, 160, 250, 160, 204, 215, 5, 6, 0, 0, 0, 0, 0, 0, 248, 63, 0, 1, 244, 3, 1, 0,

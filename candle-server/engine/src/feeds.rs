@@ -1,4 +1,7 @@
-//! The feeds of a server, shared by the feed side, which writes, and the HTTP side, which reads.
+//! The feeds of a server. The feed threads write their health and coverage, and the HTTP threads read both.
+//!
+//! Coverage is the part of each minute for which the active feed was up. A gap is a period in which the active feed did
+//! not deliver quotes.
 
 pub mod failover;
 pub mod health;
@@ -21,15 +24,15 @@ use self::health::{Health, SilenceTimeout};
 use self::last_heard::LastHeard;
 use crate::clock::{ClockMode, Reading};
 
-/// The buckets of the lag histogram, in seconds: from a good network's to those of a price that is useless.
+/// The bucket limits of the lag histogram, in seconds. They range from a fast network's delay to a useless price's age.
 const LAG_BUCKETS: [f64; 10] = [0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 2.0, 5.0, 30.0, 300.0];
 
-/// The time after a connect within which a feed announces its whole catalogue: 10 s.
+/// The time after a connect within which a feed announces its whole catalogue (all of its instruments): 10 s.
 pub const CATALOGUE_REPLAY_LIMIT: Duration = Duration::from_secs(10);
 
-/// The feeds of one server: their names, health, failover state, and the minutes that they covered.
+/// The feeds of one server: their names, health, failover state and coverage.
 ///
-/// Readers of candles contend with the feed side only when delivery starts or stops.
+/// Readers of candles wait for the feed threads only when delivery starts or stops.
 ///
 /// ```
 /// use candle_engine::clock::ClockMode;
@@ -40,38 +43,40 @@ pub const CATALOGUE_REPLAY_LIMIT: Duration = Duration::from_secs(10);
 /// ```
 #[derive(Debug)]
 pub struct Feeds {
-    /// The addresses without secrets; no two are equal.
+    /// The addresses of the feeds without secrets. All names differ.
     names: Box<[String]>,
     monitor: Mutex<Monitor>,
     coverage: RwLock<CoverageRing>,
     lags: Histogram,
-    /// Quotes dropped because the previous feed had delivered them.
+    /// The number of quotes that were dropped because the previous feed had delivered them.
     repeated: AtomicU64,
     coverage_source: CoverageSource,
 }
 
-/// The origin of the coverage.
+/// The source that determines the coverage.
 #[derive(Debug)]
 enum CoverageSource {
     /// The failover state of this server's feeds.
     Failover,
-    /// A replicated log. The flag is true while the log reports delivery.
+    /// A replicated log, with a flag that is true while the log reports delivery.
     Log(AtomicBool),
 }
 
 #[derive(Debug)]
 struct Monitor {
     failover: Failover,
-    /// For each feed, one entry for each socket of its present or last connection.
+    /// The receive times of each feed, with one entry per socket of its current or last connection.
     last_heard: Box<[Vec<Arc<LastHeard>>]>,
 }
 
 impl Feeds {
-    /// Creates feeds with names and silence timeouts in order of preference. A name that occurred before, as of addresses
-    /// that differ in their secrets only, gets its position appended: `#2`.
+    /// Creates feeds from pairs of a name and a silence timeout, in order of preference.
+    ///
+    /// Addresses that differ only in their secrets have equal names. A repeated name gets its position as a suffix, for
+    /// example `#2`.
     ///
     /// # Panics
-    /// If there is no feed.
+    /// Panics if there is no feed.
     pub fn new(
         feeds: impl IntoIterator<Item = (String, SilenceTimeout)>,
         mode: ClockMode,
@@ -92,36 +97,36 @@ impl Feeds {
         }
     }
 
-    /// Creates one feed without failover or timeout, for an engine that the caller fills.
+    /// Creates one feed without failover and silence timeout, for an engine that the caller writes to.
     pub fn unmonitored(mode: ClockMode) -> Self {
         let config = FailoverConfig { fail_over_after: Duration::MAX, fail_back_after: Duration::MAX };
         Self::new([("none:".to_owned(), SilenceTimeout::Never)], mode, config)
     }
 
-    /// Returns the feeds with coverage that comes from a replicated log.
+    /// Makes the feeds use the coverage that a replicated log reports, and returns the feeds.
     #[must_use]
     pub fn with_log_coverage(self) -> Self {
         Self { coverage_source: CoverageSource::Log(AtomicBool::new(false)), ..self }
     }
 
-    /// Returns the feeds with the coverage of an earlier process.
+    /// Sets the coverage that an earlier process recorded, and returns the feeds.
     #[must_use]
     pub fn with_coverage(self, coverage: CoverageRing) -> Self {
         Self { coverage: RwLock::new(coverage), ..self }
     }
 
-    /// Returns true if coverage comes from a replicated log.
+    /// Returns true if a replicated log reports the coverage.
     pub const fn has_log_coverage(&self) -> bool {
         matches!(self.coverage_source, CoverageSource::Log(_))
     }
 
-    /// Replaces the coverage by that of the replicated log.
+    /// Sets the coverage and the state of delivery that the replicated log reports.
     pub fn set_log_coverage(&self, coverage: CoverageRing, is_delivering: bool) {
         *self.coverage.write() = coverage;
         self.set_log_delivering(is_delivering);
     }
 
-    /// Marks delivery as unknown: nothing was received from the replicated log.
+    /// Marks the feeds as not delivering, because nothing is received from the replicated log.
     pub fn log_is_silent(&self) {
         self.set_log_delivering(false);
     }
@@ -132,7 +137,7 @@ impl Feeds {
         }
     }
 
-    /// Applies an event to the failover state, and its effect to the coverage.
+    /// Applies an event to the failover state, and updates the coverage if delivery started or stopped.
     pub fn update(&self, event: impl FnOnce(&mut Failover) -> Option<Delivery>) {
         self.update_monitor(|monitor| event(&mut monitor.failover));
     }
@@ -143,7 +148,7 @@ impl Feeds {
         if self.has_log_coverage() {
             return;
         }
-        // The monitor stays locked: changes of coverage keep the order of their events.
+        // The monitor stays locked, so that changes of coverage have the same order as their events.
         let mut coverage = self.coverage.write();
         match delivery {
             Delivery::Started(at) => coverage.up(at),
@@ -151,7 +156,7 @@ impl Feeds {
         }
     }
 
-    /// Returns what `read` finds in the failover state.
+    /// Calls `read` with the failover state, and returns the result of `read`.
     pub fn inspect<T>(&self, read: impl FnOnce(&Failover) -> T) -> T {
         read(&self.monitor.lock().failover)
     }
@@ -164,7 +169,7 @@ impl Feeds {
         });
     }
 
-    /// Records accepted quotes of the active feed. `newest` is the time of the freshest quote that carries one.
+    /// Records accepted quotes of the active feed. `newest` is the newest timestamp of these quotes, if any has one.
     pub fn quoted(&self, quotes: u64, newest: Option<Timestamp>, at: Reading) {
         if quotes == 0 {
             return;
@@ -176,7 +181,7 @@ impl Feeds {
         self.update(|failover| failover.quoted(failover.active(), quotes, lag, at));
     }
 
-    /// Clears gaps and coverage: the feed's clock was set back and candles start afresh.
+    /// Clears gaps and coverage. The caller has cleared all candles, because the clock was set back.
     pub fn clear_coverage(&self) {
         let mut monitor = self.monitor.lock();
         monitor.failover.clear_gaps();
@@ -193,7 +198,7 @@ impl Feeds {
         self.names.iter().position(|known| known == name)
     }
 
-    /// Returns the coverage of the window at `now`.
+    /// Returns the coverage of each minute in the window at `now`. Reads can go back as far as this window.
     pub fn coverage(&self, now: Timestamp) -> CoverageWindow {
         self.coverage.read().window(now)
     }
@@ -203,7 +208,7 @@ impl Feeds {
         self.coverage.read().clone()
     }
 
-    /// Returns true if quotes are being delivered, as far as is known.
+    /// Returns true if the active feed is known to deliver quotes.
     pub fn is_delivering(&self) -> bool {
         match &self.coverage_source {
             CoverageSource::Failover => self.coverage.read().is_up(),
@@ -211,7 +216,9 @@ impl Feeds {
         }
     }
 
-    /// Returns the report of `GET /feed`. Candles read afterwards agree with its coverage.
+    /// Returns the report that `GET /feed` serves.
+    ///
+    /// If the report shows a silence, the coverage of candles that are read afterwards shows the silence too.
     pub fn report(&self, at: Reading) -> Report {
         self.update(|failover| failover.refresh(at));
         let monitor = self.monitor.lock();
@@ -256,13 +263,13 @@ impl Feeds {
         self.repeated.load(Ordering::Relaxed)
     }
 
-    /// Returns the histogram of lags: the age of the freshest quote of each run on arrival, in seconds.
+    /// Returns the histogram of lags, in seconds. A lag is the age of the newest quote of a batch on arrival.
     pub const fn lags(&self) -> &Histogram {
         &self.lags
     }
 }
 
-/// Converts a lag in microseconds. A negative lag is zero: two clocks differ a little.
+/// Converts a lag from microseconds to a duration. A negative lag becomes zero, because two clocks differ a little.
 fn lag(micros: i64) -> Duration {
     Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }

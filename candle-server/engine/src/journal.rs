@@ -1,7 +1,10 @@
 //! The in-memory log of writes, for a store or a cluster to persist.
 //!
-//! Each write is applied and logged under one lock. A consumer drains the log in batches. The log is bounded: if the
-//! consumer falls behind, logging is suspended, writes go on, and the consumer persists a full snapshot before it resumes.
+//! Each write is applied and logged under one lock, and gets a log sequence number (LSN). A run of ticks gets one LSN
+//! per tick. A consumer removes the logged writes in batches.
+//!
+//! The log is bounded. If the consumer falls too far behind, logging is suspended, but writes are still applied. The
+//! consumer then resumes logging and persists a full snapshot.
 
 mod batch;
 
@@ -13,24 +16,26 @@ use parking_lot::{Mutex, MutexGuard};
 
 pub use batch::{Batch, TickContext, TickRun, Write};
 
-/// The most bytes that wait for the consumer: 64 MiB, a million quotes, ten seconds of the full load.
+/// The maximum memory of the writes that wait for the consumer, in bytes: 64 MiB.
+///
+/// The limit is about a million quotes, or ten seconds at 100,000 quotes per second.
 pub const MAX_PENDING_BYTES: usize = 64 << 20;
 
-/// The delay from which the consumer counts as behind: 1 s, ten commits of the default interval.
+/// The time without a commit above which the consumer is behind: 1 s. A store commits every 100 ms by default.
 pub const BEHIND_AFTER: Duration = Duration::from_secs(1);
 
-/// The durability of the writes so far.
+/// The durability of the writes: how much a crash would lose at present.
 ///
 /// ```
 /// assert_eq!(candle_engine::journal::Durability::Behind.name(), "behind");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// A crash loses no more than documented.
+    /// A crash loses at most the writes of the last second, see [`BEHIND_AFTER`].
     Persisted,
-    /// The disk is slow: a crash loses more than documented.
+    /// The consumer is slow: a crash loses the writes of more than one second.
     Behind,
-    /// Nothing is persisted at present: a crash loses all writes since then.
+    /// The last attempt to persist failed: a crash loses all writes since the last successful attempt.
     Failed,
 }
 
@@ -38,7 +43,7 @@ impl Durability {
     /// All values, in declaration order.
     pub const ALL: [Self; 3] = [Self::Persisted, Self::Behind, Self::Failed];
 
-    /// Returns the name in metrics.
+    /// Returns the name that metrics and `/readyz` use.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Persisted => "ok",
@@ -64,7 +69,7 @@ impl Durability {
 pub struct Journal {
     pending: Mutex<Pending>,
     has_failed: AtomicBool,
-    /// All writes before this time are persisted, in microseconds since the server's start.
+    /// The time before which all writes are persisted, in microseconds since the server's start.
     persisted_until: AtomicU64,
     persisted_bytes: AtomicU64,
 }
@@ -82,13 +87,15 @@ struct Pending {
 pub enum Drained {
     /// All writes since the previous call.
     Batch(Batch),
-    /// Logging is suspended: writes are missing.
+    /// Logging is suspended, so the log lacks writes.
     Suspended,
 }
 
 impl Journal {
-    /// Creates an empty log. `next_lsn` is the log sequence number of its first write, at least 1; `feed` is the feed to
-    /// which an earlier process was connected last.
+    /// Creates an empty log.
+    ///
+    /// `next_lsn` is the log sequence number of the first write; 0 counts as 1. `feed` is the name of the feed to which
+    /// an earlier process was connected last.
     pub fn new(next_lsn: u64, feed: Option<String>) -> Self {
         let next_lsn = next_lsn.max(1);
         Self {
@@ -108,10 +115,10 @@ impl Journal {
         self.pending.lock()
     }
 
-    /// Applies and logs [`Aggregator::list`].
+    /// Lists an instrument with [`Aggregator::list`], and logs the write.
     ///
     /// # Errors
-    /// See [`Aggregator::list`]; a failed call is not logged.
+    /// See [`Aggregator::list`]. A failed call is not logged.
     pub fn list(&self, aggregator: &Aggregator, id: &str, description: Option<&str>) -> Result<Handle, ListError> {
         let mut pending = self.lock();
         let handle = aggregator.at_lsn(pending.next_lsn).list(id, description)?;
@@ -119,23 +126,24 @@ impl Journal {
         Ok(handle)
     }
 
-    /// Applies and logs [`Aggregator::delist`].
+    /// Removes an instrument with [`Aggregator::delist`], and logs the write. Returns true if the instrument was
+    /// listed.
     pub fn delist(&self, aggregator: &Aggregator, id: &str) -> bool {
         let mut pending = self.lock();
         let was_listed = aggregator.at_lsn(pending.next_lsn).delist(id);
-        // An unknown id is logged too: its stripe has seen the LSN, which must not be used again.
+        // An unknown id is logged too: its stripe has recorded the LSN, so no other write may use this LSN.
         pending.log(1, |batch| batch.push(Write::Delist { id }));
         was_listed
     }
 
-    /// Applies and logs [`Aggregator::clear_candles`].
+    /// Clears all candles with [`Aggregator::clear_candles`], and logs the write.
     pub fn clear_candles(&self, aggregator: &Aggregator) {
         let mut pending = self.lock();
         aggregator.at_lsn(pending.next_lsn).clear_candles();
         pending.log(1, |batch| batch.push(Write::Clear));
     }
 
-    /// Applies and logs [`Aggregator::record_batch`].
+    /// Records ticks with [`Aggregator::record_batch`], and logs the write.
     pub fn record_batch(&self, aggregator: &Aggregator, ticks: &[(&str, Tick)], context: RecordContext) -> Outcomes {
         let tick_context = TickContext { now: context.now, unlisted: context.unlisted };
         let mut pending = self.lock();
@@ -143,7 +151,8 @@ impl Journal {
         if outcomes.of(Outcome::Full) == 0 {
             pending.log(ticks.len(), |batch| batch.push_ticks(ticks.iter().copied(), tick_context));
         } else {
-            // A replay may have room for more instruments. What was refused for want of room must not be listed then.
+            // The limit on instruments may be higher in a replay. The replay must not list an instrument that the limit
+            // rejected here.
             for tick in ticks {
                 let is_listed = aggregator.resolve(tick.0).is_some();
                 let unlisted = if is_listed { context.unlisted } else { Unlisted::Reject };
@@ -154,18 +163,19 @@ impl Journal {
         outcomes
     }
 
-    /// Records the name of the connected feed: for the next process, a connect to that feed is a reconnect.
+    /// Records the name of the connected feed. The next process treats a connect to the same feed as a reconnect.
     pub fn record_feed(&self, feed: &str) {
         self.lock().feed = Some(feed.to_owned());
     }
 
-    /// Returns the name of the feed that was connected last, by this process or the one before.
+    /// Returns the name of the feed that was connected last, by this process or the previous process.
     pub fn last_feed(&self) -> Option<String> {
         self.lock().feed.clone()
     }
 
-    /// Takes the pending writes. Every write that a stripe of the aggregator had seen before this call is in the returned
-    /// batch, or in an earlier one.
+    /// Removes and returns the pending writes.
+    ///
+    /// Every write that the aggregator contained before this call is in the returned batch or in an earlier batch.
     pub fn drain(&self) -> Drained {
         let mut pending = self.lock();
         let next_lsn = pending.next_lsn;
@@ -175,30 +185,31 @@ impl Journal {
         }
     }
 
-    /// Suspends logging: pending writes are dropped, later ones are not logged.
+    /// Suspends logging. Pending writes are dropped, and later writes are not logged.
     pub fn suspend(&self) {
         self.lock().batch = None;
     }
 
-    /// Resumes logging. Earlier writes exist in the aggregator only: the consumer takes a snapshot of it.
+    /// Resumes logging. Earlier writes are only in the aggregator, so the consumer must persist a snapshot of the
+    /// aggregator.
     pub fn resume(&self) {
         let mut pending = self.lock();
         pending.batch = Some(Batch::new(pending.next_lsn));
     }
 
-    /// Records that all writes before `elapsed` are persisted, in `bytes` more than before.
+    /// Records that all writes before `elapsed` are persisted, and adds `bytes` to the number of persisted bytes.
     pub fn record_persisted(&self, elapsed: Duration, bytes: u64) {
         self.persisted_until.store(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.persisted_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.has_failed.store(false, Ordering::Relaxed);
     }
 
-    /// Records that nothing can be persisted at present.
+    /// Records that an attempt to persist failed.
     pub fn record_failure(&self) {
         self.has_failed.store(true, Ordering::Relaxed);
     }
 
-    /// Returns the period whose writes a crash at `elapsed` would lose.
+    /// Returns the length of the period that a crash at `elapsed` would lose.
     pub fn unpersisted_for(&self, elapsed: Duration) -> Duration {
         elapsed.saturating_sub(Duration::from_micros(self.persisted_until.load(Ordering::Relaxed)))
     }
@@ -221,7 +232,9 @@ impl Journal {
 }
 
 impl Pending {
-    /// Logs a write that takes `lsns` log sequence numbers, unless logging is suspended or the log becomes too long.
+    /// Assigns `lsns` log sequence numbers to a write, and logs the write unless logging is suspended.
+    ///
+    /// A log that becomes longer than [`MAX_PENDING_BYTES`] is dropped, which suspends logging.
     fn log(&mut self, lsns: usize, write: impl FnOnce(&mut Batch)) {
         self.next_lsn += lsns as u64;
         if let Some(batch) = &mut self.batch {

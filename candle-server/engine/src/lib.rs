@@ -2,20 +2,20 @@
 //!
 //! | module | job |
 //! |---|---|
-//! | `engine` | the shared state: [`Engine`] |
-//! | `write` | the methods of [`Engine`] that change candles or the catalogue, and log that |
-//! | [`clock`] | `now` for candles, from the wall clock or the feed |
-//! | [`feeds`] | health, failover and coverage of the feeds |
+//! | `engine` | the state that all threads share: [`Engine`] |
+//! | `write` | the methods of [`Engine`] that change candles or the catalogue, and log the change |
+//! | [`clock`] | the current time of the candles, from the wall clock or the feed |
+//! | [`feeds`] | health and failover of the feeds, and coverage: the part of each minute with a working feed |
 //! | [`status`] | the status of an instrument: live, stale or never |
 //! | [`journal`] | the in-memory log of writes |
-//! | [`codec`] | the encoding of a batch of writes (feature `codec`) |
-//! | [`replay`] | the application of an encoded batch to a restored aggregator (feature `codec`) |
-//! | [`stripe_rounds`] | a schedule that visits each stripe once a round |
-//! | [`throttled_log`] | limits on repeated log lines |
-//! | [`background`] | an async task on a thread of its own |
+//! | [`codec`] | encodes and decodes a batch of writes (feature `codec`) |
+//! | [`replay`] | applies an encoded batch to a restored aggregator (feature `codec`) |
+//! | [`stripe_rounds`] | schedules one visit per round to each stripe, a part of the aggregator behind one lock |
+//! | [`throttled_log`] | limits how often a log line is repeated |
+//! | [`background`] | runs an async task on its own thread |
 //!
-//! Feeds write to the [`Engine`], and HTTP reads from it. If the engine has a journal, every write is logged. There is no
-//! socket and no disk here.
+//! Feeds write to the [`Engine`], and the HTTP server reads from the [`Engine`]. If there is a journal, it logs every
+//! write. The crate opens no sockets and no files.
 //!
 //! ```
 //! use candle_core::{Aggregator, RecordContext, Tick};

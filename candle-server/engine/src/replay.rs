@@ -1,4 +1,4 @@
-//! The replay of a record onto an aggregator that was restored from snapshots.
+//! Replays a record: applies its writes to an aggregator that was restored from snapshots.
 
 use std::collections::HashMap;
 
@@ -11,21 +11,22 @@ use crate::codec::{DecodeError, Delta, Record, StoredTick, StoredViews, StoredWr
 pub struct Replayed {
     /// The log sequence number after the last write.
     pub next_lsn: u64,
-    /// The outcomes of the ticks, without those that their stripe had seen before.
+    /// The outcomes of the applied ticks. Ticks that a snapshot already contains are not applied and not counted.
     pub outcomes: Outcomes,
 }
 
 impl Record<'_> {
-    /// Applies to `aggregator` the writes that its snapshots do not contain.
+    /// Applies the writes that the snapshots of `aggregator` do not contain.
     ///
-    /// `lsns` are the log sequence numbers of the snapshots, by stripe. The first write has the number `first_lsn`, and
-    /// the ticks arrive at `arrival`. After each write `progress` is called with the number of writes applied.
+    /// `lsns` contains the log sequence number of each stripe's snapshot, by stripe number. The first write of the
+    /// record has the log sequence number `first_lsn`. The ticks are recorded with the arrival time `arrival`. After
+    /// each write, `progress` is called with the number of log sequence numbers replayed so far.
     ///
-    /// The aggregator must have the rules of the record, and room without limit: the record already reflects whether
-    /// there was room to list an instrument.
+    /// The aggregator must have the rules of the record, and no limit on instruments. The record contains only
+    /// instruments that the limit allowed when the record was written.
     ///
     /// # Errors
-    /// [`DecodeError::Damaged`], if an id or a time is invalid. The writes before are applied.
+    /// Returns [`DecodeError::Damaged`] if an id or a time is invalid. The writes before the invalid write are applied.
     pub fn replay(
         &self,
         aggregator: &Aggregator,
@@ -39,11 +40,11 @@ impl Record<'_> {
     }
 }
 
-/// The progress of one replay.
+/// The state of one replay.
 struct Replay<'a> {
     aggregator: &'a Aggregator,
     arrival: Arrival,
-    /// By the number of an id: the highest log sequence number in the snapshot of its stripe.
+    /// The highest log sequence number in the snapshot of each id's stripe, by id number.
     snapshot_lsns: Vec<u64>,
     lsn: u64,
     outcomes: Outcomes,
@@ -56,7 +57,7 @@ impl<'a> Replay<'a> {
         Self { aggregator, arrival, snapshot_lsns, lsn, outcomes: Outcomes::default(), delta: Delta::default() }
     }
 
-    /// Returns `None` if a number has no id, or a time is invalid.
+    /// Applies all writes. Returns `None` if a number has no id, or a time is invalid.
     fn run(mut self, record: &Record<'_>, mut reached: impl FnMut(u64)) -> Option<Replayed> {
         let mut views: HashMap<u32, &StoredViews> = record.views.iter().map(|views| (views.id, views)).collect();
         for write in &record.writes {
@@ -72,7 +73,7 @@ impl<'a> Replay<'a> {
                     if self.is_new(*id)? {
                         self.aggregator.at_lsn(self.lsn).delist(name);
                     }
-                    // A total counted before the delisting belongs to the instrument that is gone.
+                    // Views that were counted before the delisting belong to the delisted instrument.
                     if views.get(id).is_some_and(|views| views.lsn < self.lsn) {
                         views.remove(id);
                     }
@@ -96,7 +97,8 @@ impl<'a> Replay<'a> {
         Some(Replayed { next_lsn: self.lsn, outcomes: self.outcomes })
     }
 
-    /// Returns true if the present write is later than the snapshot of the id's stripe.
+    /// Returns true if the snapshot of the id's stripe does not contain the current write. Returns `None` if the number
+    /// has no id.
     fn is_new(&self, id: u32) -> Option<bool> {
         Some(self.lsn > *self.snapshot_lsns.get(id as usize)?)
     }
@@ -110,8 +112,9 @@ impl<'a> Replay<'a> {
             }
             self.lsn = self.lsn.checked_add(1)?;
         }
-        // The run gets the last numbers of its range. If ticks were left out, these are later than the original ones but
-        // still within the range, which no snapshot divides.
+        // The remaining ticks get the last numbers of the run. If ticks were skipped, these numbers are higher than the
+        // original numbers. This is safe, because a stripe's snapshot contains either all of its ticks of a run or
+        // none.
         let lsn = self.lsn - run.len() as u64;
         let unlisted = if lists { Unlisted::List } else { Unlisted::Reject };
         let context = RecordContext { lsn, unlisted, arrival: self.arrival, ..RecordContext::from(now) };

@@ -1,26 +1,29 @@
-//! The freshness of one instrument.
+//! The status of one instrument: live, stale or never.
 
 use std::time::Duration;
 
-/// An instrument with a quote this recent is live: 15 s. At two quotes a second each, 50,000 instruments raise less than
-/// one false alarm a day.
+/// The age of the last quote up to which an instrument is live: 15 s.
+///
+/// With 50,000 instruments at two quotes per second each, fewer than one instrument per day is stale by chance.
 pub const STALE_AFTER: Duration = Duration::from_secs(15);
 
-/// The usual gaps that an instrument may miss: among random arrivals, one gap in 20,000 is this long.
+/// The multiple of the usual time between quotes after which an instrument is stale: 10.
+///
+/// If quotes arrive at random, one pause between quotes in 20,000 is this long.
 const USUAL_GAPS: u32 = 10;
 
-/// The freshness of an instrument's candles, from the time since its last quote arrived.
+/// The status of an instrument, computed from the time since its last quote arrived.
 ///
 /// ```
 /// assert_eq!(candle_engine::status::Status::Live.name(), "live");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// Quotes arrive.
+    /// The last quote is recent, or the instrument is quoted rarely and the feed delivers.
     Live,
-    /// No quote has arrived for a while.
+    /// The last quote is older than usual, or was restored from a store.
     Stale,
-    /// No quote has ever arrived.
+    /// No quote has been recorded.
     Never,
 }
 
@@ -38,7 +41,9 @@ impl Status {
     }
 }
 
-/// Returns the quote age up to which an instrument stays live while the feed delivers, from its usual gap.
+/// Returns the quote age up to which an instrument is live while the feed delivers.
+///
+/// `usual_gap` is the usual time between two quotes of the instrument.
 pub(crate) fn live_for(usual_gap: Option<Duration>) -> Duration {
     STALE_AFTER.max(usual_gap.unwrap_or_default().saturating_mul(USUAL_GAPS))
 }

@@ -1,11 +1,11 @@
-//! A schedule that visits every stripe of an aggregator once per round.
+//! A schedule that visits every stripe once per round. A stripe is a part of the aggregator behind one lock.
 
 use std::time::Duration;
 
 /// Spreads the stripes of an aggregator evenly over rounds of a fixed length.
 ///
-/// The store and the cluster both replace old writes by stripe snapshots. Writing one stripe at a time, instead of all
-/// stripes at once, keeps the load even. Times are durations since the start of the process.
+/// The store and the cluster both replace old writes with stripe snapshots. Writing one stripe at a time makes the load
+/// more even than writing all stripes together. Times are durations since the start of the process.
 ///
 /// ```
 /// use std::time::Duration;
@@ -31,16 +31,16 @@ pub struct StripeRounds {
 }
 
 impl StripeRounds {
-    /// Creates a schedule whose first round starts at `now` with the stripe `first`.
+    /// Creates a schedule. Its first round starts at `now` with the stripe `first`.
     pub const fn new(stripes: u32, first: u32, now: Duration, length: Duration) -> Self {
         Self { stripes, next: first, started: now, length, visited: 0, cancelled: 0 }
     }
 
     /// Returns the next stripe if it is due at `now`.
     ///
-    /// The k-th stripe of a round of n is due k/n of the round's length after its start. The next round follows at
-    /// once. A caller that falls behind by more than one round owes one round only. A round without length is due
-    /// immediately, and only once.
+    /// In a round of n stripes, the k-th stripe is due at k/n of the round's length. The next round follows
+    /// immediately. If the caller is late by more than one round, only one round is due. If the length is zero, all
+    /// stripes are due immediately, and no other round follows.
     pub fn next_due(&mut self, now: Duration) -> Option<u32> {
         let stripes = u64::from(self.stripes);
         let due = match self.length.as_micros() {
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn stripes_are_due_at_even_distances_in_turn() {
+    fn stripes_are_due_in_order_at_even_intervals() {
         let start = Duration::from_secs(5);
         let mut rounds = StripeRounds::new(4, 2, start, ROUND);
         for (seconds, stripes) in
@@ -109,7 +109,7 @@ mod tests {
                 now += pace;
                 due(&mut rounds, now).into_iter().for_each(|stripe| visits[stripe as usize] += 1);
             }
-            // The last call may be late by one pace.
+            // The last call may be late by one interval.
             assert!(visits.iter().all(|count| (7..=8).contains(count)), "{pace:?}: {visits:?}");
         }
     }

@@ -1,12 +1,12 @@
-//! Limits on repeated log lines.
+//! Limits how often a log line is repeated.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// The default time between two lines of one [`ThrottledLog`]: 1 s. That is enough to notice, and too little to fill a disk.
+/// The default time between two lines of one [`ThrottledLog`]: 1 s. More lines could fill a disk.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// A limit on the rate of log lines: one per second, unless another interval is given.
+/// A limit on the rate of log lines: by default, one line per second.
 ///
 /// ```
 /// use std::time::Duration;
@@ -37,7 +37,8 @@ impl ThrottledLog {
         Self { interval, last: None, suppressed: 0 }
     }
 
-    /// Returns the number of lines suppressed since the last one, if a line may be logged at `now`.
+    /// Returns the number of suppressed lines since the last logged line. Returns `None` if no line may be logged at
+    /// `now`.
     pub fn permit(&mut self, now: Duration) -> Option<u64> {
         if self.last.is_some_and(|last| now.saturating_sub(last) < self.interval) {
             self.suppressed += 1;
@@ -65,14 +66,14 @@ pub struct Incident {
 }
 
 impl Incident {
-    /// Begins the incident. Returns true if it was not ongoing.
+    /// Begins the incident. Returns true if the incident was not ongoing.
     pub fn begin(&self) -> bool {
         !self.is_ongoing.swap(true, Ordering::Relaxed)
     }
 
-    /// Ends the incident. Returns true if it was ongoing.
+    /// Ends the incident. Returns true if the incident was ongoing.
     pub fn end(&self) -> bool {
-        // The first read is shared by all cores: the common case writes nothing.
+        // The read comes first because the common case then writes nothing, and all cores can share the cache line.
         self.is_ongoing() && self.is_ongoing.swap(false, Ordering::Relaxed)
     }
 
@@ -87,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_is_one_line_a_second() {
+    fn repeated_lines_are_limited_to_one_per_second() {
         let mut log = ThrottledLog::default();
         let lines: Vec<_> = (0..2500).filter_map(|millis| log.permit(Duration::from_millis(millis))).collect();
         assert_eq!(lines, [0, 999, 999]);

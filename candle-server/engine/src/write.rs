@@ -1,4 +1,5 @@
-//! The write side of the engine. Every change of candles or catalogue goes through it, so the journal is complete.
+//! The methods of the engine that change candles or the catalogue. All changes use these methods, so the journal logs
+//! every change.
 
 use candle_core::{Handle, ListError, Outcomes, RecordContext, Tick};
 
@@ -41,7 +42,9 @@ impl Engine {
         }
     }
 
-    /// Returns the first sequence number for ticks without one: above all those of an earlier process.
+    /// Returns the first sequence number for ticks that the feed did not number.
+    ///
+    /// The number is higher than all numbers that an earlier process assigned.
     pub fn first_seq(&self) -> u64 {
         self.journal().map_or(0, Journal::next_lsn)
     }

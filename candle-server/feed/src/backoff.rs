@@ -1,17 +1,18 @@
-//! The wait before a reconnect.
+//! Computes the wait before a reconnect.
 
 use std::time::Duration;
 
-/// The maximum wait before the first reconnect.
+/// The maximum wait before the first reconnect: 100 ms.
 pub const BASE: Duration = Duration::from_millis(100);
-/// The maximum wait: the longest time for which the recovery of a feed goes unnoticed.
+/// The maximum wait before any reconnect: 30 s. A recovered feed is noticed after this time at the latest.
 pub const CAP: Duration = Duration::from_secs(30);
-/// The time for which a connection must bring data before its loss counts as the first one again.
+/// The time for which a connection must deliver data to reset the back-off: 30 s.
 pub const HEALTHY: Duration = Duration::from_secs(30);
 
 /// Exponential back-off with full jitter: each wait is uniform between zero and a limit that doubles.
 ///
-/// Full jitter spreads the reconnects of many clients best (Brooker, "Exponential Backoff And Jitter", 2015).
+/// Full jitter distributes the reconnects of many clients most evenly (Brooker, "Exponential Backoff And Jitter",
+/// 2015).
 ///
 /// ```
 /// use candle_feed::backoff::{BASE, Backoff};
@@ -28,13 +29,14 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Creates a back-off without losses.
+    /// Creates a back-off that has counted no losses.
     pub const fn new() -> Self {
         Self { losses: 0 }
     }
 
-    /// Returns the wait after the loss of a connection that brought data for `healthy`, zero if it was never open.
+    /// Returns the wait after the loss of a connection.
     ///
+    /// `healthy` is the time for which the connection delivered data, or zero if the connection was never open.
     /// `random` must be uniform over all 64-bit values.
     #[must_use = "the caller has to wait"]
     pub fn after(&mut self, healthy: Duration, random: u64) -> Duration {

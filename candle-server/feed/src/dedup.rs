@@ -5,20 +5,21 @@ use std::time::Duration;
 
 use candle_core::{InstrumentId, Timestamp};
 
-/// The maximum number of tracked instruments: the default limit of listed ones. A few quotes of others may count twice.
+/// The maximum number of tracked instruments: 100,000, the default limit on listed instruments. Quotes of other
+/// instruments may count twice.
 const MAX_INSTRUMENTS: usize = 100_000;
 
-/// The time after a switch during which the sequence number alone decides about quotes without a timestamp.
+/// The time after a switch in which quotes without a timestamp are dropped by sequence number: 10 s.
 ///
-/// Ten seconds are longer than any feed repeats quotes after a connect. Two feeds with unrelated numbers lose quotes for
-/// no longer than this time.
+/// Feeds repeat quotes for less than this time after a connect. If two feeds use unrelated sequence numbers, new quotes
+/// are wrongly dropped only during this time.
 const OVERLAP: Duration = Duration::from_secs(10);
 
-/// Drops quotes whose sequence numbers the previous feed already delivered.
+/// Finds quotes that the previous feed already delivered, by sequence number.
 #[derive(Debug, Default)]
 pub(super) struct Deduplicator {
     instruments: HashMap<InstrumentId, Progress>,
-    /// The time of the last switch from feed to feed.
+    /// The time of the last switch to another feed.
     switched_at: Option<Duration>,
 }
 
@@ -26,7 +27,7 @@ pub(super) struct Deduplicator {
 #[derive(Debug)]
 struct Progress {
     newest: Delivered,
-    /// The value of `newest` at the last switch.
+    /// The value of `newest` at the last switch; `None` if the first quote arrived after the switch.
     at_switch: Option<Delivered>,
 }
 
@@ -38,9 +39,9 @@ struct Delivered {
 }
 
 impl Deduplicator {
-    /// Returns true if the previous feed did not deliver the quote, which arrives at `now`.
+    /// Returns true if the previous feed did not deliver a quote that arrives at `now`.
     ///
-    /// A quote with a later timestamp is new whatever its sequence number, because each feed may count on its own.
+    /// A quote with a later timestamp is new at any sequence number, because each feed may use its own numbers.
     pub(super) fn is_new(&self, id: &str, seq: u64, time: Option<Timestamp>, now: Duration) -> bool {
         let before = self.instruments.get(id.as_bytes()).and_then(|progress| progress.at_switch);
         before.filter(|before| seq <= before.seq).is_none_or(|before| match (time, before.time) {
@@ -49,9 +50,10 @@ impl Deduplicator {
         })
     }
 
-    /// Records the delivery of a new quote that the engine will accept.
+    /// Records that a new quote was delivered.
     ///
-    /// A rejected quote must not be recorded: a number or time far in the future would make all later quotes old.
+    /// The engine must accept the quote. A rejected quote may have a number or time far in the future, and all later
+    /// quotes would count as repeated.
     pub(super) fn record(&mut self, id: &str, seq: u64, time: Option<Timestamp>) {
         if let Some(Progress { newest, .. }) = self.instruments.get_mut(id.as_bytes()) {
             *newest = Delivered { seq: newest.seq.max(seq), time: newest.time.max(time) };
@@ -60,12 +62,12 @@ impl Deduplicator {
         }
     }
 
-    /// Removes a delisted instrument: its id may be listed again for another instrument.
+    /// Removes a delisted instrument. Another instrument may be listed with the same id later.
     pub(super) fn remove(&mut self, id: &str) {
         self.instruments.remove(id.as_bytes());
     }
 
-    /// Marks the switch to another feed at `now`.
+    /// Records the switch to another feed at `now`.
     pub(super) fn switched(&mut self, now: Duration) {
         self.switched_at = Some(now);
         for progress in self.instruments.values_mut() {
@@ -84,7 +86,7 @@ mod tests {
 
     const NOW: Duration = Duration::from_secs(100);
 
-    /// Delivers a quote and returns true if it is new.
+    /// Delivers a quote, and returns true if the quote is new.
     fn deliver(dedup: &mut Deduplicator, id: &str, seq: u64, time: Option<Timestamp>, now: Duration) -> bool {
         let is_new = dedup.is_new(id, seq, time, now);
         if is_new {

@@ -1,29 +1,30 @@
-//! A queue whose entries expire.
+//! A queue of values that expire after a fixed time.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-/// The maximum number of entries: one second of the full load. An entry beyond it evicts the oldest one.
+/// The maximum number of entries: 100,000, one second at the maximum rate. A further entry evicts the oldest entry.
 pub(super) const MAX_ENTRIES: usize = 100_000;
 
-/// Values by instrument id, each with the time of its arrival; bounded in number and, by [`expired`](Self::expired), in
-/// time.
+/// A queue of values with instrument ids. Each value has an arrival time, the time at which the value was added.
+///
+/// The number of values is limited. [`expired`](Self::expired) removes values that are too old.
 #[derive(Debug)]
 pub(super) struct ExpiringQueue<T> {
     timeout: Duration,
-    /// The values of each id in order of arrival; no list is empty.
+    /// The values of each id in order of arrival. No list is empty.
     values: HashMap<String, VecDeque<(Duration, T)>>,
-    /// The arrival time and id of each value, oldest first. Entries of removed values stay until they expire.
+    /// The arrival time and id of each value, oldest first. Entries of removed values stay here until they expire.
     order: VecDeque<(Duration, String)>,
 }
 
 impl<T> ExpiringQueue<T> {
-    /// Creates an empty queue whose entries expire `timeout` after their arrival.
+    /// Creates an empty queue. Its entries expire `timeout` after their arrival.
     pub(super) fn new(timeout: Duration) -> Self {
         Self { timeout, values: HashMap::new(), order: VecDeque::new() }
     }
 
-    /// Adds a value that arrived at `now`. Returns the oldest value if the queue was full.
+    /// Adds a value that arrived at `now`. If the queue was full, removes and returns the oldest value.
     pub(super) fn push(&mut self, id: &str, value: T, now: Duration) -> Option<(String, T)> {
         let evicted = if self.order.len() == MAX_ENTRIES { self.pop_entry() } else { None };
         self.values.entry(id.to_owned()).or_default().push_back((now, value));
@@ -61,7 +62,7 @@ impl<T> ExpiringQueue<T> {
         None
     }
 
-    /// The time at which the oldest entry expires.
+    /// Returns the time at which the oldest entry expires.
     pub(super) fn deadline(&self) -> Option<Duration> {
         self.order.front().map(|(arrival, _)| *arrival + self.timeout)
     }

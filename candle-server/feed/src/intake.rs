@@ -11,30 +11,31 @@ use candle_engine::throttled_log::ThrottledLog;
 use crate::dedup::Deduplicator;
 use crate::message::{Message, Quote, Unreadable, decode};
 
-/// The number of ticks of a connection after which their outcomes show that the clock mode is wrong.
+/// The number of ticks of a connection after which the clock mode is checked: 1000. A few rejected ticks do not prove
+/// that the mode is wrong.
 const CLOCK_CHECK_TICKS: u64 = 1000;
 
-/// The maximum number of bytes of an unreadable message in the log: enough to recognise the message.
+/// The maximum number of logged bytes of an unreadable message: 80, which is enough to recognise the message.
 const LOGGED_BYTES: usize = 80;
 
-/// The text of a frame, or the reason why it is unreadable and the bytes that are known.
+/// The text of a frame, or the reason why the frame is unreadable, with the known bytes.
 pub type FrameBytes<'f> = Result<&'f [u8], (Unreadable, &'f [u8])>;
 
-/// The write path of a feed into the engine, owned by the one task that reads the feed.
+/// Records the quotes of a feed in the engine. The task that reads the feed owns the intake.
 ///
-/// Quotes without a sequence number are numbered here in arrival order. On a feed clock, `now` is the newest tick time of
-/// the connection, and advances before the tick is validated.
+/// The intake numbers quotes without a sequence number in the order of their arrival. On a feed clock, the current time
+/// `now` is the newest tick time of the connection. The clock advances before a tick is validated.
 #[derive(Debug)]
 pub struct Intake {
     engine: Arc<Engine>,
-    /// The number of the next tick without a number of its own.
+    /// The sequence number for the next quote that the feed did not number.
     next_seq: u64,
     /// The newest timestamp among the acceptable quotes of the current batch.
     freshest: Option<Timestamp>,
     /// The value of `now` when the current batch of frames arrived.
     batch_now: Timestamp,
     connection: ConnectionStats,
-    /// Set if there is more than one feed.
+    /// Drops repeated quotes; set only if there is more than one feed.
     dedup: Option<Deduplicator>,
     log: ThrottledLog,
 }
@@ -42,14 +43,15 @@ pub struct Intake {
 /// The state of one connection.
 #[derive(Debug, Default)]
 struct ConnectionStats {
-    /// The newest timestamp of a quote, accepted or not. While it is unset, a quote may set the feed clock back.
+    /// The newest timestamp of a quote, accepted or rejected. The first quote with a timestamp may set the feed clock
+    /// back.
     newest: Option<Timestamp>,
     outcomes: Outcomes,
     has_warned: bool,
 }
 
 impl Intake {
-    /// Creates a write path into `engine`.
+    /// Creates an intake that records quotes in `engine`.
     pub fn new(engine: Arc<Engine>) -> Self {
         Self {
             next_seq: engine.first_seq(),
@@ -62,7 +64,7 @@ impl Intake {
         }
     }
 
-    /// Counts quotes with a sequence number once, even if several feeds deliver them.
+    /// Adds deduplication: a quote with a sequence number counts once, even if several feeds deliver the quote.
     #[must_use]
     pub(crate) fn with_deduplication(self) -> Self {
         Self { dedup: Some(Deduplicator::default()), ..self }
@@ -76,7 +78,7 @@ impl Intake {
         }
     }
 
-    /// Returns true if the previous feed did not deliver the quote; counts repeated quotes.
+    /// Returns true if the previous feed did not deliver the quote. Otherwise, counts a repeated quote.
     pub(crate) fn is_new(&mut self, quote: &Quote<'_>) -> bool {
         let (Some(dedup), Some(seq)) = (&self.dedup, quote.seq) else { return true };
         if !dedup.is_new(&quote.id, seq, quote.time, self.engine.clock.elapsed()) {
@@ -91,7 +93,7 @@ impl Intake {
         true
     }
 
-    /// Starts a batch of frames, which arrived now.
+    /// Starts a batch of frames that have just arrived.
     pub(crate) fn begin_batch(&mut self) {
         self.batch_now = self.engine.clock.now();
     }
@@ -109,17 +111,17 @@ impl Intake {
         config.rules().at(now).refusal(&tick, config.window()).is_none()
     }
 
-    /// The engine that the quotes are recorded in.
+    /// Returns the engine in which the quotes are recorded.
     pub const fn engine(&self) -> &Arc<Engine> {
         &self.engine
     }
 
-    /// Starts a new connection.
+    /// Marks the start of a new connection.
     pub(crate) fn connected(&mut self) {
         self.connection = ConnectionStats::default();
     }
 
-    /// Counts an unreadable message, and logs its first bytes, escaped, at a limited rate.
+    /// Counts an unreadable message, and logs its first bytes at a limited rate. The bytes are escaped.
     pub(crate) fn unreadable(&mut self, reason: Unreadable, message: &[u8]) {
         self.engine.count_unreadable(1);
         if let Some(suppressed) = self.log.permit(self.engine.clock.elapsed()) {
@@ -128,9 +130,9 @@ impl Intake {
         }
     }
 
-    /// Applies the messages of a batch of frames, in order, for a feed without a catalogue.
+    /// Applies the messages of a batch of frames in order. The feed does not announce its instruments.
     ///
-    /// An instrument is listed at its first acceptable quote, and by an `ADD`.
+    /// An instrument is listed by its first acceptable quote or by an `ADD` message.
     pub(crate) fn frames<'f>(&mut self, frames: impl Iterator<Item = FrameBytes<'f>>) {
         self.begin_batch();
         let mut quotes: Vec<Quote<'f>> = Vec::new();
@@ -185,15 +187,16 @@ impl Intake {
         }
     }
 
-    /// Returns true if `quote` sets the feed clock back. The quotes before it must be recorded before its
-    /// [`tick`](Self::tick) is created.
+    /// Returns true if `quote` sets the feed clock back, which clears all candles.
+    ///
+    /// Earlier quotes must be recorded before [`tick`](Self::tick) is called with this quote.
     pub(crate) fn restarts_clock(&self, quote: &Quote<'_>) -> bool {
         let clock = &self.engine.clock;
         let may = self.connection.newest.is_none() && clock.mode() == ClockMode::Feed;
         may && quote.time.is_some_and(|time| is_restart(clock.now(), time))
     }
 
-    /// Creates the tick of a quote that arrives now. A missing time or sequence number is filled in.
+    /// Creates the tick of a quote that has just arrived. A missing time or sequence number is filled in.
     pub(crate) fn tick(&mut self, quote: &Quote<'_>) -> Tick {
         let time = match quote.time {
             Some(time) => self.observe_time(quote, time),
@@ -206,7 +209,7 @@ impl Intake {
         }
     }
 
-    /// Records the timestamp of a quote, which may set the feed clock back, and returns it.
+    /// Notes the timestamp of a quote, and returns the timestamp. May set the feed clock back.
     fn observe_time(&mut self, quote: &Quote<'_>, time: Timestamp) -> Timestamp {
         if self.restarts_clock(quote) {
             self.engine.clear_candles();
@@ -220,7 +223,7 @@ impl Intake {
         time
     }
 
-    /// The time of a quote without a timestamp. On a feed clock, the newest quote before it counts, accepted or not.
+    /// Returns the time of a quote without a timestamp. On a feed clock, this is the time of the newest quote so far.
     fn arrival_time(&mut self) -> Timestamp {
         let now = self.engine.clock.now();
         if self.engine.clock.mode() == ClockMode::Wall {
@@ -235,7 +238,7 @@ impl Intake {
         self.connection.newest.map_or(now, |newest| now.max(newest))
     }
 
-    /// Gives a tick the next sequence number in arrival order.
+    /// Assigns the next sequence number to a tick.
     pub(crate) const fn with_arrival_seq(&mut self, tick: Tick) -> Tick {
         let seq = self.next_seq;
         self.next_seq = self.next_seq.wrapping_add(1);
@@ -261,7 +264,7 @@ impl Intake {
         self.record(&batch, unlisted);
     }
 
-    /// Records ticks in order. On a feed clock, each tick is validated at the `now` that it advances the clock to.
+    /// Records ticks in order. On a feed clock, each tick advances the clock before the tick is validated.
     pub(crate) fn record(&mut self, mut batch: &[(&str, Tick)], unlisted: Unlisted) {
         while !batch.is_empty() {
             let (now, count) = self.next_now(batch);
@@ -282,9 +285,9 @@ impl Intake {
         feeds.quoted(accepted, freshest, clock.reading());
     }
 
-    /// Returns the `now` for the first ticks of a batch, and the number of these ticks.
+    /// Returns the time `now` for the first ticks of a batch, and the number of these ticks.
     ///
-    /// The outcome of a tick depends on the minute of `now` only. On a feed clock, a batch is therefore cut where the
+    /// The outcome of a tick depends only on the minute of `now`. On a feed clock, a batch is therefore split where the
     /// minute of `now` changes.
     fn next_now(&self, batch: &[(&str, Tick)]) -> (Timestamp, usize) {
         let clock = &self.engine.clock;
@@ -306,7 +309,7 @@ impl Intake {
         (now, count)
     }
 
-    /// Warns once per connection if most of its ticks are rejected for their time, and names the flag that helps.
+    /// Warns once per connection if most ticks are rejected for their time. The warning names the flag that helps.
     fn warn_of_wrong_clock(&mut self) {
         let outcomes = &self.connection.outcomes;
         let received = outcomes.received();

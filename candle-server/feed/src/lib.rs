@@ -1,19 +1,20 @@
-//! The feed side of a candle server: decodes messages, reads feeds, and records quotes in the engine.
+//! The feed part of a candle server: reads feeds, decodes their messages, and records quotes in the engine.
 //!
 //! | module | job |
 //! |---|---|
 //! | [`message`] | decodes frames into quotes and catalogue messages |
 //! | [`url`] | parses feed URLs |
-//! | [`source`] | connections of live feeds, files, standard input, and the demo |
+//! | [`source`] | reads live feeds, files and standard input, and generates the demo |
 //! | [`intake`] | turns quotes into ticks and records them |
-//! | [`partner`] | the rules of a partner, which announces its instruments |
+//! | [`partner`] | the rules of a partner: a feed that announces its instruments |
 //! | `dedup` | drops quotes that the previous feed already delivered |
 //! | `expiring` | a queue whose entries expire |
 //! | `supervisor` | reads one feed at a time, reconnects it and switches feeds ([`run`]) |
 //! | `probe` | checks if the first feed has recovered |
-//! | [`backoff`] | the wait before a reconnect |
+//! | [`backoff`] | computes the wait before a reconnect |
 //!
-//! Quotes go from a source through the intake into a [`candle_engine::Engine`]. This crate knows neither HTTP nor a store.
+//! A source sends quotes to the intake, which records them in a [`candle_engine::Engine`]. This crate contains neither
+//! an HTTP server nor a store.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The messages of a feed: decodes frames into typed values.
+//! Decodes the frames of a feed into typed messages.
 //!
 //! A frame (one WebSocket text frame, or one line) contains one JSON object or an array of objects:
 //!
@@ -12,9 +12,10 @@
 //! - An object whose `type` is `QUOTE`, `ADD` or `DELETE` has its fields in `data`. Any other object is a plain quote.
 //! - `id` and `isin` are two names of one field. A plain quote prefers `id`, and `data` prefers `isin`.
 //! - `timestamp`, `size`, `seq` and `description` are optional. `null` means absent.
-//! - Other fields are ignored. If a field named above is repeated, the message is unreadable.
+//! - Other fields are ignored. If one of the fields above is repeated, the message is unreadable.
 //!
-//! The decoder checks only the form. A price of -5 and an id of 5000 characters are readable; the core rejects them.
+//! The decoder checks only the syntax. A price of -5 and an id of 5000 characters are readable, but the core rejects
+//! them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -29,19 +30,19 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-/// One message of a feed. Texts without escapes are borrowed from the frame.
+/// One message of a feed. Strings without escapes are borrowed from the frame.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Message<'a> {
     /// A new price of an instrument.
     Quote(Quote<'a>),
-    /// The announcement of an instrument.
+    /// Announces an instrument.
     Add {
         /// The id of the instrument.
         id: Cow<'a, str>,
         /// The description of the instrument.
         description: Option<Cow<'a, str>>,
     },
-    /// The removal of an instrument.
+    /// Removes an instrument.
     Delete {
         /// The id of the instrument.
         id: Cow<'a, str>,
@@ -57,7 +58,7 @@ pub struct Quote<'a> {
     pub price: f64,
     /// The time of the update, if the feed sends one.
     pub time: Option<Timestamp>,
-    /// The traded size: any finite number, 0 by default.
+    /// The traded size: any finite number. The default is 0.
     pub size: f64,
     /// The sequence number of the update, if the feed sends one.
     pub seq: Option<u64>,
@@ -126,8 +127,9 @@ impl std::error::Error for Unreadable {}
 
 /// Decodes one frame and calls `each` with its messages, in order.
 ///
-/// An unreadable element of an array does not affect the other elements. From the first JSON syntax error on, the rest of
-/// the frame is one [`Unreadable`]. The length of the frame bounds memory and time at any nesting depth.
+/// An unreadable element of an array does not affect the other elements. After a JSON syntax error, the rest of the
+/// frame counts as one [`Unreadable`] message. Memory and time are proportional to the length of the frame at any
+/// nesting depth.
 ///
 /// ```
 /// use candle_feed::message::{Message, decode};
@@ -151,7 +153,7 @@ pub fn decode<'a>(frame: &'a [u8], mut each: impl FnMut(Result<Message<'a>, Unre
     }
 }
 
-/// Decodes one frame without the template, as the reference for its tests and benchmarks.
+/// Decodes one frame without the template decoder. Tests and benchmarks compare [`decode`] with this function.
 #[doc(hidden)]
 pub fn decode_without_template<'a>(frame: &'a [u8], mut each: impl FnMut(Result<Message<'a>, Unreadable>)) {
     if let Some(text) = text_of(frame, &mut each) {
@@ -170,7 +172,7 @@ fn text_of<'a>(frame: &'a [u8], each: &mut impl FnMut(Result<Message<'a>, Unread
     Some(if is_bare { text } else { text.trim_matches([' ', '\t', '\r', '\n']) })
 }
 
-/// Parses the messages of `text`, without the first `skip` elements of an array.
+/// Parses the messages of `text`. In an array, the first `skip` elements are skipped.
 fn parse<'a>(text: &'a str, skip: usize, mut each: impl FnMut(Result<Message<'a>, Unreadable>)) {
     if !text.starts_with('[') {
         return each(message(text));
@@ -182,7 +184,7 @@ fn parse<'a>(text: &'a str, skip: usize, mut each: impl FnMut(Result<Message<'a>
     }
 }
 
-/// A visitor that passes on each element at once, so that a syntax error does not affect the elements before it.
+/// A visitor that calls `each` with every element immediately. So a syntax error does not affect the earlier elements.
 struct Elements<F> {
     skip: usize,
     each: F,
@@ -207,7 +209,7 @@ impl<'a, F: FnMut(Result<Message<'a>, Unreadable>)> Visitor<'a> for Elements<F> 
     }
 }
 
-/// The known fields of an object as raw JSON texts, because only the text has every digit of a number.
+/// The known fields of an object as raw JSON text. Only the text contains every digit of a number.
 #[derive(Deserialize)]
 struct Fields<'a> {
     #[serde(borrow)]
@@ -233,7 +235,7 @@ struct Fields<'a> {
 impl<'a> Fields<'a> {
     fn of(object: &'a str) -> Result<Self, Unreadable> {
         if !object.starts_with('{') {
-            // serde would read the struct from an array as well.
+            // Without this check, serde would also read the struct from an array.
             return Err(Unreadable::NotAnObject);
         }
         serde_json::from_str(object).map_err(|error| match error.classify() {

@@ -1,7 +1,11 @@
-//! The rules of a partner feed, which sends its catalogue and its quotes over two sockets without a common order.
+//! The rules of a partner feed, which sends its catalogue and its quotes over two sockets.
 //!
-//! A quote may arrive before its `ADD` or after its `DELETE`. Each connect replays the whole catalogue without an end
-//! mark, and a restarted partner announces other instruments. Times are arguments, measured since the server's start.
+//! The catalogue is the set of the partner's instruments. `ADD` announces an instrument, and `DELETE` removes one. The
+//! messages of the two sockets have no common order, so a quote may arrive before its `ADD` or after its `DELETE`.
+//!
+//! After each connect, the partner sends an `ADD` for every instrument. No message marks the end of this catalogue
+//! replay. After a restart, the partner may announce other instruments. All times are arguments, measured since the
+//! server's start.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -13,22 +17,23 @@ use crate::expiring::ExpiringQueue;
 use crate::intake::{FrameBytes, Intake};
 use crate::message::{Message, Quote, decode};
 
-/// The time without an `ADD` after which a catalogue replay counts as complete.
+/// The time without an `ADD` after which a catalogue replay counts as complete: 1 s.
 pub const REPLAY_QUIET: Duration = Duration::from_secs(1);
 
-/// The maximum time that a quote waits for its `ADD`.
+/// The maximum time for which a quote waits for its `ADD`: 2 s.
 const ADD_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The time for which a deletion is remembered: its quotes do not wait up to and including [`ADD_TIMEOUT`] later.
+/// The time for which a deletion is stored: 1 ns longer than [`ADD_TIMEOUT`]. An entry expires exactly at its timeout,
+/// and must still exist after [`ADD_TIMEOUT`].
 const DELETION_MEMORY: Duration = ADD_TIMEOUT.saturating_add(Duration::from_nanos(1));
 
-/// One connection to a partner, which writes to the engine of its [`Intake`].
+/// Applies the messages of one partner connection to the engine of an [`Intake`].
 #[derive(Debug)]
 pub struct Partner<'i> {
     intake: &'i mut Intake,
     /// The quotes that arrived before the `ADD` of their instrument.
     waiting: ExpiringQueue<Tick>,
-    /// The instruments deleted recently: their last quotes may still arrive and do not wait for an `ADD`.
+    /// The recently deleted instruments. Their last quotes may still arrive, and do not wait for an `ADD`.
     deletions: ExpiringQueue<()>,
     replay: Option<Replay>,
 }
@@ -37,22 +42,22 @@ pub struct Partner<'i> {
 #[derive(Debug)]
 struct Replay {
     connected: Duration,
-    /// The time of the last `ADD`. Without one, nothing is delisted.
+    /// The time of the last `ADD`. Without an `ADD`, no instrument is delisted.
     last_add: Option<Duration>,
     announced: HashSet<String>,
 }
 
-/// The relation of a connect to the connection before.
+/// The kind of a connect: the first connect, or a reconnect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Connect {
-    /// The first connect, or the first after another feed was read. No instrument is delisted.
+    /// The first connect, or a connect after another feed was read. No instrument is delisted.
     First,
     /// A reconnect to the same partner. Instruments that are not announced again are delisted.
     Again,
 }
 
 impl<'i> Partner<'i> {
-    /// Creates the rules of one connection, whose quotes go through `intake`.
+    /// Creates the rules for one connection. Its quotes are recorded with `intake`.
     pub fn new(intake: &'i mut Intake) -> Self {
         Self {
             intake,
@@ -62,14 +67,14 @@ impl<'i> Partner<'i> {
         }
     }
 
-    /// Starts a connection: both sockets are connected.
+    /// Marks the start of a connection. Both sockets are connected.
     pub fn connected(&mut self, connect: Connect, now: Duration) {
         self.intake.connected();
         self.replay =
             (connect == Connect::Again).then(|| Replay { connected: now, last_add: None, announced: HashSet::new() });
     }
 
-    /// Ends a connection. Waiting quotes are rejected, because their `ADD` cannot arrive any more.
+    /// Marks the end of a connection. Waiting quotes are rejected, because their `ADD` cannot arrive any more.
     pub fn disconnected(&mut self) {
         self.replay = None;
         while let Some((id, tick)) = self.waiting.pop() {
@@ -109,7 +114,7 @@ impl<'i> Partner<'i> {
         self.quotes(&mut quotes, now);
     }
 
-    /// Records the quotes of listed instruments, and queues the others.
+    /// Records the quotes of listed instruments, and queues the quotes of other instruments until their `ADD` arrives.
     fn quotes(&mut self, quotes: &mut Vec<Quote<'_>>, now: Duration) {
         let mut ready: Vec<(&str, Tick)> = Vec::with_capacity(quotes.len());
         for quote in quotes.iter() {
@@ -119,7 +124,7 @@ impl<'i> Partner<'i> {
             }
             let tick = self.intake.tick(quote);
             let is_listed = self.intake.engine().aggregator.resolve(&quote.id).is_some();
-            // An invalid id can never be listed, and may be as long as a frame.
+            // An invalid id can never be listed, and may be too long to store.
             if is_listed || !self.is_valid(&quote.id) || self.is_deleted(&quote.id, now) {
                 ready.push((&quote.id, tick));
             } else if let Some((id, evicted)) = self.waiting.push(&quote.id, tick, now) {
@@ -170,19 +175,20 @@ impl<'i> Partner<'i> {
         self.release(id);
     }
 
-    /// Records the waiting quotes of `id`, which are accepted if the instrument is listed.
+    /// Records the waiting quotes of `id`. They are accepted if the instrument is listed.
     fn release(&mut self, id: &str) {
         let released: Vec<(&str, Tick)> = self.waiting.remove(id).map(|tick| (id, tick)).collect();
         self.record(&released);
     }
 
-    /// The time at which [`expire`](Self::expire) has something to do next.
+    /// Returns the time at which [`expire`](Self::expire) must be called next.
     pub fn deadline(&self) -> Option<Duration> {
         let replay = self.replay.as_ref().and_then(Replay::end);
         [self.waiting.deadline(), replay].into_iter().flatten().min()
     }
 
-    /// Rejects quotes that have waited too long, and ends a complete replay.
+    /// Rejects quotes that have waited too long. If the replay is complete, delists the instruments that were not
+    /// announced.
     pub fn expire(&mut self, now: Duration) {
         while let Some((id, tick)) = self.waiting.expired(now) {
             self.record(&[(&id, tick)]);
@@ -193,9 +199,9 @@ impl<'i> Partner<'i> {
         }
     }
 
-    /// Delists the instruments that were not announced again.
+    /// Delists the instruments that the partner did not announce again.
     fn delist_missing(&mut self, announced: &HashSet<String>) {
-        /// The number of instruments read under one lock of the catalogue.
+        /// The number of instruments that are read under one lock of the catalogue.
         const PAGE: usize = 1000;
         let engine = self.intake.engine().clone();
         let aggregator = &engine.aggregator;
@@ -214,7 +220,7 @@ impl<'i> Partner<'i> {
 }
 
 impl Replay {
-    /// The time at which the replay counts as complete.
+    /// Returns the time at which the replay counts as complete; `None` before the first `ADD`.
     fn end(&self) -> Option<Duration> {
         let quiet = self.last_add? + REPLAY_QUIET;
         Some(quiet.min(self.connected + CATALOGUE_REPLAY_LIMIT))

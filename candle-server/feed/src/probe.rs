@@ -12,15 +12,16 @@ use crate::source::websocket::Frame;
 use crate::source::{Connector, Source};
 use crate::url::FeedUrl;
 
-/// The interval between two checks of a feed's state: short against the shortest silence timeout, 2 s.
+/// The interval between two checks of a feed's state: 100 ms. The shortest silence timeout is much longer, 2 s.
 pub(super) const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The loss reason of an open connection that brings no quotes.
+/// The loss reason of an open connection that delivers no quotes.
 pub(super) const STALLED: &str = "stalled";
 
-/// Connects to the feed with this index until it has recovered, and returns a new connection to it.
+/// Connects to the feed with this index until the feed has recovered. Returns a new connection to this feed.
 ///
-/// The connection that proved the recovery is dropped, because the catalogue at its start was not recorded.
+/// The connection that proved the recovery is dropped, because the instruments that it announced at its start were not
+/// recorded.
 pub(super) async fn probe<C: Connector>(connector: &C, engine: &Engine, index: usize, feed: &FeedUrl) -> C::Source {
     let mut backoff = Backoff::new();
     loop {
@@ -57,8 +58,9 @@ async fn connect<C: Connector>(connector: &C, engine: &Engine, index: usize, fee
     }
 }
 
-/// Reads quotes without recording them. Returns true once the feed has been healthy for the fail-back time, and false
-/// if the connection ends or brings no quotes.
+/// Reads quotes without recording them, until the feed has been healthy for the fail-back time. Then returns true.
+///
+/// Returns false if the connection ends or delivers no quotes.
 async fn has_recovered(engine: &Engine, index: usize, source: &mut impl Source) -> bool {
     let fail_back_after = engine.feeds.inspect(|failover| failover.config().fail_back_after);
     let mut checks = interval(CHECK_INTERVAL);
@@ -66,7 +68,7 @@ async fn has_recovered(engine: &Engine, index: usize, source: &mut impl Source) 
     let mut healthy_since = None;
     loop {
         tokio::select! {
-            // The check comes first, because a busy stream is always ready.
+            // The check has priority, because a connection with many quotes is always ready.
             biased;
             _ = checks.tick() => {}
             frames = source.frames() => match frames {

@@ -1,8 +1,9 @@
-//! A simulation of feeds with faults: hours of feed time in seconds, on a driven clock.
+//! Simulates feeds with faults. A simulated clock runs hours of feed time in seconds.
 //!
-//! The real supervisor, intake, engine and coverage read simulated feeds with random faults through the
-//! [`Connector`](super::source::Connector) trait. After each step, the engine is compared with a simple model.
-//! `CANDLE_SIMULATION_SEED=17 cargo test -p candle-feed simulation` runs one seed; the run is the same each time.
+//! The real supervisor, intake and engine read simulated feeds with random faults through the
+//! [`Connector`](super::source::Connector) trait. After each step, the test compares the engine with a simple model.
+//!
+//! `CANDLE_SIMULATION_SEED=17 cargo test -p candle-feed simulation` runs one seed. Equal seeds give equal runs.
 
 mod candles;
 mod connector;
@@ -34,19 +35,19 @@ use crate::url::FeedUrl;
 /// A time since the start of a run, or a length of time, in milliseconds.
 type Millis = u64;
 
-/// The length of one run: longer than the window of 30 minutes.
+/// The length of one run, in milliseconds: 35 min. This is longer than the window of 30 minutes.
 const RUN_LENGTH: Millis = 35 * 60_000;
-/// The seeds of every test run. The five tests simulate about three hours of feed time per seed.
+/// The seeds that every test runs. The five tests simulate about three hours of feed time per seed.
 ///
-/// `CANDLE_SIMULATION_SEED` selects another seed. A seed that found a defect is added here.
+/// `CANDLE_SIMULATION_SEED` selects another seed. A seed that reveals a defect is added to this list.
 const SEEDS: [u64; 2] = [0, 9];
-/// The maximum time until a change of a feed's behaviour shows in its state.
+/// The maximum time until a change of a feed's behaviour changes its state, in milliseconds.
 const STATE_DELAY: Millis = 3_000;
-/// The maximum time until the other feed supplies the engine, if that feed is healthy all the time.
+/// The maximum time until the engine reads the other feed, in milliseconds. The other feed is always healthy.
 const MAX_FAIL_OVER: Millis = 5_000;
-/// The maximum time for which a healthy feed is not read while no other feed supplies the engine.
+/// The maximum time for which a healthy feed is not read while the engine receives no quotes, in milliseconds.
 const MAX_UNSUPPLIED: Millis = 60_000;
-/// The maximum time until a healthy first feed is the active one again: a back-off and the fail-back time.
+/// The maximum time until a healthy first feed is active again, in milliseconds: a back-off plus the fail-back time.
 const MAX_FAIL_BACK: Millis = 45_000;
 
 /// Simulates one run of feeds with these catalogues.
@@ -54,7 +55,7 @@ fn simulate(seed: u64, catalogues: &[Catalogue]) {
     fastrand::seed(seed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let world = runtime.block_on(async {
-        // The port of a feed is its index, plus one because port 0 is invalid.
+        // The port of a feed is its index plus one, because port 0 is invalid.
         let url = |(index, catalogue): (usize, &Catalogue)| match catalogue {
             Catalogue::None => format!("ws://simulated:{}/", index + 1),
             Catalogue::Announced => format!("partner+ws://simulated:{}", index + 1),
@@ -63,7 +64,7 @@ fn simulate(seed: u64, catalogues: &[Catalogue]) {
         let config =
             FailoverConfig { fail_over_after: Duration::from_secs(2), fail_back_after: Duration::from_secs(10) };
         let watched = feeds.iter().map(|feed| (feed.to_string(), SilenceTimeout::FromRate));
-        // One thread needs one stripe, and each step reads the outcomes of all stripes.
+        // One thread needs only one stripe. Each step reads the outcomes of all stripes, so fewer stripes are faster.
         let aggregator = Aggregator::new(Config::default().with_stripes(1));
         let engine =
             Engine::new(aggregator, Clock::with_time(ClockMode::Wall, PausedTime::starting_at(world::start())));
@@ -80,7 +81,7 @@ fn simulate(seed: u64, catalogues: &[Catalogue]) {
             }
         };
         tokio::select! {
-            // The supervisor handles everything that is due before the check.
+            // The supervisor is first, so that it handles everything that is due before the check.
             biased;
             () = run_with(&connector, engine, &feeds) => panic!("the supervisor has returned"),
             () = checks => {}

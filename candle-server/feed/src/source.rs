@@ -1,4 +1,6 @@
-//! The sources of a feed: live connections behind the traits [`Connector`] and [`Source`], files, and the demo.
+//! The sources of quotes: live connections, files, standard input and the demo.
+//!
+//! The traits [`Connector`] and [`Source`] abstract live connections, so that tests can simulate them.
 
 pub mod demo;
 mod error;
@@ -16,17 +18,19 @@ use websocket::{Frame, WebSocket};
 
 /// An open connection to a live feed.
 pub trait Source {
-    /// Waits for the next frames, at least one. Dropping the future before it is ready loses no frame.
+    /// Waits for the next frames, and returns at least one frame. Dropping the future before it is ready loses no
+    /// frame.
     ///
     /// # Errors
     ///
-    /// The reason why the connection has ended. The method must not be called again afterwards.
+    /// Returns the reason why the connection has ended. The method must not be called again afterwards.
     fn frames(&mut self) -> impl Future<Output = Result<&[Frame], ConnectionError>>;
 
-    /// The time at which each socket last received something, readable while the source is in use.
+    /// Returns the time at which each socket last received a frame or a pong. The values are updated while the source
+    /// is read.
     fn last_heard(&self) -> Vec<Arc<LastHeard>>;
 
-    /// The time between the first and the latest data frame.
+    /// Returns the time between the first and the latest data frame.
     fn healthy_for(&self) -> Duration;
 }
 
@@ -39,11 +43,11 @@ pub trait Connector {
     ///
     /// # Errors
     ///
-    /// The reason why there is no connection.
+    /// Returns the reason why the connection could not be opened.
     fn connect(&self, endpoint: Endpoint<'_>) -> impl Future<Output = Result<Self::Source, ConnectionError>>;
 }
 
-/// The connector of the server, which opens WebSockets.
+/// The connector of the server. It opens WebSockets.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WebSocketConnector;
 
@@ -80,7 +84,7 @@ impl WebSockets {
 }
 
 impl Source for WebSockets {
-    /// If either socket of a pair ends, the pair ends.
+    /// Waits for frames of any socket. If either socket of a pair ends, the pair ends.
     async fn frames(&mut self) -> Result<&[Frame], ConnectionError> {
         match self {
             Self::Single(one) => one.frames().await,

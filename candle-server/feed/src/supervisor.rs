@@ -20,15 +20,15 @@ use crate::source::websocket::Frame;
 use crate::source::{ConnectionError, Connector, Source, WebSocketConnector, demo, lines};
 use crate::url::{FeedUrl, Pace};
 
-/// Reads the feeds into the engine, one at a time, until a feed ends.
+/// Reads one feed at a time and records its quotes in the engine, until a feed ends.
 ///
-/// When the active feed fails, the next feed in order is read. When the first feed has recovered, it is read again. A
-/// file and standard input end; a live feed is reconnected instead.
+/// When the active feed fails, the function reads the next feed. When the first feed has recovered, the function reads
+/// the first feed again. Files and standard input end. A live feed is reconnected instead.
 pub async fn run(engine: Arc<Engine>, feeds: &[FeedUrl]) {
     run_with(&WebSocketConnector, engine, feeds).await;
 }
 
-/// Reads the feeds as [`run`] does, over the connections that `connector` opens.
+/// Reads the feeds like [`run`], but over connections that `connector` opens.
 pub async fn run_with<C: Connector>(connector: &C, engine: Arc<Engine>, feeds: &[FeedUrl]) {
     engine.started().await;
     // An earlier process may have recorded the catalogue of one of these feeds.
@@ -56,7 +56,7 @@ pub async fn run_with<C: Connector>(connector: &C, engine: Arc<Engine>, feeds: &
     }
 }
 
-/// Watches a feed whose quotes another task writes to the engine, and logs its changes of state.
+/// Monitors a feed that another task reads, and logs each change of its state.
 pub async fn watch_external(engine: &Engine, name: &str) {
     engine.started().await;
     engine.feeds.opened(0, Vec::new(), engine.clock.reading());
@@ -85,7 +85,7 @@ enum Switch<S> {
     FailBack(S),
 }
 
-/// The reason why the reading of one connection, file or demo stopped.
+/// The reason why a connection, a file or a demo is not read any further.
 enum ReadEnd {
     /// The input has ended.
     Finished,
@@ -102,7 +102,10 @@ impl<C: Connector> Supervisor<'_, C> {
         tracing::warn!(feed = %self.feeds[next], "switching to this feed");
     }
 
-    /// Reads the feed `active`, starting with `source`, and reconnects it. Returns `None` when the feed has ended.
+    /// Reads and reconnects the feed `active` until another feed should be read. Returns `None` when the feed has
+    /// ended.
+    ///
+    /// `source` is an open connection to this feed, if there is one.
     async fn read_until_switch(&mut self, active: usize, mut source: Option<C::Source>) -> Option<Switch<C::Source>> {
         let engine = Arc::clone(&self.engine);
         let mut switch = pin!(next_switch(self.connector, &engine, self.feeds, active));
@@ -173,7 +176,7 @@ impl<C: Connector> Supervisor<'_, C> {
             feeds.opened(active, Vec::new(), clock.reading());
             return None;
         };
-        // On the heap: the state of two handshakes is large, and is needed only until the connection is open.
+        // Boxed, because the state of two handshakes is large and is needed only until the connection is open.
         let source = Box::pin(self.connector.connect(endpoint)).await;
         if let Ok(source) = &source {
             feeds.opened(active, source.last_heard(), clock.reading());
@@ -218,7 +221,7 @@ async fn read_partner(partner: &mut Partner<'_>, engine: &Engine, source: &mut i
     loop {
         let due = partner.deadline().map(|due| due.saturating_sub(engine.clock.elapsed()));
         let frames = tokio::select! {
-            // Frames come first: they may contain the `ADD` that a quote waits for.
+            // Frames have priority, because they may contain the `ADD` that a quote waits for.
             biased;
             frames = source.frames() => frames,
             () = sleep(due.unwrap_or_default()), if due.is_some() => Ok(&[][..]),
@@ -235,7 +238,7 @@ async fn read_partner(partner: &mut Partner<'_>, engine: &Engine, source: &mut i
 /// A future that resolves when another feed, or another connection to the active feed, should be read.
 type PendingSwitch<'s, S> = Pin<&'s mut dyn Future<Output = Switch<S>>>;
 
-/// Returns the output of `work`, unless a switch comes first.
+/// Waits for `work`, and returns its output. Returns a switch instead if the switch is ready first.
 async fn unless_switched<T, S>(switch: PendingSwitch<'_, S>, work: impl Future<Output = T>) -> Result<T, Switch<S>> {
     tokio::select! {
         // A fixed polling order keeps simulations reproducible.
@@ -245,7 +248,7 @@ async fn unless_switched<T, S>(switch: PendingSwitch<'_, S>, work: impl Future<O
     }
 }
 
-/// Watches the active feed, and probes the first feed if it is not the active one.
+/// Waits until the active feed fails or the first feed has recovered. Returns the switch to make.
 async fn next_switch<C: Connector>(
     connector: &C,
     engine: &Engine,
@@ -260,7 +263,7 @@ async fn next_switch<C: Connector>(
     };
     let can_reconnect = feeds[active].endpoint().is_some();
     tokio::select! {
-        // If the first feed has recovered, it is preferred to the next one.
+        // A recovered first feed has priority over the next feed.
         biased;
         source = recovered => Switch::FailBack(source),
         next = watchdog(engine, &feeds[active], active, can_reconnect) => Switch::To(next),

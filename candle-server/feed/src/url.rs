@@ -1,4 +1,4 @@
-//! Feed URLs: the parsed values of `--feed`.
+//! Parses feed URLs, the values of `--feed`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,11 +7,12 @@ use std::str::FromStr;
 use tokio_tungstenite::tungstenite::http::Uri;
 use tokio_tungstenite::tungstenite::http::uri::PathAndQuery;
 
-/// The maximum number of demo instruments: ten times the server's default limit, so that the limit can be tested.
+/// The maximum number of demo instruments: 1,000,000. This is ten times the server's default limit, so that tests can
+/// exceed the limit.
 pub const MAX_INSTRUMENTS: u32 = 1_000_000;
-/// The maximum rate of the demo, in quotes per second: more than one core can process.
+/// The maximum rate of the demo, in quotes per second: 10,000,000. One core cannot process this many.
 pub const MAX_RATE: f64 = 10_000_000.0;
-/// The maximum replay speed, as a multiple of the wall clock's speed: a week in less than a second.
+/// The maximum replay speed, as a multiple of the wall clock's speed: 1,000,000. A week then takes less than a second.
 pub const MAX_SPEED: f64 = 1_000_000.0;
 
 /// A validated feed URL.
@@ -29,15 +30,15 @@ pub const MAX_SPEED: f64 = 1_000_000.0;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum FeedUrl {
-    /// `demo:[?instruments=10&rate=5000/min&speed=50&seed=1]`: the built-in demo stream.
+    /// `demo:[?instruments=10&rate=5000/min&speed=50&seed=1]`: the built-in demo feed with random prices.
     Demo(DemoOptions),
     /// `ws://` or `wss://`: one WebSocket of quotes.
     WebSocket(SocketUrl),
     /// `partner+ws://` or `partner+wss://`: two WebSockets under one address.
     Partner {
-        /// The stream of `ADD` and `DELETE` messages, at `/instruments`.
+        /// The WebSocket that sends `ADD` and `DELETE` messages, at `/instruments`.
         instruments: SocketUrl,
-        /// The stream of `QUOTE` messages, at `/quotes`.
+        /// The WebSocket that sends `QUOTE` messages, at `/quotes`.
         quotes: SocketUrl,
     },
     /// `stdin:`: standard input, one message per line.
@@ -51,16 +52,16 @@ pub enum FeedUrl {
     },
 }
 
-/// The WebSockets that a live feed consists of.
+/// The addresses of a live feed's WebSockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint<'u> {
     /// One WebSocket of quotes.
     Single(&'u SocketUrl),
     /// The two WebSockets of a partner.
     Pair {
-        /// The stream of `ADD` and `DELETE` messages.
+        /// The WebSocket that sends `ADD` and `DELETE` messages.
         instruments: &'u SocketUrl,
-        /// The stream of `QUOTE` messages.
+        /// The WebSocket that sends `QUOTE` messages.
         quotes: &'u SocketUrl,
     },
 }
@@ -77,16 +78,17 @@ pub enum Endpoint<'u> {
 pub struct DemoOptions {
     /// The number of instruments; their ids are `0` to `instruments - 1`.
     pub instruments: u32,
-    /// Quotes per second of wall time; finite and above zero.
+    /// The number of quotes per second of wall time; finite and above zero.
     pub rate: f64,
-    /// Seconds of stream time per second of wall time; finite and above zero.
+    /// The speed of the demo's clock, as a multiple of the wall clock's speed; finite and above zero.
     pub speed: f64,
-    /// The seed of the random walk; equal seeds give equal streams.
+    /// The seed of the random prices. Equal seeds give equal quotes.
     pub seed: u64,
 }
 
 impl Default for DemoOptions {
-    /// 10 instruments, 5000 quotes per minute, 50 times the wall clock's speed: a full chart in under a minute.
+    /// Returns 10 instruments, 5000 quotes per minute, 50 times the wall clock's speed, and the seed 1. The chart is
+    /// then full in under a minute.
     fn default() -> Self {
         Self { instruments: 10, rate: 5000.0 / 60.0, speed: 50.0, seed: 1 }
     }
@@ -97,7 +99,7 @@ impl Default for DemoOptions {
 pub enum Pace {
     /// As fast as the file can be read.
     Full,
-    /// Seconds of message time per second of wall time; above zero, at most [`MAX_SPEED`].
+    /// A multiple of the wall clock's speed; above zero, at most [`MAX_SPEED`].
     Times(f64),
 }
 
@@ -151,22 +153,22 @@ impl fmt::Display for FeedUrl {
 pub struct SocketUrl(Uri);
 
 impl SocketUrl {
-    /// The whole address, including secrets; only for the handshake.
+    /// Returns the whole address, including secrets. Only the handshake may use this address.
     pub const fn uri(&self) -> &Uri {
         &self.0
     }
 
-    /// The host; an IPv6 address has no brackets.
+    /// Returns the host. An IPv6 address has no brackets.
     pub fn host(&self) -> &str {
         self.0.host().unwrap_or_default().trim_matches(['[', ']'])
     }
 
-    /// The port; the default is 80, with TLS 443.
+    /// Returns the port. The default is 80, or 443 with TLS.
     pub fn port(&self) -> u16 {
         self.0.port_u16().unwrap_or(if self.0.scheme_str() == Some("wss") { 443 } else { 80 })
     }
 
-    /// The address with `path` appended to its path; the query stays.
+    /// Returns the address with `path` appended to its path, and with the same query.
     fn join(&self, path: &str) -> Result<Self, FeedUrlError> {
         let mut joined = format!("{}{path}", self.0.path().trim_end_matches('/'));
         if let Some(query) = self.0.query() {
@@ -185,7 +187,8 @@ impl FromStr for SocketUrl {
         let uri: Uri = text.parse().map_err(|_| FeedUrlError::Address)?;
         let authority = uri.authority().ok_or(FeedUrlError::Address)?;
         let after_user = authority.as_str().rsplit('@').next().unwrap_or_default();
-        // `Uri` accepts a malformed port as part of the host, and the default port would be used silently.
+        // `Uri` accepts a malformed port as part of the host. Without this check, the default port would be used
+        // silently.
         let ends_in_port = match authority.port_u16() {
             Some(0) => false,
             Some(_) => true,
@@ -283,7 +286,7 @@ fn within<T: PartialOrd>(value: Option<T>, bounds: std::ops::RangeInclusive<T>) 
     value.filter(|value| bounds.contains(value))
 }
 
-/// The reason why a text is not a feed URL. The message contains no user info and no option value.
+/// The reason why a text is not a feed URL. The error message contains no user info and no option value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FeedUrlError {
@@ -291,15 +294,15 @@ pub enum FeedUrlError {
     Scheme,
     /// The text is not a WebSocket address.
     Address,
-    /// The named scheme is followed by a path.
+    /// The scheme does not allow a path, but a path follows.
     Path(&'static str),
     /// `file:` is not followed by a path.
     NoPath,
-    /// The feed has no option of this name.
+    /// The feed has no option with this name.
     Option(String),
     /// The named option is given twice.
     Repeated(&'static str),
-    /// The value of the named option differs from the expected form, which is the second field.
+    /// The value of the option is invalid. The fields are the name of the option and a description of valid values.
     Value(&'static str, &'static str),
 }
 
@@ -313,8 +316,8 @@ impl fmt::Display for FeedUrlError {
             Self::Address => {
                 f.write_str("the feed address must be ws://HOST[:PORT][/PATH] or wss://HOST[:PORT][/PATH]")
             }
-            Self::Path("stdin:") => f.write_str("stdin: takes no path and no options"),
-            Self::Path(scheme) => write!(f, "{scheme} takes only options, for example demo:?instruments=10"),
+            Self::Path("stdin:") => f.write_str("stdin: accepts no path and no options"),
+            Self::Path(scheme) => write!(f, "{scheme} accepts only options, for example demo:?instruments=10"),
             Self::NoPath => f.write_str("file: must be followed by a path, for example file:ticks.ndjson"),
             Self::Option(name) => write!(f, "unknown feed option {name:?}"),
             Self::Repeated(name) => write!(f, "the feed option {name} is given twice"),

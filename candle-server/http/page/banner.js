@@ -1,4 +1,4 @@
-// The state of the connection and the feed: a pill that is always shown, and a banner when something is wrong.
+// Shows the state of the connection and the feed: always in a pill, and in a banner if prices are delayed.
 
 import { ago } from "./format.js";
 
@@ -17,7 +17,7 @@ const RETRIED = ["lost", "gone", "full"];
 
 const find = (id) => document.getElementById(id);
 
-/** Shows one state at a time. `since` is the `performance.now()` of the last price. */
+/** Shows one state at a time, with the age of the last price. */
 export class Banner {
   #state = "loading"; #since = 0;
 
@@ -30,6 +30,7 @@ export class Banner {
     return this.#state;
   }
 
+  /** Shows `state`. `since` is the `performance.now()` at which the last price arrived. */
   show(state, since) {
     this.#since = since;
     if (state !== this.#state) {

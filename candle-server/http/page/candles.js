@@ -1,9 +1,9 @@
-// The history of one instrument from its stream: a snapshot, followed by changes.
+// Computes the history of one instrument from the events of its stream: a snapshot, followed by changes.
 
 const MINUTE = 60;
 const WINDOW = 30;
 
-/** Returns the history after an event, which equals the response of a read. */
+/** Applies an event and returns the new history, which equals the response of a read. Returns null if delisted. */
 export function apply(history, name, data) {
   if (name === "snapshot") return data;
   if (name === "delisted" || history === null) return null;
@@ -18,7 +18,7 @@ export function apply(history, name, data) {
   return next;
 }
 
-/** Returns the totals of the candles, or null if there are none. */
+/** Returns the open, high, low, close, volume and quotes of all candles together, or null without candles. */
 export function summary(candles) {
   if (candles.length === 0) return null;
   const traded = candles.filter(({ filled }) => !filled);
@@ -32,7 +32,7 @@ export function summary(candles) {
   };
 }
 
-/** Returns true if the feed was down for part or all of the minute of a candle. */
+/** Returns true if the feed was down for part or all of the minute of a candle. A forming minute counts if the feed was down for all of it. */
 export const isOutage = ({ coverage, state }) => coverage === "none" || (coverage === "partial" && state !== "forming");
 
 /** Returns the direction of a candle in words. */

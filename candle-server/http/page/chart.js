@@ -1,4 +1,4 @@
-// The chart: candles, volume and outages, drawn by TradingView's Lightweight Charts.
+// Draws candles, volume and outages with TradingView's Lightweight Charts.
 
 import {
   CandlestickSeries, ColorType, createChart, CrosshairMode, HistogramSeries, LineStyle,
@@ -9,7 +9,7 @@ import { direction, isOutage } from "./candles.js";
 const MINUTE = 60;
 const WINDOW = 30;
 
-/** Returns a colour of the style sheet, which defines all colours. */
+/** Returns a colour that the style sheet defines as the variable `--name`. */
 function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
@@ -51,7 +51,7 @@ export class Chart {
     new MutationObserver(redraw).observe(document.documentElement, { attributeFilter: ["data-theme"] });
   }
 
-  /** Draws candles, oldest first, with prices of `decimals` decimals. */
+  /** Draws candles, sorted oldest first. Prices have `decimals` decimals. */
   draw(candles, decimals) {
     this.#candles = candles;
     if (decimals !== this.#decimals) {
@@ -60,8 +60,8 @@ export class Chart {
       this.#series.applyOptions({ priceFormat: { type: "custom", formatter: this.#price, minMove: 10 ** -decimals } });
     }
     const padding = this.#padding();
-    // The library indexes the times of all series together. If one series still has the times of the last window while
-    // another is set, the indices change half-way and the library fails with "Value is null".
+    // The library has one index for the times of all series. If one series still has times of the previous window while
+    // another series is set, the library fails with "Value is null". So the other series are emptied first.
     this.#volume.setData([]);
     this.#outage.setData([]);
     this.#series.setData([...padding, ...candles.map((candle) => this.#item(candle))]);
@@ -77,7 +77,7 @@ export class Chart {
     else this.#select(this.#selected);
   }
 
-  /** Draws the line of the last price in the border colour of its candle. The library would use the body colour. */
+  /** Draws the line of the last price in the border colour of its candle. By default, the line has the body colour. */
   #drawLast() {
     const candle = this.#candles.at(-1);
     if (this.#last !== null) this.#series.removePriceLine(this.#last);
@@ -87,7 +87,7 @@ export class Chart {
     });
   }
 
-  /** Returns white space before the first candle, so that a partial window is as wide as a whole one. */
+  /** Returns empty items before the first candle, so that the chart always has the width of 30 minutes. */
   #padding() {
     const first = this.#candles[0]?.openTimestamp ?? 0;
     const missing = this.#candles.length === 0 ? 0 : Math.max(0, WINDOW - this.#candles.length);
@@ -136,7 +136,7 @@ export class Chart {
     this.#chart.timeScale().setVisibleLogicalRange({ from: -0.6, to: WINDOW - 0.1 });
   }
 
-  /** Writes the legend of the candle at `time`, or of the last candle. */
+  /** Writes the legend of the candle at `time`, or of the last candle if no candle has this time. */
   #drawLegend(time) {
     const candle = this.#candles.find(({ openTimestamp }) => openTimestamp === time) ?? this.#candles.at(-1);
     this.#legend.replaceChildren();

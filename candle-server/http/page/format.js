@@ -1,18 +1,18 @@
-// Numbers and times in the format of the reader's locale.
+// Formats numbers and times for the locale of the browser.
 
 const MINUS = "\u2212";
-/** The most decimals of a market price. More are rounding noise of a float. */
+/** The most decimals of a market price. Further decimals are rounding errors of floating-point numbers. */
 const MAX_DECIMALS = 8;
 
-/** Returns the number of decimals of the shortest form of a number. */
+/** Returns the number of decimals that JavaScript prints for a number. */
 function decimalsOf(value) {
   const [digits, exponent = "0"] = String(value).split("e");
   return Math.max(0, (digits.split(".")[1] ?? "").length - Number(exponent));
 }
 
 /**
- * Returns the number of decimals to show: as many as the prices have. If those are noise, enough to show a thousandth
- * of the range.
+ * Returns the number of decimals to show: as many as the prices have. If the prices have more than 8 decimals, enough
+ * decimals are shown to see a thousandth of the price range.
  */
 export function instrumentDecimals(candles) {
   let decimals = 0, high = -Infinity, low = Infinity;
@@ -37,7 +37,7 @@ const percentFormat = new Intl.NumberFormat(undefined, {
 });
 const countFormat = new Intl.NumberFormat();
 const shortFormat = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 2 });
-// Predefined styles of the locale: a choice of fields would give "0:08" where people write "00:08".
+// The predefined styles of the locale are used. Selecting fields would give "0:08" where people write "00:08".
 const clockFormat = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 const secondFormat = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 const relativeFormat = new Intl.RelativeTimeFormat(undefined, { numeric: "always", style: "long" });
@@ -48,7 +48,7 @@ export const clock = (seconds) => clockFormat.format(seconds * 1000);
 export const clockWithSeconds = (seconds) => secondFormat.format(seconds * 1000);
 export const zone = () => `Times are ${Intl.DateTimeFormat().resolvedOptions().timeZone || "local"}.`;
 
-/** Returns the direction of the change between two prices, and texts that show it without colour. */
+/** Returns the direction of the change between two prices, and texts that show the direction without colour. */
 export function change(from, to, price) {
   const difference = to - from;
   const direction = difference > 0 ? "up" : difference < 0 ? "down" : "flat";
@@ -58,7 +58,7 @@ export function change(from, to, price) {
   return { direction, arrow, absolute: sign + price(Math.abs(difference)), percent };
 }
 
-/** Returns an age in words, in the largest unit that fits. */
+/** Returns an age in words, in the largest suitable unit up to hours. */
 export function ago(seconds) {
   if (seconds < 60) return relativeFormat.format(-Math.round(seconds), "second");
   if (seconds < 3600) return relativeFormat.format(-Math.floor(seconds / 60), "minute");

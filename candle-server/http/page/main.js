@@ -1,4 +1,4 @@
-// The page: selects the instrument and updates every part of the page.
+// Selects the instrument and updates all parts of the page.
 
 import { Banner } from "./banner.js";
 import { apply, summary } from "./candles.js";
@@ -37,7 +37,7 @@ const popular = new Popular(find("popular"), find("popular-none"), (histories) =
 });
 const search = new Search(find("search"), find("found"), find("found-none"), go);
 
-/** Returns the instrument in the address, or null for the most viewed. */
+/** Returns the instrument in the address, or null if the address selects the most viewed instrument. */
 function named() {
   const [, , segment] = location.pathname.split("/");
   try {
@@ -55,7 +55,7 @@ function go(id) {
 function route() {
   const id = named();
   if (id === null) {
-    // The list may not be loaded yet.
+    // The list of popular instruments may not be loaded yet.
     const first = find("popular").firstElementChild?.dataset.id;
     if (first !== undefined) follow(first);
     else leave();
@@ -101,7 +101,7 @@ function onEvent(name, data) {
   }
   lostSince = null;
   if (name !== "status" || before === null) {
-    // The last price of a snapshot may be old. Its age is measured on the clock of the candles.
+    // The last price of a snapshot may be old. The age of the price is computed on the clock of the candles.
     const old = name === "snapshot" && data.lastQuoteTimestamp !== null ? data.asOf - data.lastQuoteTimestamp : 0;
     const isNew = before === null || before.lastQuoteTimestamp !== history.lastQuoteTimestamp;
     if (isNew) lastPriceAt = performance.now() - old * 1000;
@@ -133,7 +133,7 @@ function unknown() {
   veil("unknown");
 }
 
-/** Covers the chart with a message; `null` uncovers the chart. */
+/** Covers the chart with the message for `state`, or uncovers the chart if `state` is null. */
 function veil(state) {
   const stage = find("stage");
   stage.dataset.state = state ?? "shown";
@@ -150,7 +150,7 @@ function veil(state) {
 }
 
 const STATES = { live: "live", stale: "stale", never: "quiet" };
-/** The feed states without quotes. */
+/** The states in which the feed sends no quotes. */
 const INTERRUPTED = ["connecting", "silent", "down"];
 
 function showState() {
@@ -168,7 +168,7 @@ function draw(before) {
     return;
   }
   veil(null);
-  // The number of decimals never shrinks while an instrument is shown, so that digits do not jump.
+  // The number of decimals never decreases while an instrument is shown, so that digits do not move.
   decimals = Math.max(decimals, instrumentDecimals(candles));
   const price = priceFormat(decimals);
   chart.draw(candles, decimals);
@@ -208,7 +208,7 @@ function showTable() {
   const isShown = table.classList.toggle("sr") === false;
   find("as-table").setAttribute("aria-expanded", String(isShown));
   find("as-table").textContent = isShown ? "Hide the table" : "Show as a table";
-  // A scrolling region must be reachable by keyboard, a hidden one must not.
+  // The keyboard must reach a scrolling table, but not a hidden table.
   table.toggleAttribute("tabindex", isShown);
   if (isShown) table.tabIndex = 0;
   if (isShown) table.scrollIntoView({ block: "nearest" });
@@ -227,7 +227,7 @@ function nextTheme() {
   try {
     localStorage.setItem("candle-theme", next);
   } catch {
-    // Storage is disabled: the choice lasts as long as the page.
+    // The browser disables storage. The choice is lost when the page is closed.
   }
 }
 

@@ -1,4 +1,4 @@
-// The most viewed instruments. They are polled, because a stream would count a view of each.
+// Lists the most viewed instruments. The list is polled, because a stream would count a view of each instrument.
 
 import { change, instrumentDecimals, priceFormat } from "./format.js";
 
@@ -7,7 +7,7 @@ const WIDTH = 96;
 const HEIGHT = 32;
 const SVG = "http://www.w3.org/2000/svg";
 
-/** Updates `list` while the page is visible. `onRead(histories)` is called after each read. */
+/** Updates `list` every 2 seconds while the page is visible. Calls `onRead(histories)` after each update. */
 export class Popular {
   #list; #none; #onRead; #current = null; #timer = 0;
 
@@ -21,7 +21,7 @@ export class Popular {
     this.#read();
   }
 
-  /** Marks the instrument of the chart. */
+  /** Marks the instrument that the chart shows. */
   mark(id) {
     this.#current = id;
     for (const item of this.#list.children) this.#markItem(item);
@@ -39,7 +39,7 @@ export class Popular {
       const response = await fetch("/instruments/popular", { cache: "no-store" });
       if (response.ok) this.#draw(await response.json());
     } catch {
-      // The banner shows the failure, and the list stays.
+      // The banner reports the failure. The list is left unchanged.
     }
     if (document.visibilityState === "visible") this.#timer = setTimeout(() => this.#read(), POLL_INTERVAL);
   }
@@ -116,7 +116,7 @@ function drawItem(item, { id, description, candles }) {
 function drawSparkline(svg, candles) {
   const closes = candles.map(({ closePrice }) => closePrice);
   const high = Math.max(...closes), low = Math.min(...closes);
-  // A partial window fills the line from the left. A single price is a line in the middle.
+  // All closes are spread over the full width. A single price is drawn as a horizontal line in the middle.
   const points = closes.map((close, index) => {
     const x = closes.length > 1 ? (index / (closes.length - 1)) * WIDTH : 0;
     const y = high > low ? 2 + ((high - close) / (high - low)) * (HEIGHT - 4) : HEIGHT / 2;

@@ -1,11 +1,11 @@
-// The search field: a combobox of all listed instruments, by the prefix of their ids.
+// The search field: a combobox that finds listed instruments by a prefix of their id.
 
 import { priceFormat } from "./format.js";
 
 const SHOWN = 8;
 const DEBOUNCE_MS = 120;
 
-/** The field and its list. `onChoose(id)` is called with the chosen id. */
+/** The search field and its list of results. Calls `onChoose(id)` when the user selects an instrument. */
 export class Search {
   #input; #list; #none; #onChoose; #timer = 0; #request = 0; #active = -1;
 
@@ -18,7 +18,7 @@ export class Search {
     input.addEventListener("focus", () => this.#later());
     input.addEventListener("blur", () => this.#close());
     input.addEventListener("keydown", (event) => this.#key(event));
-    // On mousedown, because the field loses its focus before click, which closes the list.
+    // The list listens to mousedown: before a click event, the field would lose its focus and close the list.
     list.addEventListener("mousedown", (event) => {
       event.preventDefault();
       const option = event.target.closest("[role=option]");
@@ -39,7 +39,7 @@ export class Search {
   async #find() {
     const text = this.#input.value.trim();
     const request = ++this.#request;
-    // Ids are case-sensitive, and most are in capitals.
+    // Ids are case-sensitive, and most ids are in capitals. So the text is also searched in capitals.
     const prefixes = [...new Set([text, text.toUpperCase()])];
     const pages = await Promise.all(prefixes.map(page));
     if (request !== this.#request || document.activeElement !== this.#input) return;
@@ -87,7 +87,7 @@ export class Search {
     event.preventDefault();
   }
 
-  /** Returns the id for the text: the text itself if listed, else the first option with this prefix. */
+  /** Returns the text if it is a listed id, otherwise the first option that begins with the text in any case. */
   #bestMatch(options) {
     const text = this.#input.value.trim();
     const ids = options.map((option) => option.dataset.id);
@@ -126,7 +126,7 @@ function option({ id, description, lastPrice }, index) {
   return made;
 }
 
-/** Returns the decimals of one price, 2 to 4: a single price does not show the decimals of its instrument. */
+/** Returns the number of decimals to show for one price: 2 to 4. One price does not show how many its instrument has. */
 function decimals(price) {
   return Math.min(4, Math.max(2, (String(price).split(".")[1] ?? "").length));
 }

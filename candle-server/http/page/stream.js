@@ -1,7 +1,7 @@
-// The stream of server-sent events, and the reconnects.
+// Receives the server-sent events of one instrument, and reconnects after failures.
 
 const EVENTS = ["snapshot", "candle", "final", "revised", "status", "delisted", "feed"];
-/** Time without an event after which the page probes the server (ms): its comments every 15 s are invisible here. */
+/** Time without an event after which the page probes the server (ms). Scripts do not see the comments of a stream. */
 const SILENCE = 30_000;
 const PROBE_TIMEOUT = 5_000;
 const MIN_WAIT = 2_000;
@@ -10,8 +10,8 @@ const MAX_WAIT = 15_000;
 export const pathOf = (id) => `/instruments/${encodeURIComponent(id)}`;
 
 /**
- * Follows one instrument until `close()`. `onEvent(name, data)` is called for each event, `onState(state)` with `open`,
- * `lost`, `full` or `unknown`.
+ * Receives the events of one instrument until `close()`. Calls `onEvent(name, data)` for each event. Calls
+ * `onState(state)` for each change of the connection, with `open`, `lost`, `full` or `unknown`.
  */
 export class Stream {
   #id; #onEvent; #onState; #source = null; #timer = 0; #silence = 0; #wait = MIN_WAIT; #closed = false;
@@ -23,7 +23,7 @@ export class Stream {
     this.retry();
   }
 
-  /** Connects now. */
+  /** Closes the current connection, if any, and connects. */
   retry() {
     if (this.#closed) return;
     this.#drop();
@@ -67,7 +67,7 @@ export class Stream {
     else this.#failed(this.#source);
   }
 
-  /** Reconnects after every failure, with a growing delay. The browser reconnects after some failures only. */
+  /** Reconnects after a growing delay of 2 s to 15 s. The browser itself reconnects only after some failures. */
   async #failed(source) {
     if (this.#closed || source !== this.#source) return;
     this.#drop();

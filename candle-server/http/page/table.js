@@ -1,4 +1,4 @@
-// The candles as a table: always for screen readers, on demand for everybody.
+// Shows the candles as a table. Screen readers always see the table. Other users can show it with a button.
 
 import { clock, count, short } from "./format.js";
 import { direction, isOutage } from "./candles.js";
@@ -19,7 +19,7 @@ function cells(candle, price) {
   return [clock(openTimestamp), ...prices, short(volume), count(quotes), note(candle)];
 }
 
-/** Writes `candles` into `host`, newest first. Only changed cells are written. */
+/** Writes `candles` into a table in `host`, newest first. Writes only the cells that changed. */
 export function drawTable(host, title, candles, price) {
   let table = host.querySelector("table");
   if (table === null) {

@@ -1,7 +1,7 @@
-// Runs before the first paint, so that the page never flashes in the wrong theme.
+// Sets the theme before the browser draws the page, so that the wrong theme is never visible.
 try {
   const chosen = localStorage.getItem("candle-theme");
   if (chosen === "light" || chosen === "dark") document.documentElement.dataset.theme = chosen;
 } catch {
-  // Storage is disabled: the colours follow the system.
+  // The browser disables storage. The page uses the theme of the system.
 }

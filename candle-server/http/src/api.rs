@@ -1,4 +1,4 @@
-//! The responses of all routes that read an engine.
+//! Handles all routes that read an engine.
 
 mod popular;
 
@@ -25,14 +25,15 @@ use popular::PopularCache;
 
 /// The number of popular instruments in a response.
 const POPULAR: usize = 10;
-/// The number of further candidates, for popular instruments that are delisted between the ranking and the read.
+/// The number of further instruments in the ranking. They replace popular instruments that are delisted before the
+/// read.
 const CANDIDATES: usize = 10;
 const _: () = assert!(POPULAR + CANDIDATES <= candle_core::MAX_TOP);
 
-/// The body of `GET /`, which clients may compare.
+/// The body of the response to `GET /`. The text must not change, because clients may compare it.
 const STARTED: &str = "\"Aggregator thread is started...\"";
 
-/// The handlers of the routes that read one engine.
+/// Handles the routes that read one engine.
 #[derive(Debug)]
 pub struct Api {
     engine: Arc<Engine>,
@@ -42,12 +43,12 @@ pub struct Api {
     readiness: Readiness,
 }
 
-/// The condition under which `/readyz` succeeds.
+/// Selects the condition under which `/readyz` succeeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readiness {
-    /// The server runs.
+    /// The server is not stopping.
     Running,
-    /// The server runs, and the active feed sends quotes.
+    /// The server is not stopping, and the active feed is healthy.
     HealthyFeed,
 }
 
@@ -70,12 +71,12 @@ impl RouteHandler for Api {
 }
 
 impl Api {
-    /// Handlers that read `engine`.
+    /// Creates handlers that read `engine`.
     pub fn new(engine: Arc<Engine>) -> Self {
         Self::with_cache_capacity(engine, history::DEFAULT_CAPACITY)
     }
 
-    /// Limits the open streams. The default is [`DEFAULT_STREAM_LIMIT`].
+    /// Sets the most streams that may be open at once. The default is [`DEFAULT_STREAM_LIMIT`].
     #[must_use]
     pub fn with_streams(self, limit: usize) -> Self {
         Self { streams: Streams::new(Arc::clone(&self.engine), limit), ..self }
@@ -87,7 +88,7 @@ impl Api {
         Self { readiness, ..self }
     }
 
-    /// Handlers that cache the text of at most `capacity` histories.
+    /// Creates handlers whose cache stores the text of about `capacity` histories.
     fn with_cache_capacity(engine: Arc<Engine>, capacity: usize) -> Self {
         Self {
             streams: Streams::new(Arc::clone(&engine), DEFAULT_STREAM_LIMIT),
@@ -112,7 +113,9 @@ impl Api {
         }
     }
 
-    /// Reads one history and its views at `now`, or returns `None` if it is not listed. Only `GET` counts a view.
+    /// Reads one history and its views at `now`. Returns `None` if the instrument is not listed.
+    ///
+    /// Only `GET` counts a view.
     fn read(&self, id: &str, options: HistoryOptions, method: &Method, now: Timestamp) -> Option<(BodyWriter, u64)> {
         let coverage = self.engine.feeds.coverage(now);
         let cached = self.histories.get(id, options).filter(|cached| cached.coverage() == coverage);
@@ -129,7 +132,7 @@ impl Api {
                 self.histories.insert(id, &cached);
                 (cached, Latest::from(&*history))
             }
-            // The core reports no change only of a known version.
+            // This case is impossible: the core returns `Unchanged` only for a version that was passed to it.
             (Update::Unchanged(_), None) => return None,
         };
         let status = self.engine.status(&latest, cached.usual_gap());
@@ -156,7 +159,7 @@ impl Api {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(sse::MEDIA_TYPE));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
-        // Turns off the buffering of nginx and compatible proxies.
+        // This header turns off the response buffering of nginx and compatible proxies.
         headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
         response
     }
@@ -177,7 +180,7 @@ impl Api {
         self.read_first(&top)
     }
 
-    /// Reads the first ten of `top` that are still listed.
+    /// Reads the first ten instruments of `top` that are still listed.
     fn read_first(&self, top: &[Popular]) -> BodyWriter {
         let read = |now| {
             let histories = top.iter().filter_map(|Popular { id, .. }| {
@@ -187,7 +190,8 @@ impl Api {
             histories.take(POPULAR).collect::<Vec<_>>()
         };
         let mut histories = self.engine.at_one_instant(read);
-        // Views are counted between the ranking and the reads. The order is that of the views in the response.
+        // Other requests count views between the ranking and the reads. The histories are sorted by the views in the
+        // response.
         histories.sort_by(|(a, a_id, _), (b, b_id, _)| b.cmp(a).then_with(|| a_id.cmp(b_id)));
         let mut body = BodyWriter::default();
         body.array(histories, |body, (_, _, history)| body.append(&history));
@@ -196,7 +200,7 @@ impl Api {
 
     fn listing(&self, query: &ListingQuery<'_>, headers: &HeaderMap) -> Response<Body> {
         let limit = usize::from(query.limit);
-        // One instrument more than the page shows if there is a next page.
+        // One more instrument than the limit is read, to find out if there is a next page.
         let mut found = self.engine.aggregator.page(query.after.as_deref(), &query.prefix, limit + 1);
         let has_next = found.len() > limit;
         found.truncate(limit);
@@ -217,7 +221,9 @@ impl Api {
         CacheableResponse::from(body).respond_to(headers)
     }
 
-    /// The readiness probe. By default a failed feed does not fail the probe: it would take out every replica at once.
+    /// Responds to the readiness probe.
+    ///
+    /// By default, a failed feed does not fail the probe, because the probe would then fail on all replicas at once.
     fn ready(&self) -> Response<Body> {
         if self.engine.is_stopping() {
             return server::problem(Problem::NotReady, "The server is stopping.");
@@ -234,7 +240,7 @@ impl Api {
 
     fn feed(&self) -> Response<Body> {
         let report = self.engine.feeds.report(self.engine.clock.reading());
-        // Plain fields always serialise.
+        // Serialising plain fields cannot fail.
         server::json(serde_json::to_vec(&report).unwrap_or_default())
     }
 }

@@ -1,4 +1,6 @@
-//! JSON bodies with a digest of their content, which becomes the `ETag`.
+//! Writes JSON bodies and computes a digest of their content for the `ETag`.
+//!
+//! The content is every byte except the view count and the time of the response.
 
 use bytes::Bytes;
 use hyper::header::HeaderValue;
@@ -6,12 +8,12 @@ use rapidhash::v3::rapidhash_v3;
 
 use crate::server::CacheableResponse;
 
-/// The digest of a sequence of texts. Digests are equal on every machine and in every run, so that replicas agree.
+/// The digest of a sequence of texts. The same texts have the same digest on every machine and in every run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Digest(u64);
 
 impl Digest {
-    /// The digest of the texts so far, followed by `text`.
+    /// Returns the digest of the sequence with `text` appended.
     #[must_use]
     pub(crate) fn with(self, text: &[u8]) -> Self {
         let mut both = [0; 16];
@@ -20,53 +22,56 @@ impl Digest {
         Self(rapidhash_v3(&both))
     }
 
-    /// The digest as an entity tag. The tag is weak, because bytes outside the content may differ.
+    /// Returns the digest as an entity tag. The tag is weak, because bytes outside the content may differ.
     pub(crate) fn etag(self) -> HeaderValue {
-        // Digit by digit: the general formatter takes five times as long, for every read.
+        // Every read runs this code. The formatter of the standard library would take five times as long.
         let mut text = *b"W/\"0123456789abcdef\"";
         for (index, digit) in text[3..19].iter_mut().enumerate() {
             *digit = b"0123456789abcdef"[usize::from((self.0 >> (60 - 4 * index)).to_le_bytes()[0] & 0xf)];
         }
-        // Every one of these bytes is valid in a header.
+        // All of these bytes are valid in a header.
         HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("W/\"\""))
     }
 }
 
-/// A body under construction. Each byte is either content, which the digest covers, or not.
+/// Builds a body. The digest includes only the bytes that are written as content.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BodyWriter {
-    /// All bytes except the shared text.
+    /// The bytes of the body, without the shared text.
     own: Vec<u8>,
-    /// A text that other bodies share, and its position in `own`.
+    /// The position in `own` at which the shared text is inserted, and the text.
     shared: Option<(usize, Bytes)>,
     digest: Digest,
 }
 
 impl BodyWriter {
-    /// An empty body with room for `bytes` bytes besides the shared text.
+    /// Creates an empty body with a capacity of `bytes` bytes, without the shared text.
     pub(crate) fn with_capacity(bytes: usize) -> Self {
         Self { own: Vec::with_capacity(bytes), ..Self::default() }
     }
 
-    /// Writes content.
+    /// Appends content and adds it to the digest.
     pub(crate) fn tagged(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.own.len();
         write(&mut self.own);
         self.digest = self.digest.with(&self.own[start..]);
     }
 
-    /// Writes bytes that are not content, or whose digest is added by [`add_digest`](Self::add_digest).
+    /// Appends bytes without adding them to the digest.
+    ///
+    /// If the bytes are content, the caller adds their digest with [`add_digest`](Self::add_digest).
     pub(crate) fn untagged(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         write(&mut self.own);
     }
 
-    /// Adds the known digest of content that is written without one.
+    /// Adds a precomputed digest of content that was appended without digesting it.
     pub(crate) fn add_digest(&mut self, digest: Digest) {
         self.digest = self.digest.with(&digest.0.to_le_bytes());
     }
 
-    /// Appends `text` without digesting it; the caller adds its digest with [`add_digest`](Self::add_digest). The first
-    /// shared text is referenced, later ones are copied.
+    /// Appends `text` without digesting it. The caller adds its digest with [`add_digest`](Self::add_digest).
+    ///
+    /// The first shared text is referenced without a copy. Later shared texts are copied.
     pub(crate) fn shared(&mut self, text: Bytes) {
         match &self.shared {
             None => self.shared = Some((self.own.len(), text)),
@@ -74,7 +79,7 @@ impl BodyWriter {
         }
     }
 
-    /// Writes a JSON array. `write_item` writes one item.
+    /// Appends a JSON array. `write_item` appends one item.
     pub(crate) fn array<T>(&mut self, items: impl IntoIterator<Item = T>, mut write_item: impl FnMut(&mut Self, T)) {
         self.own.push(b'[');
         for (index, item) in items.into_iter().enumerate() {
@@ -86,18 +91,18 @@ impl BodyWriter {
         self.own.push(b']');
     }
 
-    /// Writes the bytes of another body, and adds its digest.
+    /// Appends the bytes of `part` and adds its digest.
     pub(crate) fn append(&mut self, part: &Self) {
         part.slices().into_iter().for_each(|slice| self.own.extend_from_slice(slice));
         self.add_digest(part.digest);
     }
 
-    /// The digest of all content so far.
+    /// Returns the digest of the content that was appended so far.
     pub(crate) const fn digest(&self) -> Digest {
         self.digest
     }
 
-    /// The body in one piece.
+    /// Returns the body as one vector.
     pub(crate) fn into_vec(self) -> Vec<u8> {
         match self.shared {
             None => self.own,
@@ -105,7 +110,7 @@ impl BodyWriter {
         }
     }
 
-    /// The body in three segments, one after another.
+    /// Returns the body as three segments, in order.
     pub(crate) fn into_segments(self) -> [Bytes; 3] {
         let (at, shared) = self.shared.unwrap_or_default();
         let mut rest = Bytes::from(self.own);
@@ -149,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn shared_texts_keep_their_position() {
+    fn shared_texts_are_sent_at_their_position() {
         let mut body = BodyWriter::default();
         body.untagged(|out| out.push(b'1'));
         body.shared(Bytes::from_static(b"23"));

@@ -1,4 +1,4 @@
-//! All routes of one engine.
+//! Handles all routes of one engine.
 
 use bytes::Bytes;
 use hyper::{HeaderMap, Method, Response};
@@ -10,15 +10,15 @@ use crate::route::Route;
 use crate::router::RouteHandler;
 use crate::server::{self, Body};
 
-/// The description of all routes, in `OpenAPI` 3.1.
+/// The `OpenAPI` 3.1 description of all routes.
 const OPENAPI: &str = include_str!("../openapi.yaml");
 
-/// The handlers of all routes of one engine.
+/// Handles all routes of one engine.
 #[derive(Debug)]
 pub struct Endpoints {
-    /// The routes of readers, the probes and the state of the feeds.
+    /// Handles the routes for readers, the probes and the state of the feeds.
     pub api: Api,
-    /// The metrics.
+    /// The metrics that `/metrics` returns.
     pub metrics: Metrics,
 }
 
@@ -32,7 +32,7 @@ impl RouteHandler for Endpoints {
     }
 }
 
-/// Each request uses the endpoints that are current when it arrives, so that an engine can be replaced.
+/// Calls the endpoints that the channel holds at the time of each request, so that an engine can be replaced.
 impl RouteHandler for watch::Receiver<Endpoints> {
     fn respond(&self, method: &Method, route: &Route<'_>, headers: &HeaderMap) -> Response<Body> {
         self.borrow().respond(method, route, headers)

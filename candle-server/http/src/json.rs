@@ -1,4 +1,4 @@
-//! The JSON of histories and of the listing.
+//! Writes histories and the listing as JSON.
 
 pub(crate) mod lightweight;
 mod number;
@@ -7,7 +7,7 @@ use candle_core::{Coverage, Summary, Timestamp, WindowCandle};
 
 use number::{integer, number, seconds};
 
-/// Appends the start of a history, which seldom changes: `{"id":...,"description":...`.
+/// Appends the start of a history: `{"id":...,"description":...`. These fields rarely change.
 pub fn instrument(out: &mut Vec<u8>, id: &str, description: Option<&str>) {
     out.extend_from_slice(b"{\"id\":");
     string(out, id);
@@ -15,14 +15,14 @@ pub fn instrument(out: &mut Vec<u8>, id: &str, description: Option<&str>) {
     optional(out, description, string);
 }
 
-/// Appends the fields that change between reads without a tick: `,"views":...,"asOf":...`.
+/// Appends `,"views":...,"asOf":...`. These fields change with each read, even without a new tick.
 pub fn views_and_time(out: &mut Vec<u8>, views: u64, now: Timestamp) {
     self::views(out, views);
     out.extend_from_slice(b",\"asOf\":");
     seconds(out, now);
 }
 
-/// Appends the freshness of a history: `,"lastQuoteTimestamp":...,"status":...`.
+/// Appends `,"lastQuoteTimestamp":...,"status":...`.
 pub fn freshness(out: &mut Vec<u8>, last_time: Option<Timestamp>, status: &str) {
     out.extend_from_slice(b",\"lastQuoteTimestamp\":");
     optional(out, last_time, seconds);
@@ -31,7 +31,7 @@ pub fn freshness(out: &mut Vec<u8>, last_time: Option<Timestamp>, status: &str) 
     out.push(b'"');
 }
 
-/// Appends one candle. `coverage` is the coverage of its minute.
+/// Appends one candle. `coverage` states if the feed was up for all of its minute.
 pub fn candle(out: &mut Vec<u8>, candle: WindowCandle, coverage: Coverage) {
     out.extend_from_slice(b"{\"openTimestamp\":");
     seconds(out, candle.open_time);
@@ -57,7 +57,7 @@ pub fn candle(out: &mut Vec<u8>, candle: WindowCandle, coverage: Coverage) {
     out.extend_from_slice(b"\"}");
 }
 
-/// Appends one item of the listing without its views and its closing brace.
+/// Appends one instrument of the listing, without the field `views` and without the closing brace.
 pub fn summary(out: &mut Vec<u8>, summary: &Summary) {
     instrument(out, summary.id.as_str(), summary.description.as_deref());
     out.extend_from_slice(b",\"lastPrice\":");
@@ -70,7 +70,7 @@ pub fn views(out: &mut Vec<u8>, views: u64) {
     integer(out, views);
 }
 
-/// Appends the field `next`: the `after` of the next page.
+/// Appends the field `next`, which clients send as `after` to get the next page.
 pub fn next(out: &mut Vec<u8>, next: Option<&str>) {
     out.extend_from_slice(b",\"next\":");
     optional(out, next, string);
@@ -83,7 +83,7 @@ fn optional<T>(out: &mut Vec<u8>, value: Option<T>, write: impl FnOnce(&mut Vec<
     }
 }
 
-/// Appends an escaped string with its quotes.
+/// Appends `text` as a JSON string, escaped and in quotes.
 pub fn string(out: &mut Vec<u8>, text: &str) {
     // A write to memory cannot fail.
     let _ = serde_json::to_writer(out, text);

@@ -1,4 +1,4 @@
-//! The metrics of the server in the format of Prometheus.
+//! Writes the metrics of the server in the Prometheus format.
 
 mod feeds;
 
@@ -22,14 +22,14 @@ use crate::server::ServerMetrics;
 /// The media type of [`Metrics::text`].
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The metrics of one server.
+/// The metrics of an engine and of the HTTP servers that read it.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
 }
 
 impl Metrics {
-    /// The metrics of `engine` and of the HTTP servers that read it.
+    /// Creates the metrics of `engine` and of the HTTP servers that count in `http`.
     pub fn new(engine: Arc<Engine>, http: Arc<ServerMetrics>) -> Self {
         let mut registry = Registry::with_prefix("candle");
         http.register(&mut registry);
@@ -40,7 +40,7 @@ impl Metrics {
         Self { registry }
     }
 
-    /// All metrics, in the `OpenMetrics` text format.
+    /// Returns all metrics in the `OpenMetrics` text format.
     pub fn text(&self) -> String {
         let mut text = String::new();
         // A write to memory cannot fail.
@@ -49,7 +49,7 @@ impl Metrics {
     }
 }
 
-/// Reads the state of the engine at each scrape.
+/// Reads the metrics of the engine each time Prometheus requests them.
 #[derive(Debug)]
 struct EngineCollector {
     engine: Arc<Engine>,
@@ -57,12 +57,12 @@ struct EngineCollector {
 }
 
 impl EngineCollector {
-    /// The number of counted views: histories read with `GET`, 304 included.
+    /// Returns the number of counted views: `GET` requests for a history with a 200 or a 304 response.
     fn views(&self) -> u64 {
         self.http.gets(Route::HISTORY, 200) + self.http.gets(Route::HISTORY, 304)
     }
 
-    /// Encodes the durability of the store, if there is a store.
+    /// Encodes the metrics of the store. Does nothing if the engine has no store.
     fn encode_store(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let Some(journal) = self.engine.journal() else { return Ok(()) };
         let elapsed = self.engine.clock.elapsed();

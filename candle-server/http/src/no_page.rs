@@ -1,16 +1,18 @@
-//! The stand-in for the chart page in a build without the feature `page`. No request reaches it: no route is parsed.
+//! Replaces the module `page` in builds without the feature `page`.
+//!
+//! No request calls these functions, because such builds do not parse the routes of the page.
 
 use hyper::{HeaderMap, Response};
 
 use crate::problem::Problem;
 use crate::server::{self, Body};
 
-/// Returns 404.
+/// Returns a 404 response.
 pub(crate) fn chart(_: &HeaderMap) -> Response<Body> {
     server::problem(Problem::UnknownPath, "This build has no chart page.")
 }
 
-/// Returns 404.
+/// Returns a 404 response.
 pub(crate) fn asset(_: &str, headers: &HeaderMap) -> Response<Body> {
     chart(headers)
 }

@@ -1,4 +1,4 @@
-//! The chart page: files in the binary, as their author wrote them. There is no build step and no other origin.
+//! Serves the chart page. Its files are part of the binary, need no build step, and load nothing from other origins.
 
 use bytes::Bytes;
 use hyper::header::{self, HeaderName, HeaderValue};
@@ -7,8 +7,9 @@ use hyper::{HeaderMap, Response, StatusCode};
 use crate::problem::Problem;
 use crate::server::{self, Body, is_not_modified};
 
-/// The content security policy: the page loads its own files and connects to its own server. Inline scripts and styles,
-/// plug-ins, forms, frames and markup from text are not allowed.
+/// The content security policy. The page may load its own files and connect to its own server.
+///
+/// Inline scripts and styles, plug-ins, forms, frames and markup from text are not allowed.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
      manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
 
@@ -30,9 +31,9 @@ struct File {
     cache: &'static str,
 }
 
-/// The `Cache-Control` of a file whose content never changes under its name.
+/// The `Cache-Control` of a file that has its version in its name. The content under that name never changes.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
-/// The `Cache-Control` of a file that changes with releases: browsers revalidate each time, and usually get a 304.
+/// The `Cache-Control` of a file that releases may change. Browsers send `If-None-Match` and usually receive a 304.
 const REVALIDATE: &str = "no-cache";
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
@@ -50,7 +51,7 @@ macro_rules! file {
 
 const CHART: File = file!("", "chart.html", "text/html; charset=utf-8", REVALIDATE);
 
-/// The files of `/assets/{name}`.
+/// The files that `/assets/{name}` serves.
 const ASSETS: [File; 14] = [
     file!("chart.css", STYLE),
     file!("theme.js", SCRIPT),
@@ -68,7 +69,7 @@ const ASSETS: [File; 14] = [
     file!("lightweight-charts-5.2.1.mjs", "vendor/lightweight-charts-5.2.1.mjs", SCRIPT, IMMUTABLE),
 ];
 
-/// The page, which is equal for every instrument: its script reads the instrument from the address.
+/// Returns the response with the page. Its script reads the instrument from the address.
 pub(crate) fn chart(headers: &HeaderMap) -> Response<Body> {
     serve(&CHART, headers)
 }
@@ -98,7 +99,7 @@ fn serve(file: &File, request: &HeaderMap) -> Response<Body> {
     response
 }
 
-/// The entity tag of a file: 64 bits of a hash tell its releases apart.
+/// Returns the entity tag of a file: a 64-bit hash of its content.
 fn etag(file: &File) -> HeaderValue {
     use std::hash::{DefaultHasher, Hasher};
 

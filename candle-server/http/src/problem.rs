@@ -1,7 +1,7 @@
-//! Problem documents (RFC 9457): one stable `type` for each kind of error.
+//! Problem documents (RFC 9457): the JSON bodies of error responses. Each kind of error has one stable `type`.
 //!
-//! A type is a name, `urn:candle:problem:...`, and not an address: clients compare it as a string, behind any proxy and
-//! host name. Titles and details are for people and may change.
+//! A type is a name, `urn:candle:problem:...`, and not an address. It is therefore independent of proxies and host
+//! names, and clients compare it as a string. Titles and details are for people and may change.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -25,9 +25,9 @@ pub const MEDIA_TYPE: &str = "application/problem+json";
 pub enum Problem {
     /// 400: the request violates HTTP.
     BadRequest,
-    /// 400: the id in the path could never be listed.
+    /// 400: the id in the path is not a valid instrument id.
     BadId,
-    /// 400: a known query parameter has an invalid value, or more than one.
+    /// 400: a known query parameter has an invalid value, or is given more than once.
     BadQuery,
     /// 404: no route has this path.
     UnknownPath,
@@ -58,20 +58,20 @@ struct Document<'a> {
 }
 
 impl Problem {
-    /// The status code of the response.
+    /// Returns the status code of the response.
     pub const fn status(self) -> u16 {
         self.fields().0
     }
 
-    /// The document, as JSON. `detail` is a sentence about this occurrence.
+    /// Returns the document as JSON. `detail` is a sentence about this occurrence.
     pub fn document(self, detail: &str) -> Bytes {
         let (status, r#type, title) = self.fields();
         let document = Document { r#type, title, status, detail };
-        // Four plain fields always serialise. If they did not, the response would still have its status.
+        // Serialising four plain fields cannot fail. If it failed, the response would still have its status.
         serde_json::to_vec(&document).unwrap_or_default().into()
     }
 
-    /// Status, type and title.
+    /// Returns the status, the type and the title.
     const fn fields(self) -> (u16, &'static str, &'static str) {
         match self {
             Self::BadRequest => (400, "urn:candle:problem:bad-request", "Bad request"),

@@ -1,7 +1,8 @@
-//! The routes: a method and a target in, a [`Route`] or a [`RouteError`] out.
+//! Parses the method and the target of a request into a [`Route`] or a [`RouteError`].
 //!
-//! The path is split at `/` before it is decoded, so that `BTC%2FUSD` is one segment. `+` is an ordinary character in
-//! the path and in the query; a space is `%20`. Paths are not normalised: empty segments and `..` are ordinary segments.
+//! The path is split at `/` before its segments are decoded, so that `BTC%2FUSD` is one segment. `+` is an ordinary
+//! character in the path and in the query, and a space is written as `%20`. Paths are not normalised: empty segments
+//! and `..` are ordinary segments.
 
 mod error;
 mod limits;
@@ -20,7 +21,7 @@ use query::{parse_id, parse_streamed};
 /// True if the chart page is part of this build.
 const HAS_PAGE: bool = cfg!(feature = "page");
 
-/// A resource that can be read.
+/// The parsed path and query of a request.
 ///
 /// ```
 /// use candle_http::route::{HistoryOptions, Route};
@@ -40,16 +41,16 @@ pub enum Route<'t> {
     Popular,
     /// `/instruments/{id}`: one history.
     History {
-        /// The instrument: well formed, not necessarily listed.
+        /// The id of the instrument. The id is well formed, but the instrument may not be listed.
         id: Cow<'t, str>,
-        /// The query.
+        /// The parsed query parameters `fill` and `format`.
         options: HistoryOptions,
     },
     /// `/instruments/{id}/stream` and `/stream?ids=`: histories, followed by their changes.
     Stream {
-        /// The instruments: 1 to [`MAX_STREAMED`], distinct and well formed, not necessarily listed.
+        /// 1 to [`MAX_STREAMED`] distinct ids. The ids are well formed, but the instruments may not be listed.
         ids: Vec<Cow<'t, str>>,
-        /// The query.
+        /// The parsed query parameters `fill` and `format`.
         options: HistoryOptions,
     },
     /// `/chart` and `/chart/{id}`: the chart page.
@@ -68,14 +69,14 @@ pub enum Route<'t> {
     OpenApi,
 }
 
-/// The people that a route is for.
+/// The users that a route is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
-    /// Readers of candles.
+    /// Clients that read candles.
     Readers,
-    /// Operators of the server.
+    /// People who operate the server.
     Operators,
-    /// Both.
+    /// Readers and operators.
     Everyone,
 }
 
@@ -86,15 +87,15 @@ pub const RESERVED_ID: &str = "popular";
 impl<'t> Route<'t> {
     /// The [`name`](Self::name) of [`Route::History`].
     pub const HISTORY: &'static str = "history";
-    /// The names of the routes that nearly all requests have.
+    /// The names of the routes that receive nearly all requests.
     pub const FREQUENT: [&'static str; 2] = [Self::HISTORY, "popular"];
 
     /// Parses the method and the target of a request. Returns `None` for `OPTIONS`, which needs no route.
     ///
-    /// The target is a path with or without a query, or `*` for `OPTIONS`.
+    /// The target is a path with an optional query. For `OPTIONS`, the target may also be `*`.
     ///
     /// # Errors
-    /// The first [`RouteError`] in this order: path, method, id, query.
+    /// The first [`RouteError`] that applies. The path is checked first, then the method, the id and the query.
     pub fn parse(method: &Method, target: &'t str) -> Result<Option<Self>, RouteError> {
         if target == "*" && method == Method::OPTIONS {
             return Ok(None);
@@ -110,10 +111,10 @@ impl<'t> Route<'t> {
     }
 
     fn of(path: &'t str, query: &'t str) -> Result<Self, RouteError> {
-        // The search for a `char` is optimised for longer texts than segments.
+        // A closure is faster here: the search for a `char` is optimised for texts longer than a segment.
         let is_slash: fn(char) -> bool = |character| character == '/';
         let mut segments = path.strip_prefix('/').ok_or(RouteError::UnknownPath)?.split(is_slash);
-        // Four segments tell every route from longer paths. The rest of the path is not scanned.
+        // No route has more than three segments. A fourth segment means an unknown path, so the rest is not scanned.
         match (segments.next().unwrap_or_default(), segments.next(), segments.next(), segments.next()) {
             ("", None, None, None) => Ok(Self::Start),
             ("instruments", None, None, None) => Ok(Self::Listing(ListingQuery::parse(query)?)),
@@ -141,7 +142,7 @@ impl<'t> Route<'t> {
         }
     }
 
-    /// The value of the metric label `route`.
+    /// Returns the value of the metric label `route`.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Start => "start",
@@ -158,7 +159,7 @@ impl<'t> Route<'t> {
         }
     }
 
-    /// The people that the route is for. The routes of operators can be moved to a listener of their own.
+    /// Returns the users that the route is for. A separate listener can serve the routes for operators.
     pub const fn audience(&self) -> Audience {
         match self {
             Self::Start

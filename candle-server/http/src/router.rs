@@ -1,4 +1,6 @@
-//! Routing: from a method and a target to the response of a route.
+//! Calls the handler of a route, and responds with a problem document to requests without a route.
+//!
+//! The module [`route`](crate::route) parses the route. This module decides which routes a listener exposes.
 
 use hyper::header::{self, HeaderValue};
 use hyper::{HeaderMap, Method, Response};
@@ -9,18 +11,18 @@ use crate::server::{self, Body, Handler, RequestHead, RoutedResponse};
 
 /// Responds to `GET` and `HEAD` requests of a [`Route`].
 pub trait RouteHandler: Send + Sync + 'static {
-    /// Returns the response. Only a `GET` may count a view or start the feeds.
+    /// Returns the response for `route`. Only a `GET` may count a view or start the feeds.
     fn respond(&self, method: &Method, route: &Route<'_>, headers: &HeaderMap) -> Response<Body>;
 }
 
 /// The routes that a listener exposes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exposure {
-    /// All routes.
+    /// All routes, for readers and operators.
     All,
-    /// The routes of readers.
+    /// The routes for readers, and the probes.
     Public,
-    /// The routes of operators.
+    /// The routes for operators, and the probes.
     Admin,
 }
 
@@ -36,7 +38,7 @@ impl Exposure {
     }
 }
 
-/// Parses the route of a request and passes it on. Rejects requests without a route, and bodies.
+/// Parses the route of a request and calls the handler. Rejects requests without a route and requests with a body.
 #[derive(Clone, Debug)]
 pub struct Router<H> {
     handler: H,
@@ -44,12 +46,12 @@ pub struct Router<H> {
 }
 
 impl<H> Router<H> {
-    /// A router that exposes all routes of `handler`.
+    /// Creates a router that exposes all routes of `handler`.
     pub const fn new(handler: H) -> Self {
         Self { handler, exposure: Exposure::All }
     }
 
-    /// Exposes only some of the routes. The others are unknown paths.
+    /// Sets the routes to expose. The router responds to all other routes with the problem "unknown path".
     #[must_use]
     pub fn with_exposure(self, exposure: Exposure) -> Self {
         Self { exposure, ..self }
@@ -59,7 +61,7 @@ impl<H> Router<H> {
 impl<H: RouteHandler> Handler for Router<H> {
     fn handle(&self, request: RequestHead<'_>) -> RoutedResponse {
         let route = match Route::parse(request.method, request.target) {
-            // An unknown path and a wrong method take precedence over a body.
+            // If the path is unknown or the method is wrong, that error is reported instead of the body.
             Ok(_) if request.has_body => {
                 let response = server::problem(Problem::UnexpectedBody, "Requests must not have a body.");
                 return RoutedResponse::unrouted(response);
@@ -80,7 +82,7 @@ impl<H: RouteHandler> Handler for Router<H> {
     }
 }
 
-/// The response to a request without a route.
+/// Returns the problem response to a request without a route.
 pub fn reject(error: RouteError) -> Response<Body> {
     let problem = match error {
         RouteError::UnknownPath => Problem::UnknownPath,

@@ -1,19 +1,20 @@
-//! An HTTP/1.1 server with a bound on every size, number and time. It knows no route and no candle.
+//! An HTTP/1.1 server with a limit on every size, number and time. The server is independent of routes and candles.
 //!
-//! - `listener`: accept loops, connection permits, shutdown
-//! - `threads`: one accept loop for each core
-//! - `connection`: one connection, from accept to close
-//! - `service`: the steps from a request to its response
-//! - `request`: the checks that HTTP and the limits require
-//! - `handler`: the seam to the application
-//! - `response`, `body`: responses and their bodies
-//! - `caching`: `ETag`, 304 and gzip
-//! - `cors`: cross-origin headers
-//! - `deadline`: a socket that fails when its connection takes too long
-//! - `limits`, `per_ip`: the bounds, and the connections of each client address
-//! - `metrics`: counters
+//! - `listener`: accepts connections, hands out permits, and shuts down
+//! - `threads`: runs one accept loop on each core
+//! - `connection`: serves one connection, from accept to close
+//! - `service`: turns a request into its response
+//! - `request`: checks a request against HTTP and the limits
+//! - `handler`: defines the trait that an application implements
+//! - `response`, `body`: build responses and their bodies
+//! - `caching`: adds `ETag`, 304 and gzip
+//! - `cors`: adds cross-origin headers
+//! - `deadline`: wraps a socket, and fails when its connection exceeds a timeout
+//! - `limits`, `per_ip`: define the limits, and count the connections of each client address
+//! - `metrics`: counts requests, connections and failures
 //!
-//! HTTP/2 is left to a proxy: detecting it would wait without a limit for a client that sends nothing.
+//! The server does not support HTTP/2. To detect HTTP/2, it would have to wait without a timeout for the first bytes of
+//! each client. A proxy in front of the server can offer HTTP/2.
 
 mod body;
 mod caching;

@@ -1,4 +1,4 @@
-//! The responses until the state is loaded: 503, except for the liveness probe.
+//! Responds with 503 until the state is loaded. Only the liveness probe succeeds.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -13,10 +13,12 @@ use crate::route::Route;
 use crate::router::{RouteHandler, Router};
 use crate::server::{self, Body, Limits, Listeners, Server};
 
-/// Answers each request on `listeners` with a 503 and the sentence `reason`, until the returned set is shut down.
+/// Responds to each request on `listeners` with a 503 and the sentence `reason`.
+///
+/// The tasks run until the returned set is shut down. The liveness probe succeeds.
 ///
 /// # Errors
-/// If a socket cannot be duplicated.
+/// The error if a socket cannot be duplicated.
 pub fn serve(listeners: &Listeners, reason: &'static str) -> io::Result<JoinSet<()>> {
     let server = Arc::new(Server::new(Router::new(Starting { reason }), Limits::default()));
     let mut tasks = JoinSet::new();

@@ -1,7 +1,9 @@
-//! Streams of server-sent events: the limit of open streams, and the pace of each.
+//! Sends the changes of histories as server-sent events.
 //!
-//! - `diff`: the events that bring one client up to date on one instrument
-//! - `sse`: the text of an event
+//! This module limits the number of open streams, and polls the engine for each stream.
+//!
+//! - `diff`: writes the events for the changes of one instrument
+//! - `sse`: formats events as text
 
 mod diff;
 pub(crate) mod sse;
@@ -22,55 +24,59 @@ use tokio::time::{Instant, sleep_until};
 use crate::route::HistoryOptions;
 use diff::HistoryDiff;
 
-/// Time between two polls of the engine, and so between two events of one candle: four a second is as fast as people
-/// read numbers.
+/// The time between two polls of the engine, which limits a stream to four events a second for each candle.
+///
+/// People cannot read numbers that change faster.
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(250);
-/// Time without an event after which a comment is sent: proxies commonly close silent connections after 60 s, some after
-/// 30 s.
+/// The time without an event after which the stream sends a comment.
+///
+/// Proxies commonly close silent connections after 60 s, some after 30 s.
 pub(crate) const COMMENT_AFTER: Duration = Duration::from_secs(15);
-/// The default limit of open streams: half of the connections, so that reads always get one.
+/// The default limit of open streams. It is half of the connection limit, so that other requests find a connection.
 pub const DEFAULT_LIMIT: usize = 5000;
-/// Time between two polls of the feed state: the state changes within seconds, and a poll locks the feeds.
+/// The time between two polls of the feed state. The state changes slowly, and each poll locks the feeds.
 const FEED_POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// Time that clients wait before they reconnect (milliseconds).
+/// The time that clients wait before they reconnect (milliseconds).
 const RETRY_MILLIS: u32 = 2000;
 
-/// The open streams of one engine. All of them end when this is dropped.
+/// The open streams of one engine. All streams end when `Streams` is dropped.
 #[derive(Debug)]
 pub(crate) struct Streams {
     engine: Arc<Engine>,
     permits: Arc<Semaphore>,
     limit: usize,
-    /// No value is ever sent: the receivers of the streams fail when the sender is dropped.
+    /// Ends all streams when dropped: the receiver of each stream then fails. No value is ever sent.
     alive: watch::Sender<()>,
 }
 
 /// The reason why a stream was not opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OpenError {
-    /// None of the instruments is listed.
+    /// No requested instrument is listed.
     Unlisted,
     /// The limit of open streams is reached.
     TooMany {
-        /// The limit.
+        /// The limit that is reached.
         limit: usize,
     },
 }
 
 impl Streams {
-    /// Streams of `engine`, at most `limit` at once.
+    /// Creates streams that read `engine`. At most `limit` streams can be open at once.
     pub(crate) fn new(engine: Arc<Engine>, limit: usize) -> Self {
         let limit = limit.min(Semaphore::MAX_PERMITS);
         Self { engine, permits: Arc::new(Semaphore::new(limit)), limit, alive: watch::Sender::new(()) }
     }
 
-    /// Opens a stream of `ids`. `last` is the time of the last event that a reconnecting client received.
+    /// Opens a stream of the instruments `ids`.
+    ///
+    /// `last` is the time of the last event that a reconnecting client received.
     ///
     /// The stream starts with a snapshot of each instrument, or with `delisted` if the instrument is not listed yet.
-    /// Changes follow at most once in each [`POLL_INTERVAL`]. A stream that is not polled does no work.
+    /// The stream then sends changes at most once in each [`POLL_INTERVAL`]. A stream that is not polled does no work.
     ///
     /// # Errors
-    /// [`OpenError`]. A client may retry later.
+    /// [`OpenError`] if no instrument is listed or too many streams are open. A client may retry later.
     pub(crate) fn open(
         &self,
         ids: &[Cow<'_, str>],
@@ -107,22 +113,24 @@ impl fmt::Display for OpenError {
 
 impl std::error::Error for OpenError {}
 
-/// The client of one stream.
+/// The state of one stream: what its client has received.
 #[derive(Debug)]
 struct Subscriber {
     engine: Arc<Engine>,
     histories: Box<[HistoryDiff]>,
-    /// The feed state that was sent last, and the time of the last poll; `None` before the first poll.
+    /// The last feed state that was sent, and the time of the last poll of that state. `None` before the first poll.
     feed: Option<(FeedState, Instant)>,
-    /// The time of the last poll of the engine; `None` before the first poll.
+    /// The time of the last poll of the engine. `None` before the first poll.
     polled: Option<Instant>,
-    /// The time at which anything was sent last.
+    /// The time at which the last event or comment was sent.
     sent: Instant,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Subscriber {
-    /// Waits until there is something to send. `last` is the time of the last event before the client reconnected.
+    /// Waits for the next events or the next comment, and returns their text.
+    ///
+    /// `last` is the time of the last event that the client received before it reconnected.
     async fn next(mut self, last: Option<Timestamp>) -> Option<(Bytes, Self)> {
         let mut out = Vec::new();
         while out.is_empty() {
@@ -145,7 +153,7 @@ impl Subscriber {
         Some((out.into(), self))
     }
 
-    /// Appends the state of the active feed, if it changed.
+    /// Appends the state of the active feed if the state has changed.
     fn write_feed_state(&mut self, out: &mut Vec<u8>) {
         if self.feed.is_some_and(|(_, polled)| polled.elapsed() < FEED_POLL_INTERVAL) {
             return;
@@ -159,7 +167,7 @@ impl Subscriber {
         self.feed = Some((state, Instant::now()));
     }
 
-    /// Appends the first events of the stream.
+    /// Appends the first events of the stream: a snapshot or `delisted` for each instrument.
     fn write_start(&mut self, out: &mut Vec<u8>, last: Option<Timestamp>) {
         sse::retry(out, RETRY_MILLIS);
         self.engine.at_one_instant(|now| {

@@ -1,4 +1,4 @@
-//! Responses of a replica while a message of the replicated log is applied.
+//! Tests the responses of a replica while it applies a message of the replicated log.
 #![allow(clippy::unwrap_used, reason = "helpers outside the test functions panic like the tests themselves")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,10 +15,10 @@ use candle_http::router::RouteHandler;
 use http_body_util::BodyExt as _;
 use hyper::{HeaderMap, Method};
 
-/// The number of messages, a tenth of a second apart.
+/// The number of messages. Their times are 100 ms apart.
 const MESSAGES: i64 = 150;
 
-/// Returns an engine whose state is a function of the log: the same seed and the same ticks.
+/// Returns an engine with a fixed seed, so that its state depends only on the applied messages.
 fn replica() -> Arc<Engine> {
     let aggregator = Aggregator::new(Config::default().with_seed(7));
     aggregator.list("a", None).unwrap();
@@ -28,7 +28,7 @@ fn replica() -> Arc<Engine> {
     Arc::new(engine)
 }
 
-/// Applies one message of many ticks, in several runs without a pause for readers.
+/// Applies one message with many ticks in four runs. Readers wait until the whole message is applied.
 fn apply(engine: &Engine, message: i64) {
     let now = Timestamp::from_seconds(1_000_000).unwrap().saturating_add(100_000 * message);
     let _applying = engine.begin_apply();
@@ -55,7 +55,7 @@ async fn read(api: &Api) -> Option<(String, String)> {
     Some((as_of.to_owned(), candles.to_owned()))
 }
 
-/// Applies all messages while another thread reads, and returns all responses by `asOf`.
+/// Applies all messages while another thread reads. Returns all responses, grouped by `asOf`.
 fn read_while_applied(engine: &Arc<Engine>) -> BTreeMap<String, BTreeSet<String>> {
     let reads = AtomicUsize::new(0);
     let apply_all = || {

@@ -1,4 +1,4 @@
-//! Streams of events over real sockets.
+//! Tests event streams over real sockets.
 #![allow(clippy::unwrap_used, reason = "helpers outside the test functions panic like the tests themselves")]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
-/// The timeout of every wait: far longer than a passing test takes.
+/// The timeout of every wait. A passing test takes far less time.
 const GUARD: Duration = Duration::from_secs(30);
 
 struct TestServer {
@@ -95,7 +95,7 @@ impl Reply {
         String::from_utf8(chunk[..length].to_vec()).unwrap()
     }
 
-    /// Reads up to the first event of this name, and returns its data.
+    /// Reads chunks until one contains an event with this name. Returns the data of that event.
     fn event(&mut self, name: &str) -> Value {
         let start = Instant::now();
         loop {
@@ -121,9 +121,9 @@ fn a_stream_starts_with_a_snapshot_that_equals_a_read_and_continues_with_changes
     let mut snapshot = stream.event("snapshot");
     assert_eq!((server.views(), &snapshot["views"]), (1, &1.into()));
     let mut read = server.request("GET /instruments/BTC%2FUSD").json();
-    for (mine, name) in [(&mut snapshot, "views"), (&mut read, "views")] {
-        mine[name] = Value::Null;
-        mine["asOf"] = Value::Null;
+    for history in [&mut snapshot, &mut read] {
+        history["views"] = Value::Null;
+        history["asOf"] = Value::Null;
     }
     assert_eq!(snapshot, read);
     server.tick(43.5);

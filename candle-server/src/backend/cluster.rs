@@ -1,4 +1,4 @@
-//! A node of a cluster: a read node, or a gateway.
+//! Starts a node of a cluster: a read node, which reads the log, or a gateway, which publishes the log.
 
 use std::io;
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use super::memory::engine;
 use super::persistence::Persistence;
 use crate::settings::Settings;
 
-/// Starts the node that `settings` describe; `None` without a log.
+/// Starts the node that `settings` describe. Returns `None` if they contain no log.
 pub(super) async fn open(
     listeners: &Listeners,
     settings: &Settings,

@@ -1,4 +1,4 @@
-//! An engine without persistence.
+//! Creates an engine without persistence.
 
 use std::future::{pending, ready};
 use std::io;
@@ -12,7 +12,7 @@ use candle_engine::clock::Clock;
 use super::persistence::Persistence;
 use crate::settings::Settings;
 
-/// No persistence: a restart begins with an empty engine.
+/// No persistence: the engine is empty after a restart.
 #[derive(Debug)]
 pub(super) struct Memory;
 

@@ -1,4 +1,4 @@
-//! The persistence of an engine.
+//! The trait for the persistence of an engine.
 
 use std::fmt;
 use std::io;
@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use candle_engine::Engine;
 
-/// The part of a backend that outlives a crash.
+/// Persists or replicates the writes of an engine.
 pub(super) trait Persistence: fmt::Debug + Send {
-    /// Waits for an engine that replaces the present one. Returns `None` if the persistence has ended by itself.
+    /// Waits for an engine that replaces the current engine. Returns `None` if the persistence has ended.
     fn next_engine(&mut self) -> Pin<Box<dyn Future<Output = Option<Arc<Engine>>> + Send + '_>>;
 
-    /// Persists what remains and ends all threads.
+    /// Persists the remaining writes and ends all threads.
     fn stop(self: Box<Self>) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
 }

@@ -1,4 +1,4 @@
-//! An engine that a store persists.
+//! Opens an engine that a store persists.
 
 use std::future::pending;
 use std::io;
@@ -13,7 +13,7 @@ use candle_store::WriterHandle;
 use super::persistence::Persistence;
 use crate::settings::Settings;
 
-/// Opens the store of `settings`; `None` without `--store`.
+/// Opens the store that `settings` describe. Returns `None` without `--store`.
 pub(super) async fn open(
     listeners: &Listeners,
     settings: &Settings,
@@ -26,7 +26,7 @@ pub(super) async fn open(
         candle_store::resume(options, settings.core(), clock, settings.monitored_feeds())
     };
     let resumed = tokio::task::spawn_blocking(resume).await?;
-    // Connections that were accepted meanwhile get their answer; later ones are accepted by the real server.
+    // Connections that were accepted during the recovery get a response. The real server accepts all later connections.
     starting.shutdown().await;
     let (engine, writer) = resumed?;
     Ok(Some((engine, Box::new(writer))))

@@ -12,16 +12,16 @@ use tokio::time::timeout;
 
 use crate::settings::HealthUrl;
 
-/// The longest time for the answer: 5 s, far longer than a healthy server takes.
+/// The maximum time for the response: 5 s. A healthy server responds much faster.
 pub const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The path of an address without one.
+/// The path that is requested if the address has no path.
 const READY: &str = "/readyz";
 
-/// Sends one request to the server at `url`.
+/// Sends one request to the server at `url`, and checks that the status is 200.
 ///
 /// # Errors
-/// One line, if the status is not 200 or the server does not answer in time.
+/// Returns one line of text if the status is not 200, or if the server does not respond in time.
 pub async fn check(url: &HealthUrl) -> Result<(), String> {
     match timeout(TIMEOUT, status(url)).await {
         Ok(Ok(200)) => Ok(()),
@@ -42,7 +42,7 @@ async fn status(url: &HealthUrl) -> Result<u16, Box<dyn std::error::Error + Send
     request.headers_mut().extend(authority.map(|authority| (HOST, authority)));
     tokio::select! {
         response = sender.send_request(request) => Ok(response?.status().as_u16()),
-        // The connection drives the exchange. It ends first only if the exchange fails.
+        // The connection sends the request and receives the response. It ends before the response only after a failure.
         ended = connection => Err(ended.err().map_or_else(|| "the connection was closed".into(), Into::into)),
     }
 }

@@ -9,13 +9,13 @@ use crate::settings::StoreCommand;
 /// Runs the subcommand.
 ///
 /// # Errors
-/// [`StoreError`], if the store can't be read or standard output can't be written.
+/// Returns a [`StoreError`] if the store can't be read, or standard output can't be written.
 pub fn run(command: &StoreCommand) -> Result<(), StoreError> {
     let mut out = io::stdout().lock();
     match command {
         StoreCommand::Check { path } => {
             let report = candle_store::check(path)?;
-            // The exit code has the result too.
+            // A write error is ignored, because the exit code also reports the result.
             let _ = writeln!(out, "{}: {report}", path.display());
             Ok(())
         }

@@ -1,4 +1,4 @@
-//! The replacement of an engine while it is served, over real sockets.
+//! Tests that replace the engine of a running server, over real sockets.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::backend::engine;
 
-/// The longest time for any step. No step needs it: reaching it is a failure.
+/// The maximum time for any step: 30 s. A longer step is a failure.
 const GUARD: Duration = Duration::from_secs(30);
 
 struct Client(TcpStream);
@@ -22,7 +22,7 @@ impl Client {
         Self(TcpStream::connect(address).await.unwrap())
     }
 
-    /// Sends a request and returns the answer up to `until`.
+    /// Sends a request, and returns the response up to `until`.
     async fn get(&mut self, path: &str, until: &str) -> String {
         self.0.write_all(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).await.unwrap();
         self.read(until).await
@@ -38,7 +38,7 @@ impl Client {
     }
 }
 
-/// A server whose engine a test replaces. Each engine has an instrument with the same id.
+/// A server with an engine that a test can replace. Each engine has an instrument with the same id.
 struct TestServer {
     settings: Settings,
     engines: watch::Sender<Arc<Engine>>,
@@ -81,7 +81,8 @@ impl TestServer {
 
 #[tokio::test]
 async fn connections_stay_open_and_streams_end_when_the_engine_is_replaced() {
-    // One thread accepts in order: a connection opened before an answered one is accepted too.
+    // One thread accepts connections in order. So a connection that was opened before an answered connection is
+    // accepted too.
     let server = TestServer::start(&["--start", "manual", "--threads", "1"]).await;
     let mut silent = Client::connect(server.address).await;
     let mut used = Client::connect(server.address).await;
@@ -90,14 +91,14 @@ async fn connections_stay_open_and_streams_end_when_the_engine_is_replaced() {
     used.read("]}").await;
     stream.get("/instruments/a/stream", "\"before\"").await;
     server.replace_engine("after");
-    // The stream ends in order, so its client reconnects.
+    // The stream ends with the last chunk, so its client reconnects.
     stream.read("\r\n0\r\n\r\n").await;
     for client in [&mut silent, &mut used, &mut stream] {
         client.get("/instruments/a", "\"after\"").await;
         client.read("]}").await;
     }
-    let counted = silent.get("/metrics", "# EOF").await;
-    assert!(counted.contains("candle_views_total 4"), "the views of both engines: {counted}");
+    let metrics = silent.get("/metrics", "# EOF").await;
+    assert!(metrics.contains("candle_views_total 4"), "the views of both engines: {metrics}");
     server.stop().await;
 }
 
@@ -106,12 +107,12 @@ async fn feeds_run_into_the_engine_that_replaces_another() {
     let flags = ["--feed", "demo:?instruments=1&rate=6000/min", "--ready-requires-feed", "--start", "manual"];
     let server = TestServer::start(&flags).await;
     let mut client = Client::connect(server.address).await;
-    // The feeds were started once and continue.
+    // This request starts the feeds, which run into each later engine.
     client.get("/", "started...\"").await;
     for description in ["second", "third"] {
         let engine = server.replace_engine(description);
         let is_ready = async {
-            // Until the replacement, the previous engine answers and is ready too.
+            // Until the replacement, the previous engine still answers, and is ready too.
             while !client.get("/instruments/a", "]}").await.contains(description) {}
             while !client.get("/readyz", "}").await.contains("\"status\":\"ready\",\"feed\":\"live\"") {}
         };

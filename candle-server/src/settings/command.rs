@@ -1,4 +1,4 @@
-//! The subcommands.
+//! The subcommands of the command line.
 
 use clap::Subcommand;
 
@@ -6,12 +6,12 @@ use super::health_url::HealthUrl;
 #[cfg(feature = "store")]
 use super::store::StoreCommand;
 
-/// A subcommand, which runs in place of the server.
+/// A subcommand, which runs instead of the server.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Checks if a running server is ready; the exit code is 0 if it is.
+    /// Checks if a running server is ready. The exit code is 0 if the server is ready.
     Health {
-        /// `http://HOST[:PORT][/PATH]`, by default with the path `/readyz`.
+        /// Address of the server: `http://HOST[:PORT][/PATH]`. The default path is `/readyz`.
         url: HealthUrl,
     },
     /// Reads a store that no server is using.

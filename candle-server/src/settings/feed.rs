@@ -1,9 +1,9 @@
-//! The value of `--feed`.
+//! Parses the values of `--feed`.
 
 use candle_feed::source::lines;
 use candle_feed::url::{FeedUrl, FeedUrlError};
 
-/// Parses a feed, and opens a file once to check it. The error repeats no secret.
+/// Parses the URL of a feed. If the feed is a file, checks that the file can be opened. The error contains no secret.
 pub(super) fn feed(text: &str) -> Result<FeedUrl, String> {
     let feed: FeedUrl =
         text.parse().map_err(|error: FeedUrlError| format!("invalid value for '--feed <URL>': {error}"))?;

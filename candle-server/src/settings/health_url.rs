@@ -6,7 +6,7 @@ use std::str::FromStr;
 use hyper::Uri;
 use hyper::http::uri::Scheme;
 
-/// The address of a server or of one of its routes: `http://HOST[:PORT][/PATH]`, by default with the path `/readyz`.
+/// The address of a server or of one of its routes: `http://HOST[:PORT][/PATH]`. The default path is `/readyz`.
 ///
 /// ```
 /// use candle_server::settings::HealthUrl;
@@ -34,13 +34,13 @@ impl FromStr for HealthUrl {
     }
 }
 
-/// The error of a text that is not a [`HealthUrl`].
+/// The error for a text that is not a [`HealthUrl`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HealthUrlError;
 
 impl fmt::Display for HealthUrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the address of a server is http://HOST[:PORT][/PATH]")
+        f.write_str("the address of a server must be http://HOST[:PORT][/PATH]")
     }
 }
 

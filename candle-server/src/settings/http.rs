@@ -9,66 +9,68 @@ use clap::Args;
 
 use super::value::at_most;
 
-/// The shortest idle time: 20 s. An idle event stream sends a comment every 15 s and must not be closed before.
+/// The minimum idle time, in seconds. An event stream without events sends a comment every 15 s, and must not be closed
+/// earlier.
 const MIN_IDLE_SECONDS: u64 = 20;
 
-/// The limits on clients, and the origins that may read answers.
+/// The settings of the HTTP server: its limits on clients, and the origins that may read responses.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "HTTP")]
 pub struct HttpSettings {
-    /// Address and port for the operator routes, such as /metrics. By default --listen serves them to everyone.
+    /// Address and port for the operator routes, such as /metrics. By default, --listen serves these routes too.
     #[arg(long, value_name = "ADDRESS:PORT", env = "CANDLE_ADMIN")]
     pub admin: Option<SocketAddr>,
 
-    /// Number of HTTP threads [default: one for each core].
+    /// Number of HTTP threads [default: one per core].
     #[arg(long, value_name = "NUMBER", env = "CANDLE_THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
 
-    /// Web origins whose pages may read answers, separated by white space; * for any.
+    /// Web origins whose pages may read responses, separated by white space. * allows any origin.
     #[arg(long, value_name = "ORIGINS", env = "CANDLE_CORS", default_value = "*")]
     pub cors: Origins,
 
-    /// Most connections served at once, about 16 KB of memory each; further connections wait.
+    /// Maximum number of open connections. Each needs about 16 KB of memory. Further connections wait.
     #[arg(long, value_name = "NUMBER", env = "CANDLE_MAX_CONNECTIONS", default_value_t = Limits::default().connections,
           value_parser = at_least_one)]
     max_connections: usize,
 
-    /// Most connections served at once for one client address, or one IPv6 network of 64 bits [default: no limit]. Not for
-    /// use behind a proxy, which is one address.
+    /// Maximum number of open connections per client address, or per IPv6 network of 64 bits [default: no limit]. Do
+    /// not set this limit behind a proxy, because all of its clients have one address.
     #[arg(long, value_name = "NUMBER", env = "CANDLE_MAX_CONNECTIONS_PER_ADDRESS", value_parser = at_least_one)]
     max_connections_per_address: Option<usize>,
 
-    /// Longest time for a request to arrive, in seconds.
+    /// Maximum time in which a request must arrive, in seconds.
     #[arg(long, value_name = "SECONDS", env = "CANDLE_REQUEST_TIME", default_value_t = Limits::default().request_time.as_secs(),
           value_parser = clap::value_parser!(u64).range(1..=3600))]
     request_time: u64,
 
-    /// Longest time for a client to take an answer, in seconds.
+    /// Maximum time in which a client must receive a response, in seconds.
     #[arg(long, value_name = "SECONDS", env = "CANDLE_ANSWER_TIME", default_value_t = Limits::default().response_time.as_secs(),
           value_parser = clap::value_parser!(u64).range(1..=3600))]
     answer_time: u64,
 
-    /// Longest idle time between two requests of a connection, in seconds. Set it above that of a proxy in front.
+    /// Maximum idle time between two requests of a connection, in seconds. The value must be above the idle time of a
+    /// proxy in front of the server.
     #[arg(long, value_name = "SECONDS", env = "CANDLE_IDLE_TIME", default_value_t = Limits::default().idle_time.as_secs(),
           value_parser = clap::value_parser!(u64).range(MIN_IDLE_SECONDS..=3600))]
     idle_time: u64,
 
-    /// Longest time for requests in flight at a shutdown, in seconds.
+    /// Maximum time to finish the requests in flight at a shutdown, in seconds.
     #[arg(long, value_name = "SECONDS", env = "CANDLE_DRAIN_TIME", default_value_t = Limits::default().drain_time.as_secs(),
           value_parser = clap::value_parser!(u64).range(0..=3600))]
     drain_time: u64,
 
-    /// Longest request target, in bytes.
+    /// Maximum length of a request target, in bytes.
     #[arg(long, value_name = "BYTES", env = "CANDLE_MAX_TARGET_BYTES", default_value_t = Limits::default().target_bytes,
           value_parser = at_least_one)]
     max_target_bytes: usize,
 
-    /// Most header lines of a request.
+    /// Maximum number of header lines of a request.
     #[arg(long, value_name = "NUMBER", env = "CANDLE_MAX_HEADERS", default_value_t = Limits::default().headers,
           value_parser = headers)]
     max_headers: usize,
 
-    /// Most bytes of all header names and values of a request.
+    /// Maximum size of all header names and values of a request, in bytes.
     #[arg(long, value_name = "BYTES", env = "CANDLE_MAX_HEADER_BYTES", default_value_t = Limits::default().header_bytes,
           value_parser = at_least_one)]
     max_header_bytes: usize,
@@ -98,7 +100,7 @@ impl HttpSettings {
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
-    /// More than any machine has of anything that is limited here.
+    /// The maximum value of these limits. No machine can reach this value.
     const MOST: usize = 1 << 30;
     at_most(text, MOST)
 }

@@ -9,16 +9,18 @@ use clap::{Args, Subcommand, ValueEnum};
 /// The settings of the store.
 #[derive(Args, Clone, Debug)]
 pub struct StoreSettings {
-    /// File that persists candles, catalogue and views over a restart. It is created if it does not exist.
+    /// File that persists candles, the catalogue and view counts across restarts. The file is created if it does not
+    /// exist.
     #[arg(long, value_name = "PATH", env = "CANDLE_STORE")]
     store: Option<PathBuf>,
 
-    /// When writes are safe from a power cut: with every commit, or with one commit a second. The latter spares a slow
-    /// disk; a crash then loses up to a second too.
+    /// Time at which writes are committed, which makes them safe from a power cut. The value always commits after each
+    /// --store-interval. The value interval commits at most once a second, for slow disks. A crash then loses the
+    /// writes of up to a second.
     #[arg(long, value_name = "WHEN", env = "CANDLE_STORE_SYNC", default_value = "always")]
     store_sync: SyncChoice,
 
-    /// Longest time a write waits for its commit, in milliseconds.
+    /// Maximum time for which a write waits for its commit, in milliseconds.
     #[arg(long, value_name = "MILLISECONDS", env = "CANDLE_STORE_INTERVAL", default_value_t = 100,
           value_parser = clap::value_parser!(u64).range(10..=60_000))]
     store_interval: u64,
@@ -41,21 +43,21 @@ impl StoreSettings {
 pub enum StoreCommand {
     /// Reads all of a store and prints a summary.
     Check {
-        /// The file.
+        /// Path of the store.
         path: PathBuf,
     },
-    /// Writes the candles of a store to standard output, one JSON object a line.
+    /// Writes the candles of a store to standard output, one JSON object per line.
     Export {
-        /// The file.
+        /// Path of the store.
         path: PathBuf,
     },
 }
 
-/// When writes are safe from a power cut.
+/// The values of `--store-sync`, which selects when writes are safe from a power cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SyncChoice {
-    /// With every commit.
+    /// Commit after each --store-interval.
     Always,
-    /// With one commit a second.
+    /// Commit at most once a second.
     Interval,
 }

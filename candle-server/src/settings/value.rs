@@ -1,10 +1,10 @@
-//! Parsers of flag values.
+//! Parses the values of flags.
 
 use std::time::Duration;
 
 use candle_core::Config;
 
-/// The longest duration of a flag: a day.
+/// The maximum duration that a flag accepts: one day.
 const MAX_DURATION: Duration = Duration::from_hours(24);
 
 /// Parses a duration such as `2s`, `500ms` or `1min`.
@@ -23,7 +23,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     duration.ok_or_else(|| "a duration such as 2s, 500ms or 1min is expected, at most 1440min".to_owned())
 }
 
-/// Parses the most instruments.
+/// Parses the maximum number of instruments.
 pub(super) fn instruments(text: &str) -> Result<usize, String> {
     at_most(text, Config::MAX_INSTRUMENTS_LIMIT)
 }

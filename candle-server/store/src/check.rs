@@ -1,4 +1,4 @@
-//! The check of a store file that no server uses: `store check`.
+//! Checks a store file that no server uses: `candle-server store check`.
 
 use std::fmt;
 use std::io;
@@ -14,13 +14,13 @@ use crate::recover::read;
 pub struct CheckReport {
     /// The number of listed instruments.
     pub instruments: u64,
-    /// The number of their stored candles inside the window.
+    /// The number of stored candles inside the window.
     pub candles: u64,
-    /// The number of their views.
+    /// The number of views of all instruments.
     pub views: u64,
-    /// The time on the candles' clock.
+    /// The last time on the candles' clock; `None` if no tick was recorded.
     pub now: Option<Timestamp>,
-    /// The number of batches of writes that at least one snapshot does not cover.
+    /// The number of batches of writes that a restart must replay.
     pub batches: u64,
     /// The number of ticks in these batches.
     pub ticks: u64,
@@ -42,7 +42,7 @@ impl fmt::Display for CheckReport {
 /// Reads and verifies a whole store, and returns a summary. The file is not changed.
 ///
 /// # Errors
-/// Returns a [`StoreError`] if the file can't be read or another process uses it.
+/// Returns a [`StoreError`] if the file can't be read, or another process uses the file.
 pub fn check(path: &Path) -> Result<CheckReport, StoreError> {
     let state = read(path)?;
     let bytes = std::fs::metadata(path).map_err(|error| StoreError::new(path, error))?.len();

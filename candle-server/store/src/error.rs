@@ -1,4 +1,4 @@
-//! Errors of the store.
+//! The errors of a store.
 
 use std::fmt;
 use std::io;
@@ -23,12 +23,12 @@ pub struct StoreError {
     kind: StoreErrorKind,
 }
 
-/// The reason of a [`StoreError`].
+/// The reason for a [`StoreError`].
 #[derive(Debug)]
 pub enum StoreErrorKind {
     /// The file is not a store.
     NotAStore,
-    /// The file is a store whose content cannot be read.
+    /// The file is a store, but its content cannot be read.
     Damaged(String),
     /// A later version of this program wrote the file.
     Newer {
@@ -48,7 +48,7 @@ impl StoreError {
         Self { path: path.to_owned(), kind: kind.into() }
     }
 
-    /// Returns the reason.
+    /// Returns the reason for the error.
     pub const fn kind(&self) -> &StoreErrorKind {
         &self.kind
     }
@@ -78,7 +78,7 @@ impl fmt::Display for StoreErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAStore => f.write_str("is not a candle store"),
-            // Messages of libraries can have several lines; ours have one.
+            // The message of a library can have several lines, but an error of the server has one line.
             Self::Damaged(what) => f.write_str(&what.replace('\n', " ")),
             Self::Newer { format } => write!(f, "has format {format}, which a later version wrote"),
             Self::Locked => f.write_str("is used by another process"),
@@ -99,7 +99,8 @@ impl std::error::Error for StoreError {
 impl From<io::Error> for StoreErrorKind {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            // The system returns neither for a file: redb returns them for content that it can't read.
+            // The operating system returns neither kind for a file. redb returns these kinds for content that it can't
+            // read.
             io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => Self::Damaged(error.to_string()),
             _ => Self::Io(error),
         }

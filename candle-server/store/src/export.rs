@@ -1,4 +1,4 @@
-//! The export of a store's candles as JSON: `store export`.
+//! Exports the candles of a store as JSON: `candle-server store export`.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -9,13 +9,14 @@ use serde::{Serialize, Serializer};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::recover::read;
 
-/// Writes the candles of a store to `out`, one JSON object per line. The file is not changed.
+/// Writes the candles of a store to `out`, one JSON object per line. The store file is not changed.
 ///
-/// A line has the instrument's `id` and the fields of a candle in the server's responses. Instruments are sorted by the
-/// bytes of their ids, candles by time. A reader that closes `out` early is not an error.
+/// A line contains the instrument's `id` and the fields of a candle in the server's responses. Instruments are sorted
+/// by the bytes of their ids, and candles by time. If the reader of `out` closes the pipe early, the function returns
+/// without an error.
 ///
 /// # Errors
-/// Returns a [`StoreError`] if the file can't be read, another process uses it, or `out` can't be written.
+/// Returns a [`StoreError`] if the file can't be read, another process uses the file, or `out` can't be written.
 pub fn export(path: &Path, mut out: impl Write) -> Result<(), StoreError> {
     let state = read(path)?;
     let coverage = state.coverage.window(state.now.unwrap_or(Timestamp::EPOCH));
@@ -81,10 +82,10 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Serializes the shortest decimal that reads back as the same number; whole numbers have no fraction.
+/// Serializes a number as the shortest decimal that parses to the same number. Whole numbers have no fraction.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn number<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-    /// The limit from which the shortest decimal has an exponent.
+    /// The value from which a whole number is written with an exponent.
     const EXPONENT_FROM: f64 = 1e15;
     if value.fract() == 0.0 && value.abs() < EXPONENT_FROM {
         #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
@@ -93,7 +94,7 @@ fn number<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> 
     serializer.serialize_f64(*value)
 }
 
-/// Serializes a time as whole seconds since the epoch.
+/// Serializes a time as seconds since the epoch, with a fraction only if the time is not a whole second.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn seconds<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     const MICROS: i64 = 1_000_000;
@@ -101,7 +102,7 @@ fn seconds<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::E
     if micros == 0 {
         return serializer.serialize_i64(seconds);
     }
-    // Only the last minute of the year 9999 does not end at a whole second: an f64 can't represent that time.
+    // Only the last minute of the year 9999 ends inside a second. An f64 can't represent that time exactly.
     let text = serde_json::value::RawValue::from_string(format!("{seconds}.{micros:06}"));
     text.map_err(serde::ser::Error::custom)?.serialize(serializer)
 }
@@ -112,7 +113,7 @@ mod tests {
 
     use super::*;
 
-    /// Returns the line of an instrument with one candle, made of ticks with these prices and sizes at `time`.
+    /// Returns the exported line of one candle. The candle consists of ticks with these prices and sizes at `time`.
     fn line(id: &str, time: Timestamp, ticks: &[(f64, f64)]) -> String {
         let aggregator = Aggregator::new(
             candle_core::Config::default()

@@ -1,4 +1,7 @@
-//! The store file: its tables, and the transactions that write them. Locks, checksums, syncs and repair are redb's.
+//! The store file: its tables, and the transactions that write these tables.
+//!
+//! The library redb locks, checks, syncs and repairs the file. A batch is covered by a stripe's snapshot if the
+//! snapshot contains all of its writes. Coverage of a feed is the part of each minute for which the feed was up.
 
 use std::fs;
 use std::io;
@@ -11,25 +14,26 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::overlay::{Backend, WriteOverlay};
 
-/// The version of the tables below. Every change of a table increases it.
+/// The version of the tables below. Every change of a table increases this number.
 const FORMAT: u64 = 1;
 
 /// The first bytes of every redb file.
 const MAGIC: &[u8] = b"redb\x1A\x0A\xA9\x0D\x0A";
 
-/// The size of redb's page cache: 64 MiB. A file is read once from start to end, and written pages are not read again,
-/// so a larger cache would not help.
+/// The size of redb's page cache, in bytes: 64 MiB.
+///
+/// A file is read once from start to end, and written pages are not read again. So a larger cache would not help.
 const CACHE_BYTES: usize = 64 << 20;
 
-/// Numbers by name: `format`, and `now` in microseconds since the epoch.
+/// The table of numbers by name: `format`, and `now` in microseconds since the epoch.
 pub(crate) const NUMBERS: TableDefinition<'_, &str, i64> = TableDefinition::new("numbers");
-/// Texts by name: `feed`, the feed that was connected last.
+/// The table of texts by name: `feed` is the name of the feed that was connected last.
 pub(crate) const TEXTS: TableDefinition<'_, &str, &str> = TableDefinition::new("texts");
-/// The latest snapshot of each stripe, with the number of the last batch that the snapshot covers.
+/// The table of the latest snapshot of each stripe, with the number of the last batch that the snapshot covers.
 pub(crate) const STRIPES: TableDefinition<'_, u32, (u64, &[u8])> = TableDefinition::new("stripes");
-/// The feed's coverage by minute, encoded by postcard, under a single key.
+/// The table of the feed's coverage by minute. It has a single key, and its value is encoded with postcard.
 pub(crate) const COVERAGE: TableDefinition<'_, (), &[u8]> = TableDefinition::new("coverage");
-/// By number: the batches of writes that at least one stripe's snapshot does not cover.
+/// The table of batches by batch number. It contains each batch that at least one stripe's snapshot does not cover.
 pub(crate) const BATCHES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("batches");
 
 /// An open store file.
@@ -45,7 +49,7 @@ pub(crate) type CoverageParts = (Option<i64>, [u32; 32]);
 /// The content of one transaction.
 #[derive(Debug)]
 pub(crate) struct Commit<'a, S> {
-    /// A batch to append, with its number.
+    /// The batch to append, with its number; `None` without writes.
     pub(crate) batch: Option<(u64, &'a [u8])>,
     /// The stripe snapshots to write.
     pub(crate) snapshots: S,
@@ -53,15 +57,15 @@ pub(crate) struct Commit<'a, S> {
     pub(crate) covered: u64,
     /// The number of the last batch that every stripe's snapshot covers. Batches up to this number are deleted.
     pub(crate) delete_through: u64,
-    /// The time on the candles' clock, if it changed.
+    /// The time on the candles' clock; `None` if this time has not changed.
     pub(crate) now: Option<Timestamp>,
     /// The name of the feed that was connected last, if any.
     pub(crate) feed: Option<&'a str>,
-    /// The coverage by minute, as if the feed disconnected now.
+    /// The feed's coverage by minute, up to now.
     pub(crate) coverage: CoverageParts,
 }
 
-/// Returns the backend of an existing file.
+/// Opens the backend of an existing file, and checks that the file is a redb file.
 pub(crate) fn file_backend(path: &Path) -> Result<Backend, StoreErrorKind> {
     let mut file = fs::OpenOptions::new().read(true).write(true).open(path)?;
     if file.metadata()?.is_dir() {
@@ -77,14 +81,15 @@ pub(crate) fn file_backend(path: &Path) -> Result<Backend, StoreErrorKind> {
 
 /// Creates an empty store file, unless the file exists.
 ///
-/// The file is written under a temporary name and then linked, so that a crash leaves either a complete store or none.
+/// The file is written under a temporary name and then linked to its path. So a crash leaves either a complete store or
+/// no store.
 pub(crate) fn create(path: &Path, config: Config) -> Result<(), StoreError> {
     let create = || -> Result<(), StoreErrorKind> {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".new-{}", std::process::id()));
         let temporary = path.with_file_name(name);
         let created = write_and_link(&temporary, path, config);
-        // Fails if the file was not created; that error is returned already.
+        // The removal fails if the file was not created. `created` contains that error.
         let _ = fs::remove_file(&temporary);
         created
     };
@@ -95,16 +100,16 @@ fn write_and_link(temporary: &Path, path: &Path, config: Config) -> Result<(), S
     let file = fs::OpenOptions::new().read(true).write(true).create_new(true).open(temporary)?;
     initialise(Box::new(FileBackend::new(file)?), config)?;
     match fs::hard_link(temporary, path) {
-        // Another process created the store meanwhile. If that process uses the store, opening it fails.
+        // Another process has created the store since. If that process uses the store, opening the store fails.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
         linked => linked?,
     }
-    // A new name survives a loss of power only after its directory is synced.
+    // A new file name survives a loss of power only after the directory is synced.
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Ok(fs::File::open(directory)?.sync_all()?)
 }
 
-/// Writes an empty store to an empty backend.
+/// Writes the tables of an empty store to an empty backend.
 pub(crate) fn initialise(backend: Backend, config: Config) -> Result<(), StoreErrorKind> {
     let overlay = WriteOverlay::new(backend);
     overlay.enable_writes()?;
@@ -118,8 +123,9 @@ pub(crate) fn initialise(backend: Backend, config: Config) -> Result<(), StoreEr
 }
 
 impl File {
-    /// Opens a store and verifies the checksum of every page. Nothing is written to `backend` until
-    /// [`enable_writes`](Self::enable_writes).
+    /// Opens a store and verifies the checksum of every page.
+    ///
+    /// Nothing is written to `backend` before [`enable_writes`](Self::enable_writes) is called.
     pub(crate) fn open(backend: Backend) -> Result<Self, StoreErrorKind> {
         let overlay = WriteOverlay::new(backend);
         let mut builder = Database::builder();
@@ -140,7 +146,7 @@ impl File {
         Ok(self.overlay.enable_writes()?)
     }
 
-    /// Returns the highest number of a batch, stored or covered by a snapshot.
+    /// Returns the highest batch number that is stored or covered by a snapshot.
     pub(crate) fn last_batch(&self) -> Result<u64, StoreErrorKind> {
         let transaction = self.database.begin_read()?;
         let mut last = transaction.open_table(BATCHES)?.last()?.map_or(0, |(number, _)| number.value());
@@ -150,13 +156,14 @@ impl File {
         Ok(last)
     }
 
-    /// Writes all of `commit` or nothing, and returns the number of bytes once they are safe from a loss of power.
+    /// Writes `commit` in one transaction, and returns the number of written bytes. On return, they survive a loss of
+    /// power.
     pub(crate) fn commit(
         &mut self,
         commit: Commit<'_, impl Iterator<Item = StripeSnapshot>>,
     ) -> Result<u64, StoreErrorKind> {
         let mut bytes = 0;
-        // redb's default durability: the commit below returns after the sync.
+        // With redb's default durability, the commit below returns after the sync.
         let transaction = self.database.begin_write()?;
         {
             let mut numbers = transaction.open_table(NUMBERS)?;
@@ -188,7 +195,7 @@ impl File {
         Ok(bytes)
     }
 
-    /// Closes the file cleanly, so that the next open has nothing to repair.
+    /// Closes the file cleanly, so that the next process need not repair the file.
     pub(crate) fn close(self) -> Result<(), StoreErrorKind> {
         Ok(self.database.close()?)
     }

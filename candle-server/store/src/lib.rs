@@ -1,4 +1,4 @@
-//! Persistence of a candle server: candles, the catalogue and views in one file.
+//! Persists the state of a candle server in one file: candles, the catalogue (all listed instruments) and view counts.
 //!
 //! | module | job |
 //! |---|---|
@@ -6,15 +6,16 @@
 //! | `writer` | the thread that writes the engine's changes to the file |
 //! | `recover` | reads the state out of a file |
 //! | `store`, `resume` | opens a store; starts an engine from it |
-//! | `overlay` | buffers writes until a file is verified |
+//! | `overlay` | buffers writes until the file is verified |
 //! | `check`, `export` | commands for a file that no server uses |
 //! | `error` | the errors of a store |
 //!
-//! The engine's [`Journal`] logs every write. The writer thread appends the logged writes to the file, one batch per
-//! interval. Within a minute, it replaces each batch by snapshots of all stripes.
+//! The engine's [`Journal`](candle_engine::journal::Journal) logs every write. The writer thread appends the logged
+//! writes to the file, one batch per interval. A stripe is a part of the aggregator behind one lock. Within a minute,
+//! the writer stores a new snapshot of every stripe and deletes the batches that these snapshots cover.
 //!
-//! Each write has a log sequence number (LSN). A stripe's snapshot contains the highest LSN that the stripe has seen, so
-//! that recovery replays exactly the writes that the snapshot lacks.
+//! Each write has a log sequence number (LSN). A stripe's snapshot contains the highest LSN of the stripe. So recovery
+//! replays exactly the writes that the snapshot lacks.
 //!
 //! ```
 //! use std::sync::Arc;

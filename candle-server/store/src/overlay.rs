@@ -1,4 +1,4 @@
-//! A storage backend that buffers writes, so that a file can be read and verified before anything in it changes.
+//! A storage backend that buffers writes, so that a file can be verified before its content changes.
 
 use std::fmt::Debug;
 use std::io;
@@ -13,8 +13,8 @@ pub(crate) type Backend = Box<dyn StorageBackend>;
 
 /// A layer over a backend that buffers writes in memory until [`enable_writes`](Self::enable_writes).
 ///
-/// While redb opens a file, it marks the file as open and repairs what a crash left. These are a few pages. Reads see
-/// the buffered writes. Clones share one buffer.
+/// When redb opens a file, it writes a few pages: it marks the file as open, and repairs the file after a crash. Reads
+/// return the buffered writes. Clones share one buffer.
 #[derive(Clone, Debug)]
 pub(crate) struct WriteOverlay(Arc<Layers>);
 
@@ -38,7 +38,7 @@ impl WriteOverlay {
         Self(Arc::new(Layers { backend, buffer: Mutex::new(Some(Vec::new())) }))
     }
 
-    /// Applies the buffered operations to the backend in their order, syncs included. Later operations are applied
+    /// Applies the buffered operations to the backend in order, including syncs. Later operations are applied
     /// immediately.
     pub(crate) fn enable_writes(&self) -> io::Result<()> {
         let mut buffer = self.buffer();
@@ -70,7 +70,7 @@ impl WriteOverlay {
     }
 }
 
-/// Applies `operations` to `block`, which was read from the backend at `offset`.
+/// Applies `operations` to `block`, the bytes that the backend contains at `offset`.
 fn overlay(operations: &[Operation], offset: u64, block: &mut [u8]) {
     let end = offset + block.len() as u64;
     for operation in operations {
@@ -116,7 +116,7 @@ impl StorageBackend for WriteOverlay {
         if operations.is_empty() {
             return self.0.backend.read(offset, out);
         }
-        // The buffered writes can be longer than the backend.
+        // Buffered writes can make the file longer than the backend.
         let stored = self.0.backend.len()?.saturating_sub(offset).min(out.len() as u64);
         out.fill(0);
         #[expect(clippy::cast_possible_truncation, reason = "at most the buffer's length")]

@@ -1,4 +1,7 @@
-//! Recovery: reads the state out of a store file.
+//! Recovery: reads the state from a store file.
+//!
+//! The file contains a snapshot of each stripe, and batches of writes. A snapshot covers a batch if it contains all
+//! writes of the batch to this stripe. Recovery replays the other writes.
 
 use std::io;
 use std::num::NonZero;
@@ -15,13 +18,14 @@ use redb::{AccessGuard, ReadTransaction, ReadableDatabase, ReadableTable, Readab
 use crate::error::{StoreError, StoreErrorKind};
 use crate::file::{BATCHES, COVERAGE, CoverageParts, File, Location, NUMBERS, STRIPES, TEXTS};
 
-/// The number of batches that are decoded ahead of the replay. One suffices, because decoding is faster than replaying.
+/// The number of batches that are decoded ahead of the replay: one. Decoding is faster than replaying, so more would
+/// not help.
 const DECODED_AHEAD: usize = 1;
 
-/// The number of instruments that [`StoredState::each_instrument`] looks up at once.
+/// The number of instruments that [`StoredState::each_instrument`] looks up at a time.
 const PAGE: usize = 1000;
 
-/// The state that a store file contained.
+/// The state that a store file contains.
 #[derive(Debug)]
 pub(crate) struct StoredState {
     pub(crate) aggregator: Aggregator,
@@ -30,7 +34,7 @@ pub(crate) struct StoredState {
     pub(crate) coverage: CoverageRing,
     /// The log sequence number of the next write.
     pub(crate) next_lsn: u64,
-    /// By stripe: the number of the last batch that the stripe's snapshot covers.
+    /// The number of the last batch that each stripe's snapshot covers, by stripe number.
     pub(crate) covered: Vec<u64>,
     pub(crate) last_batch: u64,
     /// The number of stored batches.
@@ -40,7 +44,8 @@ pub(crate) struct StoredState {
 }
 
 impl StoredState {
-    /// Calls `visit` for every instrument in the order of the ids' bytes, with the time on the candles' clock.
+    /// Calls `visit` for every instrument, with the time on the candles' clock. Instruments are sorted by the bytes of
+    /// their ids.
     pub(crate) fn each_instrument(
         &self,
         mut visit: impl FnMut(&str, &History, Timestamp) -> io::Result<()>,
@@ -65,7 +70,7 @@ pub(crate) fn read(path: &Path) -> Result<StoredState, StoreError> {
     read().map_err(|kind| StoreError::new(path, kind))
 }
 
-/// The outcome of replaying the stored batches.
+/// The result of replaying the stored batches.
 struct Replay {
     next_lsn: u64,
     batches: u64,
@@ -92,7 +97,8 @@ impl File {
         let mut lsns: Vec<_> = snapshots.iter().map(|snapshot| (snapshot.stripe(), snapshot.lsn())).collect();
         let unlimited = config.with_max_instruments(Config::MAX_INSTRUMENTS_LIMIT);
         let mut aggregator = Aggregator::restore(unlimited, snapshots)?;
-        // Each stripe occurs once: restoring fails otherwise. So the position in the sorted list is the stripe.
+        // Each stripe occurs exactly once, because restoring fails otherwise. So the index in the sorted list is the
+        // stripe number.
         lsns.sort_unstable();
         let lsns: Vec<u64> = lsns.into_iter().map(|(_, lsn)| lsn).collect();
         let replay = replay(&transaction, &mut aggregator, unlimited, &lsns)?;
@@ -104,9 +110,11 @@ impl File {
     }
 }
 
-/// Replays the stored batches. Writes up to a stripe's number in `lsns` are in the stripe's snapshot and are skipped.
+/// Replays the stored batches onto `aggregator`.
 ///
-/// `config` has no limit on the number of instruments: a batch contains only what was listed when it was written.
+/// `lsns` contains the log sequence number of each stripe's snapshot. Writes up to this number are skipped. `config`
+/// must have no limit on instruments, because a batch contains only instruments that the limit allowed when the batch
+/// was written.
 fn replay(
     transaction: &ReadTransaction,
     aggregator: &mut Aggregator,
@@ -121,7 +129,7 @@ fn replay(
     std::thread::scope(|scope| -> Result<(), StoreErrorKind> {
         let (sender, decoded) = sync_channel(DECODED_AHEAD);
         scope.spawn(|| {
-            // A send fails after the replay has failed; then the remaining batches are not needed.
+            // A send fails only after the replay has failed. The remaining batches are not needed then.
             let _ = stored.iter().try_for_each(|(_, bytes)| sender.send(Record::decode(bytes.value())));
             drop(sender);
         });
@@ -137,7 +145,7 @@ fn replay(
     Ok(Replay { next_lsn, batches: table.len()?, last_batch, ticks })
 }
 
-/// Decodes the stripe snapshots on all cores: most of a file consists of snapshots.
+/// Decodes the stripe snapshots on all cores, because most of a file consists of snapshots.
 fn decode_snapshots(stored: &[AccessGuard<'_, (u64, &'static [u8])>]) -> Result<Vec<StripeSnapshot>, StoreErrorKind> {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let share = stored.len().div_ceil(cores).max(1);

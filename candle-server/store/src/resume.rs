@@ -1,4 +1,4 @@
-//! The start of a server from its store.
+//! Starts a server from its store.
 
 use std::io;
 use std::sync::Arc;
@@ -10,14 +10,16 @@ use candle_engine::feeds::Feeds;
 
 use crate::store::{Options, Recovered, WriterHandle, open};
 
-/// The most by which a wall clock may be behind the store's time: the window. A smaller step back is waited for, as while
-/// the server runs. After a larger step, the stored candles would not be visible before long.
+/// The maximum time by which the wall clock may be behind the store's time, in microseconds: 30 min, one window.
+///
+/// If the wall clock is behind by less, the candle time stops until the wall clock catches up. Otherwise the stored
+/// candles would be in the future for too long, so they are cleared.
 const MAX_STEP_BACK_MICROS: i64 = WINDOW_MINUTES * 60_000_000;
 
 /// Opens a store, or creates one, and starts its writer. Returns the engine with the stored state.
 ///
 /// # Errors
-/// If the store can't be used, or the writer's thread can't be started.
+/// Returns an error if the store can't be used, or the writer's thread can't be started.
 pub fn resume(options: Options, core: Config, clock: Clock, feeds: Feeds) -> io::Result<(Arc<Engine>, WriterHandle)> {
     let (store, recovered) = open(options, core).map_err(io::Error::other)?;
     let Recovered { aggregator, now, coverage, journal } = recovered;
@@ -33,14 +35,14 @@ pub fn resume(options: Options, core: Config, clock: Clock, feeds: Feeds) -> io:
     Ok((engine, writer))
 }
 
-/// Sets the clock to the time at which the previous process stopped.
+/// Sets the clock to the last time of the previous process. Clears the candles if the wall clock is too far behind.
 fn resume_at(engine: &Engine, stored: Timestamp) {
     let wall = engine.clock.now();
     match engine.clock.mode() {
         ClockMode::Feed => engine.clock.restart_at(stored),
         ClockMode::Wall if stored > wall.saturating_add(MAX_STEP_BACK_MICROS) => {
             tracing::warn!(
-                "the store's last candle is {stored:?}, more than 30 min after the wall clock's {wall:?}; candles start afresh"
+                "the store's last candle is {stored:?}, more than 30 min after the wall clock's {wall:?}; all candles are cleared"
             );
             engine.clear_candles();
             engine.feeds.clear_coverage();
@@ -54,7 +56,8 @@ mod tests {
     use super::*;
     use candle_core::{Aggregator, Tick};
 
-    /// Returns an engine with a candle of a store whose time is `behind` microseconds after the wall clock.
+    /// Returns an engine that was resumed from a store, and the store's time: `behind` microseconds after the wall
+    /// clock.
     fn resumed(behind: i64) -> (Engine, Timestamp) {
         let aggregator = Aggregator::default();
         aggregator.list("a", None).unwrap();
@@ -71,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wall_clock_that_stepped_back_between_runs_is_held_until_it_catches_up() {
+    fn candle_time_stops_if_the_wall_clock_stepped_back_between_two_runs() {
         for behind in [1_000_000, MAX_STEP_BACK_MICROS - 60_000_000] {
             let (engine, stored) = resumed(behind);
             assert!(has_candles(&engine));

@@ -1,4 +1,4 @@
-//! An open store: its options, the state that it holds, and the start of its writer.
+//! Opens a store, returns its state, and starts its writer.
 
 use std::io;
 use std::path::PathBuf;
@@ -14,11 +14,12 @@ use crate::error::{StoreError, StoreErrorKind};
 use crate::file::{self, File, Location};
 use crate::writer::Writer;
 
-/// The default time between two commits: 100 ms. A kill loses at most the writes of about this time, and a sync of the
-/// disk takes less.
+/// The default time between two commits: 100 ms.
+///
+/// A killed process loses the writes of about this time. A sync of the disk usually takes less time.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The shortest time between two commits in the mode that spares a slow disk: one second.
+/// The shortest time between two commits in the mode for slow disks: one second.
 pub const RELAXED_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The settings of a store.
@@ -26,11 +27,11 @@ pub const RELAXED_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Options {
     /// The path of the file.
     pub path: PathBuf,
-    /// The time between two commits. A commit is safe from a loss of power.
+    /// The time between two commits. A committed write survives a loss of power.
     pub interval: Duration,
 }
 
-/// An open store whose state was read, and whose writer is not started yet.
+/// An open store. Its state was read, but its writer was not started.
 #[derive(Debug)]
 pub struct Store {
     options: Options,
@@ -42,22 +43,23 @@ pub struct Store {
 /// The state that was read from a store.
 #[derive(Debug)]
 pub struct Recovered {
-    /// The candles, the catalogue and the views.
+    /// The candles, the catalogue and the view counts.
     pub aggregator: Aggregator,
-    /// The time on the candles' clock, if it ever ran.
+    /// The last time on the candles' clock; `None` if no tick was recorded.
     pub now: Option<Timestamp>,
-    /// The feed's coverage by minute. Minutes without a server are not covered.
+    /// The coverage: the part of each minute for which the feed was up. Minutes without a running server have no
+    /// coverage.
     pub coverage: CoverageRing,
-    /// The journal for the writes from now on.
+    /// The journal that must log all later writes.
     pub journal: Arc<Journal>,
 }
 
-/// Opens a store and reads its state, or creates an empty store if there is no file.
+/// Opens a store and reads its state. Creates an empty store if there is no file.
 ///
 /// An existing file is changed only after its whole content was read and verified.
 ///
 /// # Errors
-/// Returns a [`StoreError`] if the file can't be used. The file is unchanged then.
+/// Returns a [`StoreError`] if the file can't be used. In this case, an existing file is not changed.
 pub fn open(options: Options, config: Config) -> Result<(Store, Recovered), StoreError> {
     let failed = |kind: StoreErrorKind| StoreError::new(&options.path, kind);
     if !options.path.try_exists().map_err(|error| failed(error.into()))? {
@@ -72,8 +74,9 @@ pub fn open(options: Options, config: Config) -> Result<(Store, Recovered), Stor
 }
 
 impl Store {
-    /// Starts the thread that writes the changes of `engine` to the file. `journal` is the journal that [`open`]
-    /// returned and that `engine` logs to.
+    /// Starts the thread that writes the changes of `engine` to the file.
+    ///
+    /// `journal` is the journal that [`open`] returned. `engine` must log its writes to this journal.
     ///
     /// # Errors
     /// Returns an error if the thread can't be started.
@@ -85,7 +88,8 @@ impl Store {
     }
 }
 
-/// A handle of the thread that writes a store. Dropping it stops the thread without waiting for its last write.
+/// A handle of the thread that writes a store. If the handle is dropped, the thread stops, but no one waits for its
+/// last write.
 #[derive(Debug)]
 pub struct WriterHandle(Background<io::Result<()>>);
 

@@ -1,4 +1,4 @@
-//! Tests of the store against a log of its writes: after any loss, the store contains the writes that were durable.
+//! Compares a store with a log of its writes: after any loss, the store must contain all durable writes.
 
 mod disk;
 mod faults;
@@ -10,10 +10,10 @@ use std::time::Duration;
 use disk::{Disk, Loss};
 use process::Process;
 
-/// The number of steps of one seeded simulation.
+/// The number of steps of one simulation.
 const STEPS: u32 = 1200;
 
-/// The time between two steps: long enough for several rounds of snapshots, short enough for full candles.
+/// The time between two steps: 900 ms. A simulation then lasts 18 minutes, and each candle has many ticks.
 const STEP: Duration = Duration::from_millis(900);
 
 fn simulate(seed: u64, loss: Loss) {

@@ -1,4 +1,8 @@
-//! The writer thread: appends the journal's batches to the store file, and replaces them by stripe snapshots.
+//! The writer thread: appends the journal's batches to the store file, and later replaces them with stripe snapshots.
+//!
+//! A stripe is a part of the aggregator behind one lock. A batch is covered by a stripe's snapshot if the snapshot
+//! contains all of its writes. The file also contains the coverage of the feed: the part of each minute for which the
+//! feed was up.
 
 use std::io;
 use std::sync::Arc;
@@ -16,44 +20,46 @@ use tokio::time::timeout;
 use crate::error::StoreErrorKind;
 use crate::file::{Commit, CoverageParts, File, Location};
 
-/// The time in which every stripe gets a new snapshot while writes arrive: one minute. A longer round means more to
-/// replay, a shorter one more to write. The candle of a minute is written once or twice.
+/// The time in which every stripe gets a new snapshot while there are writes: one minute.
+///
+/// With a longer time, a restart replays more batches. With a shorter time, more bytes are written. With one minute,
+/// snapshots contain each forming candle once or twice.
 const ROUND: Duration = Duration::from_mins(1);
 
-/// The pause before a file is tried again after a failure.
+/// The pause after a failure before the writer tries the file again: 1 s.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The longest time without a commit while a feed is connected: the commit extends the coverage.
+/// The maximum time without a commit while the feed delivers: 1 s. Each commit extends the stored coverage.
 const COVERAGE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The time between two log lines about one outage.
+/// The minimum time between two log lines about one outage: 1 min.
 const LOG_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Writes one engine's changes to one file.
+/// Writes the changes of one engine to one file.
 pub(crate) struct Writer {
     engine: Arc<Engine>,
     journal: Arc<Journal>,
     location: Location,
     interval: Duration,
-    /// `None` during an outage.
+    /// The open file; `None` during an outage.
     file: Option<File>,
     last_batch: u64,
     snapshots: SnapshotSchedule,
-    /// The latest time of the next commit that extends the coverage.
+    /// The time at which the next commit is due to extend the coverage.
     coverage_due: Duration,
     outage: Option<Outage>,
 }
 
-/// A time during which the file can't be written.
+/// A period in which the file can't be written.
 struct Outage {
     since: Duration,
     next_try: Duration,
     log: ThrottledLog,
 }
 
-/// Selects the stripes that get a new snapshot, and knows which batches the stored snapshots cover.
+/// Selects the stripes that get a new snapshot, and records which batches the stored snapshots cover.
 struct SnapshotSchedule {
-    /// By stripe: the number of the last batch that the stripe's snapshot covers.
+    /// The number of the last batch that each stripe's snapshot covers, by stripe number.
     covered: Vec<u64>,
     rounds: StripeRounds,
 }
@@ -71,7 +77,8 @@ impl SnapshotSchedule {
         self.covered.iter().copied().min().unwrap_or(0)
     }
 
-    /// Returns the stripes that are due at `now`. Their new snapshots will cover all batches up to `last_batch`.
+    /// Returns the stripes that are due for a snapshot at `now`. The caller must write snapshots that cover all batches
+    /// up to `last_batch`.
     fn take_due(&mut self, now: Duration, last_batch: u64) -> Vec<u32> {
         let is_needed = self.covered_by_all() < last_batch;
         let mut due = Vec::new();
@@ -85,7 +92,7 @@ impl SnapshotSchedule {
     }
 }
 
-/// Returns the coverage by minute up to now.
+/// Returns the coverage of the feed by minute, up to now.
 fn coverage(engine: &Engine) -> CoverageParts {
     engine.feeds.coverage_ring().to_parts(engine.clock.now())
 }
@@ -106,7 +113,7 @@ impl Writer {
         Self { engine, journal, location, interval, file, last_batch, snapshots, coverage_due: now, outage: None }
     }
 
-    /// Writes every interval until `stop` resolves. Then writes once more and closes the file.
+    /// Writes the changes once per interval until `stop` resolves. Then writes once more and closes the file.
     pub(crate) async fn run(mut self, mut stop: oneshot::Receiver<()>) -> io::Result<()> {
         let mut next = self.engine.clock.elapsed() + self.interval;
         loop {
@@ -121,13 +128,13 @@ impl Writer {
         }
     }
 
-    /// Writes the changes since the last call, and notes the outcome in the journal and the log.
+    /// Writes the changes since the last call, and records the outcome in the journal and the log.
     pub(crate) fn write(&mut self, now: Duration) {
         let result = self.try_write(now);
         self.note(now, result);
     }
 
-    /// Writes a last time, without a pause after a failure, and closes the file.
+    /// Writes a last time and closes the file. The pause after a failure is skipped.
     fn finish(mut self, now: Duration) -> io::Result<()> {
         if let Some(outage) = &mut self.outage {
             outage.next_try = now;
@@ -141,7 +148,8 @@ impl Writer {
         }
     }
 
-    /// Returns the number of bytes written, or `None` while a failed file must not be tried again yet.
+    /// Writes the changes since the last call, and returns the number of bytes. Returns `None` during the pause after a
+    /// failure.
     fn try_write(&mut self, now: Duration) -> Result<Option<u64>, StoreErrorKind> {
         if self.file.is_none() {
             if self.outage.as_ref().is_some_and(|outage| now < outage.next_try) {
@@ -152,8 +160,8 @@ impl Writer {
             self.last_batch = self.last_batch.max(file.last_batch()?);
             self.file = Some(file);
         }
-        // The views are read before the journal. So every write whose number the views name is in this batch or an
-        // earlier one.
+        // The view counts are read before the journal. So every write that the LSN of a view count includes is in this
+        // batch or an earlier batch.
         let views = self.engine.aggregator.drain_view_totals();
         match self.journal.drain() {
             Drained::Batch(batch) => self.append(now, &batch, &views).map(Some),
@@ -161,8 +169,8 @@ impl Writer {
         }
     }
 
-    /// Appends a batch. The same transaction writes the snapshots that are due and deletes the batches that all
-    /// snapshots cover.
+    /// Appends a batch. The same transaction writes the due snapshots, and deletes the batches that all snapshots
+    /// cover.
     fn append(&mut self, now: Duration, batch: &Batch, views: &[ViewTotal]) -> Result<u64, StoreErrorKind> {
         let Some(file) = &mut self.file else { return Ok(0) };
         let aggregator = &self.engine.aggregator;
@@ -186,7 +194,7 @@ impl Writer {
         })
     }
 
-    /// Writes a snapshot of every stripe and deletes all batches, because the journal lost writes.
+    /// Writes a snapshot of every stripe and deletes all batches, because writes are missing in the journal.
     fn rewrite(&mut self) -> Result<u64, StoreErrorKind> {
         let Some(file) = &mut self.file else { return Ok(0) };
         self.journal.resume();
@@ -204,8 +212,10 @@ impl Writer {
         Ok(bytes)
     }
 
-    /// Notes the outcome of a write. A failure starts an outage: the journal stops to buffer writes, and the next
-    /// successful write rewrites the whole store.
+    /// Records the outcome of a write in the journal and the log.
+    ///
+    /// A failure starts an outage: the journal stops logging writes, and the next successful write rewrites the whole
+    /// store.
     fn note(&mut self, now: Duration, result: Result<Option<u64>, StoreErrorKind>) {
         let path = self.location.path.display();
         match result {
@@ -227,7 +237,7 @@ impl Writer {
                 if outage.log.permit(now).is_some() {
                     tracing::error!(
                         "the store {path} can't be written: {kind}; the server continues, but a restart would lose \
-                         the writes since then"
+                         the writes since this failure"
                     );
                 }
             }

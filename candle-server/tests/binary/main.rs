@@ -1,4 +1,4 @@
-//! The `candle-server` binary from outside: its start line, its end, its refusals, and what it never says.
+//! Tests of the `candle-server` binary: its start, exit codes and error messages. The output must contain no secrets.
 #![allow(clippy::unwrap_used, reason = "helpers outside the test functions panic like the tests themselves")]
 
 mod process;

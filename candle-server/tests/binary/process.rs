@@ -1,14 +1,14 @@
-//! Processes of the binary.
+//! Starts processes of the binary, and reads their output.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// The longest time for any step. No step needs it: reaching it is a failure.
+/// The maximum time for any step: 90 s. A longer step is a failure.
 pub(crate) const GUARD: Duration = Duration::from_secs(90);
 
-/// Returns a command for the binary, in an environment without settings.
+/// Returns a command that runs the binary, in an environment without settings.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_candle-server"));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CANDLE_")) {
@@ -18,7 +18,7 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs a process that ends by itself.
+/// Runs a process until it ends, and returns its output.
 pub(crate) fn run(mut command: Command) -> Output {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut running = Running { child: Some(child) };
@@ -26,7 +26,7 @@ pub(crate) fn run(mut command: Command) -> Output {
     running.child.take().unwrap().wait_with_output().unwrap()
 }
 
-/// Asserts that a process writes one line to stderr and exits with 2. Returns the line.
+/// Runs a command, and checks that it writes one line to stderr and exits with 2. Returns the line.
 pub(crate) fn refusal(command: Command) -> String {
     let shown = format!("{command:?}");
     let output = run(command);
@@ -37,13 +37,13 @@ pub(crate) fn refusal(command: Command) -> String {
     line
 }
 
-/// A process that is killed at the end of its test.
+/// A process that is killed when this value is dropped.
 pub(crate) struct Running {
     child: Option<Child>,
 }
 
 impl Running {
-    /// Waits for the end of the process.
+    /// Waits until the process has ended.
     fn wait(&mut self) -> ExitStatus {
         let child = self.child.as_mut().unwrap();
         let begun = Instant::now();
@@ -91,13 +91,14 @@ impl Server {
         Self { running, start_line, address, stdout }
     }
 
-    /// Returns the standard input of the process, which the command must pipe.
+    /// Returns the standard input of the process. The command must have piped its standard input.
     pub(crate) fn stdin(&mut self) -> impl Write + use<> {
         self.running.child.as_mut().unwrap().stdin.take().unwrap()
     }
 
-    /// Reads stderr until it contains `text`, and returns all that was read. Kills the process after [`GUARD`], so that a
-    /// missing text fails the test.
+    /// Reads stderr until it contains `text`, and returns the output so far.
+    ///
+    /// The process is killed after [`GUARD`], so that a missing text fails the test.
     pub(crate) fn stderr_until(&mut self, text: &str) -> String {
         let child = self.running.child.as_mut().unwrap();
         let pid = child.id().to_string();
@@ -119,7 +120,7 @@ impl Server {
         String::from_utf8(read).unwrap()
     }
 
-    /// The status and body of `path`.
+    /// Sends a GET request for `path`, and returns the status and the body of the response.
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
         let mut socket = TcpStream::connect(self.address).unwrap();
         socket.set_read_timeout(Some(GUARD)).unwrap();
@@ -130,7 +131,9 @@ impl Server {
         (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
     }
 
-    /// Sends the signal of this name and waits for the end: the exit code, and what was said since the start line.
+    /// Sends the signal with this name, and waits until the process has ended.
+    ///
+    /// Returns the exit code, and the output on stdout and stderr that was not read before.
     pub(crate) fn end_by(mut self, signal: &str) -> (Option<i32>, String, String) {
         let id = self.running.child.as_ref().unwrap().id().to_string();
         assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());

@@ -1,4 +1,4 @@
-//! Configurations that cannot work: one line, exit code 2, nothing started.
+//! Tests with invalid settings: the binary must print one line, exit with 2, and not start a server.
 
 use std::net::TcpListener;
 
@@ -28,7 +28,7 @@ fn a_bad_flag_gets_one_line_that_names_it() {
     ];
     for (arguments, named) in cases {
         let has_address = arguments.contains(&"--listen");
-        // Port 0 stands in where another flag is tried: port 5001 may be in use for good reasons.
+        // Tests of other flags use port 0, because another process may use the default port 5001.
         let listen: &[&str] = if has_address { &[] } else { &["--listen", "127.0.0.1:0"] };
         let line = refusal(command(&[listen, arguments].concat()));
         assert!(line.starts_with("candle-server: ") && line.contains(named), "{arguments:?}: {line}");
@@ -60,7 +60,7 @@ fn a_bad_environment_gets_one_line_too() {
 fn a_file_that_may_not_be_read_or_has_lines_in_its_name_gets_one_line() {
     let line = refusal(command(&["--listen", "127.0.0.1:0", "--feed", "file:/no/such\nfile"]));
     assert!(line.contains("/no/such"), "{line}");
-    // Opening it for reading is refused even to root.
+    // Even root cannot open this path.
     let line = refusal(command(&["--listen", "127.0.0.1:0", "--feed", "file:/proc/self/mem/x"]));
     assert!(line.contains("/proc/self/mem/x"), "{line}");
 }
@@ -78,15 +78,15 @@ fn two_servers_on_one_port_never_both_start() {
     let first = Server::start(&[]);
     let line = refusal(command(&["--listen", &first.address.to_string()]));
     assert!(line.contains(&first.address.to_string()), "{line}");
-    assert_eq!(first.get("/livez").0, 200, "the first goes on");
+    assert_eq!(first.get("/livez").0, 200, "the first server still runs");
 }
 
 #[test]
-fn help_says_defaults_units_and_environment() {
+fn help_contains_defaults_units_and_environment_variables() {
     let output = run(command(&["--help"]));
     assert!(output.status.success() && output.stderr.is_empty());
     let help = String::from_utf8(output.stdout).unwrap();
-    let said = [
+    let expected = [
         "[env: CANDLE_LISTEN=]",
         "[default: 127.0.0.1:5001]",
         "[env: CANDLE_FEED]",
@@ -100,7 +100,7 @@ fn help_says_defaults_units_and_environment() {
         "CANDLE_LOG",
         "[default: info]",
     ];
-    for text in said {
+    for text in expected {
         assert!(help.contains(text), "{text} is missing:\n{help}");
     }
     let version = run(command(&["--version"]));

@@ -1,4 +1,4 @@
-//! The life of a server process, from its first line to its exit.
+//! Tests of a running server process, from its first line to its exit.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -67,13 +67,13 @@ fn flags_override_settings_in_the_environment() {
 #[test]
 fn the_health_command_checks_another_server() {
     let server = Server::start(&["--feed", "stdin:"]);
-    let asked = |url: String| run(command(&["health", &url]));
-    assert!(asked(format!("http://{}", server.address)).status.success());
-    assert!(asked(format!("http://{}/livez", server.address)).status.success());
-    let answer = asked(format!("http://{}/nowhere", server.address));
-    assert_eq!(answer.status.code(), Some(1));
-    assert_eq!(String::from_utf8(answer.stderr).unwrap(), "candle-server: the server answered 404\n");
+    let check = |url: String| run(command(&["health", &url]));
+    assert!(check(format!("http://{}", server.address)).status.success());
+    assert!(check(format!("http://{}/livez", server.address)).status.success());
+    let failed = check(format!("http://{}/nowhere", server.address));
+    assert_eq!(failed.status.code(), Some(1));
+    assert_eq!(String::from_utf8(failed.stderr).unwrap(), "candle-server: the server answered 404\n");
     assert_eq!(server.end_by("TERM").0, Some(0));
-    assert_eq!(asked("http://127.0.0.1:1".to_owned()).status.code(), Some(1));
-    assert_eq!(asked("ftp://127.0.0.1".to_owned()).status.code(), Some(2));
+    assert_eq!(check("http://127.0.0.1:1".to_owned()).status.code(), Some(1));
+    assert_eq!(check("ftp://127.0.0.1".to_owned()).status.code(), Some(2));
 }

@@ -1,4 +1,4 @@
-//! User info and queries of feed addresses: known to the feed alone.
+//! Tests that user info and queries of feed addresses are sent only to the feed, and never printed or logged.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -37,10 +37,10 @@ fn neither_help_nor_a_failing_connection_repeats_a_secret() {
         let mut failing = command(&["--listen", "127.0.0.1:0"]);
         failing.env("CANDLE_FEED", &feed).env("CANDLE_LOG", "trace");
         let mut server = Server::start_command(failing);
-        let mut said = server.stderr_until("feed disconnected");
+        let mut log = server.stderr_until("feed disconnected");
         let (_, out, err) = server.end_by("TERM");
-        said += &(out + &err);
-        assert!(said.contains("127.0.0.1:1/quotes") && !said.contains(SECRET), "{said}");
+        log += &(out + &err);
+        assert!(log.contains("127.0.0.1:1/quotes") && !log.contains(SECRET), "{log}");
 
         let mut help = command(&["--help"]);
         help.env("CANDLE_FEED", &feed);
@@ -51,21 +51,21 @@ fn neither_help_nor_a_failing_connection_repeats_a_secret() {
 
 #[cfg(feature = "nats")]
 #[test]
-fn a_log_that_is_away_repeats_no_secret() {
+fn the_server_log_contains_no_secret_of_an_unreachable_broker() {
     for user_info in ["user:hunter2", "hunter2"] {
-        let log = format!("nats://{user_info}@127.0.0.1:1/X");
-        let mut waiting = command(&["--listen", "127.0.0.1:0", "--feed", "demo:", "--publish", &log]);
+        let url = format!("nats://{user_info}@127.0.0.1:1/X");
+        let mut waiting = command(&["--listen", "127.0.0.1:0", "--feed", "demo:", "--publish", &url]);
         waiting.env("CANDLE_LOG", "trace");
         let mut server = Server::start_command(waiting);
-        let mut said = server.stderr_until("connection attempt failed");
+        let mut log = server.stderr_until("connection attempt failed");
         let (_, out, err) = server.end_by("TERM");
-        said += &(out + &err);
-        assert!(said.contains("127.0.0.1") && !said.contains(SECRET), "{said}");
+        log += &(out + &err);
+        assert!(log.contains("127.0.0.1") && !log.contains(SECRET), "{log}");
     }
 }
 
 #[test]
-fn a_refused_handshake_repeats_no_secret_though_the_feed_was_told() {
+fn the_log_of_a_refused_handshake_contains_no_secret_although_the_request_does() {
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
     let feed = format!("ws://user:hunter2@{}/quotes?token=hunter2", upstream.local_addr().unwrap());
     let mut refused = command(&["--listen", "127.0.0.1:0", "--feed", &feed]);
@@ -80,8 +80,8 @@ fn a_refused_handshake_repeats_no_secret_though_the_feed_was_told() {
     }
     socket.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").unwrap();
     assert!(String::from_utf8(request).unwrap().starts_with("GET /quotes?token=hunter2 HTTP/1.1\r\n"));
-    let mut said = server.stderr_until("403");
+    let mut log = server.stderr_until("403");
     let (_, out, err) = server.end_by("TERM");
-    said += &(out + &err);
-    assert!(!said.contains(SECRET), "{said}");
+    log += &(out + &err);
+    assert!(!log.contains(SECRET), "{log}");
 }

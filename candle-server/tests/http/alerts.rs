@@ -1,4 +1,6 @@
-//! Every metric, label and value in `ops/alerts.yml` exists. An alert on an unknown name would never fire.
+//! Checks that the server exports every metric, label and value in `ops/alerts.yml`.
+//!
+//! An alert on an unknown name would never fire.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
@@ -13,7 +15,7 @@ const ADDED: &str = "instance";
 /// The values of each label of each metric.
 type Labels<'t> = BTreeMap<&'t str, BTreeMap<&'t str, BTreeSet<&'t str>>>;
 
-/// Parses a `/metrics` text. A gauge without a series has no labels to check.
+/// Parses the text of `/metrics`. A gauge without values has no labels.
 fn exported(text: &str) -> Labels<'_> {
     let mut exported = Labels::new();
     for line in text.lines() {
@@ -36,12 +38,12 @@ fn exported(text: &str) -> Labels<'_> {
     exported
 }
 
-/// The expressions of the rules, one on each line.
+/// Returns the expressions of the alert rules.
 fn expressions() -> impl Iterator<Item = &'static str> {
     ALERTS.lines().filter_map(|line| line.trim().strip_prefix("expr: "))
 }
 
-/// The metrics of an expression, each with the text between the braces that follow.
+/// Returns the metrics of an expression, each with the text between the braces after its name.
 fn selectors(expression: &str) -> impl Iterator<Item = (&str, &str)> {
     expression.match_indices("candle_").map(|(at, _)| {
         let selector = &expression[at..];
@@ -51,7 +53,7 @@ fn selectors(expression: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// The labels by which an expression sums and joins.
+/// Returns the labels in the `by` and `on` clauses of an expression.
 fn groupings(expression: &str) -> impl Iterator<Item = &str> {
     let starts = ["by (", "on ("].into_iter().flat_map(|word| expression.match_indices(word));
     starts.flat_map(|(at, word)| {
@@ -60,7 +62,7 @@ fn groupings(expression: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The names in an expression that are not exported.
+/// Returns the names in an expression that the server does not export.
 fn missing(expression: &str, exported: &Labels<'_>) -> Vec<String> {
     let mut missing = Vec::new();
     let mut labels = BTreeSet::from([ADDED]);
@@ -89,7 +91,7 @@ fn every_metric_label_and_value_of_the_alerts_is_exported() {
     let refusing = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let server = RealServer::reading(&format!("ws://{refusing}"));
     let metrics = || get(server.public, "/metrics").text().to_owned();
-    // The reason label exists after the first failed connection.
+    // The label `reason` exists after the first failed connection.
     eventually("refused", || metrics().contains("candle_feed_reconnects_total{"));
     let text = metrics();
     let exported = exported(&text);

@@ -1,4 +1,4 @@
-//! The routes of operators over real sockets.
+//! Tests of the routes for operators, over real sockets.
 #![allow(clippy::unwrap_used, reason = "helpers outside the test functions panic like the tests themselves")]
 
 mod alerts;

@@ -1,4 +1,4 @@
-//! The features for operators: metrics and the admin listener.
+//! Tests of the features for operators: metrics and the admin listener.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::client::{Client, Reply, eventually};
 
-/// The real server with its demo feed, on one port or two.
+/// A real server that listens on one port, or on two ports. Its default feed is the demo.
 pub(crate) struct RealServer {
     pub(crate) public: SocketAddr,
     admin: Option<SocketAddr>,

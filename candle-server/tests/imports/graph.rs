@@ -1,17 +1,19 @@
-//! The imports between the files of one crate, read from their text.
+//! Finds the imports between the files of one crate in their source text.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// The files of a crate by module path (`a::b`; empty for the root), each with the files that it imports from.
+/// The files of a crate, and the files that each of them imports from.
+///
+/// The keys are module paths such as `a::b`. The path of the crate's root is empty.
 pub(crate) struct Graph {
     files: BTreeMap<String, String>,
     imports: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Graph {
-    /// Reads the production files below a source directory.
+    /// Reads the source files in a directory and its subdirectories, without tests.
     pub(crate) fn read(directory: &Path) -> Self {
         let mut files = Vec::new();
         collect(directory, directory, &mut files);
@@ -27,7 +29,7 @@ impl Graph {
         for (module, (_, text)) in &texts {
             let paths = paths(text).into_iter().chain(child_paths(text));
             let targets = paths.filter_map(|path| resolve(module, &path, &texts));
-            // The root only declares and re-exports, and a file may name itself.
+            // The root only declares and re-exports modules, and a file may import from itself.
             let targets = targets.filter(|target| target != module && !module.is_empty());
             imports.insert(module.clone(), targets.collect());
         }
@@ -40,7 +42,7 @@ impl Graph {
         self.files.keys().filter(top).map(String::as_str)
     }
 
-    /// Returns each pair of top-level modules of which the first imports from the second.
+    /// Returns all pairs of top-level modules in which the first module imports from the second.
     pub(crate) fn module_imports(&self) -> impl Iterator<Item = (String, String)> {
         let top = |module: &str| module.split("::").next().unwrap_or_default().to_owned();
         let pairs =
@@ -49,7 +51,7 @@ impl Graph {
         pairs.into_iter()
     }
 
-    /// Returns the files of one import cycle, the first file repeated at the end.
+    /// Returns the files of an import cycle, if there is one. The first file is repeated at the end.
     pub(crate) fn cycle(&self) -> Option<Vec<String>> {
         let mut done = BTreeSet::new();
         self.imports.keys().find_map(|module| self.cycle_from(module, &mut Vec::new(), &mut done))
@@ -93,20 +95,21 @@ fn module_of(path: &str) -> String {
     if module == "lib" || module == "main" { String::new() } else { module }
 }
 
-/// Returns the text without comments and without the tests at its end.
+/// Removes the comments and the tests from a source text.
 fn production(text: &str) -> String {
     let end = text.find("#[cfg(test)]\nmod tests").unwrap_or(text.len());
     let code = |line: &str| line.split("//").next().unwrap_or_default().to_owned();
     text[..end].lines().map(code).collect::<Vec<_>>().join("\n")
 }
 
-/// Returns every path in the text that begins with `crate`, `super` or `self`, groups taken apart.
+/// Returns every path in the text that begins with `crate`, `super` or `self`. A group in braces gives one path per
+/// item.
 fn paths(text: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     for start in ["crate::", "super::", "self::"] {
         for (at, _) in text.match_indices(start) {
             let before = text[..at].chars().next_back();
-            // `pub(in crate::x)` grants and does not import; `super::super::` is found at its first part.
+            // `pub(in crate::x)` is not an import. `super::super::` is found at its first `super`.
             let is_part = before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':');
             if !is_part && !text[..at].ends_with("pub(in ") {
                 take_apart(&text[at..], &mut Vec::new(), &mut found);
@@ -116,7 +119,7 @@ fn paths(text: &str) -> Vec<Vec<String>> {
     found
 }
 
-/// Returns the paths of `use` declarations that begin with a module which the text declares.
+/// Returns the paths of `use` declarations whose first module is declared in the text.
 fn child_paths(text: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     for line in text.lines() {
@@ -128,7 +131,8 @@ fn child_paths(text: &str) -> Vec<Vec<String>> {
     found
 }
 
-/// Adds the paths at the start of `text` to `found`. Returns what follows them.
+/// Adds the paths at the start of `text` to `found`, and returns the text after them. A group in braces gives one path
+/// per item.
 fn take_apart<'t>(text: &'t str, prefix: &mut Vec<String>, found: &mut Vec<Vec<String>>) -> &'t str {
     let length = prefix.len();
     let mut rest = text.trim_start();
@@ -155,7 +159,7 @@ fn take_apart<'t>(text: &'t str, prefix: &mut Vec<String>, found: &mut Vec<Vec<S
             continue;
         }
         found.push(prefix.clone());
-        // The new name of `a as b`.
+        // Skip the new name in `a as b`.
         if let Some(renamed) = rest.strip_prefix(" as ") {
             rest = renamed.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_');
         }
@@ -165,7 +169,7 @@ fn take_apart<'t>(text: &'t str, prefix: &mut Vec<String>, found: &mut Vec<Vec<S
     rest
 }
 
-/// Returns the module of the file that a path in `module` leads to.
+/// Returns the module of the file that a path in `module` refers to.
 fn resolve(module: &str, path: &[String], files: &BTreeMap<String, (String, String)>) -> Option<String> {
     let mut target: Vec<&str> = module.split("::").filter(|part| !part.is_empty()).collect();
     for part in path {
@@ -179,7 +183,7 @@ fn resolve(module: &str, path: &[String], files: &BTreeMap<String, (String, Stri
     loop {
         let name = target.join("::");
         if files.contains_key(&name) {
-            // Everything may be re-exported at the root; an import from there would hide where it comes from.
+            // The root may re-export any item. An import from the root would hide the file that defines the item.
             return Some(name).filter(|name| !name.is_empty() || path[0] == "crate");
         }
         target.pop()?;

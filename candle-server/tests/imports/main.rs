@@ -1,4 +1,6 @@
-//! The promise of ARCHITECTURE.md about imports: no file imports from a file above it, and no two files import each other.
+//! Checks the rules of ARCHITECTURE.md about imports.
+//!
+//! No module imports from a module above it, and no two files import each other.
 #![allow(clippy::unwrap_used, reason = "helpers outside the test functions panic like the tests themselves")]
 
 mod graph;
@@ -9,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use graph::Graph;
 
-/// The crates of the table, with the directories of their sources.
+/// The crates of the table in ARCHITECTURE.md, with the directories of their sources.
 const CRATES: [(&str, &str); 7] = [
     ("candle-core", "candle-core/src"),
     ("candle-engine", "candle-server/engine/src"),

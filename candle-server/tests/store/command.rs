@@ -1,4 +1,4 @@
-//! `store check` and `store export`, where the output or the environment has a fault.
+//! Tests of `store check` and `store export` with a faulty output or environment.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -7,7 +7,7 @@ use crate::process::{command, refusal, run};
 use crate::stop::wait_for;
 use crate::{Directory, start};
 
-/// Returns the path of a store with one candle.
+/// Creates a store with one candle, and returns its path.
 fn store_with_a_candle(directory: &Directory) -> String {
     let store = directory.file("store");
     let mut server = start(&store);

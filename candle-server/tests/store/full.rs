@@ -1,4 +1,4 @@
-//! A full file system. The test needs a small file system that it can fill: see `.ci/run`.
+//! Tests the server on a full file system. The test fills a small file system, which `.ci/run` creates.
 
 use std::io::Write;
 use std::time::Instant;
@@ -21,7 +21,7 @@ fn the_server_continues_on_a_full_disk_and_stores_everything_once_there_is_space
     while !server.get("/readyz").1.contains(r#""store":"failed""#) {
         assert!(begun.elapsed() < GUARD, "the store never fails");
         let price = second % 100 + 1;
-        // So many instruments that the file must grow.
+        // The file must grow to store this many instruments.
         let line = |id| format!("{{\"id\":{id},\"price\":{price},\"timestamp\":{second}}}\n");
         let lines: Vec<String> = (0..2000).map(line).collect();
         stdin.write_all(lines.concat().as_bytes()).unwrap();
@@ -49,7 +49,7 @@ fn the_server_continues_on_a_full_disk_and_stores_everything_once_there_is_space
     assert_eq!(server.end_by("TERM").0, Some(0));
     let mut server = start(&store);
     assert_eq!(has_last(&server), Some(before));
-    // A failure of the last write is reported at the end.
+    // The server reports a failure of its last write when it stops.
     let mut file = std::fs::File::create(&ballast).unwrap();
     while file.write_all(&[1; 4096]).is_ok() {}
     let mut stdin = server.stdin();

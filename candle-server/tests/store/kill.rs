@@ -1,4 +1,6 @@
-//! Repeated kills under load: the server loses at most the writes that it reported to be at risk, and repeats none.
+//! Kills the server repeatedly under load.
+//!
+//! The server may lose only writes that it reported as at risk (not yet durable). It must not record a write twice.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -15,20 +17,23 @@ const ROUNDS: u32 = 6;
 
 const INSTRUMENTS: u64 = 40;
 
-/// The quotes in one write to the server, and the time between two writes: 20,000 quotes per second.
+/// The number of quotes in one write to the server. With [`WRITE_INTERVAL`], the rate is 20,000 quotes per second.
 const QUOTES_PER_WRITE: u64 = 200;
 const WRITE_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The time of the first quote, and the time between two quotes. A hundred rounds stay within the window.
+/// The time of the first quote, in microseconds since the epoch.
+///
+/// [`STEP_MICROS`] is the time between two quotes. It is so short that a hundred rounds stay within the window.
 const FIRST_MICROS: u64 = 1_700_000_000_000_000;
 const STEP_MICROS: u64 = 500;
 
-/// The limit on the median time at risk: three of the server's commit intervals. A sample is usually half an interval
-/// plus the commit in progress. Slow syncs on a busy machine change a few samples and hardly the median. A writer that
-/// skips intervals changes the median.
+/// The limit on the median time at risk: 300 ms, three of the server's commit intervals.
+///
+/// A sample is usually half an interval plus the commit in progress. Slow syncs on a busy machine change a few samples,
+/// but not the median. A writer that skips intervals changes the median.
 const MEDIAN_AT_RISK_LIMIT: Duration = Duration::from_millis(300);
 
-/// A quote. All of its fields follow from its number.
+/// A quote. All of its fields are computed from its number.
 #[derive(Clone, Copy)]
 struct Quote(u64);
 
@@ -87,14 +92,15 @@ fn served_candles(instrument: &Value) -> Vec<Value> {
     candles.collect()
 }
 
-/// Determines from the server's responses which quotes are durable, that is, safe from a kill.
+/// Determines from the server's responses which quotes are durable, so that a kill can't lose them.
 ///
 /// A quote in a response was written before the response arrived. A later request to `/metrics` returns the time at
-/// risk. Every write older than that time was durable when the request was sent. All times are read from this
-/// process's clock, so that a delay of the machine can't make a quote look durable too early.
+/// risk. Every write that is older than the time at risk was durable when the request was sent. All times are read from
+/// this process's clock, so that a delay of the machine can't make a quote look durable too early.
 #[derive(Default)]
 struct DurabilityProbe {
-    /// The newest quotes seen in responses, with the time of the response, oldest first; not known to be durable yet.
+    /// The newest quotes of responses, with the time of the response, oldest first. They are not known to be durable
+    /// yet.
     seen: Vec<(Instant, Quote)>,
     /// The last durable quote. All quotes before it are durable too.
     durable: Option<Quote>,
@@ -122,7 +128,8 @@ fn at_risk(server: &Server) -> Duration {
     Duration::from_secs_f64(line.unwrap().parse().unwrap())
 }
 
-/// Sends quotes from the number `first` on to the server, and kills the server after `lifetime`. Returns the quotes sent.
+/// Sends quotes to the server, starting with the number `first`. Kills the server after `lifetime`, and returns the
+/// sent quotes.
 fn run_until_killed(mut server: Server, first: u64, lifetime: Duration) -> (Vec<Quote>, DurabilityProbe) {
     let mut stdin = server.stdin();
     let is_killed = AtomicBool::new(false);
@@ -164,7 +171,7 @@ fn a_kill_under_load_loses_at_most_the_writes_at_risk_and_repeats_none() {
     let directory = Directory::new("kill");
     let store = directory.file("store");
     let mut random = fastrand::Rng::with_seed(seed);
-    // By instrument: the quotes that the store contains.
+    // The quotes that the store contains, by instrument.
     let mut stored: BTreeMap<String, Vec<Quote>> = BTreeMap::new();
     let mut next = 0;
     let mut at_risk = Vec::new();

@@ -1,4 +1,4 @@
-//! The binary with a store: kills, stops and restarts.
+//! Tests of the binary with a store: kills, stops and restarts.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod command;
@@ -15,7 +15,7 @@ use std::process::Stdio;
 
 use crate::process::{Server, command};
 
-/// A temporary directory, removed when dropped.
+/// A temporary directory that is removed when this value is dropped.
 struct Directory(PathBuf);
 
 impl Directory {

@@ -1,4 +1,4 @@
-//! Files that the server can't use as a store.
+//! Tests with files that the server can't use as a store.
 
 use crate::process::{command, refusal, run};
 use crate::{Directory, start};
@@ -21,7 +21,7 @@ fn a_damaged_store_is_refused_in_one_line_and_not_changed() {
     let store = directory.file("store");
     assert_eq!(start(&store).end_by("TERM").0, Some(0));
     let mut bytes = std::fs::read(&store).unwrap();
-    // Every page except the header.
+    // Overwrites every page except the header.
     bytes[4096..].fill(0xAA);
     std::fs::write(&store, &bytes).unwrap();
     let line = refusal(command(&["--listen", "127.0.0.1:0", "--store", &store]));

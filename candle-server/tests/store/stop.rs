@@ -1,4 +1,4 @@
-//! Clean stops and restarts.
+//! Tests of clean stops and restarts.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::process::{GUARD, Server, command, run};
 use crate::{Directory, instrument, start};
 
-/// Waits until the server has at least `quotes` quotes of an instrument.
+/// Waits until the server has recorded at least `quotes` quotes of an instrument.
 pub(crate) fn wait_for(server: &Server, id: &str, quotes: u64) {
     let begun = Instant::now();
     let count = || -> u64 {
@@ -62,7 +62,7 @@ fn deleted_instruments_stay_deleted_and_sequence_numbers_continue() {
     let store = directory.file("store");
     let mut server = start(&store);
     let mut stdin = server.stdin();
-    // The times are equal: only the sequence numbers determine the close.
+    // The times are equal, so only the sequence numbers determine the close.
     for price in [1, 9, 2] {
         writeln!(stdin, r#"{{"id":"a","price":{price},"timestamp":1700000000}}"#).unwrap();
     }
@@ -103,7 +103,9 @@ fn a_feed_that_restarts_at_an_earlier_time_clears_the_candles() {
     }
 }
 
-/// Returns the coverage of each minute in a response, numbered from the first minute of the test.
+/// Returns the coverage of each minute in a response. Coverage is the part of the minute for which the feed was up.
+///
+/// Minutes are numbered from the first minute of the test.
 fn coverage(server: &Server, id: &str) -> Vec<(u64, String)> {
     let (status, body) = server.get(&format!("/instruments/{id}"));
     assert_eq!(status, 200, "{body}");
@@ -119,7 +121,8 @@ fn minutes_without_a_server_have_no_coverage_and_the_other_minutes_keep_theirs()
     let directory = Directory::new("coverage");
     let store = directory.file("store");
     let mut server = start(&store);
-    // One quote in the middle of each of the minutes 0 to 3. The server sees only a part of the first minute.
+    // One quote is sent for the middle of each of the minutes 0 to 3. The feed is up for only a part of the first
+    // minute.
     let mut stdin = server.stdin();
     for minute in 0..4 {
         writeln!(stdin, r#"{{"id":"a","price":5,"timestamp":{}}}"#, 1_700_000_010 + minute * 60).unwrap();

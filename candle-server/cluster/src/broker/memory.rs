@@ -1,4 +1,4 @@
-//! A broker in memory with the guarantees of the real one, and connections to it that lose answers. For tests.
+//! An in-memory broker for tests, with the guarantees of NATS JetStream. Tests can make its connections lose answers.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -11,16 +11,16 @@ use tokio::time::{Duration, Instant, sleep};
 
 use super::{Broker, BrokerError, Consumer, Delivered, PublishResult, StoredMessage, StreamInfo, StreamOptions};
 
-/// The time after which a connection without answers is known to be lost.
+/// The time after which a client notices that its frozen connection is lost.
 pub(crate) const LOSS_NOTICED_AFTER: Duration = Duration::from_secs(4);
 
 /// The time at which both streams were created, in nanoseconds since the epoch.
 pub(crate) const CREATED: i128 = 1_700_000_000_000_000_000;
 
-/// The interval at which a consumer looks for the next message.
+/// The interval at which a consumer checks for the next message.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A connection to a broker in memory.
+/// A connection to an in-memory broker.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MemoryBroker {
     storage: Arc<Mutex<Storage>>,
@@ -29,14 +29,14 @@ pub(crate) struct MemoryBroker {
 
 #[derive(Debug, Default)]
 struct Storage {
-    /// The log, by subject and payload. The sequence of a message is its index plus 1.
+    /// The subjects and payloads of the messages of the log. The sequence of a message is its index plus 1.
     messages: Vec<(String, Bytes)>,
-    /// The number of oldest messages that are deleted.
+    /// The number of deleted messages. The oldest messages are deleted first.
     purged: usize,
     ids: HashMap<String, u64>,
-    /// The newest snapshot of each subject of the checkpoint, with its sequence.
+    /// By subject: the newest snapshot and its sequence.
     snapshots: BTreeMap<String, (u64, Bytes)>,
-    /// The number of snapshots that were ever stored.
+    /// The number of all snapshots that were stored, including replaced ones.
     snapshot_count: u64,
 }
 
@@ -53,11 +53,11 @@ struct SentMessage {
 enum Connection {
     #[default]
     Open,
-    /// Messages arrive. Answers do not.
+    /// The broker stores messages, but its answers are lost.
     Deaf,
-    /// Messages are rejected, as during an earlier attempt that the brokers still work on.
+    /// The broker rejects messages, as it does while it still processes an earlier attempt.
     Busy,
-    /// Messages arrive when the connection thaws, long after their publisher has given up.
+    /// The broker receives messages only when the connection is opened again.
     Frozen { since: Instant, late: Vec<SentMessage> },
 }
 
@@ -86,20 +86,20 @@ impl Storage {
         PublishResult::Stored(sequence)
     }
 
-    /// The first message of the log with this sequence or a higher one.
+    /// Returns the first message of the log with this sequence or a higher one.
     fn next_message(&self, sequence: u64) -> Option<(u64, Bytes)> {
         let index = self.purged.max(usize::try_from(sequence.saturating_sub(1)).ok()?);
         self.messages.get(index).map(|(_, payload)| (index as u64 + 1, payload.clone()))
     }
 
-    /// The first snapshot with this sequence or a higher one.
+    /// Returns the first snapshot with this sequence or a higher one.
     fn next_snapshot(&self, sequence: u64) -> Option<(u64, Bytes)> {
         self.snapshots.values().filter(|(stored, _)| *stored >= sequence).min_by_key(|(stored, _)| *stored).cloned()
     }
 }
 
 impl MemoryBroker {
-    /// Another connection to the same broker.
+    /// Opens another connection to the same broker.
     pub(crate) fn reconnected(&self) -> Self {
         Self { storage: Arc::clone(&self.storage), connection: Arc::default() }
     }
@@ -120,7 +120,7 @@ impl MemoryBroker {
         matches!(*self.connection.lock(), Connection::Frozen { .. })
     }
 
-    /// Opens the connection again. Messages that were published on it while it was frozen arrive now.
+    /// Opens the connection again. Delivers the messages that were published while the connection was frozen.
     pub(crate) fn thaw(&self) {
         if let Connection::Frozen { late, .. } = std::mem::take(&mut *self.connection.lock()) {
             for publication in late {
@@ -135,27 +135,27 @@ impl MemoryBroker {
         storage.purged = storage.messages.len();
     }
 
-    /// The number of snapshots that were ever stored.
+    /// Returns the number of all snapshots that were stored, including replaced ones.
     pub(crate) fn snapshot_count(&self) -> u64 {
         self.storage.lock().snapshot_count
     }
 
-    /// The number of stripes that have a snapshot.
+    /// Returns the number of stripes that have a snapshot.
     pub(crate) fn stripe_count(&self) -> usize {
         self.storage.lock().snapshots.len()
     }
 
-    /// The sequence of the last message, deleted or not.
+    /// Returns the sequence of the last message, even if it is deleted.
     pub(crate) fn end(&self) -> u64 {
         self.storage.lock().messages.len() as u64
     }
 
-    /// The first message of the log with this sequence or a higher one, and its sequence.
+    /// Returns the first message of the log with this sequence or a higher one, together with its own sequence.
     pub(crate) fn next(&self, sequence: u64) -> Option<(u64, Bytes)> {
         self.storage.lock().next_message(sequence)
     }
 
-    /// [`Broker::publish`] without a wait.
+    /// Publishes a message like [`Broker::publish`], but synchronously.
     pub(crate) fn publish_now(
         &self,
         subject: String,
@@ -178,8 +178,10 @@ impl MemoryBroker {
         }
     }
 
+    /// Checks that the connection delivers answers.
+    ///
     /// # Errors
-    /// The connection delivers no answers.
+    /// [`BrokerError::Unavailable`] if it does not.
     fn check_answers(&self) -> Result<(), BrokerError> {
         match *self.connection.lock() {
             Connection::Open | Connection::Busy => Ok(()),
@@ -187,7 +189,7 @@ impl MemoryBroker {
         }
     }
 
-    /// The next message of a stream from `sequence` on, and the number of messages that follow it.
+    /// Returns the first message of a stream with this sequence or a higher one.
     fn next_of(&self, stream: &str, sequence: u64) -> Option<StoredMessage> {
         let storage = self.storage.lock();
         let is_log = stream == self.log_name();

@@ -1,4 +1,4 @@
-//! The NATS JetStream client.
+//! Implements the broker with the NATS JetStream client.
 
 use std::fmt;
 use std::io;
@@ -21,55 +21,56 @@ use super::streams::{self, StreamOptions};
 use super::{Broker, BrokerError, Consumer, Delivered, PublishResult, StoredMessage, StreamInfo};
 use crate::url::{LogUrl, UserInfo};
 
-/// The oldest server version that supports every setting in use. Older servers ignore unknown settings without an
-/// error.
+/// The oldest server version that supports all settings in use. Older servers ignore unknown settings without an error.
 const OLDEST_SERVER: (i64, i64) = (2, 12);
 
-/// The lowest `max_payload` of a usable server, in bytes, which is the default of the server. A message of writes is
-/// cut at three quarters of this size and can exceed that by one run of ticks. A snapshot of one stripe of 200,000
-/// instruments is almost as long.
+/// The lowest `max_payload` of a usable server, in bytes. It is also the default of the server.
+///
+/// A message of writes has three quarters of this size, and one run of ticks more at most. With 200,000 instruments,
+/// the snapshot of a stripe is almost as long as this limit.
 const MIN_MAX_PAYLOAD: usize = 1 << 20;
 
-/// The longest wait for an answer. During the election of a leader no answer arrives, and the next attempt finds the
-/// new leader.
+/// The timeout for an answer. While the brokers elect a leader, no answer arrives, and a later attempt reaches the new
+/// leader.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The interval of pings. After two pings without an answer the client connects to another server.
+/// The interval at which the client pings the server. After two unanswered pings, the client connects to another
+/// server.
 const PING_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The error code for a wrong expected sequence in an answer that does not contain the right one.
+/// The error code for a wrong expected sequence, in an answer that does not contain the right sequence.
 const WRONG_LAST_SEQUENCE: u64 = 10164;
 
-/// The most bytes that one pull request asks for.
+/// The most bytes of messages that one pull request fetches.
 const PULL_BYTES: usize = 8 << 20;
 
-/// The time for which one pull request stands.
+/// The time after which the broker ends a pull request.
 const PULL_EXPIRY: Duration = Duration::from_secs(10);
 
-/// The interval at which the broker sends a heartbeat while it has no message. The consumer fails after two intervals
-/// without one.
+/// The interval at which the broker sends a heartbeat while it has no message. After two intervals without a heartbeat,
+/// the consumer fails.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// The time after which the broker deletes a consumer without a reader.
+/// The time after which the broker deletes a consumer that no client reads.
 const CONSUMER_EXPIRY: Duration = Duration::from_secs(30);
 
-/// Files for the authentication at the broker.
+/// The files that a node uses to authenticate to the broker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Authentication {
-    /// A `.creds` file, as the tools of the broker write it.
+    /// A `.creds` file, as the NATS tools write it.
     pub credentials: Option<PathBuf>,
-    /// Certificates of authorities to trust besides those of the system.
+    /// The certificates of authorities to trust in addition to those of the system.
     pub authorities: Option<PathBuf>,
-    /// The certificate of this server, for brokers that ask clients for one.
+    /// The certificate of this server, for brokers that require client certificates.
     pub certificate: Option<ClientCertificate>,
 }
 
-/// A certificate with its key.
+/// A client certificate with its private key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCertificate {
     /// The file of the certificate.
     pub certificate: PathBuf,
-    /// The file of its key.
+    /// The file of the private key.
     pub key: PathBuf,
 }
 
@@ -87,7 +88,7 @@ impl fmt::Display for NatsAddress {
 }
 
 impl NatsAddress {
-    /// The options of the client.
+    /// Returns the options for the client.
     async fn options(&self) -> Result<ConnectOptions, BrokerError> {
         let mut options = ConnectOptions::new()
             .name("candle-server")
@@ -126,7 +127,7 @@ impl NatsAddress {
         Ok(options)
     }
 
-    /// The error of a failed connection attempt, with the flag that helps.
+    /// Converts the error of a failed connection attempt. The text names the option to check.
     fn connect_error(&self, error: &ConnectError) -> BrokerError {
         let url = &self.url;
         match error.kind() {
@@ -163,13 +164,13 @@ impl NatsAddress {
     }
 }
 
-/// Returns true if the handshake of TLS failed. The client has no error kind for this case.
+/// Returns true if the TLS handshake failed. The client has no error kind for this case.
 fn is_handshake_error(error: &ConnectError) -> bool {
     let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
     source.is_some_and(|error| error.kind() == io::ErrorKind::InvalidData)
 }
 
-/// The lines that were logged since the connection last worked.
+/// The events that were logged since the connection was last open.
 #[derive(Debug, Default)]
 struct ConnectionLog {
     lost: AtomicBool,
@@ -177,7 +178,9 @@ struct ConnectionLog {
 }
 
 impl ConnectionLog {
-    /// The line for an event: the loss of the connection, the cause, and the reconnect, each once.
+    /// Returns the level and the log line for an event.
+    ///
+    /// The loss of the connection, the cause and the reconnect are logged once each.
     fn line(&self, event: &Event) -> Option<(tracing::Level, String)> {
         let was_logged = |line: &AtomicBool, now| line.swap(now, Ordering::Relaxed);
         match event {
@@ -204,7 +207,7 @@ pub(crate) struct NatsBroker {
 }
 
 impl NatsBroker {
-    /// Creates a stream, or compares the settings of the one that exists.
+    /// Creates a stream if it does not exist, and compares the settings of an existing stream.
     async fn ensure(&self, required: Config) -> Result<(), BrokerError> {
         let found = match self.context.get_stream(&required.name).await {
             Ok(stream) => stream.cached_info().config.clone(),
@@ -343,7 +346,7 @@ impl From<&Info> for StreamInfo {
     }
 }
 
-/// Returns true if a stream can possibly be created later, when a leader or enough servers are available.
+/// Returns true if creating the stream can succeed later, when a leader or enough servers are available.
 fn is_temporary(cause: &CreateStreamErrorKind) -> bool {
     match cause {
         CreateStreamErrorKind::JetStream(error) => error.code() == 503,

@@ -1,31 +1,33 @@
-//! Settings of the two streams.
+//! The settings of the two streams.
 
 use std::time::Duration;
 
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 
-/// The age at which the broker deletes a message of the log: the window of 30 minutes, and one minute for nodes that
-/// start.
+/// The age at which the broker deletes a message of the log.
+///
+/// It is the candle window of 30 minutes, plus one minute for nodes that start.
 const MAX_AGE: Duration = Duration::from_mins(31);
 
-/// The time for which the broker recognizes the id of a message of the log: as long as the message is stored, which is
-/// the longest time that the broker accepts. A node sends views again without a query, however long its link was down.
-/// A broker that starts reads the ids from the messages of this time: 1 s for 3.5 GB.
+/// The time for which the broker recognizes a repeated message of the log by its id.
+///
+/// The broker accepts at most [`MAX_AGE`]. The longest time is used, because a node may repeat a message of views after
+/// a long disconnection. A broker that starts reads the ids of all messages of this time, which takes 1 s for 3.5 GB.
 const DUPLICATE_WINDOW: Duration = MAX_AGE;
 
-/// The time for which the broker recognizes the id of a snapshot: a snapshot is sent again for one round at most.
+/// The time for which the broker recognizes a repeated snapshot by its id. A snapshot is repeated for at most 1 minute.
 const SNAPSHOT_DUPLICATE_WINDOW: Duration = Duration::from_mins(2);
 
-/// Options of streams that a gateway creates.
+/// The options of streams that a gateway creates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamOptions {
-    /// The number of copies of each stream.
+    /// The number of brokers that store a copy of each stream.
     pub replicas: usize,
     /// The maximum size of the log, in bytes.
     pub max_bytes: u64,
 }
 
-/// Settings that both streams share.
+/// Returns the settings that both streams share.
 fn stream(name: String, subjects: Vec<String>, options: &StreamOptions) -> Config {
     Config {
         name,
@@ -39,7 +41,7 @@ fn stream(name: String, subjects: Vec<String>, options: &StreamOptions) -> Confi
     }
 }
 
-/// Settings of a stream of writes and views.
+/// Returns the settings of the log.
 pub(super) fn log_stream(name: String, subjects: Vec<String>, options: &StreamOptions) -> Config {
     Config {
         max_age: MAX_AGE,
@@ -49,7 +51,7 @@ pub(super) fn log_stream(name: String, subjects: Vec<String>, options: &StreamOp
     }
 }
 
-/// Settings of a stream of snapshots.
+/// Returns the settings of the checkpoint stream.
 pub(super) fn checkpoint_stream(name: String, subjects: Vec<String>, options: &StreamOptions) -> Config {
     Config {
         max_messages_per_subject: 1,
@@ -58,10 +60,10 @@ pub(super) fn checkpoint_stream(name: String, subjects: Vec<String>, options: &S
     }
 }
 
-/// Compares the settings of a stream with the required ones.
+/// Compares the settings of a stream with the required settings.
 ///
 /// # Errors
-/// One line that lists every difference.
+/// One line that lists all differences.
 pub(super) fn compare(required: &Config, found: &Config) -> Result<(), String> {
     let settings = [
         ("subjects", format!("{:?}", required.subjects), format!("{:?}", found.subjects)),
@@ -88,7 +90,7 @@ pub(super) fn compare(required: &Config, found: &Config) -> Result<(), String> {
     Err(format!("the stream {} has {}; change its settings or delete it", found.name, differences.join(", ")))
 }
 
-/// A limit as text. The broker reports no limit as 0 or -1.
+/// Returns a limit as text. The values 0 and -1 mean that there is no limit.
 fn limit(value: i64) -> String {
     if value <= 0 { "unlimited".to_owned() } else { value.to_string() }
 }

@@ -1,4 +1,4 @@
-//! The writer of a checkpoint: one snapshot after the other, each stripe once in a round.
+//! Writes a checkpoint in rounds. In each round, the writer publishes a snapshot of each stripe, one after the other.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -17,26 +17,27 @@ use crate::broker::{Broker, PublishResult};
 use crate::follower::Follower;
 use crate::retry::retry;
 
-/// The longest duration of a round. A longer one means more messages to replay, a shorter one more snapshots to store.
+/// The longest duration of a round. With longer rounds, a node that starts would replay more messages. With shorter
+/// rounds, the broker would store more snapshots.
 ///
-/// If the log grows by the size of a checkpoint in less time, a round takes only that time. So a node that starts reads
-/// no more of the log than of the checkpoint, and the broker stores no more snapshots than messages.
+/// A round is shorter if the log grows by the size of a checkpoint in less time. So a node that starts does not read
+/// more bytes of the log than of the checkpoint.
 pub(crate) const ROUND: Duration = Duration::from_mins(1);
 
-/// The shortest duration of a round. The replay of so few messages takes no noticeable time.
+/// The shortest duration of a round. Replaying the messages of 10 s takes no noticeable time.
 const SHORTEST_ROUND: Duration = Duration::from_secs(10);
 
-/// The number of snapshots that wait to be published.
+/// The most snapshots in the publishing queue.
 const BUFFERED_SNAPSHOTS: usize = 4;
 
-/// The number of snapshots that are published at once. Each waits for the disks of several brokers, and in a first
-/// round all are due together.
+/// The most snapshots that are published at the same time. Each snapshot waits until several brokers have written it to
+/// disk, and the first round can publish all snapshots at once.
 const CONCURRENT_SNAPSHOTS: usize = 8;
 
 /// The pause between two attempts to publish a snapshot.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
-/// The snapshot of a stripe, encoded.
+/// The encoded snapshot of a stripe.
 #[derive(Debug)]
 struct Snapshot {
     stripe: u32,
@@ -44,17 +45,17 @@ struct Snapshot {
     taken: Instant,
 }
 
-/// Publishes each snapshot until it is stored or a round old.
+/// Publishes snapshots. Retries each snapshot until it is stored or older than [`ROUND`].
 ///
-/// A snapshot can be stored after a newer one of its stripe. This only adds messages to replay, because each snapshot
-/// contains the sequence that it covers.
+/// A snapshot can replace a newer snapshot of its stripe. A node that starts then replays more messages, but its state
+/// is correct, because each snapshot contains the sequence that it covers.
 async fn publish<B: Broker>(broker: B, created: i128, snapshots: Receiver<Snapshot>) {
     let snapshots = unfold(snapshots, async |mut snapshots| Some((snapshots.recv().await?, snapshots)));
     let publish = async |Snapshot { stripe, payload, taken }| {
         let (subject, id) = (broker.checkpoint_subject(stripe), format!("c.{created}.{stripe}.{}", fastrand::u64(..)));
         let attempt = |()| async {
-            // A process that was stopped for long must not replace newer snapshots by an old one. Without a connection
-            // the client would queue the snapshot and send it later.
+            // A process that was suspended must not replace newer snapshots with an old one. Without a connection, the
+            // client would queue the snapshot and send it later.
             let is_done = taken.elapsed() >= ROUND
                 || (broker.is_connected()
                     && matches!(
@@ -68,16 +69,16 @@ async fn publish<B: Broker>(broker: B, created: i128, snapshots: Receiver<Snapsh
     snapshots.for_each_concurrent(CONCURRENT_SNAPSHOTS, publish).await;
 }
 
-/// The speed of the first round of a writer.
+/// The speed at which a writer publishes the snapshots of its first round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FirstRound {
-    /// All stripes at once, because no node can start before.
+    /// The writer publishes all stripes at once, because no node can start without a checkpoint.
     AtOnce,
-    /// The speed of any other round, because there is a checkpoint already.
+    /// The writer spreads the stripes over the round, because a checkpoint already exists.
     Spread,
 }
 
-/// The writer of the snapshots of one gateway.
+/// Writes the snapshots of a gateway while it is the leader.
 #[derive(Debug)]
 pub(crate) struct CheckpointWriter {
     sender: Sender<Snapshot>,
@@ -85,14 +86,15 @@ pub(crate) struct CheckpointWriter {
     created: i128,
     max_bytes: usize,
     rounds: StripeRounds,
-    /// The bytes written in this round, and the bytes of the log that were read before it.
+    /// The number of snapshot bytes written in this round.
     written_bytes: u64,
+    /// The number of bytes of the log that were read before this round.
     log_bytes: u64,
     too_long: Incident,
 }
 
 impl CheckpointWriter {
-    /// A writer that starts a round at `now`, after `log_bytes` bytes of the log.
+    /// Creates a writer that starts its first round at `now`, when `log_bytes` bytes of the log have been read.
     pub(crate) fn new<B: Broker>(broker: &B, created: i128, first: FirstRound, now: Duration, log_bytes: u64) -> Self {
         let (buffered, length) = match first {
             FirstRound::AtOnce => (STRIPES as usize, Duration::ZERO),
@@ -104,8 +106,7 @@ impl CheckpointWriter {
             publishing: tokio::spawn(publish(broker.clone(), created, receiver)),
             created,
             max_bytes: broker.max_message_bytes(),
-            // Rounds start with a random stripe. So every stripe gets a snapshot even if no leader writes for a whole
-            // round.
+            // The rounds start with a random stripe. So all stripes get a snapshot even if no leader completes a round.
             rounds: StripeRounds::new(STRIPES, fastrand::u32(..STRIPES), now, length),
             written_bytes: 0,
             log_bytes,
@@ -113,8 +114,9 @@ impl CheckpointWriter {
         }
     }
 
-    /// Writes the snapshots that are due at `now`, when `follower` has applied `log_bytes` bytes of the log. If the
-    /// broker is slow, the round takes longer.
+    /// Writes the snapshots that are due at `now`. If the broker is slow, the round takes longer.
+    ///
+    /// `follower` has applied `log_bytes` bytes of the log.
     pub(crate) fn write_due(&mut self, follower: &Follower, now: Duration, log_bytes: u64) {
         while let Ok(permit) = self.sender.try_reserve() {
             let Some(stripe) = self.rounds.next_due(now) else { return };
@@ -139,12 +141,13 @@ impl CheckpointWriter {
 
 impl Drop for CheckpointWriter {
     fn drop(&mut self) {
-        // The next leader writes the checkpoint.
+        // This gateway is no longer the leader. The next leader writes the checkpoint.
         self.publishing.abort();
     }
 }
 
-/// The length of the round after one that took `took`, wrote `written` bytes and read `read` bytes of the log.
+/// Returns the length of the next round. The last round took `took`, wrote `written` bytes, and read `read` bytes of
+/// the log.
 fn next_length(took: Duration, written: u64, read: u64) -> Duration {
     let seconds = took.as_secs_f64() * written as f64 / read.max(1) as f64;
     Duration::from_secs_f64(seconds.clamp(SHORTEST_ROUND.as_secs_f64(), ROUND.as_secs_f64()))
@@ -168,7 +171,7 @@ mod tests {
         Follower::new(Arc::new(engine), 1, 0, None)
     }
 
-    /// A writer whose first round is queued.
+    /// Returns a writer that has queued all snapshots of its first round.
     fn queued(broker: &MemoryBroker) -> CheckpointWriter {
         let mut writer = CheckpointWriter::new(broker, 1, FirstRound::AtOnce, Duration::ZERO, 0);
         writer.write_due(&empty(), Duration::ZERO, 0);
@@ -225,7 +228,7 @@ mod tests {
     #[test]
     fn a_round_takes_the_time_in_which_the_log_grows_by_a_checkpoint() {
         let after = |took, written, read| next_length(Duration::from_secs(took), written, read).as_secs();
-        // A checkpoint of 100 MB and a log of 5 MB/s, after three different rounds.
+        // The checkpoint has 100 MB and the log grows by 5 MB/s. The last rounds took 60 s, 20 s and 10 s.
         assert_eq!([after(60, 100, 300), after(20, 100, 100), after(10, 100, 50)], [20; 3]);
         assert_eq!([after(60, 100, 10), after(60, 100, 0), after(60, 1, 300), after(0, 100, 0)], [60, 60, 10, 10]);
     }

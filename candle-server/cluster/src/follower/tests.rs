@@ -21,7 +21,7 @@ fn follower(node: u64, aggregator: Aggregator, applied: u64) -> Follower {
     Follower::new(Arc::new(Engine::new(aggregator, Clock::new(ClockMode::Feed))), node, applied, None)
 }
 
-/// A log in memory and the gateway that writes it.
+/// An in-memory log and the journal of the gateway that writes the log.
 struct Log {
     engine: Engine,
     journal: Arc<Journal>,
@@ -41,13 +41,13 @@ impl Log {
         Timestamp::from_seconds(self.second).unwrap()
     }
 
-    /// Records ticks of unlisted instruments, which lists them.
+    /// Records ticks and lists their instruments if they are not listed.
     fn record(&self, ticks: &[(&str, Tick)], now: Timestamp) {
         let context = RecordContext { unlisted: Unlisted::List, ..RecordContext::from(now) };
         let _ = self.engine.record_batch(ticks, context);
     }
 
-    /// Records and writes random writes of all kinds.
+    /// Records random writes of all kinds, and appends them to the log.
     fn write_random(&mut self, random: &mut fastrand::Rng) {
         self.second += random.i64(0..20);
         let now = self.now();
@@ -93,7 +93,7 @@ impl Log {
         self.messages.push(message::encode(Content::Writes(header), &encoded));
     }
 
-    /// The first message with another header and no writes.
+    /// Returns a copy of the first message with a changed header and without writes.
     fn first_with(&self, change: impl FnOnce(&mut WritesHeader)) -> Vec<u8> {
         let Ok((Content::Writes(mut header), _)) = message::decode(&self.messages[0]) else { panic!("no writes") };
         change(&mut header);
@@ -113,7 +113,7 @@ impl Log {
     }
 }
 
-/// The whole content of an aggregator without the times of arrival.
+/// Returns the whole content of an aggregator as text, without the times of arrival.
 fn content(follower: &Follower) -> Vec<String> {
     let page = follower.aggregator().page(None, "", 1000);
     let content = page.iter().map(|summary| {
@@ -123,7 +123,7 @@ fn content(follower: &Follower) -> Vec<String> {
     content.collect()
 }
 
-/// Writes a random log, with two nodes whose readers view instruments and one whose stripes go into a checkpoint.
+/// Writes a random log. Two nodes count views, and the stripes of a third node are written to a checkpoint.
 fn simulate(seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut log = Log::new();
@@ -135,7 +135,7 @@ fn simulate(seed: u64) {
         log.write_random(&mut random);
         let end = log.end();
         for node in &mut nodes {
-            // The nodes are at different sequences.
+            // Each node applies the log up to a different sequence.
             let reached = node.applied() + random.u64(0..=end - node.applied());
             log.apply_to(node, reached);
             for _ in 0..random.u8(0..8) {
@@ -168,7 +168,7 @@ fn simulate(seed: u64) {
     log.apply_to(&mut late, end);
     assert_eq!(expected, content(&late), "seed {seed}, from the checkpoint");
 
-    // The late node publishes the views of its own readers and no others.
+    // The late node publishes only the views of its own readers.
     let page = late.aggregator().page(None, "", 1000);
     assert!(page.iter().all(|summary| late.aggregator().count_view(summary.id.as_str()).is_some()));
     log.messages.extend(late.take_views(1));
@@ -293,7 +293,7 @@ fn views_of_every_instrument_fit_into_messages_and_none_is_lost() {
     assert!(ids.iter().all(|id| nodes[1].aggregator().history(id).unwrap().views == 1));
 }
 
-/// A log whose messages have many quotes each, a tenth of a second apart.
+/// Returns a log in which each message has many quotes. The times of the messages are 100 ms apart.
 fn busy_log(messages: i64) -> Log {
     let mut log = Log::new();
     let start = log.now();
@@ -310,7 +310,7 @@ fn busy_log(messages: i64) -> Log {
     log
 }
 
-/// The time and the candles of one history, as a reader gets them.
+/// Reads one history, and returns the time and the text of its candles.
 fn read(engine: &Engine) -> Option<(Timestamp, String)> {
     engine.at_one_instant(|now| {
         let history = engine.aggregator.history("a")?;
@@ -319,7 +319,7 @@ fn read(engine: &Engine) -> Option<(Timestamp, String)> {
     })
 }
 
-/// Applies a log while another thread reads, and returns all texts that were read, by time.
+/// Applies a log while another thread reads. Returns all texts that were read, grouped by time.
 fn read_while_applied(log: &Log, engine: &Arc<Engine>) -> BTreeMap<Timestamp, BTreeSet<String>> {
     let reads = AtomicUsize::new(0);
     let apply = || {

@@ -1,4 +1,6 @@
-//! The catalogue of the feed and that of the log: listings that one has and the other does not.
+//! Publishes the differences between the catalogue of the feed and the catalogue of the log.
+//!
+//! A catalogue is the list of all instruments.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,10 +16,12 @@ use crate::broker::Broker;
 use crate::catalogue::{Catalogue, each_listed};
 use crate::follower::Follower;
 
-/// The time within which a connected feed announces all instruments: the limit of a replay plus a margin of 2 s.
+/// The time within which a connected feed announces all instruments.
+///
+/// It is the time limit of an announcement of the whole catalogue, plus a margin of 2 s.
 const ANNOUNCED_AFTER: Duration = CATALOGUE_REPLAY_LIMIT.saturating_add(Duration::from_secs(2));
 
-/// The description of every listed instrument, by id.
+/// Returns the description of every listed instrument, by id.
 fn descriptions(aggregator: &Aggregator) -> HashMap<Box<str>, Option<Arc<str>>> {
     let mut descriptions = HashMap::new();
     each_listed(aggregator, |summary| {
@@ -27,7 +31,9 @@ fn descriptions(aggregator: &Aggregator) -> HashMap<Box<str>, Option<Arc<str>>> 
 }
 
 impl<B: Broker> Gateway<B> {
-    /// Adds a listing for every instrument of the feed that the log does not list or lists with another description.
+    /// Adds listings to the outbox that the feed has and the log does not have.
+    ///
+    /// A listing with another description counts as missing.
     pub(super) fn list_missing(&mut self, follower: &Follower) {
         let now = self.now();
         let logged = descriptions(follower.aggregator());
@@ -40,7 +46,9 @@ impl<B: Broker> Gateway<B> {
         }
     }
 
-    /// The time at which a new leader reconciles the catalogues. `None` if the feed does not announce instruments.
+    /// Returns the time at which a new leader delists instruments that the feed does not list.
+    ///
+    /// Returns `None` if the feed does not announce instruments.
     pub(super) fn first_reconciliation(&self) -> Option<Duration> {
         (self.catalogue == Catalogue::Announced).then(|| self.now() + ANNOUNCED_AFTER)
     }
@@ -48,19 +56,20 @@ impl<B: Broker> Gateway<B> {
     /// Publishes the catalogue of the feed after listings were lost between the feed and the outbox.
     pub(super) fn publish_catalogue(&mut self, leadership: &mut Leadership, follower: &Follower) {
         self.list_missing(follower);
-        // A scheduled reconciliation keeps its time: the feed may still announce instruments until then.
+        // A scheduled reconciliation is not moved forward: the feed may announce instruments until that time.
         let now = self.now();
         let due = leadership.reconcile_at.map_or(now, |due| due.max(now));
         leadership.reconcile_at = (self.catalogue == Catalogue::Announced).then_some(due);
     }
 
-    /// Returns true if the feed has been up for long enough to have announced every instrument.
+    /// Returns true if the feed has been up long enough to have announced all instruments.
     pub(super) fn catalogue_is_complete(&self, now: Duration) -> bool {
         self.up_since.is_some_and(|since| now.saturating_sub(since) >= ANNOUNCED_AFTER)
     }
 
-    /// Delists instruments that the log lists and the feed does not, because they were deleted while no gateway
-    /// listened.
+    /// Delists the instruments that the log lists and the feed does not list.
+    ///
+    /// The feed deleted them while no gateway was connected.
     pub(super) fn reconcile(&mut self, follower: &Follower) {
         let now = self.now();
         let listed = descriptions(&self.engine.aggregator);

@@ -1,18 +1,22 @@
-//! The coverage that a gateway publishes, from the coverage of its feed.
+//! Computes the coverage that a gateway publishes from the coverage of its feed.
+//!
+//! Coverage states for each minute how long the feed was up.
 
 use candle_core::{CoverageRing, Timestamp};
 
-/// The time since which a feed with this coverage has been up without a break, on the clock of the candles.
+/// Returns the time since which the feed has been up without interruption, on the clock of the candles.
+///
+/// Returns `None` if the feed is down.
 pub(super) fn up_since(feed: &CoverageRing) -> Option<Timestamp> {
-    // An interval that is closed before its start is closed at its start.
+    // With the earliest possible end, `to_parts` returns the start of the current interval.
     let (since, _) = feed.to_parts(Timestamp::MIN);
     since.filter(|_| feed.is_up()).and_then(Timestamp::from_micros)
 }
 
 /// Advances the `published` coverage from the time of the last message to `now`.
 ///
-/// The coverage of the feed is read once for each message, which is seldom while the broker stands still. A feed that
-/// has been up since a time after the last message was down in between. Times before `complete_since` are not covered.
+/// The coverage of the feed is read only once for each message, so the feed may have gone down and up since the last
+/// message. If the feed came up after `last`, there was such a gap. Times before `complete_since` are not covered.
 pub(super) fn advance(
     published: &mut CoverageRing,
     last: Timestamp,
@@ -22,7 +26,7 @@ pub(super) fn advance(
 ) {
     let Some(since) = up_since(feed).map(|since| since.max(complete_since.unwrap_or(since))) else {
         if published.is_up() {
-            // The feed went down before that was noticed.
+            // The feed may have gone down before this call.
             let (since, _) = feed.to_parts(now);
             published.down(since.and_then(Timestamp::from_micros).unwrap_or(now));
         }
@@ -44,8 +48,10 @@ mod tests {
         Timestamp::from_seconds(second).unwrap()
     }
 
-    /// The published covered seconds of each of the first five minutes. The feed goes up and down in turn at `turns`, and
-    /// messages are published at `messages`, all in seconds.
+    /// Returns the published covered seconds of each of the first five minutes.
+    ///
+    /// The feed alternately goes up and down at the times `turns`, and messages are published at the times `messages`.
+    /// All times are in seconds.
     fn published(turns: &[i64], messages: &[i64], complete_since: Option<i64>) -> [u32; 5] {
         let (mut published, mut last) = (CoverageRing::default(), at(0));
         for message in messages {
@@ -86,7 +92,7 @@ mod tests {
         advance(&mut published, at(0), at(30), &feed, None);
         feed.down(at(40));
         feed.up(at(50));
-        // The next message has a time before the feed came up again.
+        // The next message has a time before the feed reconnected.
         advance(&mut published, at(30), at(45), &feed, None);
         assert_eq!(published.to_parts(at(45)).1[0], 30_000_000);
         advance(&mut published, at(45), at(60), &feed, None);

@@ -1,4 +1,4 @@
-//! The session of a gateway at the log, and the state of its lease there.
+//! The session of a gateway with the log, and the state of the lease.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::message::{LeaseAction, WritesHeader};
 use crate::publish::Delivery;
 use crate::subscribe::Event;
 
-/// A session at the log, from a bootstrap until the gateway is out of sync.
+/// A session with the log. A session lasts from the bootstrap until the gateway is out of sync or stops.
 pub(super) struct LogSession<B> {
     pub(super) broker: B,
     /// The time at which the stream of the log was created, in nanoseconds since the epoch.
@@ -22,64 +22,66 @@ pub(super) struct LogSession<B> {
     pub(super) follower: Follower,
     pub(super) events: mpsc::Receiver<Event>,
     pub(super) continuity: Continuity,
-    /// The start of the session.
+    /// The time at which the session started, since the start of the server.
     started: Duration,
-    /// The sequence at which the log ended when it was first read. The lease is unknown until that message is applied.
+    /// The last sequence of the log when it was first read. Until that message is applied, the holder of the lease is
+    /// unknown.
     pub(super) end: Option<u64>,
-    /// The time of the last message of a gateway.
+    /// The time at which the last message of a gateway was applied.
     last_message: Duration,
-    /// The time since which the leader reports that its feed is down.
+    /// The time since which the leader has reported that its feed is down. `None` if its feed is up.
     leader_feed_down_since: Option<Duration>,
-    /// The sequence of the message that superseded one of this gateway.
+    /// The sequence of the message that was stored in place of a message of this gateway.
     superseded_by: Option<u64>,
     /// The number of bytes of the log that this session has read.
     pub(super) log_bytes: u64,
     pub(super) lease: Lease,
 }
 
-/// The state of the lease from the view of this gateway.
+/// The state of the lease, as far as this gateway knows.
 pub(super) enum Lease {
     /// Another gateway is the leader.
     Standby,
-    /// This gateway claims the lease.
+    /// A claim of this gateway is in flight.
     Claiming(Box<Claim>),
     /// This gateway is the leader.
     Leading(Box<Leadership>),
 }
 
-/// A message that is being published, with an unknown result so far.
+/// A message in flight: it is being published, and its result is not known yet.
 pub(super) struct InFlight {
     pub(super) task: JoinHandle<Delivery>,
     pub(super) header: WritesHeader,
-    /// The time at which its writes were taken from the journal.
+    /// The time at which the gateway began to publish the message.
     pub(super) started: Duration,
-    /// True if it contains the first chunk of the outbox.
+    /// True if the message contains the first chunk of the outbox.
     pub(super) has_chunk: bool,
 }
 
-/// A claim under way, and the last message of a gateway before it.
+/// A claim in flight, and the last message of a gateway before the claim.
 pub(super) struct Claim {
     pub(super) in_flight: InFlight,
     pub(super) before: Option<WritesHeader>,
 }
 
-/// The state of the leader.
+/// The state of this gateway while it is the leader.
 pub(super) struct Leadership {
-    /// The last stored message of this gateway.
+    /// The last message of this gateway that the broker stored.
     pub(super) last_writes: LastWrites,
-    /// The sequence of the claim.
+    /// The sequence of the claim with which this gateway became the leader.
     pub(super) claimed_at: u64,
     pub(super) in_flight: Option<InFlight>,
     pub(super) coverage: CoverageRing,
-    /// The time of the last message.
+    /// The time at which this gateway last sent a message.
     pub(super) last_sent: Duration,
     pub(super) checkpoint: CheckpointWriter,
-    /// The time at which instruments are delisted that the feed does not list.
+    /// The time at which the leader delists instruments that the feed does not list. `None` if no such time is
+    /// scheduled.
     pub(super) reconcile_at: Option<Duration>,
 }
 
 impl Lease {
-    /// Waits for the result of the message under way, or for ever if there is none.
+    /// Waits for the result of the message in flight. Waits forever if no message is in flight.
     pub(super) async fn delivery(&mut self) -> Delivery {
         let in_flight = match self {
             Self::Claiming(claim) => Some(&mut claim.in_flight),
@@ -119,7 +121,7 @@ impl<B> LogSession<B> {
     /// Applies an event of the log.
     ///
     /// # Errors
-    /// This gateway can't follow the log any further.
+    /// [`FollowError`] if this gateway can't follow the log any further.
     pub(super) fn apply(&mut self, event: Option<Event>, now: Duration) -> Result<(), FollowError> {
         match event {
             Some(Event::Message(message)) => {
@@ -144,49 +146,50 @@ impl<B> LogSession<B> {
         Ok(())
     }
 
-    /// Records that the message at `sequence` superseded one of this gateway.
+    /// Records that the message at `sequence` was stored in place of a message of this gateway.
     pub(super) const fn note_superseded(&mut self, sequence: u64, now: Duration) {
         self.superseded_by = Some(sequence);
         self.last_message = now;
     }
 
-    /// Returns true if no gateway is the leader.
+    /// Returns true if no other gateway is the leader, so this gateway can claim the lease.
     pub(super) fn lease_is_free(&self, now: Duration) -> bool {
         let is_released = self.follower.last_writes().is_none_or(|last| {
-            // No leader can write after a message that no gateway wrote.
+            // If the last message is not from a gateway, no gateway can write without a new claim.
             last.header.lease == LeaseAction::Release || self.expected_sequence() > last.sequence
         });
         self.is_caught_up() && (is_released || now.saturating_sub(self.last_message) >= LEASE_TIMEOUT)
     }
 
-    /// Returns true if every message is applied that was stored when the log was first read.
+    /// Returns true if all messages are applied that the log had when it was first read.
     fn is_caught_up(&self) -> bool {
         self.end.is_some_and(|end| self.follower.applied() >= end)
     }
 
-    /// Returns true if the leader reports that its feed is down. A claim reports nothing about the feed.
+    /// Returns true if the leader reports that its feed is down. The state of the feed in a claim is ignored.
     pub(super) fn leader_feed_is_down(&self) -> bool {
         let is_down = |header: &WritesHeader| header.lease == LeaseAction::Renew && header.feed_is_down;
         self.follower.last_writes().is_some_and(|last| is_down(&last.header))
     }
 
-    /// Returns true if the feed of the leader has been down for long enough that another gateway may take the lease.
+    /// Returns true if the leader has reported for [`FEED_DOWN_TIMEOUT`] that its feed is down.
     pub(super) fn leader_feed_stays_down(&self, now: Duration) -> bool {
         let is_long = |since: Duration| now.saturating_sub(since) >= FEED_DOWN_TIMEOUT;
         self.is_caught_up() && self.leader_feed_down_since.is_some_and(is_long)
     }
 
-    /// The sequence of the message that a claim must follow.
+    /// Returns the sequence that a claim must expect: the last message with the subject of writes.
     pub(super) fn expected_sequence(&self) -> u64 {
         let last = self.follower.last_writes().map_or(0, |last| last.sequence);
-        // Once the superseding message is applied its writer is known. If no gateway wrote it, it is the last message
-        // of the subject all the same, and a claim must follow it.
+        // The superseding message counts only after it is applied. If no gateway wrote that message, it is still the
+        // last message of the subject, so a claim must expect its sequence.
         let applied = self.superseded_by.filter(|sequence| self.follower.applied() >= *sequence);
         applied.map_or(last, |sequence| sequence.max(last))
     }
 
-    /// Returns true if this session started with a gap and a checkpoint contains the missing messages by now, because
-    /// another gateway has reset the log.
+    /// Returns true if this session started with a gap and has been the standby for two rounds of checkpoints.
+    ///
+    /// Another gateway has then reset the log, and its checkpoint closes the gap.
     pub(super) fn can_restart(&self, now: Duration) -> bool {
         let has_gap = self.continuity == Continuity::Gap && matches!(self.lease, Lease::Standby);
         has_gap && now.saturating_sub(self.started) >= 2 * ROUND

@@ -1,4 +1,4 @@
-//! The end of a gateway, which releases its lease.
+//! Ends a gateway, which releases its lease so that the standby can claim it at once.
 
 use tokio::time::timeout;
 
@@ -10,10 +10,10 @@ use crate::message::LeaseAction;
 use crate::outbox::Outbox;
 
 impl<B: Broker> Gateway<B> {
-    /// Ends the gateway. A leader releases its lease if that does not take too long.
+    /// Ends the gateway. A leader first publishes its writes and releases its lease, for at most [`RELEASE_TIMEOUT`].
     ///
     /// # Errors
-    /// Quotes are left that the log does not have and that no other gateway is known to publish.
+    /// The number of lost quotes, if only this gateway has them and the broker did not store them in time.
     pub(super) async fn end(&mut self, session: &mut LogSession<B>) -> Result<(), String> {
         if timeout(RELEASE_TIMEOUT, self.release(session)).await.is_ok() {
             return Ok(());
@@ -27,8 +27,10 @@ impl<B: Broker> Gateway<B> {
         }
     }
 
-    /// Publishes the remaining writes and releases the lease. A gateway that claims the lease waits for the claim
-    /// first, because its outbox can contain the only copy of some writes.
+    /// Publishes the remaining writes and releases the lease.
+    ///
+    /// If a claim of this gateway is in flight, the gateway first waits for the result, because its outbox may contain
+    /// the only copy of some writes.
     pub(super) async fn release(&mut self, session: &mut LogSession<B>) {
         self.buffer(self.surely_logged(session));
         while !matches!(session.lease, Lease::Standby) {
@@ -48,7 +50,7 @@ impl<B: Broker> Gateway<B> {
         }
     }
 
-    /// The number of quotes that only this gateway has. A standby has none, because the leader publishes its quotes.
+    /// Returns the number of quotes that only this gateway has. The leader has all quotes of a standby.
     fn unpublished_quotes(&self, session: &LogSession<B>) -> usize {
         match &session.lease {
             Lease::Standby => 0,

@@ -1,4 +1,4 @@
-//! The messages of a gateway: claims, chunks of the outbox, heartbeats, releases.
+//! Builds and publishes the messages of a gateway: claims, chunks of the outbox, heartbeats and releases.
 
 use bytes::Bytes;
 use candle_core::{CoverageRing, Timestamp};
@@ -15,15 +15,17 @@ use crate::message::{self, Content, FIRST_ARRIVAL_SEQ, LeaseAction, Origin, Writ
 use crate::outbox::number_arrivals;
 use crate::publish::{Publication, deliver};
 
-/// The least difference between the times of two messages on a wall clock, in microseconds. Equal times must mean equal
-/// sequences, and a long message is applied in parts of a microsecond each.
+/// The smallest difference between the times of two messages on a wall clock, in microseconds.
+///
+/// Each message has a different time, so that responses with equal times are equal. Nodes apply a long message in
+/// parts, and each part needs a different time (1 µs).
 const MIN_STEP_MICROS: i64 = 64;
 
 impl<B: Broker> Gateway<B> {
-    /// Publishes a claim of the next epoch after the message at `expected`.
+    /// Publishes a claim of the next epoch. `expected` is the sequence of the last message.
     pub(super) fn claim(&mut self, session: &LogSession<B>, expected: u64) -> InFlight {
         let last = session.follower.last_writes().map(|last| &last.header);
-        // The writes in the outbox come after the claim, so its time is not later than theirs.
+        // The writes in the outbox are published after the claim, so the time of the claim must not be later.
         let clock = self.engine.clock.now();
         let reached = self.outbox.first().and_then(Batch::now).map_or(clock, |oldest| oldest.min(clock));
         let no_coverage = || CoverageRing::default().to_parts(Timestamp::EPOCH);
@@ -46,14 +48,15 @@ impl<B: Broker> Gateway<B> {
         Origin { node: self.config.node, batch }
     }
 
-    /// Returns `now`, or the time of the message before plus [`MIN_STEP_MICROS`] if that is later. A clock of the feed
-    /// is not changed.
+    /// Returns `now`, or the time of the previous message plus [`MIN_STEP_MICROS`] if that time is later.
+    ///
+    /// If the clock mode is the clock of the feed, returns `now` unchanged.
     fn at_or_after(&self, now: Timestamp, before: Option<&WritesHeader>) -> Timestamp {
         let before = before.and_then(WritesHeader::now).filter(|_| self.engine.clock.mode() == ClockMode::Wall);
         before.map_or(now, |before| now.max(before.saturating_add(MIN_STEP_MICROS)))
     }
 
-    /// Publishes a message in a task of its own.
+    /// Starts a task that publishes a message, and returns the message in flight.
     fn publish(&self, broker: &B, header: WritesHeader, expected: u64, chunk: Option<Batch>) -> InFlight {
         let has_chunk = chunk.is_some();
         let batch = chunk.unwrap_or_else(|| Batch::new(0));
@@ -64,7 +67,8 @@ impl<B: Broker> Gateway<B> {
         InFlight { task, header, started: self.now(), has_chunk }
     }
 
-    /// Publishes the first chunk of the outbox, or a heartbeat if one is due, unless a message is under way.
+    /// Publishes the first chunk of the outbox, or a heartbeat if one is due. Does nothing while a message is in
+    /// flight.
     pub(super) fn send(&mut self, broker: &B, leadership: &mut Leadership) {
         let now = self.now();
         let is_due = !self.outbox.is_empty() || now.saturating_sub(leadership.last_sent) >= HEARTBEAT;
@@ -82,7 +86,7 @@ impl<B: Broker> Gateway<B> {
         let mut next_arrival_seq = before.next_arrival_seq;
         let chunk = self.outbox.seal_first().map(|chunk| number_arrivals(chunk, &mut next_arrival_seq));
         let clock = self.engine.clock.now();
-        // If other chunks follow, the time is that of this chunk.
+        // If further chunks follow, the time of the message is the time of this chunk.
         let reached = match &chunk {
             Some(chunk) if self.outbox.chunks() > 1 => chunk.now().unwrap_or(clock),
             _ => clock,
@@ -91,7 +95,7 @@ impl<B: Broker> Gateway<B> {
         let feeds = &self.engine.feeds;
         let feed = feeds.coverage_ring();
         if chunk.as_ref().is_some_and(Batch::clears) {
-            // Quotes that were lost before are cleared with all others.
+            // The batch clears all candles, so quotes that were lost earlier no longer matter.
             (leadership.coverage, self.complete_since) = (feed, None);
         } else {
             let last_time = before.now().unwrap_or(now);

@@ -14,7 +14,7 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_seconds(second).unwrap()
 }
 
-/// Runs for some seconds with one quote in each.
+/// Runs the world for some seconds, with one quote in each second.
 async fn run_with_quotes(world: &mut World, seconds: u64) {
     for _ in 0..seconds {
         world.quote("a");
@@ -22,19 +22,19 @@ async fn run_with_quotes(world: &mut World, seconds: u64) {
     }
 }
 
-/// The header of the last message, which a gateway wrote.
+/// Returns the header of the last message, which must be from a gateway.
 fn last_header(broker: &MemoryBroker) -> WritesHeader {
     header(broker, broker.end())
 }
 
-/// The header of the message of a gateway at `sequence`.
+/// Returns the header of the message at `sequence`, which must be from a gateway.
 fn header(broker: &MemoryBroker, sequence: u64) -> WritesHeader {
     let (_, bytes) = broker.next(sequence).unwrap();
     let Ok((Content::Writes(header), _)) = message::decode(&bytes) else { panic!("no gateway wrote this") };
     header
 }
 
-/// The coverage of the last minutes of a read node, oldest first.
+/// Returns the coverage of the last minutes on a read node, oldest minute first.
 fn coverage(world: &World, minutes: i64) -> Vec<Coverage> {
     let node = world.read_node();
     let now = node.engine().clock.now();
@@ -42,7 +42,7 @@ fn coverage(world: &World, minutes: i64) -> Vec<Coverage> {
     (0..minutes).rev().map(|back| window.of(now.minute().saturating_add(-back))).collect()
 }
 
-/// The time whose quotes a kill would lose now.
+/// Returns the age of the oldest write that would be lost if the process were killed now.
 fn unpersisted(engine: &Engine) -> Duration {
     engine.journal().unwrap().unpersisted_for(engine.clock.elapsed())
 }
@@ -85,7 +85,7 @@ async fn quotes_during_the_bootstrap_at_an_abandoned_log_are_published() {
     run_with_quotes(&mut world, 10).await;
     world.actors.clear();
     world.add_actor();
-    // More quotes than fit into one message, so some could be dropped.
+    // These quotes do not fit into one message, so some of them could be dropped.
     (0..20_000).for_each(|_| world.quote("a"));
     for _ in 0..100 {
         world.quote("a");
@@ -130,7 +130,7 @@ async fn foreign_messages_do_not_stop_the_gateways() {
     let mut world = World::new();
     for round in 0..3 {
         run_with_quotes(&mut world, 40).await;
-        // The first message is one of an earlier gateway by then.
+        // In round 1, the foreign message is a copy of the first message, which an earlier leader wrote.
         let foreign = if round == 1 { world.broker.next(1).unwrap().1 } else { "no message of ours".into() };
         let stranger = world.broker.reconnected();
         stranger.publish_now("TEST.writes".to_owned(), &format!("foreign {round}"), None, foreign);
@@ -246,7 +246,7 @@ async fn quotes_after_the_last_stored_chunk_are_at_risk() {
     let chunks = world.actors[leader].gateway.outbox.chunks();
     assert!(chunks > 3, "{chunks} chunks");
     world.actors.iter().for_each(|actor| actor.connection.thaw());
-    // The second chunk was published just now, and its quotes had waited for long.
+    // The loop ends when the second chunk is published. The quotes in that chunk are old.
     while world.actors[leader].gateway.outbox.chunks() > chunks - 2 {
         world.step().await;
     }
@@ -278,7 +278,7 @@ async fn rejected_quotes_are_published_after_the_next_claim() {
     }
 }
 
-/// Disconnects the leader for some seconds while the other gateway has no feed.
+/// Disconnects the leader for some seconds while the feed of the other gateway is down.
 async fn quotes_that_only_a_disconnected_leader_has_are_published(seconds: u64) {
     let mut world = World::new();
     run_with_quotes(&mut world, 10).await;
@@ -317,12 +317,12 @@ async fn the_times_of_two_messages_differ() {
     let mut world = World::new();
     run_with_quotes(&mut world, 3).await;
     world.actors.iter().for_each(|actor| actor.connection.freeze());
-    // More quotes of one instant than fit into two messages.
+    // All these quotes have the same time, and they do not fit into two messages.
     (0..80_000).for_each(|_| world.quote("a"));
     world.step().await;
     world.actors.iter().for_each(|actor| actor.connection.thaw());
     run_with_quotes(&mut world, 3).await;
-    // The next leader has a clock that is behind.
+    // The clock of the next leader is behind.
     world.actors.clear();
     let behind = world.now().saturating_add(-3_000_000);
     world.actors.push(Actor::new(&world.broker, 9, behind));

@@ -2,29 +2,34 @@
 
 use std::time::Duration;
 
-/// The interval at which recorded writes are published: twenty messages a second, faster than a person can see.
+/// The interval at which recorded writes are published. People do not notice a delay of 50 ms.
 pub(super) const SEND_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The interval of messages without writes.
+/// The interval at which a leader without writes publishes a heartbeat message.
 pub(super) const HEARTBEAT: Duration = Duration::from_millis(200);
 
 /// The time without a message of the leader after which a standby claims the lease: 25 heartbeats.
 ///
-/// A broker that elects a leader stores no message for 4 to 7 s. Then both gateways claim the lease, and either can
-/// get it.
+/// Brokers that elect a leader store no message for 4 to 7 s. In that case both gateways may claim the lease, and
+/// either gateway can get it.
 pub(super) const LEASE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The time for which the leader must report that its feed is down before a standby with a feed claims the lease. When
-/// a market goes silent, one gateway notices a little before the other, and no failover is needed.
+/// The time after which a standby replaces a leader that reports that its feed is down.
+///
+/// When a market goes silent, one gateway notices the silence slightly before the other. No failover is needed then.
 pub(super) const FEED_DOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The time before the last message of the log from which a standby keeps writes. It covers the difference between the
-/// clocks of two gateways, and quotes that the leader missed before it noticed that its feed was down.
+/// The time span before the last message of the log whose writes a standby buffers.
+///
+/// 30 s are longer than the difference between the clocks of two gateways, and than the time in which a leader notices
+/// that its feed is down.
 pub(super) const BUFFER_DURATION: Duration = Duration::from_secs(30);
 
-/// A time that is surely longer than the difference between the clocks of two gateways. A standby that runs out of
-/// memory drops writes that are older than the last message of the log by more than this.
+/// The largest assumed difference between the clocks of two gateways.
+///
+/// If its buffer is full, a standby drops only writes that are older than the last message of the log by more than this
+/// time.
 pub(super) const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(2);
 
-/// The longest time in which remaining writes are published and the lease is released.
+/// The timeout for publishing the remaining writes and releasing the lease.
 pub(super) const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);

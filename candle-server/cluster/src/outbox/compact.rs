@@ -1,14 +1,14 @@
-//! Compaction: fewer writes with an equal effect on listings and prices.
+//! Compacts writes: fewer writes that result in the same listings and the same open, high, low and close prices.
 
 use std::collections::HashMap;
 
 use candle_core::{Prices, Rules, Tick, Timestamp};
 use candle_engine::journal::{TickContext, Write};
 
-/// The largest size of an accepted tick. Ticks that the core rejects are not compacted.
+/// The largest size of a tick that the core accepts.
 const MAX_SIZE: f64 = 1e15;
 
-/// The listings after all writes so far.
+/// The instruments that are listed after the writes so far.
 #[derive(Debug, Default)]
 pub(super) struct Listings {
     /// The description of each listed instrument, by id.
@@ -16,8 +16,9 @@ pub(super) struct Listings {
 }
 
 impl Listings {
-    /// Applies a write that is not a run of ticks. Returns false if it lists an instrument that is listed with the same
-    /// description.
+    /// Applies a write that contains no ticks.
+    ///
+    /// Returns false if the write lists an instrument that is already listed with the same description.
     pub(super) fn are_changed_by(&mut self, write: Write<'_>) -> bool {
         match write {
             Write::List { id, description } => {
@@ -33,7 +34,7 @@ impl Listings {
     }
 }
 
-/// A compactor of ticks to the few with an equal open, high, low and close.
+/// Reduces the ticks of each minute to the at most four ticks that determine open, high, low and close.
 pub(super) struct Compactor {
     rules: Rules,
     minutes: HashMap<(Box<str>, i64), Extremes>,
@@ -43,11 +44,11 @@ pub(super) struct Compactor {
 
 /// The result of a compaction.
 pub(super) struct Compacted {
-    /// The ticks in the order of time and number.
+    /// The remaining ticks, sorted by time and sequence number.
     pub(super) ticks: Vec<(Box<str>, Tick)>,
-    /// The context of the last tick that was added.
+    /// The context in which the last added tick was recorded.
     pub(super) context: TickContext,
-    /// The number of removed ticks.
+    /// The number of ticks that were removed.
     pub(super) removed: usize,
 }
 
@@ -63,7 +64,8 @@ impl Compactor {
         Self { rules, minutes: HashMap::new(), context: None, ticks: 0 }
     }
 
-    /// Adds a tick. Ticks that the core rejects are removed, because a later `now` could make them acceptable.
+    /// Adds a tick. Ticks that the core rejects are dropped, because with the later `now` of the compacted run the core
+    /// could accept them.
     pub(super) fn add(&mut self, id: &str, tick: &Tick, context: TickContext) {
         self.context = Some(context);
         self.ticks += 1;

@@ -5,14 +5,14 @@ use super::*;
 
 const CONTEXT: TickContext = TickContext { now: Timestamp::EPOCH, unlisted: Unlisted::List };
 
-/// A limit that a test reaches soon, in bytes.
+/// The size limit of the outboxes in these tests, in bytes. It is small, so that tests reach it quickly.
 const MAX_BYTES: usize = 2 << 20;
 
 fn tick(second: i64, price: f64) -> Tick {
     Tick::new(Timestamp::from_seconds(second).unwrap(), price).with_seq(FIRST_ARRIVAL_SEQ)
 }
 
-/// An aggregator with all writes of an outbox.
+/// Applies all writes of an outbox to a new aggregator.
 fn applied(outbox: &Outbox) -> Aggregator {
     let aggregator = Aggregator::default();
     for chunk in &outbox.chunks {
@@ -38,7 +38,7 @@ fn prices(aggregator: &Aggregator, id: &str, now: Timestamp) -> Vec<[f64; 4]> {
     history.candles(now, Gaps::Omitted).map(|candle| [candle.open, candle.high, candle.low, candle.close]).collect()
 }
 
-/// The ticks with the longest encoding: their times and numbers are as far as possible from those before.
+/// Returns a tick with the longest encoding: its time and number differ from the previous tick as much as possible.
 fn unlike(number: u64) -> Tick {
     let (time, seq) = if number.is_multiple_of(2) { (Timestamp::MIN, 0) } else { (Timestamp::MAX, 1 << 63) };
     Tick::new(time, 0.1).with_size(0.1).with_seq(seq + number)
@@ -46,7 +46,7 @@ fn unlike(number: u64) -> Tick {
 
 #[test]
 fn chunks_fit_into_messages_and_contain_every_tick() {
-    /// The default limit of a broker without the envelope before a chunk, in bytes.
+    /// The default limit of a broker minus 1 KiB for the envelope, in bytes.
     const LONGEST: usize = (1 << 20) - (1 << 10);
     let ids: Vec<String> = (0..40_000).map(|id| format!("{id:064}")).collect();
     let ticks = || (0..).zip(&ids).map(|(number, id)| (id.as_str(), unlike(number)));
@@ -141,7 +141,7 @@ fn writes_after_the_seal_of_a_chunk_are_not_dropped_with_it() {
     assert_eq!(outbox.bytes(), 0);
 }
 
-/// A follower of a log with these batches, one message each. The time of the log is at `second`.
+/// Returns a follower of a log that has one message for each batch. The time of the log is `second`.
 fn follower_of(batches: &[Batch], second: i64) -> Follower {
     use crate::message::{self, Content, LeaseAction, Origin, WritesHeader};
     use candle_engine::clock::{Clock, ClockMode};
@@ -170,15 +170,17 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_seconds(second).unwrap()
 }
 
-/// Adds a tick of `a` for each of these seconds, validated at that second.
+/// Adds a tick of `a` for each of these seconds. Each tick is validated at its own time.
 fn ticks_at(batch: &mut Batch, seconds: std::ops::Range<i64>) {
     for second in seconds {
         batch.push_ticks([("a", tick(second, 1.0))], TickContext { now: at(second), ..CONTEXT });
     }
 }
 
-/// The writes and the known delistings of a gateway that becomes the leader. It buffered `held`, its feed is at
-/// `second`, and the log is that of `stored`.
+/// Returns the writes that a new leader publishes, and the delistings that the log already has.
+///
+/// The gateway buffered the writes `held`, the time of its feed is `second`, and the follower `stored` has applied the
+/// log.
 fn published(held: &Batch, second: i64, stored: &Follower) -> (Vec<String>, Vec<Box<str>>) {
     let (mut mine, mut outbox) = (Outbox::new(MAX_BYTES), Outbox::new(MAX_BYTES));
     mine.push(held, Duration::ZERO);
@@ -292,7 +294,7 @@ fn logged_writes_are_dropped_first_and_only_if_the_outbox_is_full() {
     assert!(outbox.bytes() <= MAX_BYTES && outbox.bytes() > MAX_BYTES / 2, "{} of {before}", outbox.bytes());
     assert!(outbox.first().and_then(Batch::now) > Some(until));
     assert_eq!(outbox.reclaim(&Rules::DEFAULT), Reclaimed::default());
-    // Writes that the log does not have are not dropped.
+    // The outbox does not drop writes that the log does not have.
     fill(&mut outbox, 60..120);
     outbox.drop_excess(Duration::from_mins(1));
     assert!(outbox.first().and_then(Batch::now) >= Some(at(55)));
@@ -333,7 +335,7 @@ fn repeated_announcements_are_removed_and_do_not_split_a_compaction() {
     assert!(compacted > 100_000, "{compacted}");
     let described = |id| applied(&outbox).history(id).and_then(|history| history.description.clone());
     assert_eq!(described("00007").as_deref(), Some("the same as before"));
-    // Listings that change the catalogue stay.
+    // Listings that change the catalogue are not removed.
     let changes = [
         Write::List { id: "00007", description: Some("another") },
         Write::Delist { id: "00008" },

@@ -1,4 +1,4 @@
-//! A gateway and a read node, each from its start to its end, at a broker in memory.
+//! Tests a gateway and a read node together, from start to stop, with an in-memory broker.
 
 use candle_core::{Aggregator, RecordContext, Tick, Timestamp, Unlisted};
 use candle_engine::clock::Clock;
@@ -10,7 +10,7 @@ use crate::catalogue::Catalogue;
 use crate::gateway::Gateway;
 use crate::tests::paused_time::PausedTime;
 
-/// The engine of a gateway, and the gateway.
+/// Returns a gateway and the engine that its feed writes into.
 fn gateway(broker: &MemoryBroker, node: u64) -> (Arc<Engine>, Gateway<MemoryBroker>) {
     let start = Timestamp::from_seconds(1_700_000_000).unwrap();
     let journal = Arc::new(crate::gateway_journal());
@@ -61,7 +61,7 @@ async fn a_read_node_starts_from_a_checkpoint_follows_the_log_and_publishes_its_
     };
     let (gateway, node, ()) = tokio::join!(gateway.run(gateway_stopped), node.run(), scenario);
     assert_eq!((gateway, node), (Ok(()), Ok(())));
-    // A second node starts from the checkpoint and has the views of the first.
+    // A second node starts from the checkpoint and has the views of the first node.
     assert_eq!(broker.stripe_count(), 512);
     let config = BootstrapConfig::<MemoryBroker> {
         address: broker.reconnected(),
@@ -92,7 +92,8 @@ async fn a_read_node_that_is_out_of_sync_serves_another_engine() {
         quote(&source, "a");
         engines.changed().await.unwrap();
         let first: Arc<Engine> = engines.borrow_and_update().clone().unwrap();
-        // Messages that the node has not applied are deleted. The gateway writes a new checkpoint within a minute.
+        // The broker deletes messages that the node has not applied. The gateway writes a new checkpoint within a
+        // minute.
         connection.freeze();
         sleep(Duration::from_secs(1)).await;
         quote(&source, "b");

@@ -1,6 +1,7 @@
-//! The failover state machine: the active feed, gaps in delivery, and when to switch feeds.
+//! The failover state machine: selects the active feed, records gaps, and decides when to switch feeds.
 //!
-//! It has no clock, lock or socket: every event carries its time.
+//! A gap is a period in which the active feed did not deliver quotes. The state machine has no clock, lock or socket:
+//! every event carries its time.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,35 +12,39 @@ use super::health::{Health, Loss, SilenceTimeout, State};
 use super::rate::MAX_SILENCE_TIMEOUT;
 use crate::clock::{ClockMode, Reading};
 
-/// The number of gaps that are remembered. A feed that flaps for half an hour is described by its latest gaps.
+/// The maximum number of stored gaps: 100. If a feed disconnects more often, only its latest gaps are stored.
 pub const MAX_GAPS: usize = 100;
-/// How long a gap is remembered, in microseconds: as long as the candles that it concerns.
+/// The time after its end for which a gap is reported, in microseconds: 30 min. The candles of the gap are served as
+/// long.
 const GAP_MICROS: i64 = 30 * 60_000_000;
-/// The longest time that one feed may stay unhealthy before the next one is tried.
+/// The limit up to which the time before a failover doubles while no feed is healthy: 30 s.
 const MAX_FAIL_OVER_AFTER: Duration = Duration::from_secs(30);
-/// A lone feed is reconnected after this much silence: a peer that answers pings but sends no quotes may be half dead.
-/// The time doubles after each connection without a quote, since a quiet night looks the same.
+/// The silence after which a single feed is reconnected: 20 s.
+///
+/// A peer that answers pings but sends no quotes may have failed. The time doubles after each connection without a
+/// quote, because a quiet market looks the same as a failure.
 pub const RECONNECT_AFTER: Duration = Duration::from_secs(20);
-/// A wall clock that leaps ahead by more than this skipped time in which quotes were missed. A smaller correction skips
-/// less than the shortest silence timeout.
+/// The jump of the wall clock above which quotes count as missed, in microseconds: 2 s.
+///
+/// A smaller jump is shorter than the shortest silence timeout that is computed from a rate.
 const LEAP_MICROS: i64 = 2_000_000;
 
-/// When to fail over to the next feed, and when to fail back to the first.
+/// The times after which the server fails over to the next feed, and fails back to the first feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FailoverConfig {
-    /// How long the active feed may be unhealthy.
+    /// The time for which the active feed may be unhealthy before the failover.
     pub fail_over_after: Duration,
-    /// How long the first feed must have been healthy without interruption.
+    /// The time for which the first feed must be healthy without interruption before the fail-back.
     pub fail_back_after: Duration,
 }
 
 /// A change of delivery, from which coverage is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "coverage is computed from these"]
+#[must_use = "coverage is computed from this value"]
 pub enum Delivery {
-    /// The active feed has delivered everything since then.
+    /// The active feed has delivered every quote since this time.
     Started(Timestamp),
-    /// The active feed has not delivered since then.
+    /// The active feed has not delivered since this time.
     Stopped(Timestamp),
 }
 
@@ -55,15 +60,15 @@ pub enum Action {
 /// A period without delivery, on the candles' clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
-    /// The first microsecond.
+    /// The first microsecond of the gap.
     pub from: Timestamp,
-    /// The first microsecond after the gap; `None` while it lasts.
+    /// The first microsecond after the gap; `None` while the gap lasts.
     pub to: Option<Timestamp>,
     /// The cause in one word: the reason of a [`Loss`], or the name of a [`State`].
     pub reason: &'static str,
 }
 
-/// The feeds of a server in order of preference, one of them active.
+/// The feeds of a server in order of preference. Exactly one feed is active.
 ///
 /// ```
 /// use std::time::Duration;
@@ -83,25 +88,25 @@ pub struct Gap {
 #[derive(Clone, Debug)]
 pub struct Failover {
     feeds: Box<[Health]>,
-    /// The index of the one active feed.
+    /// The index of the active feed.
     active: usize,
     mode: ClockMode,
     config: FailoverConfig,
     is_delivering: bool,
     /// The time since which the active feed is known to be unhealthy.
     unhealthy_since: Option<Duration>,
-    /// The number of switches since a feed was last healthy.
+    /// The number of switches since the active feed was last healthy.
     futile_switches: u32,
     gaps: VecDeque<Gap>,
-    /// The clocks at the last refresh.
+    /// The times of both clocks at the last refresh.
     refreshed: Option<Reading>,
 }
 
 impl Failover {
-    /// Creates the state for feeds in order of preference, none of them connected.
+    /// Creates the state for unconnected feeds, in order of preference.
     ///
     /// # Panics
-    /// If there is no feed.
+    /// Panics if there is no feed.
     pub fn new(feeds: impl IntoIterator<Item = SilenceTimeout>, mode: ClockMode, config: FailoverConfig) -> Self {
         let feeds: Box<[Health]> = feeds.into_iter().map(Health::new).collect();
         assert!(!feeds.is_empty(), "there must be at least one feed");
@@ -177,7 +182,7 @@ impl Failover {
         self.refresh(at)
     }
 
-    /// Makes the feed the active one and puts the previous one on standby.
+    /// Makes `feed` the active feed, and puts the previous active feed on standby.
     pub fn switched_to(&mut self, feed: usize, at: Reading) -> Option<Delivery> {
         self.feeds[self.active].put_on_standby();
         self.active = feed;
@@ -186,13 +191,14 @@ impl Failover {
         self.refresh(at)
     }
 
-    /// Clears all gaps: candles start afresh.
+    /// Removes all gaps and marks the active feed as not delivering, because all candles were cleared.
     pub fn clear_gaps(&mut self) {
         self.gaps.clear();
         self.is_delivering = false;
     }
 
-    /// Applies the passage of time: silence and clock leaps change delivery without an event.
+    /// Updates the state to the time `at`. A silence or a jump of the wall clock changes delivery without another
+    /// event.
     pub fn refresh(&mut self, at: Reading) -> Option<Delivery> {
         let previous = self.refreshed.replace(at);
         if let Some(previous) = previous.filter(|previous| self.is_delivering && self.has_leapt(previous, at)) {
@@ -217,10 +223,10 @@ impl Failover {
         }
     }
 
-    /// Returns true if a feed in this state leaves no gap in the candles.
+    /// Returns true if an active feed in this state counts as delivering, so that there is no gap.
     ///
-    /// A new connection counts as delivering until it proves silent; then the gap starts at its beginning.
-    /// On a feed's own clock no time passes without a quote, so silence is not a gap.
+    /// In wall mode, a new connection counts as delivering. If no quote arrives within the silence timeout, the gap
+    /// starts at the connect. On the feed's own clock, no time passes without a quote, so a silence is not a gap.
     const fn delivers(&self, state: State) -> bool {
         match (state, self.mode) {
             (State::Live | State::Lagging, _) | (State::Waiting, ClockMode::Wall) => true,
@@ -229,8 +235,9 @@ impl Failover {
         }
     }
 
-    /// Returns true if the wall clock leapt ahead since `previous`, as it does after a machine was suspended. Quotes of
-    /// the skipped time were missed. The next refresh starts delivery again.
+    /// Returns true if the wall clock jumped ahead since `previous`, for example after the machine was suspended.
+    ///
+    /// Quotes of the skipped time were missed. The next refresh starts delivery again.
     fn has_leapt(&self, previous: &Reading, at: Reading) -> bool {
         let monotonic = at.elapsed.saturating_sub(previous.elapsed).as_micros();
         let monotonic = i64::try_from(monotonic).unwrap_or(i64::MAX);
@@ -238,7 +245,8 @@ impl Failover {
         self.mode == ClockMode::Wall && wall.saturating_sub(monotonic) > LEAP_MICROS
     }
 
-    /// Converts a time since the start into a time on the candles' clock.
+    /// Converts a time since the start into a time on the candles' clock. In feed mode, the result is always the
+    /// current time.
     fn candle_time(&self, since: Duration, at: Reading) -> Timestamp {
         match self.mode {
             ClockMode::Feed => at.now,
@@ -260,7 +268,7 @@ impl Failover {
     fn stop(&mut self, at: Timestamp, reason: &'static str) -> Delivery {
         self.is_delivering = false;
         match self.gaps.back_mut() {
-            // The delivery that seemed to end the last gap is taken back: the gap continues.
+            // The feed delivered nothing after the end of the last gap, so the gap continues.
             Some(gap) if gap.to.is_some_and(|to| to >= at) => gap.to = None,
             _ => {
                 if self.gaps.len() == MAX_GAPS {
@@ -289,8 +297,10 @@ impl Failover {
         (state == State::Silent && silent_for >= reconnect_after).then_some(Action::Reconnect)
     }
 
-    /// Returns how long the active feed may be unhealthy. The time doubles with each round in which no feed was healthy,
-    /// to spare feeds that are all down.
+    /// Returns the time for which the active feed may be unhealthy before the failover.
+    ///
+    /// The time doubles with each round over all feeds without a healthy feed. This limits the number of connects while
+    /// all feeds are down.
     fn fail_over_after(&self) -> Duration {
         let rounds = self.futile_switches / u32::try_from(self.feeds.len()).unwrap_or(u32::MAX);
         doubled(self.config.fail_over_after, rounds).min(MAX_FAIL_OVER_AFTER.max(self.config.fail_over_after))

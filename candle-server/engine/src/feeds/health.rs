@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::rate::RateEstimator;
 
-/// A feed whose freshest quotes are older than this on arrival is lagging: 5 s. Clocks of well-kept machines differ by less.
+/// The age of the newest quotes on arrival above which a feed is lagging: 5 s. Synchronized clocks differ by less.
 pub const MAX_LAG: Duration = Duration::from_secs(5);
 
 /// The state of a feed.
@@ -17,15 +17,15 @@ pub const MAX_LAG: Duration = Duration::from_secs(5);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Not in use: another feed is active.
+    /// The feed is not in use, because another feed is active.
     Standby,
     /// A connection is being opened.
     Connecting,
-    /// Connected, without a quote so far.
+    /// Connected, but no quote has arrived yet.
     Waiting,
     /// Quotes arrive.
     Live,
-    /// Quotes arrive late: they are older than [`MAX_LAG`].
+    /// Quotes arrive late: even the newest quotes are older than [`MAX_LAG`].
     Lagging,
     /// Quotes arrive at less than a tenth of the usual rate.
     Slow,
@@ -33,7 +33,7 @@ pub enum State {
     Silent,
     /// The connection was lost or could not be opened; a reconnect follows.
     Down,
-    /// The feed has ended, as a file does.
+    /// The feed has ended, for example at the end of a file.
     Ended,
 }
 
@@ -66,7 +66,8 @@ impl State {
         }
     }
 
-    /// Returns true if the feed delivers its quotes. A lagging feed does: late quotes still enter their own candles.
+    /// Returns true if the feed delivers all of its quotes. A lagging feed is healthy: late quotes are still added to
+    /// their candles.
     pub const fn is_healthy(self) -> bool {
         matches!(self, Self::Live | Self::Lagging)
     }
@@ -85,7 +86,7 @@ pub enum SilenceTimeout {
     FromRate,
     /// A fixed time.
     Fixed(Duration),
-    /// None: files and standard input may pause for any time.
+    /// No timeout: files and standard input may pause for any time.
     Never,
 }
 
@@ -94,11 +95,11 @@ pub enum SilenceTimeout {
 pub struct Loss {
     /// The reason in one word.
     pub reason: &'static str,
-    /// The time for which nothing had been received by then, not even a pong. Quotes of that time are missing.
+    /// The time before the loss in which nothing was received, not even a pong. Quotes of this time are missing.
     pub quiet_for: Duration,
 }
 
-/// A loss that was noticed at once.
+/// Creates a loss that was noticed immediately.
 impl From<&'static str> for Loss {
     fn from(reason: &'static str) -> Self {
         Self { reason, quiet_for: Duration::ZERO }
@@ -132,7 +133,7 @@ pub struct Health {
     losses: BTreeMap<&'static str, u64>,
 }
 
-/// The state of the connection, whatever it delivers.
+/// The state of the connection, regardless of the quotes that arrive.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Link {
     Standby,
@@ -170,7 +171,8 @@ impl Health {
         self.rate.resume(now);
     }
 
-    /// Records at least one accepted quote. `lag` is the age of the freshest timestamped quote on arrival.
+    /// Records `quotes` accepted quotes, at least one. `lag` is the age of the newest of these quotes on arrival, if
+    /// known.
     pub fn quoted(&mut self, now: Duration, quotes: u64, lag: Option<Duration>) {
         self.quoted = Some(now);
         self.quoteless_connections = 0;
@@ -189,7 +191,7 @@ impl Health {
         self.link = Link::Down { since, reason };
     }
 
-    /// Records that the connection was closed on purpose.
+    /// Records that the connection was closed because the feed is not used any more.
     pub fn put_on_standby(&mut self) {
         self.count_if_quoteless();
         self.link = Link::Standby;
@@ -205,7 +207,7 @@ impl Health {
         self.quoteless_connections = self.quoteless_connections.saturating_add(quoteless);
     }
 
-    /// Returns the time since which an open connection has delivered no quote. Such a connection may never have worked.
+    /// Returns the opening time of a connection that has delivered no quote. Such a connection may never have worked.
     fn quoteless_since(&self) -> Option<Duration> {
         match self.link {
             Link::Open { since } if self.quoted.is_none_or(|quoted| quoted < since) => Some(since),
@@ -237,7 +239,8 @@ impl Health {
         }
     }
 
-    /// Returns the time since which the feed is in its unhealthy [`state`](Self::state); never after `now`.
+    /// Returns the time since which the feed is in its unhealthy [`state`](Self::state), or `now` if the feed is
+    /// healthy.
     pub fn unhealthy_since(&self, now: Duration) -> Duration {
         match self.link {
             Link::Down { since, .. } | Link::Ended { since } => since,
@@ -250,7 +253,7 @@ impl Health {
         }
     }
 
-    /// Returns the reason of the present state in one word.
+    /// Returns the reason of the current state in one word.
     pub fn reason(&self, now: Duration) -> &'static str {
         match self.link {
             Link::Down { reason, .. } => reason,
@@ -267,17 +270,17 @@ impl Health {
         }
     }
 
-    /// Returns the age of the last accepted quote.
+    /// Returns the time since the last accepted quote; `None` if there was no quote.
     pub fn quote_age(&self, now: Duration) -> Option<Duration> {
         self.quoted.map(|quoted| now.saturating_sub(quoted))
     }
 
-    /// Returns the age of the freshest recent quotes on arrival; `None` if quotes carry no time.
+    /// Returns the age that the newest recent quotes had on arrival; `None` if quotes carry no time.
     pub fn lag(&self) -> Option<Duration> {
         self.lag.lag()
     }
 
-    /// Returns the accepted quotes a second, a mean of the last minutes up to the last quote.
+    /// Returns the mean number of accepted quotes per second, over the minutes before the last quote.
     pub fn quotes_per_second(&self) -> f64 {
         self.rate.per_second()
     }
@@ -298,12 +301,12 @@ impl Health {
     }
 }
 
-/// The least lag of the last one to two seconds: one late quote among fresh ones does not make a feed late.
+/// The minimum lag of the last one to two seconds. The minimum ignores single late quotes.
 #[derive(Clone, Debug, Default)]
 struct Lag {
     second: u64,
     least: Option<Duration>,
-    /// The least lag of the second before.
+    /// The minimum lag of the previous second in which quotes arrived.
     previous: Option<Duration>,
 }
 

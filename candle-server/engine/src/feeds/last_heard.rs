@@ -1,11 +1,12 @@
-//! The time at which a connection last received anything.
+//! The time at which a connection last received a frame or a pong.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The time at which a connection last received a frame, a pong included. The connection writes it, reports read it.
+/// The time at which a connection last received a frame or a pong. The connection writes this time, and reports read
+/// it.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {

@@ -1,32 +1,36 @@
-//! The rate of a feed's quotes, and the silence timeout that follows from it.
+//! Estimates the rate of a feed's quotes, and derives the silence timeout from the rate.
+//!
+//! An arrival is a batch of frames that is read at once. Pauses are measured between arrivals. So a feed that sends a
+//! thousand quotes in one array every five seconds is not silent between two arrays.
 
 use std::time::Duration;
 
-/// The memory of the mean rate: 5 min. The end of a busy hour is learnt within minutes, and an outage does not become the
-/// usual rate while it is being noticed.
+/// The period over which the mean rate is computed: 5 min.
+///
+/// The mean adapts to a quieter market within minutes. An outage is noticed before the mean has adapted to the outage.
 const BASELINE: Duration = Duration::from_mins(5);
-/// The observation time after which the rate is known.
+/// The observation time after which the rate counts as known: 3 s.
 const SETTLED: Duration = Duration::from_secs(3);
-/// The silence timeout of a feed whose rate is not known yet.
+/// The silence timeout while the rate of a feed is not known: 15 s.
 pub const FIRST_QUOTE: Duration = Duration::from_secs(15);
-/// The shortest silence timeout: longer than the retransmission of a lost packet plus a long pause of either side.
+/// The shortest silence timeout: 2 s. A retransmitted packet plus a long pause of either side takes less time.
 pub const MIN_SILENCE_TIMEOUT: Duration = Duration::from_secs(2);
-/// The longest silence timeout: the length of the window. Later, no reader sees what was missed.
+/// The longest silence timeout: 30 min, the length of the window. After this time, no read returns the missed minutes.
 pub const MAX_SILENCE_TIMEOUT: Duration = Duration::from_mins(30);
-/// A feed with more quotes a second than this is busy: its pauses are not chance.
+/// The number of quotes per second above which a feed is busy: 100. A busy feed does not pause by chance.
 const BUSY: f64 = 100.0;
-/// The usual gaps that a busy feed may miss: it may send quotes in bursts at regular times.
+/// The silence timeout of a busy feed, as a multiple of the mean time between arrivals: 4. Such a feed may send its
+/// quotes in regular bursts.
 const BUSY_GAPS: f64 = 4.0;
-/// The usual gaps that any other feed may miss: among random arrivals, one gap in 10^10 is this long.
+/// The silence timeout of other feeds, as a multiple of the mean time between arrivals: 25. At random arrivals, one
+/// pause in 10^10 is this long.
 const RANDOM_GAPS: f64 = 25.0;
-/// A feed is slow below this fraction of its usual rate.
+/// The fraction of its usual rate below which a feed is slow: a tenth.
 const SLOW: f64 = 0.1;
 
-/// Estimates the rate of a feed's quotes while it is connected, and derives the silence timeout. All times are counted
-/// from the server's start.
+/// Estimates the rate of quotes while a feed is connected, and derives the silence timeout.
 ///
-/// An arrival is a run of frames read at once. Gaps are counted between arrivals: a feed that sends a thousand quotes in
-/// one array every five seconds is not silent in between.
+/// All times are counted from the server's start.
 ///
 /// ```
 /// use std::time::Duration;
@@ -43,25 +47,26 @@ const SLOW: f64 = 0.1;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct RateEstimator {
-    /// The end of the period that the means below cover.
+    /// The end of the period over which the means are computed.
     counted_until: Option<Duration>,
     quotes: Mean,
     arrivals: Mean,
-    /// The quotes of the last third of the silence timeout.
+    /// The mean rate of quotes over a third of the silence timeout.
     recent: Mean,
     observed: Duration,
-    /// The time since which the rate is low, if the last arrival confirmed that.
+    /// The time since which the rate is low; `None` if the rate was usual before the last arrival.
     slow_since: Option<Duration>,
 }
 
 impl RateEstimator {
-    /// Continues after a period that does not count, such as one without a connection.
+    /// Continues the estimate at `now`. The time since the last arrival is not counted, because the feed was not
+    /// connected.
     pub fn resume(&mut self, now: Duration) {
         self.counted_until = Some(now);
         self.slow_since = None;
     }
 
-    /// Counts an arrival of `quotes` quotes.
+    /// Records an arrival with `quotes` quotes.
     pub fn arrived(&mut self, now: Duration, quotes: u64) {
         let since = self.counted_until.map_or(Duration::ZERO, |until| now.saturating_sub(until));
         let silence_timeout = self.silence_timeout();
@@ -69,7 +74,7 @@ impl RateEstimator {
         let usual = self.quotes.per_second();
         let is_not_chance = usual * silence_timeout.as_secs_f64() >= RANDOM_GAPS;
         let is_slow = self.is_settled() && is_not_chance && self.recent.per_second() < SLOW * usual;
-        // The rate fell within the last silence timeout, or at the arrival before this one.
+        // The rate fell within the last silence timeout, or at the previous arrival if that was earlier.
         let fell_at = now.saturating_sub(since.max(silence_timeout));
         self.slow_since = is_slow.then(|| self.slow_since.unwrap_or(fell_at));
         self.counted_until = Some(now);
@@ -79,7 +84,8 @@ impl RateEstimator {
         self.recent.add(quotes as f64, Duration::ZERO, silence_timeout / 3);
     }
 
-    /// Returns the quotes a second, a mean of the last minutes up to the last arrival; 0 while the rate is not known.
+    /// Returns the mean number of quotes per second, over the minutes before the last arrival. Returns 0 while the rate
+    /// is not known.
     pub fn per_second(&self) -> f64 {
         if self.is_settled() { self.quotes.per_second() } else { 0.0 }
     }
@@ -95,8 +101,10 @@ impl RateEstimator {
         timeout.clamp(MIN_SILENCE_TIMEOUT, MAX_SILENCE_TIMEOUT)
     }
 
-    /// Returns true if the rate before the last arrival was far below the usual one. Never true for a feed so sparse that
-    /// this may be chance. A feed that sends nothing is silent instead.
+    /// Returns true if the rate before the last arrival was below a tenth of the usual rate.
+    ///
+    /// A feed with few quotes is never slow, because its rate changes by chance. A feed without quotes is silent, not
+    /// slow.
     pub const fn is_slow(&self) -> bool {
         self.slow_since.is_some()
     }
@@ -111,7 +119,7 @@ impl RateEstimator {
     }
 }
 
-/// An exponentially weighted mean of events a second. It starts as the plain mean, so it is right from the first event.
+/// An exponentially weighted mean of events per second. The first values are the plain mean, so there is no warm-up.
 #[derive(Clone, Copy, Debug, Default)]
 struct Mean {
     sum: f64,
@@ -119,7 +127,8 @@ struct Mean {
 }
 
 impl Mean {
-    /// Adds `events` that arrived `since` after the previous ones. Events older than `memory` weigh little.
+    /// Adds `events` events, which arrived `since` after the previous events. Events older than `memory` have little
+    /// weight.
     fn add(&mut self, events: f64, since: Duration, memory: Duration) {
         let decay = (-since.as_secs_f64() / memory.as_secs_f64()).exp();
         self.sum = self.sum * decay + events / memory.as_secs_f64();
@@ -139,7 +148,7 @@ mod tests {
         Duration::from_secs_f64(seconds)
     }
 
-    /// Returns the estimator after `quotes` quotes every `gap` seconds for `length` seconds.
+    /// Returns an estimator that has recorded `quotes` quotes every `gap` seconds for `length` seconds.
     fn steady(quotes: u64, gap: f64, length: f64) -> RateEstimator {
         let mut rate = RateEstimator::default();
         let mut now = 0.0;

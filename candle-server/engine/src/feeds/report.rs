@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use super::failover::Gap;
 use super::health::State;
 
-/// The feeds of a server at one moment. Times are epoch seconds on the candles' clock; ages are seconds.
+/// The state of all feeds at one moment. Times are epoch seconds on the candles' clock, and ages are seconds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
@@ -20,32 +20,32 @@ pub struct Report {
     pub as_of: Timestamp,
     /// The feeds, in order of preference.
     pub feeds: Vec<FeedReport>,
-    /// The gaps of the last half hour, oldest first.
+    /// The gaps of the last half hour, oldest first. A gap is a period in which the active feed did not deliver quotes.
     pub gaps: Vec<Gap>,
-    /// Quotes that another feed had delivered before, dropped by their sequence numbers.
+    /// The number of quotes that were dropped because the previous feed had delivered them.
     pub repeated: u64,
 }
 
-/// One feed at one moment.
+/// The state of one feed at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FeedReport {
-    /// The address, without user info and query.
+    /// The address of the feed, without user info and query.
     pub url: String,
-    /// True if the quotes of this feed become candles.
+    /// True if the quotes of this feed are recorded.
     pub active: bool,
-    /// The state.
+    /// The state of the feed.
     pub state: State,
-    /// The time since anything was received, a pong included; of two sockets, the quieter one.
+    /// The time since the last frame or pong was received. For two sockets, this is the longer time.
     #[serde(serialize_with = "optional_seconds")]
     pub last_message_age: Option<Duration>,
     /// The time since the last accepted quote.
     #[serde(serialize_with = "optional_seconds")]
     pub last_quote_age: Option<Duration>,
-    /// The age of the freshest quotes on arrival; null if quotes carry no time.
+    /// The age that the newest quotes had on arrival; null if quotes carry no time.
     #[serde(serialize_with = "optional_seconds")]
     pub lag: Option<Duration>,
-    /// The mean rate of the last minutes up to the last quote.
+    /// The mean number of accepted quotes per second, over the minutes before the last quote.
     #[serde(serialize_with = "three_decimals")]
     pub quotes_per_second: f64,
     /// The silence timeout; null if there is none.
@@ -73,7 +73,7 @@ fn seconds(at: Timestamp) -> f64 {
     at.as_micros() as f64 / 1e6
 }
 
-/// Rounds to three decimals: more would be noise.
+/// Rounds a value to three decimals, because further decimals are noise.
 fn rounded(value: f64) -> f64 {
     (value * 1e3).round() / 1e3
 }

@@ -2,7 +2,7 @@
 
 use candle_core::{Tick, Timestamp, Unlisted};
 
-/// A batch of writes in order. Ids and descriptions share one string, so logging a write copies it and allocates rarely.
+/// A batch of writes in order. Ids and descriptions share one string, so that logging a write rarely allocates memory.
 ///
 /// ```
 /// use candle_engine::journal::{Batch, Write};
@@ -20,7 +20,7 @@ pub struct Batch {
     entries: Vec<Entry>,
 }
 
-/// A part of a batch's text.
+/// The position of an id or a description in a batch's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Span {
     start: u32,
@@ -36,24 +36,24 @@ enum Entry {
     Ticks { count: u32, context: TickContext },
 }
 
-/// One write, or a run of ticks recorded in the same context.
+/// One write, or a run of ticks: consecutive ticks that were recorded in the same context.
 #[derive(Clone, Copy, Debug)]
 pub enum Write<'b> {
-    /// An instrument was listed, or its description changed.
+    /// Lists an instrument, or changes its description.
     List {
-        /// The id.
+        /// The id of the instrument.
         id: &'b str,
-        /// The description, if there is one.
+        /// The description of the instrument, if there is one.
         description: Option<&'b str>,
     },
-    /// An instrument was delisted; it need not have been listed.
+    /// Delists an instrument. The id may be unknown.
     Delist {
-        /// The id.
+        /// The id of the instrument.
         id: &'b str,
     },
-    /// All candles were cleared.
+    /// Clears all candles.
     Clear,
-    /// Ticks were recorded.
+    /// Records ticks.
     Ticks(TickRun<'b>),
 }
 
@@ -71,7 +71,7 @@ pub struct TickRun<'b> {
 pub struct TickContext {
     /// The `now` at which the ticks were validated.
     pub now: Timestamp,
-    /// The treatment of ticks of unlisted instruments.
+    /// The treatment of unlisted instruments: their ticks list the instrument or are rejected.
     pub unlisted: Unlisted,
 }
 
@@ -92,7 +92,7 @@ impl<'b> TickRun<'b> {
         self.ticks.is_empty()
     }
 
-    /// Returns the run in parts of at most `ticks` ticks.
+    /// Splits the run into parts of at most `ticks` ticks.
     pub fn chunks(&self, ticks: usize) -> impl Iterator<Item = Self> + use<'b> {
         let Self { text, context, .. } = *self;
         self.ticks.chunks(ticks).map(move |ticks| Self { text, ticks, context })
@@ -106,7 +106,7 @@ impl Span {
 }
 
 impl Batch {
-    /// Creates an empty batch whose first write has this log sequence number.
+    /// Creates an empty batch. Its first write will have the log sequence number `first_lsn`.
     pub const fn new(first_lsn: u64) -> Self {
         Self { first_lsn, text: String::new(), ticks: Vec::new(), entries: Vec::new() }
     }
@@ -144,12 +144,12 @@ impl Batch {
         self.ticks.iter().map(|(id, tick)| (id.of(&self.text), tick))
     }
 
-    /// Returns the memory of the batch in bytes.
+    /// Returns the memory that the batch uses, in bytes.
     pub const fn bytes(&self) -> usize {
         self.text.len() + self.ticks.len() * size_of::<(Span, Tick)>() + self.entries.len() * size_of::<Entry>()
     }
 
-    /// Returns the `now` of the last run of ticks.
+    /// Returns the `now` at which the last run of ticks was validated; `None` without ticks.
     pub fn now(&self) -> Option<Timestamp> {
         self.entries.iter().rev().find_map(|entry| match entry {
             Entry::Ticks { context, .. } => Some(context.now),
@@ -157,12 +157,12 @@ impl Batch {
         })
     }
 
-    /// Returns true if the batch clears all candles somewhere.
+    /// Returns true if a write of the batch clears all candles.
     pub fn clears(&self) -> bool {
         self.entries.contains(&Entry::Clear)
     }
 
-    /// Appends a write of this batch or another.
+    /// Appends a write, which may be borrowed from another batch.
     pub fn push(&mut self, write: Write<'_>) {
         let entry = match write {
             Write::List { id, description } => {
@@ -176,7 +176,7 @@ impl Batch {
         self.entries.push(entry);
     }
 
-    /// Appends a run of ticks; an empty run is left out.
+    /// Appends a run of ticks. An empty run is not stored.
     pub fn push_ticks<'t>(
         &mut self,
         ticks: impl IntoIterator<IntoIter: ExactSizeIterator<Item = (&'t str, Tick)>>,

@@ -1,4 +1,4 @@
-//! The decoder: it must not panic, and its template must agree with the parser.
+//! Fuzzes the decoder. It must not panic, and its template decoder must agree with its parser.
 #![no_main]
 
 #[allow(dead_code, reason = "the other target uses the rest")]

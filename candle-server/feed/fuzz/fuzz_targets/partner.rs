@@ -1,4 +1,4 @@
-//! The partner rules against a simple model.
+//! Fuzzes the partner rules, and compares the result with a simple model.
 #![no_main]
 
 #[allow(dead_code, reason = "the other target uses the rest")]

@@ -7,7 +7,7 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_seconds(second).unwrap()
 }
 
-/// Creates an intake of an empty engine. A feed clock shows `second`.
+/// Creates an intake for an empty engine. A feed clock shows `second`.
 fn intake(mode: ClockMode, second: i64) -> Intake {
     let clock = Clock::new(mode);
     if mode == ClockMode::Feed {
@@ -29,7 +29,7 @@ fn count(intake: &Intake, outcome: Outcome) -> u64 {
     intake.engine.aggregator.outcomes().of(outcome)
 }
 
-/// Returns frames of three instruments over eight minutes. Some quotes are late, unstamped or have a bad price.
+/// Returns frames of three instruments over eight minutes. Some quotes are late, have no timestamp or have a bad price.
 fn mixed_frames() -> Vec<String> {
     let mut random = fastrand::Rng::with_seed(7);
     let frame = |step: i64| {
@@ -65,7 +65,7 @@ fn on_a_feed_clock_the_batch_size_does_not_change_the_candles() {
 }
 
 #[test]
-fn an_unstamped_quote_takes_the_newest_time_before_it() {
+fn a_quote_without_a_timestamp_gets_the_newest_time_so_far() {
     let mut intake = intake(ClockMode::Feed, 9_000_000);
     intake.connected();
     send(
@@ -83,7 +83,7 @@ fn an_unstamped_quote_takes_the_newest_time_before_it() {
 }
 
 #[test]
-fn an_unstamped_first_quote_does_not_set_the_feed_clock() {
+fn a_first_quote_without_a_timestamp_does_not_set_the_feed_clock() {
     for size in [1, 3] {
         let mut intake = intake(ClockMode::Feed, 9_000_000);
         intake.connected();

@@ -1,8 +1,8 @@
-//! Exact numbers from the text of JSON tokens.
+//! Parses exact numbers from the text of JSON tokens.
 
 use candle_core::Timestamp;
 
-/// Parses a JSON number, correctly rounded. Returns `None` for any other token and on overflow.
+/// Parses a JSON number and rounds it correctly to an `f64`. Returns `None` for any other token and on overflow.
 pub(super) fn finite(token: &str) -> Option<f64> {
     if !is_number(token) {
         return None;
@@ -16,9 +16,10 @@ pub(super) fn integer(token: &str) -> Option<u64> {
     token.bytes().all(|byte| byte.is_ascii_digit()).then(|| token.parse().ok())?
 }
 
-/// Parses a JSON number of epoch seconds, rounded to the nearest microsecond with halves away from zero.
+/// Parses a JSON number of seconds since the epoch, rounded to the nearest microsecond. Halves are rounded away from
+/// zero.
 ///
-/// The function uses the decimal digits, because an `f64` is not exact to the microsecond between the years 2255 and
+/// The function parses the decimal digits, because an `f64` is not exact to the microsecond between the years 2255 and
 /// 9999. Returns `None` for any other token and outside the years 1 to 9999.
 pub(super) fn timestamp(token: &str) -> Option<Timestamp> {
     if !is_number(token) {
@@ -30,25 +31,27 @@ pub(super) fn timestamp(token: &str) -> Option<Timestamp> {
     };
     let (mantissa, exponent) = magnitude.split_once(['e', 'E']).unwrap_or((magnitude, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    // The number of digits before the decimal point, if the number is written in microseconds.
+    // The number of digits before the decimal point when the number is converted to microseconds.
     let point = exponent_of(exponent).saturating_add(MICRO_DIGITS).saturating_add_unsigned(whole.len() as u64);
     let micros = shifted(whole.bytes().chain(fraction.bytes()), point)?;
     Timestamp::from_micros(if negative { -micros } else { micros })
 }
 
-/// Decimal digits between a second and a microsecond.
+/// The number of decimal places from seconds to microseconds.
 const MICRO_DIGITS: i64 = 6;
 
 fn is_number(token: &str) -> bool {
     token.starts_with(|first: char| first == '-' || first.is_ascii_digit())
 }
 
-/// Parses an exponent. One that overflows 64 bits acts as infinite for every mantissa that fits a frame.
+/// Parses an exponent. An exponent that overflows 64 bits saturates, which gives the same result for every mantissa
+/// that fits in a frame.
 fn exponent_of(digits: &str) -> i64 {
     digits.parse().unwrap_or(if digits.starts_with('-') { i64::MIN } else { i64::MAX })
 }
 
-/// Returns the number whose decimal point follows the first `point` digits, rounded; `None` on overflow.
+/// Converts `digits` to a rounded number. The decimal point follows the first `point` digits. Returns `None` on
+/// overflow.
 fn shifted(digits: impl Iterator<Item = u8>, point: i64) -> Option<i64> {
     let mut value: i64 = 0;
     let mut left = point;

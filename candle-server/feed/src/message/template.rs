@@ -1,7 +1,8 @@
-//! The template decoder: reads the most frequent quote shapes without a general JSON parser.
+//! The template decoder: reads quotes of the most frequent forms without a general JSON parser.
 //!
-//! A feed sends a few shapes up to a hundred thousand times per second. The template reads exactly the shapes below, with
-//! or without single spaces between tokens, and leaves everything else to the parser. Both give equal results.
+//! A feed sends quotes of a few forms, up to a hundred thousand times per second. The template decoder reads only the
+//! forms below, with or without single spaces between tokens. The parser reads all other messages. Both return equal
+//! results.
 //!
 //! ```json
 //! {"id":1,"price":12.34,"timestamp":1629648467.2,"size":0.5,"seq":7}
@@ -9,7 +10,7 @@
 //! {"data":{"price":452.2828,"isin":"QV532Y814406"},"type":"QUOTE"}
 //! ```
 //!
-//! Arrays of these shapes are read as well. In the first shape, `timestamp`, `size` and `seq` are optional.
+//! Arrays of these forms are read as well. In the first form, `timestamp`, `size` and `seq` are optional.
 
 use std::borrow::Cow;
 
@@ -17,24 +18,24 @@ use candle_core::Timestamp;
 
 use super::{Quote, number};
 
-/// The part of a frame that the template did not read.
+/// The part of a frame that the template decoder did not read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Rest {
-    /// No part: the whole frame was read.
+    /// The whole frame was read.
     Nothing,
-    /// The elements after this number of elements, which the parser reads.
+    /// Only this number of elements was read. The parser must read the elements after them.
     After(usize),
 }
 
-/// Reads a frame that is exactly one quote of a template shape.
+/// Reads a frame that contains exactly one quote of a template form.
 ///
-/// The function needs no UTF-8 check of the frame: it checks the strings, and the rest of a template is ASCII.
+/// The frame may contain invalid UTF-8: the function checks each string, and the rest of a template form is ASCII.
 pub(super) fn quote(frame: &[u8]) -> Option<Quote<'_>> {
     let mut cursor = Cursor { text: frame, at: 0 };
     cursor.quote().filter(|_| cursor.at == frame.len())
 }
 
-/// Calls `each` with the quotes of a frame, up to the first element that is not of a template shape.
+/// Calls `each` with the quotes of a frame, up to the first element that has no template form.
 pub(super) fn quotes<'a>(text: &'a str, mut each: impl FnMut(Quote<'a>)) -> Rest {
     let mut cursor = Cursor { text: text.as_bytes(), at: 0 };
     if !cursor.eat(b"[") {
@@ -51,7 +52,7 @@ pub(super) fn quotes<'a>(text: &'a str, mut each: impl FnMut(Quote<'a>)) -> Rest
         let Some(quote) = cursor.quote() else {
             return Rest::After(read);
         };
-        // An element is complete only if a comma or the end of the array follows: `{...}x` is not an element.
+        // An element is complete only if a comma or the end of the array follows. `{...}x` is not an element.
         let last = cursor.eat(b"]");
         if last && cursor.at < text.len() || !last && !cursor.eat(b",") {
             return Rest::After(read);
@@ -65,7 +66,8 @@ pub(super) fn quotes<'a>(text: &'a str, mut each: impl FnMut(Quote<'a>)) -> Rest
     }
 }
 
-/// The position of a parser in the text. Each method advances past the token that it expects, or does not move.
+/// A text and the position up to which the text was read. Most methods read one expected token, and stay in place if
+/// the token differs.
 struct Cursor<'a> {
     text: &'a [u8],
     at: usize,
@@ -97,7 +99,7 @@ impl<'a> Cursor<'a> {
         Some(quote)
     }
 
-    /// Reads the rest of a plain quote, from its id on.
+    /// Reads the rest of a plain quote, starting with the id.
     fn plain(&mut self) -> Option<Quote<'a>> {
         let id = self.id()?;
         self.comma()?;
@@ -173,7 +175,8 @@ impl<'a> Cursor<'a> {
         Some(Number { token, mantissa, digits: whole + fraction, fraction })
     }
 
-    /// Reads the next digits and appends them to `value`. Returns their count and the new value.
+    /// Reads the next digits and appends them to the decimal number `value`. Returns the number of digits and the new
+    /// value.
     #[inline]
     fn digits(&mut self, mut value: u64) -> (usize, u64) {
         let start = self.at;
@@ -193,16 +196,17 @@ impl<'a> Cursor<'a> {
         let rest = self.rest();
         match (rest.first_chunk(), self.text.last_chunk()) {
             (Some(bytes), _) => *bytes,
-            // Near the end of the text, the last eight bytes are loaded and the bytes already read are shifted out.
+            // Near the end of the text, the last eight bytes are loaded, and the bytes that were read before are
+            // shifted out.
             (None, Some(last)) if !rest.is_empty() => {
                 (u64::from_le_bytes(*last) >> (64 - 8 * rest.len())).to_le_bytes()
             }
-            // The text is shorter than eight bytes or at its end, so it is not a template.
+            // The text is shorter than eight bytes, or all of it was read. In both cases, no template form matches.
             _ => [0; 8],
         }
     }
 
-    /// Reads a comma and the key after it, or nothing.
+    /// Reads a comma and the key `key`. Returns false and stays in place if they do not follow.
     #[inline]
     fn next_key<const N: usize>(&mut self, key: &[u8; N]) -> bool {
         let start = self.at;
@@ -265,7 +269,8 @@ impl<'a> Cursor<'a> {
 /// A decimal number and its text.
 struct Number<'a> {
     token: &'a [u8],
-    /// The digits as an integer, without point and sign; invalid if there are more than [`Number::MAX_DIGITS`].
+    /// The digits as an integer, without point and sign. The value is invalid if there are more than
+    /// [`Number::MAX_DIGITS`] digits.
     mantissa: u64,
     digits: usize,
     /// The number of digits after the decimal point.
@@ -315,7 +320,7 @@ impl<'a> Number<'a> {
         self.token.starts_with(b"-")
     }
 
-    /// The token as text: digits, a sign and a point are always UTF-8.
+    /// Returns the token as text. Digits, a sign and a point are always UTF-8.
     fn text(&self) -> Option<&'a str> {
         std::str::from_utf8(self.token).ok()
     }
@@ -324,7 +329,7 @@ impl<'a> Number<'a> {
 /// Decimal digits between a second and a microsecond.
 const MICRO_DIGITS: usize = 6;
 
-/// The powers of ten that fit into 64 bits; as `f64` they are exact as well.
+/// The powers of ten that fit into 64 bits. All of them are also exact as `f64`.
 const POWERS_OF_TEN: [u64; Number::MAX_DIGITS + 1] = {
     let mut powers = [1; Number::MAX_DIGITS + 1];
     let mut place = 1;
@@ -337,15 +342,16 @@ const POWERS_OF_TEN: [u64; Number::MAX_DIGITS + 1] = {
 
 /// Parses the leading digits of eight bytes. Returns their count and the number.
 ///
-/// The function processes all bytes in one word without a branch per digit (Lemire, "Quickly parsing eight digits",
-/// 2018).
+/// The function computes with all eight bytes in one integer, without a branch per digit (Lemire, "Quickly parsing
+/// eight digits", 2018).
 #[inline]
 fn leading_digits(bytes: [u8; 8]) -> (usize, u64) {
     const HIGH: u64 = 0xf0f0_f0f0_f0f0_f0f0;
     /// Eight zeros in ASCII.
     const ZEROS: u64 = 0x3030_3030_3030_3030;
     let word = u64::from_le_bytes(bytes);
-    // The high half of a digit is 3 and stays 3 if 6 is added. A carry only reaches bytes after a byte that is no digit.
+    // The high half of an ASCII digit is 3, and stays 3 if 6 is added. A carry reaches only bytes after a byte that is
+    // not a digit.
     let others = (word & HIGH ^ ZEROS) | (word.wrapping_add(0x0606_0606_0606_0606) & HIGH ^ ZEROS);
     let count = others.trailing_zeros() / u8::BITS;
     // Leading zeros pad the number to eight digits.

@@ -77,7 +77,7 @@ fn an_id_is_a_string_or_an_integer_token() {
 }
 
 #[test]
-fn id_and_isin_are_two_names_and_each_shape_prefers_its_own_name() {
+fn id_and_isin_are_two_names_and_each_message_form_prefers_its_own_name() {
     assert_eq!(quote(r#"{"isin":"A","price":1}"#).id, "A");
     assert_eq!(quote(r#"{"isin":"A","id":"B","price":1}"#).id, "B");
     assert_eq!(quote(r#"{"type":"QUOTE","data":{"isin":"A","id":"B","price":1}}"#).id, "A");

@@ -126,7 +126,7 @@ fn an_invalid_id_does_not_wait_and_is_not_remembered() {
 }
 
 #[test]
-fn after_a_reconnect_an_instrument_that_is_not_announced_again_is_delisted_after_a_second_of_silence() {
+fn after_a_reconnect_an_instrument_that_is_not_announced_again_is_delisted_after_a_second_without_an_add() {
     let mut intake = intake();
     let mut partner = connect(&mut intake);
     send(&mut partner, &[add("A"), add("B"), add("C"), quote("A", 1.0)], 0);

@@ -1,4 +1,4 @@
-//! The model of candles: a simple program over the quotes that the active feed delivered.
+//! The model of candles: computes the expected candles from the quotes that the active feed delivered.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -16,7 +16,7 @@ pub(super) struct ExpectedCandle {
     pub(super) low: f64,
     pub(super) close: f64,
     pub(super) count: u32,
-    /// The sequence numbers of the open and the close.
+    /// The sequence numbers of the opening and the closing quote.
     ends: (u64, u64),
 }
 
@@ -48,7 +48,7 @@ pub(super) enum Catalogue {
     Announced,
 }
 
-/// A catalogue that is announced again.
+/// A repeated announcement of all instruments, after a reconnect.
 #[derive(Debug)]
 struct CatalogueReplay {
     connected: Millis,
@@ -65,7 +65,7 @@ pub(super) struct Model {
     waiting: Vec<SimulatedQuote>,
     replay: Option<CatalogueReplay>,
     last_connected: Option<usize>,
-    /// The highest sequence number of each instrument, now and at the last switch.
+    /// The highest sequence number of each instrument. `newest_at_switch` is the value at the last switch of feeds.
     newest: HashMap<u64, u64>,
     newest_at_switch: HashMap<u64, u64>,
     pub(super) accepted: u64,
@@ -76,7 +76,7 @@ pub(super) struct Model {
 }
 
 impl Model {
-    /// Another feed is read: quotes that were delivered before are repeated ones.
+    /// Records that another feed is read. Quotes that the previous feed delivered count as repeated.
     pub(super) fn switched(&mut self) {
         self.newest_at_switch = self.newest.clone();
     }
@@ -86,7 +86,7 @@ impl Model {
         self.replay = is_again.then(|| CatalogueReplay { connected: now, last_add: None, announced: BTreeSet::new() });
     }
 
-    /// The connection has ended: waiting quotes are rejected.
+    /// Records that the connection has ended. Waiting quotes are rejected.
     pub(super) fn disconnected(&mut self) {
         self.rejected += self.waiting.drain(..).count() as u64;
         self.replay = None;
@@ -128,7 +128,7 @@ impl Model {
         candles.entry(quote.time() / 60_000).or_insert_with(|| ExpectedCandle::of(quote)).add(quote);
     }
 
-    /// Delists the instruments that a restarted feed did not announce again, once the replay is complete.
+    /// Delists the instruments that the feed did not announce again, if the repeated announcement is complete.
     pub(super) fn expire(&mut self, now: Millis) {
         let end = |replay: &CatalogueReplay| {
             let quiet = replay.last_add? + u64::try_from(REPLAY_QUIET.as_millis()).unwrap();

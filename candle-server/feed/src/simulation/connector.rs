@@ -1,4 +1,4 @@
-//! The simulated connections: a connector and a source that follow the scenario of their feed.
+//! Simulates connections: a connector and a source that reproduce the faults in the scenario of their feed.
 
 use std::io;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use crate::source::websocket::{CONNECT_TIMEOUT, Frame, SILENCE};
 use crate::source::{ConnectionError, Connector, Source};
 use crate::url::Endpoint;
 
-/// The maximum time to open a connection.
+/// The maximum time to open a connection, in milliseconds.
 const LATENCY: Millis = 80;
-/// The maximum delay of a catalogue after the connect; some quotes arrive before it.
+/// The maximum delay of the catalogue (the list of instruments) after the connect. Some quotes arrive earlier.
 const CATALOGUE_DELAY: Millis = 1_000;
-/// The time before a connect whose quotes are repeated.
+/// The length of the period before a connect, in milliseconds. The feed repeats the quotes of this period.
 const REPEATED: Millis = 2_000;
-/// The number of steps of a drip of which one delivers quotes.
+/// The number of steps of a dripping feed of which one step delivers quotes.
 const DRIP: u64 = 17;
 
 /// A connector to the simulated feeds of a world.
@@ -81,9 +81,9 @@ pub(super) struct SimulatedSource {
     world: Arc<Mutex<World>>,
     feed: usize,
     opened: Millis,
-    /// The time at which the catalogue is sent; `None` once it was sent.
+    /// The time at which the catalogue is sent; `None` after the catalogue was sent.
     catalogue: Option<Millis>,
-    /// The first step whose quotes have not been sent yet.
+    /// The next step of quotes to send.
     next: u64,
     /// The time at which the connection ends, and the cause.
     end: (Millis, Fault),
@@ -101,7 +101,7 @@ impl SimulatedSource {
             (opened, catalogue, end(&world, feed, opened))
         };
         let mut source = Self { world, feed, opened, catalogue, next: 0, end, data: None, frames: Vec::new() };
-        // The search starts 30 s earlier, because late quotes are much older than repeated ones.
+        // The search starts 30 s before the connect, because late quotes are much older than repeated quotes.
         source.next = opened.saturating_sub(30_000) / STEP;
         while source.due(source.next).is_none_or(|due| due + REPEATED < opened) && source.next * STEP < opened {
             source.next += 1;
@@ -109,7 +109,7 @@ impl SimulatedSource {
         source
     }
 
-    /// The time at which the feed sends the quotes of `step`; `None` if it never does.
+    /// Returns the time at which the feed sends the quotes of `step`; `None` if the feed never sends them.
     fn due(&self, step: u64) -> Option<Millis> {
         let quoted = step * STEP;
         let phase = self.world.lock().scenarios[self.feed].at(quoted);
@@ -122,7 +122,7 @@ impl SimulatedSource {
         }
     }
 
-    /// The time at which the next quotes are sent, at most `until`. Skips steps whose quotes are never sent.
+    /// Returns the time at which the next quotes are sent, at most `until`. Skips steps without quotes.
     fn next_due(&mut self, until: Millis) -> Millis {
         loop {
             let due = self.due(self.next);
@@ -189,11 +189,11 @@ impl Drop for SimulatedSource {
     }
 }
 
-/// Returns the time at which a connection opened now ends, and the cause.
+/// Returns the time at which a connection that is opened at `opened` ends, and the cause.
 fn end(world: &World, feed: usize, opened: Millis) -> (Millis, Fault) {
     let end = world.scenarios[feed].after(opened).find_map(|phase| match phase.fault {
         Fault::Dead | Fault::Restart => Some((phase.from, phase.fault)),
-        // A ping that is never answered ends the connection.
+        // Unanswered pings end the connection.
         Fault::Frozen => {
             let silent = phase.from + millis(SILENCE);
             (silent < phase.to).then_some((silent, phase.fault))

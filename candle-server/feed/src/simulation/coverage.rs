@@ -1,4 +1,6 @@
-//! The model of coverage: the parts of each minute in which the active feed certainly was up or down.
+//! The model of coverage, which is the part of each minute for which the active feed was up.
+//!
+//! The model contains only times at which the feed was certainly up or certainly down.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +10,14 @@ use super::Millis;
 use super::quotes::{START, STEP};
 use super::scenario::Fault;
 
-/// The maximum time for which a feed that recovers within a connection still counts as slow.
+/// The maximum time for which a feed still counts as slow after it recovers within a connection.
 const RECOVERY: Millis = 2_500;
-/// The maximum time between the start of a drip and the time at which it counts as slow, in either direction.
+/// The maximum difference between the start of a drip and the time from which the feed counts as slow.
 const DRIP_MARGIN: Millis = 4_000;
-/// The time after which the first quotes of a connection are certain: a catalogue may be late.
+/// The time after which the first quotes of a connection have certainly arrived. The list of instruments may be late.
 const CONNECT_MARGIN: Millis = 3_000;
 
-/// The delivery of a feed during a span.
+/// The quotes that a feed delivers during a time span.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Delivery {
     /// There is no connection.
@@ -39,7 +41,7 @@ impl From<Fault> for Delivery {
     }
 }
 
-/// A time span of one delivery.
+/// A time span in which the delivery of a feed does not change.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span {
     pub(super) delivery: Delivery,
@@ -51,7 +53,7 @@ pub(super) struct Span {
     batches: u64,
 }
 
-/// The state of the active feed, where it is certain.
+/// A certain state of the active feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Certain {
     Up,
@@ -63,7 +65,7 @@ enum Certain {
 pub(super) struct CoverageModel {
     before: Delivery,
     pub(super) current: Span,
-    /// The certain time in each minute, by minute number and state.
+    /// The length of the certain time in each minute, in milliseconds, by minute number and state.
     minutes: BTreeMap<(u64, Certain), Millis>,
 }
 
@@ -73,7 +75,7 @@ impl CoverageModel {
         Self { before: Delivery::Unconnected, current, minutes: BTreeMap::new() }
     }
 
-    /// Extends the model to the time `to`, during which the active feed had this delivery.
+    /// Extends the model to the time `to`. The active feed had this delivery since the previous end of the model.
     pub(super) fn extend(&mut self, delivery: Delivery, to: Millis, silence_timeout: Millis) {
         let from = self.current.to;
         if to == from {
@@ -96,7 +98,7 @@ impl CoverageModel {
         self.current.batches += 1;
     }
 
-    /// Checks a reported coverage of the minute with this number.
+    /// Checks the coverage that the engine reports for the minute with this number.
     pub(super) fn check(&self, reported: Coverage, minute: u64) -> Result<(), String> {
         let of = |certain| self.minutes.get(&(minute, certain)).copied().unwrap_or(0);
         let (mut up, mut down) = (of(Certain::Up), of(Certain::Down));
@@ -115,7 +117,9 @@ impl CoverageModel {
     }
 }
 
-/// Returns the certain state of a span and the part for which it is certain. `next` is the delivery after the span.
+/// Returns the certain state of a span, and the part of the span for which the state is certain.
+///
+/// `before` and `next` are the deliveries before and after the span.
 fn certain(before: Delivery, span: &Span, next: Option<Delivery>) -> Option<(Certain, Millis, Millis)> {
     let Span { delivery, from, to, silence_timeout, batches } = *span;
     let length = to - from;
@@ -138,7 +142,9 @@ fn certain(before: Delivery, span: &Span, next: Option<Delivery>) -> Option<(Cer
     (from < to).then_some((certain, from, to))
 }
 
-/// Calls `each` with the number of each minute in `[from, to)`, counted since the epoch, and the length of its part.
+/// Calls `each` for each minute in `[from, to)`, with the minute number and the length of the minute inside the range.
+///
+/// Minutes are numbered since the epoch.
 fn for_each_minute(from: Millis, to: Millis, mut each: impl FnMut(u64, Millis)) {
     let (mut from, to) = (START + from, START + to);
     while from < to {

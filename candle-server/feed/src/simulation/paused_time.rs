@@ -1,4 +1,4 @@
-//! Machine time that a test drives: it advances with the async runtime's paused timer.
+//! A time source for tests, which advances with the paused timer of the async runtime.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use candle_core::Timestamp;
 use candle_engine::clock::TimeSource;
 use tokio::time::Instant;
 
-/// The time of a runtime whose timer is paused.
+/// A time source that reads the paused timer of the runtime.
 #[derive(Debug)]
 pub(crate) struct PausedTime {
     wall_at_start: Timestamp,

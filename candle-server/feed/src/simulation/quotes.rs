@@ -1,16 +1,17 @@
-//! The simulated quotes: a function of the seed and the time, so that all feeds deliver equal quotes.
+//! The simulated quotes. They depend only on the seed and the time, so that all feeds deliver equal quotes.
 
 use fastrand::Rng;
 
 use super::Millis;
 
-/// The interval between two steps with quotes: short against the shortest silence timeout.
+/// The interval between two steps with quotes, in milliseconds. It is much shorter than the shortest silence timeout of
+/// 2 s.
 pub(super) const STEP: Millis = 60;
 /// The number of instruments of a feed at any time.
 const INSTRUMENTS: u64 = 6;
-/// The number of instruments that a restart replaces.
+/// The number of instruments that a restart of a feed replaces.
 const REPLACED: u64 = 3;
-/// The start of a run, in milliseconds since the epoch; not at the start of a minute.
+/// The start of a run, in milliseconds since the epoch. The start is inside a minute.
 pub(super) const START: Millis = 1_600_000_000_000;
 
 /// One simulated quote.
@@ -23,12 +24,12 @@ pub(super) struct SimulatedQuote {
 }
 
 impl SimulatedQuote {
-    /// The time of the quote, in milliseconds since the epoch.
+    /// Returns the time of the quote, in milliseconds since the epoch.
     pub(super) const fn time(self) -> Millis {
         START + self.seq * STEP
     }
 
-    /// The quote as a JSON message.
+    /// Returns the quote as a JSON message.
     pub(super) fn json(self) -> String {
         let Self { id, price, seq } = self;
         let (seconds, millis) = (self.time() / 1000, self.time() % 1000);

@@ -11,15 +11,16 @@ pub(super) enum Fault {
     None,
     /// The feed closes its connections and refuses new ones.
     Dead,
-    /// As `Dead`, and the feed has other instruments afterwards.
+    /// The feed closes its connections and refuses new ones, and has other instruments afterwards.
     Restart,
-    /// The feed accepts connections and answers pings, and sends nothing.
+    /// The feed accepts connections and answers pings, but sends no quotes.
     Mute,
-    /// The feed does nothing, like a stopped process, and sends its backlog at the end of the phase.
+    /// The feed does nothing, like a stopped process. At the end of the phase, it sends the quotes of the phase.
     Frozen,
     /// The feed sends one step of quotes per second and drops the others.
     Drip,
-    /// The feed sends its quotes with a delay that grows up to this time, and its backlog at the end of the phase.
+    /// The feed sends its quotes with a delay that grows up to this time. At the end of the phase, it sends the delayed
+    /// quotes.
     Late(Millis),
 }
 
@@ -40,7 +41,7 @@ pub(super) struct Phase {
     pub(super) restarts: u64,
 }
 
-/// The phases of one feed, without gaps, from the start of a run until after its end.
+/// The consecutive phases of one feed, from the start of a run until after its end.
 #[derive(Clone, Debug)]
 pub(super) struct Scenario(Vec<Phase>);
 
@@ -51,7 +52,7 @@ impl Scenario {
         while let Some(last) = phases.last().copied().filter(|last| last.to < RUN_LENGTH + 60_000) {
             let fault = if last.fault == Fault::None { random_fault(random) } else { Fault::None };
             let longest = match (fault, random.u8(..3)) {
-                // One pause in three is short, as with a flapping feed.
+                // One pause in three is short, to simulate a feed that fails repeatedly.
                 (Fault::None, 0) => 5_000,
                 (Fault::None, _) => 400_000,
                 (Fault::Drip, _) => 60_000,
@@ -65,17 +66,17 @@ impl Scenario {
         Self(phases)
     }
 
-    /// The phase at `now`.
+    /// Returns the phase at `now`.
     pub(super) fn at(&self, now: Millis) -> Phase {
         self.0[self.0.partition_point(|phase| phase.to <= now)]
     }
 
-    /// The phases that start after `now`, in order.
+    /// Returns the phases that start after `now`, in order.
     pub(super) fn after(&self, now: Millis) -> impl Iterator<Item = &Phase> {
         self.0[self.0.partition_point(|phase| phase.from <= now)..].iter()
     }
 
-    /// The time since which the feed has delivered every quote, if it does so at `now`.
+    /// Returns the time since which the feed has delivered every quote; `None` if the feed does not deliver at `now`.
     pub(super) fn healthy_since(&self, now: Millis) -> Option<Millis> {
         let upto = self.0.partition_point(|phase| phase.from <= now);
         self.0[..upto].iter().rev().take_while(|phase| phase.fault.supplies()).last().map(|phase| phase.from)

@@ -1,4 +1,4 @@
-//! One simulated world: the feeds, the engine that reads them, and the model of both.
+//! One simulated world: the feeds, the engine that reads them, and a model of the expected results.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,16 +31,17 @@ pub(super) struct World {
     /// The index of the active feed, and the time since which it is active.
     active: usize,
     active_since: Millis,
-    /// The feed and the opening time of the connection whose quotes are recorded, and the time of its first read.
+    /// The connection that is read: the index of its feed, and its opening time. `reading_since` is the time of the
+    /// first read.
     reading: Option<(usize, Millis)>,
     reading_since: Millis,
     /// The silence timeout of the active feed, as the engine reports it.
     silence_timeout: Millis,
     /// The last time at which the active feed delivered every quote.
     supplied: Millis,
-    /// The last time at which the active feed delivered every quote, or dripped.
+    /// The last time at which the active feed delivered every quote or a part of them.
     flowed: Millis,
-    /// The last time at which a quote was accepted, for example the backlog at the start of a connection.
+    /// The last time at which a quote was accepted.
     accepted: Millis,
     /// The number of switches between feeds.
     pub(super) switches: u64,
@@ -106,12 +107,12 @@ impl World {
         }
     }
 
-    /// A connection to a feed is being opened.
+    /// Records that a connection to a feed is being opened.
     pub(super) fn connecting(&mut self) {
         self.observe_active();
     }
 
-    /// A connection to `feed` is read, by the supervisor or by the probe.
+    /// Records that the supervisor or the probe reads a connection to `feed`.
     pub(super) fn reads(&mut self, feed: usize, opened: Millis) {
         self.observe_active();
         let connection = (feed, opened);
@@ -128,7 +129,7 @@ impl World {
         self.reading.is_some_and(|(reading, _)| reading == feed)
     }
 
-    /// Runs an event of the active feed on the model, and records the time if a quote is accepted.
+    /// Applies an event of the active feed to the model, and records the time if a quote is accepted.
     fn apply(&mut self, now: Millis, event: impl FnOnce(&mut Model)) {
         let before = self.model.accepted;
         event(&mut self.model);
@@ -170,7 +171,7 @@ impl World {
         }
     }
 
-    /// The seed, the feeds and the time, as the prefix of a failure message.
+    /// Returns the prefix of a failure message: the seed, the feeds and the time.
     fn context(&self) -> String {
         let now = self.now();
         format!("CANDLE_SIMULATION_SEED={}, {:?}, step {} at {now} ms", self.seed, self.catalogues, now / STEP)
@@ -235,7 +236,7 @@ impl World {
         );
     }
 
-    /// Compares the state of each feed with its behaviour, once the behaviour has lasted long enough to show.
+    /// Compares the state of each feed with its behaviour, if the behaviour has lasted long enough to change the state.
     fn check_state(&mut self, now: Millis) {
         let feeds = &self.engine.feeds;
         let elapsed = self.engine.clock.elapsed();
@@ -266,7 +267,8 @@ impl World {
                 }
                 if lag > late { State::Lagging } else { State::Live }
             }
-            // A backlog, or an `ADD` that quotes waited for, may come after the start of the silence.
+            // Late quotes may be accepted after the start of the silence: a backlog, or quotes that waited for their
+            // `ADD`.
             Fault::Mute | Fault::Frozen if lasted.min(now - self.accepted) > self.silence_timeout + 2 * STEP => {
                 State::Silent
             }
@@ -292,7 +294,9 @@ impl World {
         }
     }
 
-    /// Checks that a gap starts at the last delivery or accepted quote, however late it is noticed.
+    /// Checks that a gap, a period without delivery, starts at the last delivery or accepted quote.
+    ///
+    /// The engine may notice the gap later.
     fn check_gap(&mut self, now: Millis) {
         if matches!(self.coverage.current.delivery, Delivery::Supplied | Delivery::Dripping) {
             self.flowed = now;
@@ -305,7 +309,7 @@ impl World {
         }
     }
 
-    /// Checks the limits on the time without supply, until the fail-over and until the fail-back.
+    /// Checks the time without quotes, the time until a failover and the time until a fail-back against their limits.
     fn check_switches(&mut self, now: Millis) {
         let healthy_for = |feed: usize| self.scenarios[feed].healthy_since(now).map_or(0, |since| now - since);
         if self.coverage.current.delivery == Delivery::Supplied {
@@ -315,7 +319,7 @@ impl World {
         let unsupplied = (now - self.supplied).min(best);
         assert!(unsupplied <= MAX_UNSUPPLIED, "{}: {unsupplied} ms without supply", self.context());
         if let [_, _] = *self.scenarios {
-            // The other feed was healthy when the active feed failed, and long before.
+            // The other feed must have been healthy since long before the active feed failed.
             let other = healthy_for(1 - self.active);
             let is_overdue = now - self.supplied > MAX_FAIL_OVER && other > now - self.supplied + MAX_UNSUPPLIED;
             assert!(!is_overdue, "{}: no fail-over to the other feed", self.context());
@@ -329,12 +333,12 @@ impl World {
     }
 }
 
-/// The start of a run.
+/// Returns the start of a run.
 pub(super) fn start() -> Timestamp {
     Timestamp::EPOCH.saturating_add(i64::try_from(START).unwrap() * 1000)
 }
 
-/// Converts milliseconds.
+/// Converts milliseconds to a duration.
 pub(super) const fn duration(millis: Millis) -> Duration {
     Duration::from_millis(millis)
 }

@@ -1,4 +1,4 @@
-//! The demo feed: random walks of any number of instruments on one clock.
+//! The demo feed: each instrument has a price that changes at random. All quotes use one simulated clock.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::intake::Intake;
 pub use crate::url::DemoOptions;
 
-/// The interval at which due quotes are sent: too short to be seen on a chart.
+/// The interval at which due quotes are sent: 10 ms. The steps are not visible on a chart.
 const STEP: Duration = Duration::from_millis(10);
-/// The maximum number of quotes in one step; a demo that is behind catches up over the next steps.
+/// The maximum number of quotes in one step: 200,000. A demo that is late sends the remaining quotes in the next steps.
 const MAX_STEP_QUOTES: usize = 200_000;
 
-/// Sends the demo stream to `intake` in real time, forever.
+/// Sends the quotes of the demo to `intake` in real time, and never returns.
 pub(crate) async fn play(intake: &mut Intake, options: &DemoOptions) {
     let ids: Vec<String> = (0..options.instruments).map(|number| number.to_string()).collect();
     let mut demo = Demo::new(options, intake.engine().clock.now());
@@ -40,26 +40,27 @@ pub(crate) async fn play(intake: &mut Intake, options: &DemoOptions) {
     }
 }
 
-/// One quote of the demo stream.
+/// One quote of the demo.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DemoQuote {
-    /// The number of the instrument, which is its id.
+    /// The number of the instrument. Its decimal digits are the id.
     pub instrument: u32,
     /// The new price, at least [`FLOOR`].
     pub price: f64,
-    /// The time of the quote on the stream's clock.
+    /// The time of the quote on the demo's clock.
     pub time: Timestamp,
 }
 
-/// The price from which every walk starts.
+/// The initial price of every instrument.
 pub const FIRST_PRICE: f64 = 10.0;
-/// The minimum price.
+/// The minimum price of every instrument.
 pub const FLOOR: f64 = 1.0;
 
-/// The demo stream: an endless iterator that reads no clock.
+/// An endless iterator over the quotes of the demo. It reads no clock of the machine.
 ///
-/// Each quote picks a random instrument and moves its price by a standard normal step. The stream's clock advances by
-/// `speed / rate` seconds per quote. The quotes depend only on the options and the start time.
+/// Each quote is for a random instrument, and changes the price by a random number with the standard normal
+/// distribution. The demo's clock advances by `speed / rate` seconds per quote. The quotes depend only on the options
+/// and the start time.
 ///
 /// ```
 /// use candle_core::Timestamp;
@@ -75,14 +76,14 @@ pub struct Demo {
     prices: Box<[f64]>,
     random: SplitMix64,
     start: Timestamp,
-    /// Microseconds of stream time between two quotes.
+    /// The time between two quotes on the demo's clock, in microseconds.
     step: f64,
     /// The number of quotes returned so far.
     quotes: u64,
 }
 
 impl Demo {
-    /// Creates a demo stream with `options`. Its first quote has the time `start`.
+    /// Creates a demo with `options`. Its first quote has the time `start`.
     pub fn new(options: &DemoOptions, start: Timestamp) -> Self {
         Self {
             prices: vec![FIRST_PRICE; options.instruments as usize].into_boxed_slice(),
@@ -94,7 +95,7 @@ impl Demo {
     }
 
     fn time(&self) -> Timestamp {
-        // Computed from the start each time, so that rounding errors do not accumulate.
+        // Each time is computed from the start, so that rounding errors do not accumulate.
         #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates, and so does the clock")]
         let elapsed = (self.quotes as f64 * self.step).round() as i64;
         self.start.saturating_add(elapsed)
@@ -104,7 +105,7 @@ impl Demo {
 impl Iterator for Demo {
     type Item = DemoQuote;
 
-    /// Returns the next quote; `None` only without instruments.
+    /// Returns the next quote; `None` only if the demo has no instruments.
     fn next(&mut self) -> Option<DemoQuote> {
         let time = self.time();
         let instrument = self.random.below(u32::try_from(self.prices.len()).ok()?);
@@ -128,20 +129,21 @@ impl SplitMix64 {
         mixed ^ (mixed >> 31)
     }
 
-    /// Returns a uniform number from 0 to `bound - 1`, with a bias below 2^-32.
+    /// Returns a uniform random number from 0 to `bound - 1`, with a bias below 2^-32.
     fn below(&mut self, bound: u32) -> u32 {
         (((self.next() >> 32) * u64::from(bound)) >> 32) as u32
     }
 
-    /// Returns a uniform number in (0, 1].
+    /// Returns a uniform random number in (0, 1].
     fn unit(&mut self) -> f64 {
         ((self.next() >> 11) + 1) as f64 / (1_u64 << f64::MANTISSA_DIGITS) as f64
     }
 
-    /// Returns a standard normal number by ratio of uniforms (Leva, "A Fast Normal Random Number Generator", 1992).
+    /// Returns a random number with the standard normal distribution.
     ///
-    /// The value is the result of one division. The logarithm, which platforms may round differently, decides one
-    /// draw in eighty and never enters a price.
+    /// The method is the ratio of uniforms (Leva, "A Fast Normal Random Number Generator", 1992). The result is one
+    /// division, so all platforms compute equal prices. The logarithm, which platforms may round differently, only
+    /// decides whether to accept one draw in eighty.
     #[expect(clippy::many_single_char_names, reason = "the names of the paper")]
     fn normal(&mut self) -> f64 {
         loop {
@@ -174,7 +176,7 @@ mod tests {
 
     #[test]
     fn the_generator_is_splitmix64() {
-        // The test vector of the reference implementation for seed 1234567.
+        // The numbers that the reference implementation returns for the seed 1234567.
         let mut random = SplitMix64(1_234_567);
         assert_eq!(random.next(), 6_457_827_717_110_365_317);
         assert_eq!(random.next(), 3_203_168_211_198_807_973);

@@ -15,7 +15,7 @@ pub enum ConnectionError {
     Unreachable(io::Error),
     /// The TLS handshake failed, or the certificate is not trusted.
     Tls(io::Error),
-    /// The server answered the WebSocket handshake with this status.
+    /// The server rejected the WebSocket handshake with this status.
     Refused(StatusCode),
     /// The connection was not open within this time.
     TimedOut(Duration),
@@ -35,13 +35,13 @@ pub enum ConnectionError {
 }
 
 impl ConnectionError {
-    /// The error in the form that feed health records.
+    /// Converts the error into the [`Loss`] that the feed health records.
     pub const fn loss(&self) -> Loss {
         let quiet_for = if let Self::Silent { quiet_for } = self { *quiet_for } else { Duration::ZERO };
         Loss { reason: self.reason(), quiet_for }
     }
 
-    /// The reason as one word, used as a metric label.
+    /// Returns the reason as one word, which is also a metric label.
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => "unreachable",

@@ -1,4 +1,4 @@
-//! Line-based input: one message per line from standard input or a file.
+//! Reads messages from standard input or a file, one message per line.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,15 +11,15 @@ use crate::intake::Intake;
 use crate::message::{Message, Unreadable, decode};
 use crate::url::Pace;
 
-/// The maximum length of a line, in bytes: ten thousand quotes in one array, as for a frame.
+/// The maximum length of a line, in bytes: 1 MiB, as for a WebSocket frame. An array of ten thousand quotes fits.
 const MAX_LINE_BYTES: usize = 1 << 20;
-/// The size of the read buffer, in bytes: one system call reads more than a thousand quotes.
+/// The size of the read buffer, in bytes: 256 KiB. One system call then reads more than a thousand quotes.
 const READ_BUFFER_BYTES: usize = 256 << 10;
 
 /// Opens a file of messages.
 ///
 /// # Errors
-/// If the file cannot be opened, or is a directory.
+/// Returns an error if the file cannot be opened, or is a directory.
 pub fn open(path: &Path) -> std::io::Result<std::fs::File> {
     let file = std::fs::File::open(path)?;
     if file.metadata()?.is_dir() {
@@ -31,7 +31,7 @@ pub fn open(path: &Path) -> std::io::Result<std::fs::File> {
 /// Sends the messages of `input` to `intake` until the input ends.
 ///
 /// # Errors
-/// If the input cannot be read.
+/// Returns an error if the input cannot be read.
 pub(crate) async fn play(intake: &mut Intake, input: impl AsyncRead + Unpin, pace: Pace) -> std::io::Result<()> {
     let mut reader = BufReader::with_capacity(READ_BUFFER_BYTES, input);
     let mut block = Vec::new();
@@ -42,7 +42,7 @@ pub(crate) async fn play(intake: &mut Intake, input: impl AsyncRead + Unpin, pac
         if read.is_empty() {
             break;
         }
-        // Complete lines are recorded together, so that their look-ups overlap; an incomplete line waits for its rest.
+        // Complete lines are recorded together, so that their look-ups overlap. An incomplete line stays in the buffer.
         block.extend_from_slice(read);
         let length = read.len();
         reader.consume(length);
@@ -59,7 +59,7 @@ pub(crate) async fn play(intake: &mut Intake, input: impl AsyncRead + Unpin, pac
     Ok(())
 }
 
-/// Discards the rest of a line.
+/// Skips the rest of a line.
 async fn skip_line(reader: &mut (impl AsyncBufReadExt + Unpin)) -> std::io::Result<()> {
     loop {
         let read = reader.fill_buf().await?;
@@ -79,7 +79,7 @@ async fn record(intake: &mut Intake, block: &[u8], pacer: &mut Pacer) {
     match pacer.pace {
         Pace::Full => {
             intake.frames(lines().map(Ok));
-            // A file is always ready to read; the yield lets other tasks of the thread run.
+            // A file is always ready to read, so only this yield lets other tasks of the thread run.
             tokio::task::yield_now().await;
         }
         Pace::Times(_) => {
@@ -91,10 +91,10 @@ async fn record(intake: &mut Intake, block: &[u8], pacer: &mut Pacer) {
     }
 }
 
-/// Delays each message until its time has come.
+/// Delays each message until its time at the replay speed.
 struct Pacer {
     pace: Pace,
-    /// The first timestamp of the input, and the moment at which it was read.
+    /// The first timestamp of the input, and the time at which this timestamp was read.
     first: Option<(Timestamp, Instant)>,
 }
 
@@ -114,7 +114,8 @@ impl Pacer {
         let Some(time) = time else { return };
         let (first, started) = *self.first.get_or_insert_with(|| (time, Instant::now()));
         let due = (time.as_micros() - first.as_micros()) as f64 / 1e6 / speed;
-        // A message older than the first is due at once. A due time beyond the range of the clock is not waited for.
+        // A message older than the first one is due immediately. If the due time is beyond the range of the clock,
+        // there is no wait.
         if let Some(due) = Duration::try_from_secs_f64(due).ok().and_then(|due| started.checked_add(due)) {
             sleep_until(due).await;
         }

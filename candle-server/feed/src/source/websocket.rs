@@ -1,6 +1,6 @@
-//! One WebSocket from the handshake to its end, read in batches of frames.
+//! Opens one WebSocket and reads its frames in batches until the connection ends.
 //!
-//! This module neither decodes frames nor reconnects. Both are the caller's job.
+//! The caller decodes the frames and reconnects.
 
 use std::io;
 use std::sync::Arc;
@@ -19,21 +19,21 @@ use super::error::ConnectionError;
 use crate::message::Unreadable;
 use crate::url::SocketUrl;
 
-/// The timeout for opening a connection, including name look-up and handshakes: enough for three lost packets.
+/// The timeout for opening a connection, including name look-up and handshakes: 10 s. Three lost packets take less
+/// time.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The interval between two pings: half of [`SILENCE`], so that one lost packet does not count as silence.
+/// The interval between two pings: 10 s. This is half of [`SILENCE`], so that one lost ping does not end the
+/// connection.
 pub const PING_EVERY: Duration = Duration::from_secs(10);
-/// The time without a frame or a pong after which a connection counts as dead: two unanswered pings.
+/// The time without a frame or a pong after which a connection counts as dead: 20 s, two unanswered pings.
 pub const SILENCE: Duration = Duration::from_secs(20);
-/// The timeout for the closing handshake.
-pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// The maximum size of a frame and of a message, in bytes: ten thousand quotes in one array.
+/// The maximum size of a frame and of a message, in bytes: 1 MiB. An array of ten thousand quotes fits.
 pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
-/// The size of the socket's read buffer, in bytes: one system call reads more than a thousand quotes.
+/// The size of the socket's read buffer, in bytes: 256 KiB. One system call then reads more than a thousand quotes.
 pub const READ_BUFFER_BYTES: usize = 256 << 10;
-/// The maximum number of frames in a batch.
+/// The maximum number of frames in a batch: 1024. The limit bounds the time until other tasks of the thread run.
 pub const MAX_BATCH_FRAMES: usize = 1024;
-/// The number of bytes after which a batch ends; only its last frame exceeds this size.
+/// The number of bytes at which a batch ends: 1 MiB. Only the last frame of a batch may exceed this size.
 pub const MAX_BATCH_BYTES: usize = 1 << 20;
 
 /// One received frame.
@@ -41,16 +41,16 @@ pub const MAX_BATCH_BYTES: usize = 1 << 20;
 pub enum Frame {
     /// A text frame, assembled from its fragments.
     Text(Utf8Bytes),
-    /// A frame without text or over the size limit, with its bytes if they are known.
+    /// A frame that is not text or is over the size limit, with its bytes if they are known.
     Unreadable(Unreadable, Bytes),
 }
 
 impl Frame {
-    /// The text of the frame, or the reason why the frame has none and the bytes that are known.
+    /// Returns the text of the frame.
     ///
     /// # Errors
     ///
-    /// If the frame is unreadable.
+    /// Returns the reason and the known bytes if the frame is unreadable.
     pub fn bytes(&self) -> Result<&[u8], (Unreadable, &[u8])> {
         match self {
             Self::Text(text) => Ok(text.as_bytes()),
@@ -70,7 +70,7 @@ pub struct WebSocket {
     /// The times of the first and the latest data frame.
     data: Option<(Instant, Instant)>,
     batch: Vec<Frame>,
-    /// The reason why the connection has ended, until it is returned.
+    /// The reason why the connection has ended, until [`frames`](Self::frames) returns the reason.
     error: Option<ConnectionError>,
 }
 
@@ -79,7 +79,7 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// The reason why there is no connection, at the latest after [`CONNECT_TIMEOUT`].
+    /// Returns the reason why the connection could not be opened, after [`CONNECT_TIMEOUT`] at the latest.
     pub async fn connect(url: &SocketUrl) -> Result<Self, ConnectionError> {
         let timed_out = |_| ConnectionError::TimedOut(CONNECT_TIMEOUT);
         let stream = timeout(CONNECT_TIMEOUT, handshake(url)).await.map_err(timed_out)??;
@@ -97,13 +97,14 @@ impl WebSocket {
         })
     }
 
-    /// Waits for a frame and returns it with the frames that are already buffered.
+    /// Waits for a frame, and returns the frame together with the frames that are already buffered.
     ///
     /// Dropping the future before it is ready loses no frame.
     ///
     /// # Errors
     ///
-    /// The reason why the connection has ended, after its last frames. The method must not be called again afterwards.
+    /// Returns the reason why the connection has ended, after all of its frames. The method must not be called again
+    /// afterwards.
     pub async fn frames(&mut self) -> Result<&[Frame], ConnectionError> {
         self.batch.clear();
         while self.batch.is_empty() {
@@ -115,19 +116,20 @@ impl WebSocket {
                 biased;
                 _ = self.ping.tick() => self.send_ping(silent_at).await,
                 item = self.stream.next() => self.take_buffered(item),
-                // Last, so that frames which arrived while the caller was busy do not count as silence.
+                // This branch is last, so that frames that arrived while the caller was busy do not count as silence.
                 () = tokio::time::sleep_until(silent_at) => return Err(self.silent()),
             }
         }
         Ok(&self.batch)
     }
 
-    /// The time of the last received frame, ping or pong; readable after the connection is gone.
+    /// Returns the time of the last received frame, ping or pong. The value stays readable after the connection is
+    /// dropped.
     pub fn last_heard(&self) -> Arc<LastHeard> {
         Arc::clone(&self.last_heard)
     }
 
-    /// The time between the first and the latest data frame.
+    /// Returns the time between the first and the latest data frame.
     pub fn healthy_for(&self) -> Duration {
         self.data.map_or(Duration::ZERO, |(first, latest)| latest - first)
     }
@@ -135,7 +137,7 @@ impl WebSocket {
     async fn send_ping(&mut self, silent_at: Instant) {
         let ping = tungstenite::Message::Ping(Bytes::new());
         let sent = timeout_at(silent_at, self.stream.send(ping)).await;
-        // A write error is ignored here: reading returns the frames before the break, and then the error.
+        // A write error is ignored here: the next reads return the remaining frames, and then the error.
         if sent.is_err() {
             self.error = Some(self.silent());
         }
@@ -182,7 +184,8 @@ impl WebSocket {
                 tungstenite::Message::Ping(_) | tungstenite::Message::Pong(_) | tungstenite::Message::Frame(_),
             )) => {}
             Some(Ok(tungstenite::Message::Close(_))) => {
-                // One attempt to send the answer: the connection is over even if it is not sent.
+                // The close frame is sent at most once, without a wait. The connection has ended even if the send
+                // fails.
                 let _ = self.stream.flush().now_or_never();
                 self.error = Some(ConnectionError::Closed);
             }
@@ -226,7 +229,7 @@ async fn handshake(url: &SocketUrl) -> Result<WebSocketStream<MaybeTlsStream<Tcp
     Ok(stream)
 }
 
-/// The WebSocket settings of the server.
+/// Returns the WebSocket settings of the server.
 pub fn config() -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
@@ -234,9 +237,10 @@ pub fn config() -> WebSocketConfig {
         .max_frame_size(Some(MAX_MESSAGE_BYTES))
 }
 
-/// The TLS settings: trusted are the root certificates that browsers trust.
+/// Returns the TLS settings. They trust the root certificates that browsers trust.
 ///
-/// The crypto provider is explicit because rustls panics if two are compiled in, which any dependency can cause.
+/// The crypto provider is explicit, because rustls panics if two providers are compiled in. Any dependency can add a
+/// second provider.
 fn tls() -> Result<tokio_tungstenite::Connector, ConnectionError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect::<rustls::RootCertStore>();

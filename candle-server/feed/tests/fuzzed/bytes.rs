@@ -1,4 +1,4 @@
-//! The bodies of the fuzz targets, also used by the tests that replay their inputs.
+//! The functions that the fuzz targets run. The tests run the same functions on stored inputs.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use candle_feed::intake::Intake;
 use candle_feed::message::{Message, Unreadable, decode, decode_without_template};
 use candle_feed::partner::{Connect, Partner, REPLAY_QUIET};
 
-/// Decodes a frame. The decoder must not panic, and its template must agree with the parser.
+/// Decodes a frame. The decoder must not panic, and its template decoder must agree with its parser.
 pub(crate) fn message(frame: &[u8]) {
     let with = all(frame, |frame, each| decode(frame, each));
     let without = all(frame, |frame, each| decode_without_template(frame, each));
@@ -22,15 +22,18 @@ pub(crate) fn message(frame: &[u8]) {
 fn all<'f>(frame: &'f [u8], decode: impl FnOnce(&'f [u8], &mut dyn FnMut(Result<Message<'f>, Unreadable>))) -> String {
     let mut messages = Vec::new();
     decode(frame, &mut |message| messages.push(message));
-    // Compared as text, because a NaN does not equal itself.
+    // The messages are compared as text, because a NaN does not equal itself.
     format!("{messages:#?}")
 }
 
-/// Plays a script of partner events, one per line, and compares the result with a simple model.
+/// Applies a script of partner events, one per line, and compares the result with a simple model.
 ///
-/// The first byte of a line is the time since the event before, in tenths of a second; from 101 on, the event follows a
-/// reconnect. The second byte selects the message, and the rest is the instrument or the frame. At the end each quote is
-/// counted once, and after each event the listed instruments are those of the model.
+/// The first byte of a line, modulo 101, is the time since the previous event, in tenths of a second. If the byte is
+/// above 100, a reconnect precedes the event. The second byte selects the message. The rest is the instrument or the
+/// frame.
+///
+/// After each event, the engine must list the same instruments as the model. At the end, each quote must be counted
+/// once.
 pub(crate) fn partner(script: &[u8]) {
     let engine = Arc::new(Engine::new(Aggregator::new(Config::default().with_seed(1)), Clock::new(ClockMode::Wall)));
     let mut intake = Intake::new(Arc::clone(&engine));

@@ -1,4 +1,4 @@
-//! The fuzz targets as ordinary tests, on the inputs in `fuzz/seeds` and on random scripts.
+//! Runs the fuzz targets as ordinary tests, on the inputs in `fuzz/seeds` and on random scripts.
 
 #![allow(clippy::unwrap_used, reason = "helper functions panic like the tests")]
 
@@ -25,7 +25,7 @@ fn the_partner_matches_the_model_on_the_partner_seeds() {
     assert!(replay("partner", bytes::partner) > 100);
 }
 
-/// Generates scripts of up to 200 events, mostly close together.
+/// Generates scripts of up to 200 events. Most events follow each other without a reconnect.
 fn script() -> impl Strategy<Value = Vec<u8>> {
     let event = (0..120_u8, any::<u8>(), any::<u8>()).prop_map(|(step, what, id)| vec![step, what, id, b'\n']);
     prop::collection::vec(event, 0..200).prop_map(|events| events.concat())

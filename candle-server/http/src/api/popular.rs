@@ -1,4 +1,4 @@
-//! The last response of `/instruments/popular`, reused for a moment.
+//! Caches the response of `/instruments/popular` for 100 ms.
 
 use std::time::Duration;
 
@@ -6,27 +6,27 @@ use parking_lot::Mutex;
 
 use crate::server::CacheableResponse;
 
-/// Time for which the response is reused: people do not notice, and ten histories then cost as much as one.
+/// The time for which a response is reused. People do not notice 100 ms, and the ten histories are then rarely read.
 pub(super) const REUSE: Duration = Duration::from_millis(100);
 
-/// A response that is reused for [`REUSE`]. All times are on the server's monotonic clock.
+/// The last response, which is reused for [`REUSE`]. All times are on the monotonic clock of the server.
 #[derive(Debug, Default)]
 pub(super) struct PopularCache(Mutex<Option<CachedPopular>>);
 
 #[derive(Debug)]
 struct CachedPopular {
-    /// The time of the content.
+    /// The time at which the histories in the response were read.
     written: Duration,
-    /// The time at which a caller last started to write a newer response.
+    /// The time at which a caller last began to write a newer response.
     renewed: Duration,
     response: CacheableResponse,
 }
 
 impl PopularCache {
-    /// Returns the response, or `None` if the caller is to write a new one.
+    /// Returns the cached response, or `None` if the caller must write a new response.
     ///
-    /// While one caller writes, the others get the old response, up to an age of two [`REUSE`]. If the response is older
-    /// because no request came for a while, every caller writes its own.
+    /// While one caller writes a new response, other callers get the old response until its age is twice [`REUSE`].
+    /// After that, every caller writes a new response.
     pub(super) fn get(&self, elapsed: Duration) -> Option<CacheableResponse> {
         let mut cache = self.0.lock();
         let cached = cache.as_mut()?;
@@ -38,7 +38,7 @@ impl PopularCache {
         None
     }
 
-    /// Stores a response with the content of the time `elapsed`, unless a newer one is stored.
+    /// Stores a response whose histories were read at the time `elapsed`. Does nothing if a newer response is stored.
     pub(super) fn insert(&self, elapsed: Duration, response: CacheableResponse) {
         let mut cache = self.0.lock();
         if cache.as_ref().is_none_or(|cached| cached.written <= elapsed) {
@@ -66,10 +66,10 @@ mod tests {
         assert!(PopularCache::default().get(written).is_none(), "nothing is stored yet");
         let cache = filled(written);
         let later = written + REUSE;
-        assert!(cache.get(later).is_none(), "the first caller is to write");
+        assert!(cache.get(later).is_none(), "the first caller must write");
         assert!(cache.get(later).is_some());
         assert!(cache.get(later + REUSE / 2).is_some());
         assert!(cache.get(later + REUSE).is_none());
-        assert!(cache.get(later + REUSE).is_none(), "a response of two reuses is too old for everyone");
+        assert!(cache.get(later + REUSE).is_none(), "the old response is too old for all callers");
     }
 }

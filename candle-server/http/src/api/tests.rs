@@ -1,4 +1,4 @@
-//! Responses never depend on the content of a cache.
+//! Tests that responses do not depend on the content of a cache.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ fn with(name: header::HeaderName, value: &HeaderValue) -> HeaderMap {
 /// An event between two reads.
 #[derive(Clone, Debug)]
 enum Event {
-    /// A tick this many seconds from `now`, recorded with a `now` that is `behind`.
+    /// Records a tick some seconds after `now`, with a `now` that is `behind` the clock.
     Tick {
         id: usize,
         seconds: i64,
@@ -84,9 +84,9 @@ enum Event {
     View {
         id: usize,
     },
-    /// The feed connects and sends a quote.
+    /// Connects the feed and sends a quote.
     FeedUp,
-    /// The feed disconnects.
+    /// Disconnects the feed.
     FeedDown,
 }
 
@@ -134,7 +134,7 @@ fn run(engine: &Engine, event: &Event) {
     }
 }
 
-/// A history written by a simple implementation.
+/// Returns the history that a simple implementation writes.
 fn expected(engine: &Engine, id: &str, gaps: Gaps) -> Option<Value> {
     let history = engine.aggregator.history(id)?;
     let now = engine.clock.now();
@@ -154,7 +154,7 @@ fn expected(engine: &Engine, id: &str, gaps: Gaps) -> Option<Value> {
     }))
 }
 
-/// A lightweight history written by a simple implementation.
+/// Returns the lightweight history that a simple implementation writes.
 fn expected_items(engine: &Engine, id: &str, gaps: Gaps) -> Option<Value> {
     let history = engine.aggregator.history(id)?;
     let item = |candle: candle_core::WindowCandle| {
@@ -213,9 +213,9 @@ proptest! {
 }
 
 #[test]
-fn a_full_cache_keeps_the_most_viewed_histories_and_changes_no_response() {
+fn the_most_viewed_histories_stay_in_a_full_cache_and_no_response_changes() {
     let engine = engine();
-    // The smallest cache: one set of four entries.
+    // The capacity 1 creates the smallest cache: one set with four entries.
     let api = Api::with_cache_capacity(Arc::clone(&engine), 1);
     let now = engine.clock.now();
     let ids: Vec<String> = (0..6).map(|number| number.to_string()).collect();
@@ -231,7 +231,7 @@ fn a_full_cache_keeps_the_most_viewed_histories_and_changes_no_response() {
     let is_cached = |id: &String| api.histories.get(id, HistoryOptions::default()).is_some();
     ids.iter().for_each(read);
     assert_eq!(ids.iter().map(is_cached).collect::<Vec<_>>(), [false, true, true, true, true, false]);
-    // In the next minute, every entry can be replaced.
+    // In the next minute, an insertion can replace any of the entries.
     engine.clock.advance_to(at(START + 60));
     read(&ids[0]);
     assert!(is_cached(&ids[0]));
@@ -302,7 +302,7 @@ fn views_do_not_change_the_etag_of_popular_and_listing() {
     engine.aggregator.count_view(IDS[1]);
     let page = ListingQuery { limit: 100, after: None, prefix: "".into() };
     for (route, price) in [(Route::Popular, 9.75), (Route::Listing(page), 10.0)] {
-        // A new instance for each read, because the popular response is reused for a moment.
+        // Each read uses a new instance, because an instance reuses its popular response for 100 ms.
         let read = |headers: &HeaderMap| get(&Api::new(Arc::clone(&engine)), &route, headers);
         let before = read(&HeaderMap::new());
         engine.aggregator.count_view(IDS[1]);

@@ -1,4 +1,4 @@
-//! The cached histories of the instruments that are read most.
+//! A cache for the histories of the most viewed instruments.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -9,39 +9,44 @@ use rapidhash::fast::RandomState;
 use super::cached::CachedHistory;
 use crate::route::HistoryOptions;
 
-/// The default capacity: 213 MB, at about 6.5 KB for each history. For 50,000 instruments read by Zipf's law, 24 of 25
-/// reads find their history. A read without costs as much as three reads with.
+/// The default number of cached histories. They use up to 213 MB, at about 6.5 KB for each history.
+///
+/// If 50,000 instruments are read by Zipf's law, 24 of 25 reads find their history in the cache. A read that does not
+/// find its history takes as long as three reads that do.
 pub(crate) const DEFAULT_CAPACITY: usize = 32_768;
-/// The entries of one set: with one, a fifth of the most read histories would evict each other; with more than four, the
-/// search costs more than the entries save.
+/// The number of entries in one set.
+///
+/// With one entry, a fifth of the most viewed histories would evict each other. With more than four entries, the search
+/// would take longer than the cache saves.
 const WAYS: usize = 4;
 
-/// A set-associative cache of histories.
+/// A set-associative cache of histories: the hash of a history selects a set of four entries that can store it.
 ///
-/// A full set evicts the history whose minute is not the new one's, and within one minute the one with the fewest views.
-/// The cache therefore fills with the most read histories without a list of recent use.
+/// An insertion into a full set replaces a history that was written in another minute. If all were written in the same
+/// minute, it replaces the history with the fewest views. The most viewed histories therefore stay in the cache, and no
+/// list of recent use is needed.
 #[derive(Debug)]
 pub(crate) struct HistoryCache {
-    /// A lock is held to copy one pointer, and never to write text.
+    /// Each lock protects one set. A lock is held only to search the set and copy a pointer, never to write text.
     sets: Box<[Mutex<Set>]>,
     hasher: RandomState,
 }
 
 #[derive(Debug, Default)]
 struct Set {
-    /// Part of the hash of each entry's id and options. A different tag rules an entry out without a look at its text.
+    /// 32 bits of the hash of the id and options of each entry. If the tag differs, the id is not compared.
     tags: [u32; WAYS],
     entries: [Option<Arc<CachedHistory>>; WAYS],
 }
 
 impl HistoryCache {
-    /// An empty cache. `capacity` is rounded up to a power of two of at least four.
+    /// Creates an empty cache. `capacity` is rounded up to a power of two that is at least four.
     pub(crate) fn new(capacity: usize) -> Self {
         let sets = capacity.div_ceil(WAYS).max(1).next_power_of_two();
         Self { sets: (0..sets).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
     }
 
-    /// Returns the cached history of an instrument.
+    /// Returns the cached history of an instrument, or `None` if the cache does not contain the history.
     pub(crate) fn get(&self, id: &str, options: HistoryOptions) -> Option<Arc<CachedHistory>> {
         let (set, tag) = self.find_set(id, options);
         let set = set.lock();
@@ -59,7 +64,7 @@ impl HistoryCache {
             set.tags[index] = tag;
             let evicted = set.entries[index].replace(Arc::clone(history));
             drop(set);
-            // The memory is freed outside the lock.
+            // The evicted history is freed after the lock is released.
             drop(evicted);
         }
     }
@@ -83,7 +88,8 @@ impl Set {
         (0..WAYS).find(is_at)
     }
 
-    /// The entry to replace: an empty one, else one of another minute, else the one with the fewest views.
+    /// Returns the index of the entry to replace. An empty entry is replaced first, then an entry of another minute,
+    /// then the entry with the fewest views.
     fn victim(&self, minute: i64) -> usize {
         let rank = |index: &usize| self.entries[*index].as_ref().map(|entry| entry.rank(minute));
         (0..WAYS).min_by_key(rank).unwrap_or(0)

@@ -1,4 +1,4 @@
-//! The text of one history that is equal in every read.
+//! The cached text of one history, which all reads share.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -11,23 +11,23 @@ use crate::body_writer::{BodyWriter, Digest};
 use crate::json::{self, lightweight};
 use crate::route::{Format, HistoryOptions};
 
-/// The approximate number of bytes of one candle.
+/// The approximate length of the JSON of one candle (bytes).
 const CANDLE_BYTES: usize = 240;
-/// The approximate number of bytes of a history without its finished candles: id, description, one candle, views, time.
+/// The approximate length of a history without its finished candles: id, description, one candle, views, time (bytes).
 const FRESH_BYTES: usize = 2 * CANDLE_BYTES + 200;
 
-/// The values of one read that a cached text does not have.
+/// The values that differ between two reads of the same cached text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReadContext {
-    /// The time on the candles' clock.
+    /// The time of the read, on the clock of the candles.
     pub(crate) now: Timestamp,
-    /// The freshness of the history at that time.
+    /// The status of the instrument at `now`: live, stale, or never quoted.
     pub(crate) status: Status,
-    /// The minutes that the feed covered.
+    /// The part of each minute in which the feed was up.
     pub(crate) coverage: CoverageWindow,
 }
 
-/// The text of one history, valid for one [`Version`].
+/// The cached text of one history, which is valid for one [`Version`].
 #[derive(Debug)]
 pub(crate) struct CachedHistory {
     options: HistoryOptions,
@@ -35,21 +35,22 @@ pub(crate) struct CachedHistory {
     coverage: CoverageWindow,
     usual_gap: Option<Duration>,
     minute: i64,
-    /// The views of the instrument when the text was written.
+    /// The number of views of the instrument when the text was written.
     views: u64,
-    /// Four texts, one after another in memory: the requested id, the opening, the finished candles separated by commas,
-    /// and the forming candle with its comma if the version covers it.
+    /// The requested id, the opening, the finished candles separated by commas, and an optional forming candle.
+    ///
+    /// The text contains the forming candle and its comma only if no read writes that candle.
     text: Bytes,
-    /// The range of the opening, which ends before the views. Empty in the lightweight format.
+    /// The range of the opening in `text`: the id and the description as JSON. The lightweight format has no opening.
     opening: Range<usize>,
-    /// The range of the finished candles, which all responses share.
+    /// The range of the finished candles in `text`, which all responses share.
     finished: Range<usize>,
     /// The digest of the opening and the finished candles.
     digest: Digest,
 }
 
 impl CachedHistory {
-    /// Writes the constant text of `history` at `now`. `version` and `coverage` are those at `now`.
+    /// Writes the shared text of `history`. `version` and `coverage` must be those of the time `now`.
     pub(crate) fn new(
         id: &str,
         history: &History,
@@ -93,7 +94,7 @@ impl CachedHistory {
         }
     }
 
-    /// The whole history, as `GET /instruments/{id}` returns it.
+    /// Returns the body of the whole history, as `GET /instruments/{id}` sends it.
     pub(crate) fn body(&self, latest: &Latest, context: ReadContext) -> BodyWriter {
         let mut body = BodyWriter::with_capacity(self.opening.len() + FRESH_BYTES);
         body.add_digest(self.digest);
@@ -122,50 +123,54 @@ impl CachedHistory {
         body
     }
 
-    /// The options of the text.
+    /// Returns the options with which the text was written.
     pub(super) const fn options(&self) -> HistoryOptions {
         self.options
     }
 
-    /// The minute in which the text was written.
+    /// Returns the minute in which the text was written.
     pub(super) const fn minute(&self) -> i64 {
         self.minute
     }
 
-    /// The rank in a cache during `minute`: histories of another minute rank lowest, then those with fewer views.
+    /// Returns the rank of the entry in the cache during `minute`. The lowest rank is replaced first.
+    ///
+    /// Histories of another minute rank lowest. Otherwise the rank is the number of views.
     pub(super) const fn rank(&self, minute: i64) -> (bool, u64) {
         (self.minute == minute, self.views)
     }
 
-    /// Returns true if the history has more views than `other`, and the same minute.
+    /// Returns true if the history is of the same minute as `other` and has more views.
     ///
-    /// A history of another minute is useless, be it earlier, or later because a feed was reset.
+    /// A history of another minute is useless, even of a later minute: the time can go back when a feed is reset.
     pub(super) const fn outranks(&self, other: &Self) -> bool {
         self.minute == other.minute && self.views > other.views
     }
 
-    /// Returns true if the text belongs to this id and these options.
+    /// Returns true if the text was written for `id` with `options`.
     pub(super) fn is_of(&self, id: &str, options: HistoryOptions) -> bool {
         self.options == options && self.text[..self.opening.start] == *id.as_bytes()
     }
 
-    /// The coverage of the text.
+    /// Returns the coverage with which the text was written.
     pub(crate) const fn coverage(&self) -> CoverageWindow {
         self.coverage
     }
 
-    /// The mean time between two quotes of finished candles, if there were two.
+    /// Returns the mean time between two quotes of the finished candles, or `None` if they have fewer than two quotes.
     pub(crate) const fn usual_gap(&self) -> Option<Duration> {
         self.usual_gap
     }
 
-    /// The version of the history that the text belongs to.
+    /// Returns the version of the history for which the text is valid.
     pub(crate) const fn version(&self) -> &Version {
         &self.version
     }
 }
 
-/// The gaps that a history lists. The chart library draws white space for an item with only a time.
+/// Returns the treatment of minutes without quotes in the text.
+///
+/// The lightweight format always lists them, because the chart library draws white space for an item with only a time.
 const fn listed_gaps(options: HistoryOptions) -> Gaps {
     match options.format {
         Format::Full => options.gaps,

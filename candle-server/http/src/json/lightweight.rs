@@ -1,13 +1,15 @@
-//! The items of the chart library "lightweight-charts": `series.setData([item, ...])`, `series.update(item)`.
+//! Writes candles as items of the chart library "lightweight-charts".
 //!
-//! Times are seconds since the epoch and strictly ascending. An unfilled gap is an item with only a time, which the
-//! library draws as white space.
+//! A chart passes the items to `series.setData([item, ...])` or `series.update(item)`.
+//!
+//! Times are seconds since the epoch, strictly ascending. An item with only a time is a minute without quotes, which
+//! the library draws as white space.
 
 use candle_core::{Gaps, WindowCandle};
 
 use super::number::{number, seconds};
 
-/// Appends one item. With [`Gaps::Omitted`], a filled candle has only a time.
+/// Appends one item. With [`Gaps::Omitted`], the item of a minute without quotes has only a time.
 pub(crate) fn item(out: &mut Vec<u8>, candle: &WindowCandle, gaps: Gaps) {
     out.extend_from_slice(b"{\"time\":");
     seconds(out, candle.open_time);

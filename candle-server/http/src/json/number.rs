@@ -1,4 +1,4 @@
-//! Numbers and times as the shortest exact decimals.
+//! Writes numbers and times as their shortest exact decimals.
 
 use candle_core::Timestamp;
 
@@ -9,7 +9,7 @@ pub(super) fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
 
 /// Appends the shortest decimal that parses to the same finite number. Whole numbers have no fraction.
 pub(super) fn number(out: &mut Vec<u8>, value: f64) {
-    /// Above this value the shortest form has an exponent, and integers are not exact.
+    /// From this magnitude, the number is written by the general algorithm, whose shortest form may have an exponent.
     const WHOLE: f64 = 1e15;
     match ten_thousandths(value) {
         Some(units) => {
@@ -24,14 +24,14 @@ pub(super) fn number(out: &mut Vec<u8>, value: f64) {
     }
 }
 
-/// Four decimals: most prices have no more.
+/// The number of units in 1 for decimals with four places. Most prices have at most four places.
 const TEN_THOUSAND: u64 = 10_000;
 
 /// Returns the magnitude of `value` in ten-thousandths, if `value` is the double nearest to a whole number of them.
 ///
-/// Those units are the shortest decimal of `value`. Below 2^50 units, no two unit counts have the same nearest double, so
-/// that no other decimal of four places parses to `value`. Decimals of more places are longer. The general algorithm
-/// takes twice the time.
+/// The returned units are the shortest decimal of `value`. Below 2^50 units, each unit count has its own nearest
+/// double. No other decimal with four places therefore parses to `value`, and decimals with more places are longer. The
+/// general algorithm takes twice as long.
 fn ten_thousandths(value: f64) -> Option<u64> {
     const MAX_UNITS: f64 = (1_u64 << 50) as f64;
     let magnitude = value.abs();
@@ -48,7 +48,7 @@ fn decimal<const ONE: u64>(out: &mut Vec<u8>, units: u64) {
     integer(out, units / ONE);
     let fraction = units % ONE;
     if fraction > 0 {
-        // The added digit keeps leading zeros, and the decimal point replaces it.
+        // Adding `ONE` preserves the leading zeros of the fraction. The first digit is then skipped.
         let mut digits = itoa::Buffer::new();
         let digits = digits.format(ONE + fraction).as_bytes();
         let end = digits.iter().rposition(|digit| *digit != b'0').map_or(0, |last| last + 1);
@@ -100,12 +100,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn numbers_of_few_decimals_equal_the_output_of_the_general_algorithm(
+        fn numbers_with_few_decimals_equal_the_output_of_the_general_algorithm(
             units in -(1_i64 << 51)..1_i64 << 51,
             places in 0..8_i32,
             steps in -2..=2_i64,
         ) {
-            // The double nearest to a short decimal, and its neighbours.
+            // The test covers the double nearest to a short decimal, and the neighbours of that double.
             let near = units as f64 / 10_f64.powi(places);
             let value = f64::from_bits(near.to_bits().wrapping_add_signed(steps));
             prop_assume!(value.is_finite());

@@ -1,4 +1,4 @@
-//! The metrics of the feeds.
+//! Writes the metrics of the feeds.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-/// A gauge of each feed: name, help, and the value if there is one.
+/// The name and the help text of a gauge, and a function that returns its value for one feed.
 type Gauge<'v> = (&'static str, &'static str, &'v dyn Fn(&FeedReport) -> Option<f64>);
 
-/// Reads the state of the feeds at each scrape.
+/// Reads the state of the feeds each time Prometheus requests the metrics.
 #[derive(Debug)]
 pub(super) struct FeedCollector(pub(super) Arc<Engine>);
 

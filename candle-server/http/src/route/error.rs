@@ -1,4 +1,4 @@
-//! The reasons why no route matches a request.
+//! The errors of parsing a route.
 
 use std::fmt;
 
@@ -14,11 +14,11 @@ pub enum RouteError {
     UnknownPath,
     /// The path exists, but the method is not in [`ALLOW`].
     Method,
-    /// The id in the path could never be listed.
+    /// The id in the path is not a valid instrument id.
     Id(IdError),
-    /// A known query parameter has an invalid value.
+    /// The named query parameter has an invalid value.
     Parameter(&'static str),
-    /// A known query parameter is given more than once.
+    /// The named query parameter is given more than once.
     Repeated(&'static str),
 }
 

@@ -1,4 +1,4 @@
-//! Instrument ids and query parameters.
+//! Parses instrument ids and query parameters.
 
 use std::borrow::Cow;
 
@@ -8,38 +8,38 @@ use percent_encoding::percent_decode_str;
 use super::error::{IdError, RouteError};
 use super::limits::{DEFAULT_LIMIT, MAX_LIMIT, MAX_STREAMED};
 
-/// The query of the listing.
+/// The parsed query parameters of the listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListingQuery<'t> {
-    /// The most instruments on the page: 1 to [`MAX_LIMIT`].
+    /// The most instruments on the page, from 1 to [`MAX_LIMIT`].
     pub limit: u16,
-    /// The page starts after this id, in the order of bytes.
+    /// The page contains only ids after this id, in byte order.
     pub after: Option<Cow<'t, str>>,
-    /// The prefix of all ids on the page. An empty prefix matches every id.
+    /// The page contains only ids with this prefix. An empty prefix matches every id.
     pub prefix: Cow<'t, str>,
 }
 
-/// The candles that a history lists, and their JSON.
+/// The options of a history: which candles it lists, and in which JSON format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct HistoryOptions {
-    /// The treatment of minutes without quotes.
+    /// Selects if minutes without quotes have a candle. By default they have one.
     pub gaps: Gaps,
-    /// The JSON of a candle.
+    /// The JSON format.
     pub format: Format,
 }
 
-/// The JSON of a candle.
+/// The JSON format of a history.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Format {
-    /// Every field of the candle, inside an object with every field of the instrument.
+    /// An object with all fields of the instrument and all fields of its candles.
     #[default]
     Full,
-    /// The items of the chart library "lightweight-charts".
+    /// An array of items of the chart library "lightweight-charts".
     Lightweight,
 }
 
 impl HistoryOptions {
-    /// Parses `fill` and `format`.
+    /// Parses the parameters `fill` and `format`.
     pub(super) fn parse(query: &str) -> Result<Self, RouteError> {
         if query.is_empty() {
             return Ok(Self::default());
@@ -59,7 +59,7 @@ impl HistoryOptions {
 }
 
 impl<'t> ListingQuery<'t> {
-    /// Parses `limit`, `after` and `prefix`.
+    /// Parses the parameters `limit`, `after` and `prefix`.
     pub(super) fn parse(query: &'t str) -> Result<Self, RouteError> {
         let limit = match parameter(query, "limit")? {
             None => DEFAULT_LIMIT,
@@ -81,7 +81,7 @@ impl<'t> ListingQuery<'t> {
 /// Parses the query of `/stream`. Repeated ids are dropped.
 pub(super) fn parse_streamed(query: &str) -> Result<(Vec<Cow<'_, str>>, HistoryOptions), RouteError> {
     let mut ids: Vec<Cow<'_, str>> = Vec::new();
-    // The list is split before it is decoded: a comma inside an id is %2C.
+    // The list is split before its ids are decoded, so that an id can contain a comma as %2C.
     for raw in parameter(query, "ids")?.unwrap_or_default().split(',') {
         let id = parse_id(raw).map_err(|_| RouteError::Parameter("ids"))?;
         if !ids.contains(&id) {
@@ -98,7 +98,7 @@ pub(super) fn parse_streamed(query: &str) -> Result<(Vec<Cow<'_, str>>, HistoryO
     Ok((ids, options))
 }
 
-/// Returns the undecoded value of `name` in `query`: the text after `=`, or an empty text if there is no `=`.
+/// Returns the undecoded value of the parameter `name`. Without a `=`, the value is empty.
 ///
 /// Names are compared undecoded: `%6Cimit` is an unknown parameter, and unknown parameters are ignored.
 fn parameter<'t>(query: &'t str, name: &'static str) -> Result<Option<&'t str>, RouteError> {
@@ -114,7 +114,7 @@ fn parameter<'t>(query: &'t str, name: &'static str) -> Result<Option<&'t str>, 
 }
 
 fn parse_limit(text: &str) -> Option<u16> {
-    // `parse` alone would accept a leading `+`.
+    // Without this check, `parse` would accept a leading `+`.
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
@@ -128,13 +128,13 @@ pub(super) fn parse_id(raw: &str) -> Result<Cow<'_, str>, IdError> {
     }
     let id = percent_decode_str(raw).decode_utf8().map_err(|_| IdError::Utf8)?;
     match InstrumentId::new(&id) {
-        // The reserved word is well formed. No instrument has this id, but a prefix may start with it.
+        // The reserved id is well formed. No instrument has it, but a listing prefix may be equal to it.
         Ok(_) => Ok(id),
         Err(bad) => Err(IdError::Id(bad)),
     }
 }
 
-/// Returns true if two hexadecimal digits follow each `%`. The decoder leaves an invalid escape unchanged.
+/// Returns true if two hexadecimal digits follow each `%`. The decoder does not reject an invalid escape.
 fn has_valid_escapes(mut text: &[u8]) -> bool {
     while let Some(percent) = text.iter().position(|&byte| byte == b'%') {
         match &text[percent + 1..] {

@@ -105,7 +105,7 @@ fn an_invalid_id_is_rejected_with_the_reason() {
 }
 
 #[test]
-fn an_id_of_64_bytes_is_accepted_for_any_length_of_its_escapes() {
+fn an_id_of_64_bytes_is_accepted_even_if_its_escapes_are_longer() {
     let target = format!("/instruments/{}", "%78".repeat(InstrumentId::MAX_BYTES));
     assert_eq!(get(&target), Ok(history(&"x".repeat(InstrumentId::MAX_BYTES), Gaps::Filled)));
 }

@@ -11,7 +11,7 @@ use futures_util::{Stream, StreamExt};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::watch;
 
-/// The body of a response.
+/// The body of a response, either in memory or streamed.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -26,12 +26,12 @@ pub struct Body(Kind);
 enum Kind {
     /// A body in memory; `None` after it was sent.
     Whole(Option<Segments>),
-    /// A body without a length. A part is polled only after the part before has left for the socket, so that a slow
-    /// client buffers at most one part.
+    /// A body without a length. The next part is polled after the previous part was written to the socket. A slow
+    /// client therefore makes the server buffer at most one part.
     Stream(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
 }
 
-/// Up to three pieces of memory that are sent in one write, without a copy.
+/// Up to three byte ranges that are sent in one write, without a copy.
 #[derive(Debug, Default)]
 pub struct Segments([Bytes; 3]);
 
@@ -59,18 +59,20 @@ impl Buf for Segments {
 }
 
 impl Body {
-    /// A body that is sent part by part, each at once. The body ends with the stream, or when the server stops.
+    /// Creates a body that sends each part as soon as `parts` yields it.
+    ///
+    /// The body ends when `parts` ends or when the server stops.
     pub fn stream(parts: impl Stream<Item = Bytes> + Send + 'static) -> Self {
         Self(Kind::Stream(Box::pin(parts)))
     }
 
-    /// Ends a stream at the latest when `stopping` changes.
+    /// Makes a streamed body end when `stopping` changes. Other bodies are returned unchanged.
     pub(super) fn until(self, stopping: &watch::Receiver<()>) -> Self {
         match self.0 {
             Kind::Whole(_) => self,
             Kind::Stream(parts) => {
                 let mut stopping = stopping.clone();
-                // Fails if the server was dropped, which ends the stream too.
+                // `changed` fails if the server was dropped. The failure ends the stream too.
                 Self::stream(parts.take_until(async move { stopping.changed().await.is_ok() }))
             }
         }
@@ -84,7 +86,7 @@ impl From<Bytes> for Body {
 }
 
 impl From<[Bytes; 3]> for Body {
-    /// A body of these segments, one after another.
+    /// Creates a body that sends the segments in order.
     fn from(segments: [Bytes; 3]) -> Self {
         Self(Kind::Whole(Some(Segments(segments)).filter(Buf::has_remaining)))
     }
@@ -143,12 +145,12 @@ mod tests {
             while segments.has_remaining() {
                 let mut slices = [IoSlice::new(&[]); 4];
                 let count = segments.chunks_vectored(&mut slices);
-                let together: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect();
-                assert_eq!(together.len(), segments.remaining());
-                assert!(together.starts_with(segments.chunk()) && !segments.chunk().is_empty());
-                let taken = step.min(together.len());
-                sent.extend_from_slice(&together[..taken]);
-                segments.advance(taken);
+                let joined: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect();
+                assert_eq!(joined.len(), segments.remaining());
+                assert!(joined.starts_with(segments.chunk()) && !segments.chunk().is_empty());
+                let written = step.min(joined.len());
+                sent.extend_from_slice(&joined[..written]);
+                segments.advance(written);
             }
             assert_eq!(sent, b"abcdefg");
         }

@@ -1,4 +1,4 @@
-//! Responses that clients and caches may store: `ETag`, 304, freshness and gzip.
+//! Builds responses that clients and caches may store, with `ETag`, 304, freshness and gzip.
 
 use std::io::Write as _;
 use std::sync::{Arc, LazyLock, OnceLock};
@@ -13,22 +13,24 @@ use super::body::Body;
 use super::cors::ANY_ORIGIN;
 use super::response::{JSON, NO_SNIFFING};
 
-/// Time for which any cache may reuse a response: a reader does not notice a second, and behind one cache any number of
-/// readers cause one read a second.
+/// The `Cache-Control` of a cacheable response: any cache may reuse it for 1 second.
+///
+/// People do not notice one second, and a shared cache then sends at most one request a second for each URL.
 const FRESHNESS: HeaderValue = HeaderValue::from_static("public, max-age=1");
-/// The request header that a response depends on.
+/// The value of `Vary`: the request header that selects the gzip or the plain response.
 const VARY: HeaderValue = HeaderValue::from_static("accept-encoding");
-/// The response header that pages of other origins may read, besides the ones they always may.
+/// The response header that pages of other origins may read in addition to the headers that browsers always expose.
 const EXPOSED: HeaderValue = HeaderValue::from_static("etag");
 const GZIP: HeaderValue = HeaderValue::from_static("gzip");
-/// The least number of bytes to compress: fewer fit one packet without.
+/// The smallest body to compress (bytes): a shorter body fits one packet uncompressed.
 const MIN_COMPRESSED: usize = 1400;
-/// The fastest level: the next levels need twice the time to save a tenth of the bytes.
+/// The gzip level. The fastest level is used, because the next levels double the time to save a tenth of the bytes.
 const LEVEL: Compression = Compression::fast();
 
-/// The headers of a cacheable response, made once: a clone costs a fifth of the insertions.
+/// The headers of every cacheable response, built once. A clone takes a fifth of the time of the insertions.
 ///
-/// The `ETag` is a placeholder. The last two headers are set on every response later, without growing the map.
+/// The `ETag` is a placeholder that each response replaces. The server later overwrites the last two headers, which
+/// then does not grow the map.
 static HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
     HeaderMap::from_iter([
         (header::CONTENT_TYPE, JSON),
@@ -58,25 +60,25 @@ static HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
 pub struct CacheableResponse {
     segments: [Bytes; 3],
     etag: HeaderValue,
-    /// The compressed body for all clones, made for the first client that accepts gzip.
+    /// The compressed body that all clones share. It is compressed for the first client that accepts gzip.
     gzip: Option<Arc<OnceLock<Bytes>>>,
 }
 
 impl CacheableResponse {
-    /// A body of these segments, one after another. Equal `etag`s must mean equal content.
+    /// Creates a response that sends `segments` in order. Responses with equal `etag`s must have equal content.
     pub const fn new(segments: [Bytes; 3], etag: HeaderValue) -> Self {
         Self { segments, etag, gzip: None }
     }
 
-    /// Compresses the body at most once for all clones.
+    /// Makes all clones share one compressed body, which is compressed at most once.
     #[must_use]
     pub fn with_shared_gzip(self) -> Self {
         Self { gzip: Some(Arc::default()), ..self }
     }
 
-    /// The response to a request with these headers.
+    /// Returns the response to a request with the headers `request`.
     ///
-    /// The status is 304 if the client has the content already. The body is compressed if the client accepts gzip and
+    /// The status is 304 if the client already has the content. The body is compressed if the client accepts gzip and
     /// the body has 1400 bytes or more.
     pub fn respond_to(self, request: &HeaderMap) -> Response<Body> {
         if is_not_modified(request, &self.etag) {
@@ -113,14 +115,14 @@ pub fn is_not_modified(request: &HeaderMap, etag: &HeaderValue) -> bool {
     request.get_all(header::IF_NONE_MATCH).iter().any(|list| lists(list.as_bytes(), etag.as_bytes()))
 }
 
-/// Returns true if a comma-separated list has `etag` or `*`.
+/// Returns true if the comma-separated `list` contains `etag` or `*`.
 fn lists(list: &[u8], etag: &[u8]) -> bool {
     let opaque = |tag| <[u8]>::strip_prefix(tag, b"W/").unwrap_or(tag);
-    // An entity tag can contain a comma, but none of ours does.
+    // HTTP allows a comma inside an entity tag, but this server never sends such a tag.
     list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).any(|tag| tag == b"*" || opaque(tag) == opaque(etag))
 }
 
-/// Returns true if the client accepts gzip, by name or with `*` (RFC 9110, 12.5.3).
+/// Returns true if `Accept-Encoding` allows gzip, by its name or by `*` (RFC 9110, 12.5.3).
 fn accepts_gzip(request: &HeaderMap) -> bool {
     let mut named = None;
     let mut any = None;
@@ -141,7 +143,7 @@ fn accepts_gzip(request: &HeaderMap) -> bool {
     named.or(any).unwrap_or(false)
 }
 
-/// Returns true if a weight is `q=0`, in any of its spellings.
+/// Returns true if a weight is zero, for example `q=0`, `Q=0.000` or `q = 0`.
 fn is_zero(weight: &str) -> bool {
     let digits = weight.trim().strip_prefix(['q', 'Q']).and_then(|rest| rest.trim_start().strip_prefix('='));
     digits.is_some_and(|digits| digits.trim().parse() == Ok(0.0))

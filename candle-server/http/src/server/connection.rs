@@ -1,4 +1,4 @@
-//! One connection, from accept to close.
+//! Serves one connection, from accept to close.
 
 use std::convert::Infallible;
 use std::future::{poll_fn, ready};
@@ -20,14 +20,18 @@ use super::limits::Limits;
 use super::service::Service;
 use crate::problem::{MEDIA_TYPE, Problem};
 
-/// Time to wait for the client to close after our close: a round trip on a very slow line.
+/// The longest wait for the client to close its side: a round trip on a very slow line.
 const LINGER_TIME: Duration = Duration::from_secs(2);
-/// Bytes to discard in that time: the part of an early rejected request that may be in flight.
+/// The most bytes that the server discards during [`LINGER_TIME`].
+///
+/// A client may still be sending this much of a request that was rejected before all of it arrived.
 const LINGER_BYTES: usize = 256 * 1024;
 
-/// Serves `socket` until either side closes it. After `stopping` changes, only the request in flight is answered.
+/// Serves `socket` until either side closes it. After `stopping` changes, the server responds only to a request that
+/// has already begun.
 pub(super) async fn run<H: Handler>(service: &Service<H>, socket: TcpStream, mut stopping: watch::Receiver<()>) {
-    // Responses are written whole, so that Nagle's algorithm would only delay them. A failure shows at the first read.
+    // Each response is written at once, and Nagle's algorithm would only delay it. If the socket has failed, the first
+    // read returns the error.
     let _ = socket.set_nodelay(true);
     let body_end = stopping.clone();
     let respond = service_fn(|request: Request<Incoming>| {
@@ -53,7 +57,7 @@ pub(super) async fn run<H: Handler>(service: &Service<H>, socket: TcpStream, mut
     let socket = parts.io.into_inner();
     if is_overdue {
         service.metrics.timeouts.inc();
-        // hyper was reading, so that no response is in flight. Bytes in its buffer are part of a request.
+        // hyper was reading, so no response is partly sent. Bytes in its buffer belong to an incomplete request.
         if !parts.read_buf.is_empty() {
             send_timeout(&socket);
         }
@@ -63,26 +67,27 @@ pub(super) async fn run<H: Handler>(service: &Service<H>, socket: TcpStream, mut
 
 fn builder(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();
-    // `DeadlineSocket` has the timeouts. `pipeline_flush` stays off: it buffers responses without bound until every
-    // received request is answered, and drops them if the connection closes first.
+    // `DeadlineSocket` applies the timeouts instead of hyper. `pipeline_flush` stays off: it would buffer the responses
+    // to all received requests without a limit, and drop them if the connection closed first.
     builder.header_read_timeout(None).max_buf_size(limits.buffer_bytes());
     builder
 }
 
-/// Sends a 408 without hyper, which sends no response to an incomplete request.
+/// Writes a 408 response to the socket directly, because hyper does not respond to an incomplete request.
 fn send_timeout(socket: &TcpStream) {
     let body = Problem::Timeout.document("The request did not arrive in time.");
     let head = format!(
         "HTTP/1.1 408 Request Timeout\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
         body.len()
     );
-    // The send buffer is empty and has room. If the write fails, the client is gone.
+    // The send buffer is empty, so the response fits. If the write fails, the client has disconnected.
     let _ = socket.try_write(&[head.as_bytes(), &body].concat());
 }
 
-/// Closes our half and waits up to [`LINGER_TIME`] for the client's half.
+/// Stops sending, then waits up to [`LINGER_TIME`] until the client stops sending too.
 ///
-/// A close with unread bytes resets the connection, and a reset can destroy the response before the client reads it.
+/// Closing a socket with unread bytes resets the connection. A reset can destroy the response before the client reads
+/// it.
 async fn close(mut socket: TcpStream) {
     if socket.shutdown().await.is_err() {
         return;
@@ -93,7 +98,7 @@ async fn close(mut socket: TcpStream) {
 async fn discard(socket: &TcpStream) {
     let mut left = LINGER_BYTES;
     while left > 0 && socket.readable().await.is_ok() {
-        // The buffer is not alive across the await: it would add 4 KiB to the future of every connection.
+        // The buffer is created after the await. Otherwise it would add 4 KiB to the future of every connection.
         let mut scratch = [0; 4096];
         match socket.try_read(&mut scratch) {
             Ok(0) => return,

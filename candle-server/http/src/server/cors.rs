@@ -1,4 +1,4 @@
-//! Cross-origin resource sharing: the web pages that may read responses.
+//! Cross-origin resource sharing: decides which web pages may read responses.
 
 use std::convert::Infallible;
 use std::str::FromStr;
@@ -9,12 +9,14 @@ use hyper::{Response, StatusCode};
 
 use super::body::Body;
 
-/// The value that allows pages of every origin.
+/// The value of `Access-Control-Allow-Origin` that allows pages of every origin.
 pub(super) const ANY_ORIGIN: HeaderValue = HeaderValue::from_static("*");
-/// Time for which a browser may store the result of a preflight (seconds): a day, as only a release changes it.
+/// The time for which a browser may store the result of a preflight (seconds).
+///
+/// One day is long enough, because only a new release changes the result.
 const PREFLIGHT_SECONDS: HeaderValue = HeaderValue::from_static("86400");
 
-/// The origins whose pages may read responses.
+/// The web origins that may read responses.
 ///
 /// ```
 /// use candle_http::server::Origins;
@@ -25,10 +27,12 @@ const PREFLIGHT_SECONDS: HeaderValue = HeaderValue::from_static("86400");
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Origins {
-    /// Every origin, because market data is public.
+    /// Every origin. This is the default, because market data is public.
     #[default]
     Any,
-    /// Only these, in the spelling of browsers: scheme, host, and port unless it is the default of the scheme.
+    /// Only the listed origins, as browsers spell them.
+    ///
+    /// An origin consists of scheme, host, and port unless it is the default of the scheme.
     Only(Vec<String>),
 }
 
@@ -44,19 +48,20 @@ impl FromStr for Origins {
 }
 
 impl Origins {
-    /// Sets in `response` the origin that may read it, for the page that sent `request`.
+    /// Adds `Access-Control-Allow-Origin` to `response` if the page that sent `request` may read it.
     pub(super) fn allow(&self, request: &HeaderMap, response: &mut HeaderMap) {
         match self {
             Self::Any => {
                 response.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN);
             }
             Self::Only(origins) => {
-                // On every response: a cache must not serve the response for one origin to another.
+                // `Vary` is set on every response, so that a cache does not send the response for one origin to
+                // another.
                 response.append(header::VARY, HeaderValue::from_static("origin"));
                 let allowed = request.get(header::ORIGIN).filter(|origin| origins.iter().any(|one| *one == **origin));
                 match allowed {
                     Some(origin) => response.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone()),
-                    // Cacheable responses are made with the usual value.
+                    // Cacheable responses already have this header with the value `*`.
                     None => response.remove(header::ACCESS_CONTROL_ALLOW_ORIGIN),
                 };
             }
@@ -64,7 +69,7 @@ impl Origins {
     }
 }
 
-/// The response to `OPTIONS`, a preflight included. `methods` is the value of `Allow`.
+/// Returns the response to an `OPTIONS` request, which may be a CORS preflight. `methods` is the value of `Allow`.
 pub fn preflight(methods: &'static str) -> Response<Body> {
     let mut response = Response::new(Bytes::new().into());
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -81,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_response_made_for_any_origin_is_not_readable_by_a_page_that_is_not_allowed() {
+    fn a_header_that_allows_any_origin_is_removed_for_pages_of_other_origins() {
         let origins: Origins = "https://example.com".parse().unwrap();
         let allowed = |origin: &'static str| {
             let request = HeaderMap::from_iter([(header::ORIGIN, HeaderValue::from_static(origin))]);

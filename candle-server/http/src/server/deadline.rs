@@ -1,7 +1,8 @@
-//! A socket that fails when a phase of its connection takes too long.
+//! A socket that fails when its connection exceeds a timeout.
 //!
-//! hyper has one timeout, for the head of a request. That timeout counts idle time as reading, does not cover clients
-//! that stop reading, and creates a timer for each request. Here one timer serves a connection for its lifetime.
+//! hyper has one timeout, for the head of a request. That timeout includes the idle time before the request, does not
+//! apply to clients that stop reading, and creates a timer for each request. [`DeadlineSocket`] instead has one timer
+//! for the whole connection.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -15,18 +16,19 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::limits::Limits;
 
-/// The phase of a connection, as seen from its socket.
+/// The phase of a connection. Each phase has its own timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Waiting for the rest of a request, or for the first request.
+    /// The server waits for the first request, or for the rest of a later request.
     Receiving,
-    /// Sending a response.
+    /// The server sends a response.
     Sending,
-    /// Waiting for the next request.
+    /// The server waits for the first byte of the next request.
     Idle,
 }
 
-/// A client's socket. Operations fail with [`io::ErrorKind::TimedOut`] after the limit of the current phase.
+/// A client's socket. Reads and writes fail with [`io::ErrorKind::TimedOut`] when the current phase exceeds its
+/// timeout.
 #[derive(Debug)]
 pub(super) struct DeadlineSocket {
     io: TokioIo<TcpStream>,
@@ -35,10 +37,12 @@ pub(super) struct DeadlineSocket {
     since: Instant,
     /// The time of the first byte of the current request.
     request_start: Option<Instant>,
-    /// Receives the time from that byte until the response has left.
+    /// Records the time from the first byte of a request until its response was sent (seconds).
     request_seconds: Histogram,
-    /// Never set further ahead than the shortest limit, so that a phase cannot end before the timer fires. A change of
-    /// phase therefore does not touch the timer: a busy connection resets it a few times a minute.
+    /// The timer of the connection. A change of phase does not reset the timer.
+    ///
+    /// The timer is never set further ahead than the shortest timeout. It therefore fires before any new phase can
+    /// reach its timeout. A busy connection resets the timer only a few times a minute.
     timer: Pin<Box<Sleep>>,
 }
 
@@ -60,7 +64,7 @@ impl DeadlineSocket {
         self.io.into_inner()
     }
 
-    /// Returns true if the current phase has exceeded its limit.
+    /// Returns true if the current phase has exceeded its timeout.
     pub(super) fn is_overdue(&self) -> bool {
         Instant::now() >= self.deadline()
     }
@@ -81,7 +85,9 @@ impl DeadlineSocket {
         }
     }
 
-    /// Pends until the deadline, then fails. The caller has found that the socket itself is pending.
+    /// Returns an error if the deadline has passed, and wakes the task at the deadline otherwise.
+    ///
+    /// The caller has already polled the socket, which was pending.
     fn poll_deadline<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         loop {
             ready!(self.timer.as_mut().poll(context));
@@ -93,7 +99,7 @@ impl DeadlineSocket {
         }
     }
 
-    /// Returns the result of the socket, or polls the deadline if the socket is pending.
+    /// Returns `polled` if it is ready, and polls the deadline otherwise.
     fn or_deadline<T>(&mut self, polled: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         match polled {
             Poll::Pending => self.poll_deadline(context),
@@ -106,7 +112,7 @@ impl Read for DeadlineSocket {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.io).poll_read(context, buffer);
-        // An end of file counts as a byte: the connection ends in any case.
+        // An end of file is treated like a byte, because the connection ends anyway.
         if polled.is_ready() {
             if this.phase == Phase::Idle {
                 this.enter(Phase::Receiving);
@@ -142,7 +148,7 @@ impl Write for DeadlineSocket {
         self.io.is_write_vectored()
     }
 
-    /// Marks the end of a response: hyper flushes when its own buffers are empty.
+    /// Ends the phase [`Phase::Sending`]. hyper calls this method when it has written a whole response.
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.phase == Phase::Sending {

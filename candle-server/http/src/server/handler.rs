@@ -1,4 +1,4 @@
-//! The seam between the server and the application.
+//! The trait that an application implements to respond to requests.
 
 use hyper::{HeaderMap, Method, Response};
 
@@ -6,9 +6,9 @@ use super::body::Body;
 
 /// Responds to requests that are well formed and within the limits.
 ///
-/// A handler never waits: the call runs on the thread of the connection. The body is sent without a copy. `ETag`, 304
-/// and gzip are up to the handler. The server adds `Access-Control-Allow-Origin` and `X-Content-Type-Options` to each
-/// response.
+/// A handler must not block, because the call runs on the thread that serves the connection. The server sends the body
+/// without a copy. The handler is responsible for `ETag`, 304 and gzip. The server adds `Access-Control-Allow-Origin`
+/// and `X-Content-Type-Options` to each response.
 ///
 /// ```
 /// use candle_http::server::{self, Handler, RequestHead, RoutedResponse};
@@ -22,34 +22,34 @@ use super::body::Body;
 /// }
 /// ```
 pub trait Handler: Send + Sync + 'static {
-    /// Returns the response to one request. The body of a response to `HEAD` is measured and not sent.
+    /// Returns the response to one request. For `HEAD`, the server sends the length of the body but not the body.
     fn handle(&self, request: RequestHead<'_>) -> RoutedResponse;
 }
 
 /// The head of a request. The server never reads a request body.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestHead<'r> {
-    /// The method.
+    /// The request method, for example `GET`.
     pub method: &'r Method,
     /// The path and the query, or `*`. A `CONNECT` request has no path: its target is replaced by `/`.
     pub target: &'r str,
-    /// The headers.
+    /// The request headers.
     pub headers: &'r HeaderMap,
-    /// True if a body follows. The server closes the connection after the response.
+    /// True if the request has a body. The server then closes the connection after the response.
     pub has_body: bool,
 }
 
-/// A response and the route that it is counted under.
+/// A response, and the route under which the metrics count it.
 #[derive(Debug)]
 pub struct RoutedResponse {
-    /// The value of the metric label `route`.
+    /// The value of the label `route` in the metrics.
     pub route: &'static str,
-    /// The response.
+    /// The response to send.
     pub response: Response<Body>,
 }
 
 impl RoutedResponse {
-    /// The response to a request that matches no route. The metrics count it under the route `none`.
+    /// Wraps the response to a request that matches no route. The metrics count the response under the route `none`.
     pub const fn unrouted(response: Response<Body>) -> Self {
         Self { route: "none", response }
     }

@@ -1,22 +1,22 @@
-//! The limits on one client and on all clients together.
+//! The limits that the server applies to each client and to all clients together.
 
 use std::time::Duration;
 
-/// Connections served at once: 10,000 idle connections use about 160 MB, which a small machine has.
+/// The most connections served at once. 10,000 idle connections use about 160 MB, which fits a small machine.
 const CONNECTIONS: usize = 10_000;
-/// Time for a request to arrive: a phone on a bad line needs two or three seconds for a few hundred bytes.
+/// The timeout for receiving a request. A phone on a bad line needs two or three seconds for a few hundred bytes.
 const REQUEST_TIME: Duration = Duration::from_secs(10);
-/// Time for a response to leave: the largest, about 100 KB, needs half of it at 64 kbit/s.
+/// The timeout for sending a response. The largest response, about 100 KB, needs half of this time at 64 kbit/s.
 const RESPONSE_TIME: Duration = Duration::from_secs(30);
-/// Time a connection may be idle between requests: more than a minute, after which a chart sends its next request.
+/// The longest idle time between two requests of a connection. A client that reads once a minute keeps its connection.
 const IDLE_TIME: Duration = Duration::from_secs(75);
-/// Time for requests in flight to finish at shutdown: service managers commonly wait at least as long.
+/// The longest time for requests in flight at shutdown. Service managers commonly wait at least as long.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
-/// Bytes of a request target: the minimum that RFC 9112 recommends, and thirty times our longest.
+/// The longest request target (bytes). RFC 9112 recommends at least 8 KiB. The longest valid target has half of that.
 const TARGET_BYTES: usize = 8 * 1024;
-/// Header lines of one request: a browser behind two proxies sends about 30.
+/// The most header lines of one request. A browser behind two proxies sends about 30.
 const HEADERS: usize = 64;
-/// Bytes of all header names and values: large cookies of other applications fit, four of them together do not.
+/// The most bytes of all header names and values of one request. A few large cookies of other applications fit.
 const HEADER_BYTES: usize = 16 * 1024;
 
 /// The limits of a server, each with a default.
@@ -29,49 +29,54 @@ const HEADER_BYTES: usize = 16 * 1024;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections served at once (default 10,000).
+    /// The most connections served at once (default 10,000).
     ///
-    /// Over the limit, each accept loop holds one more connection unserved, and the kernel queues the rest. While no
-    /// permit is free, each response closes its connection, so that waiting clients are served.
+    /// At the limit, each accept loop accepts one more connection without serving it, and the kernel queues the rest.
+    /// Each response then closes its connection, so that the waiting clients are served.
     pub connections: usize,
-    /// Connections of one client address at once (default: no limit, because a proxy has one address). Connections over
-    /// the limit are closed after accept.
-    pub connections_per_address: Option<usize>,
-    /// Time from accept, or from the first byte of a later request, until the request is complete (default 10 s). The
-    /// response is a 408.
-    pub request_time: Duration,
-    /// Time for the client to read one response (default 30 s). Then the connection is closed.
+    /// The most connections of one client address at once. The server closes further connections after accepting them.
     ///
-    /// The limit covers the whole response and not each write, so that reading one byte a second does not extend it.
+    /// The default is no limit, because all clients of a proxy have its address.
+    pub connections_per_address: Option<usize>,
+    /// The timeout for receiving one request (default 10 s). After it, the server responds with 408.
+    ///
+    /// The time starts when the connection is accepted, or at the first byte of a later request.
+    pub request_time: Duration,
+    /// The timeout for sending one response (default 30 s). After it, the server closes the connection.
+    ///
+    /// The timeout applies to the whole response and not to each write. A client cannot extend it by reading slowly.
     pub response_time: Duration,
-    /// Time between two requests of a connection (default 75 s). Then the connection is closed.
+    /// The longest idle time between two requests of a connection (default 75 s). After it, the server closes the
+    /// connection.
     pub idle_time: Duration,
-    /// Time for requests in flight to finish after a shutdown (default 10 s). Then their connections are closed.
+    /// The longest time for requests in flight at shutdown (default 10 s). After it, the server closes their
+    /// connections.
     pub drain_time: Duration,
-    /// Bytes of the request target (default 8 KiB). Longer targets get a 414.
+    /// The longest request target in bytes (default 8 KiB). The server responds to a longer target with 414.
     pub target_bytes: usize,
-    /// Header lines of one request (default 64, at most [`Limits::MAX_HEADERS`]). More get a 431.
+    /// The most header lines of one request (default 64, at most [`Limits::MAX_HEADERS`]). The server responds to more
+    /// with 431.
     pub headers: usize,
-    /// Bytes of all header names and values together (default 16 KiB). More get a 431.
+    /// The most bytes of all header names and values together (default 16 KiB). The server responds to more with 431.
     pub header_bytes: usize,
 }
 
 impl Limits {
-    /// Header lines that the parser has room for on its stack. For more, the parser sends a 431 without a document.
+    /// The most header lines that the HTTP parser accepts. To more, the parser responds with a 431 without a body.
     pub const MAX_HEADERS: usize = 100;
 
-    /// Bytes to buffer of one request: the largest allowed request and a quarter more.
+    /// Returns the size of the request buffer (bytes): the size of the largest allowed request, plus a quarter.
     ///
-    /// A request slightly over the limits is read whole and rejected with a document. Beyond the buffer, the parser
-    /// sends a 431 without one.
+    /// A request slightly over the limits fits the buffer and is rejected with a problem document. To a request that
+    /// does not fit, the parser responds with a 431 without a body.
     pub(super) fn buffer_bytes(&self) -> usize {
-        /// The least buffer that hyper accepts.
+        /// The smallest buffer that hyper accepts (bytes).
         const MIN_BUFFER: usize = 8 * 1024;
         let allowed = self.target_bytes.saturating_add(self.header_bytes);
         allowed.saturating_add(allowed / 4).max(MIN_BUFFER)
     }
 
-    /// The shortest of the timeouts of a connection.
+    /// Returns the shortest of the three timeouts of a connection.
     pub(super) fn shortest_time(&self) -> Duration {
         self.request_time.min(self.response_time).min(self.idle_time)
     }

@@ -1,4 +1,4 @@
-//! Accept loops within the limits, and the shutdown.
+//! Accepts connections within the limits, and shuts down.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -21,18 +21,18 @@ use super::metrics::ServerMetrics;
 use super::per_ip::{ConnectionsPerIp, IpPermit};
 use super::service::Service;
 
-/// Pause after an accept that failed for lack of descriptors or memory: long enough not to spin, short enough to go
-/// unnoticed when there are some again.
+/// The pause of the accept loop when descriptors or memory run out. 100 ms uses little CPU, and clients do not notice
+/// the delay.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Time after the drain for connections to close: more than a connection lingers.
+/// The time for connections to close after the drain time: longer than the server waits for a client to close.
 const DRAIN_SLACK: Duration = Duration::from_secs(3);
 
 /// The listening sockets of one process.
 #[derive(Debug)]
 pub struct Listeners {
-    /// The socket for readers. Without an `admin` socket, operators use it too.
+    /// The socket for readers. If `admin` is `None`, operators use this socket too.
     pub public: TcpListener,
-    /// The socket for operators.
+    /// A separate socket for operators, if configured.
     pub admin: Option<TcpListener>,
 }
 
@@ -42,10 +42,10 @@ impl From<TcpListener> for Listeners {
     }
 }
 
-/// A handler, its limits and its metrics.
+/// An HTTP server: a handler with limits and metrics.
 ///
-/// A server can run several accept loops: one on a multi-thread runtime, or one for each core on current-thread
-/// runtimes with clones of one listening socket. The limits and the metrics apply to all of them together.
+/// A server can run one accept loop on a multi-thread runtime. It can also run one accept loop for each core, with
+/// clones of one listening socket on current-thread runtimes. All accept loops share the limits and the metrics.
 ///
 /// ```no_run
 /// # async fn example(handler: impl candle_http::server::Handler) -> std::io::Result<()> {
@@ -63,7 +63,7 @@ pub struct Server<H> {
     per_ip: Arc<ConnectionsPerIp>,
 }
 
-/// The right of one connection to be served.
+/// Counts one connection against the limits until dropped.
 struct Permit {
     _connection: OwnedSemaphorePermit,
     _ip: Option<IpPermit>,
@@ -77,7 +77,7 @@ impl Drop for Permit {
 }
 
 impl<H: Handler> Server<H> {
-    /// A server that calls `handler` for requests within `limits`.
+    /// Creates a server that calls `handler` for requests within `limits`.
     pub fn new(handler: H, limits: Limits) -> Self {
         let permits = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
         let service = Service { handler, limits, origins: Origins::Any, metrics: Arc::default(), permits };
@@ -91,17 +91,17 @@ impl<H: Handler> Server<H> {
         self
     }
 
-    /// Counts in `metrics`, which several servers can share.
+    /// Makes the server count in `metrics`, which several servers can share.
     #[must_use]
     pub fn with_metrics(mut self, metrics: Arc<ServerMetrics>) -> Self {
         self.service.metrics = metrics;
         self
     }
 
-    /// Serves the connections of `listener` until `shutdown`.
+    /// Serves the connections of `listener` until `shutdown` resolves.
     ///
-    /// Afterwards no connection is accepted, requests in flight have [`Limits::drain_time`] to finish, and the future
-    /// resolves when all connections are closed.
+    /// After `shutdown`, no connection is accepted, and requests in flight have [`Limits::drain_time`] to finish. The
+    /// returned future resolves when all connections are closed.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let (stop, _) = watch::channel(());
         tokio::select! {
@@ -109,19 +109,19 @@ impl<H: Handler> Server<H> {
             never = self.accept(&listener, &stop) => match never {},
         }
         drop(listener);
-        // Fails only if there is no connection.
+        // The send fails only if there is no connection.
         let _ = stop.send(());
         if timeout(self.service.limits.drain_time + DRAIN_SLACK, stop.closed()).await.is_err() {
             tracing::warn!(connections = stop.receiver_count(), "connections are still open after the drain time");
         }
     }
 
-    /// The number of connections being served.
+    /// Returns the number of connections being served.
     pub fn connections(&self) -> usize {
         self.service.limits.connections.saturating_sub(self.service.permits.available_permits())
     }
 
-    /// The metrics of this server.
+    /// Returns the metrics of the server.
     pub const fn metrics(&self) -> &Arc<ServerMetrics> {
         &self.service.metrics
     }
@@ -136,7 +136,8 @@ impl<H: Handler> Server<H> {
                 metrics.rejected_connections.inc();
                 continue;
             }
-            // The semaphore is never closed. If it were, the connection would be dropped and the loop would go on.
+            // The semaphore is never closed. If it were closed, the connection would be dropped and the loop would
+            // continue.
             if let Ok(connection) = Arc::clone(permits).acquire_owned().await {
                 metrics.connections.inc();
                 let permit = Permit { _connection: connection, _ip: ip, metrics: Arc::clone(metrics) };
@@ -145,7 +146,7 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// Waits for the next connection. The first failure and the recovery are logged.
+    /// Waits for the next connection. Logs the first failed accept and the next successful accept.
     async fn next_socket(&self, listener: &TcpListener) -> (TcpStream, SocketAddr) {
         let mut failed: u64 = 0;
         loop {
@@ -170,7 +171,8 @@ impl<H: Handler> Server<H> {
     }
 
     async fn run(self: Arc<Self>, socket: TcpStream, _permit: Permit, stopping: watch::Receiver<()>) {
-        // The state of the connection is dropped, and a handler must leave shared state valid when it panics.
+        // After a panic, the state of the connection is dropped. A handler must leave shared state valid when it
+        // panics.
         let served = AssertUnwindSafe(connection::run(&self.service, socket, stopping)).catch_unwind().await;
         if served.is_err() {
             self.service.metrics.panics.inc();
@@ -179,7 +181,7 @@ impl<H: Handler> Server<H> {
     }
 }
 
-/// Returns true if the error is about a client that disconnected before it was accepted.
+/// Returns true if the client disconnected before its connection was accepted.
 fn is_client_error(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)

@@ -1,4 +1,4 @@
-//! The metrics of HTTP servers.
+//! Counts requests, connections and failures of HTTP servers.
 
 use hyper::{Method, StatusCode};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -8,7 +8,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-/// The bounds of the latency histogram: 11 bounds from 50 µs, each 3 times the one before, up to 3 s.
+/// The lowest bound of the latency histogram (seconds). Each of the 11 bounds is 3 times the previous bound, up to 3 s.
 const FIRST_BOUND: f64 = 50e-6;
 const BOUND_FACTOR: f64 = 3.0;
 const BOUNDS: u16 = 11;
@@ -22,19 +22,20 @@ const BOUNDS: u16 = 11;
 #[derive(Debug)]
 pub struct ServerMetrics {
     requests: Family<Labels, Counter>,
-    /// The series of `requests` that are found without a lock: status 200 to `GET` of a frequent route.
+    /// The series of `requests` with status 200 and method `GET` for the frequent routes. They are found without a
+    /// lock.
     frequent: Box<[(Labels, Counter)]>,
-    /// Time from the first byte of a request until its response has left for the socket (seconds).
+    /// The time from the first byte of a request until its response was written to the socket (seconds).
     pub request_seconds: Histogram,
-    /// Connections being served.
+    /// The number of connections being served.
     pub connections: Gauge,
-    /// Connections closed after accept because their address had too many.
+    /// The number of connections closed after accept because their client address had too many.
     pub rejected_connections: Counter,
-    /// Handlers that panicked. Each panic closes one connection.
+    /// The number of handlers that panicked. Each panic closes one connection.
     pub panics: Counter,
-    /// Connections closed because of a timeout.
+    /// The number of connections closed because of a timeout.
     pub timeouts: Counter,
-    /// Accepts that failed for lack of descriptors or memory.
+    /// The number of accepts that failed because descriptors or memory ran out.
     pub accept_failures: Counter,
 }
 
@@ -46,7 +47,7 @@ struct Labels {
 }
 
 impl ServerMetrics {
-    /// Metrics that count successful `GET` requests of the `frequent` routes without a lock.
+    /// Creates metrics that count successful `GET` requests of the `frequent` routes without a lock.
     pub fn new(frequent: &[&'static str]) -> Self {
         let requests = Family::<Labels, Counter>::default();
         let series = |route: &&'static str| {
@@ -66,7 +67,7 @@ impl ServerMetrics {
         }
     }
 
-    /// Counts one response.
+    /// Counts one response under its route, method and status.
     pub(super) fn count_response(&self, route: &'static str, method: &Method, status: StatusCode) {
         let labels = Labels { route, method: method_label(method), status: status.as_u16() };
         match self.frequent.iter().find(|(frequent, _)| *frequent == labels) {
@@ -75,7 +76,7 @@ impl ServerMetrics {
         };
     }
 
-    /// The number of `GET` requests of `route` that were answered with `status`.
+    /// Returns the number of `GET` requests of `route` whose response had `status`.
     pub fn gets(&self, route: &'static str, status: u16) -> u64 {
         self.requests.get_or_create(&Labels { route, method: "GET", status }).get()
     }
@@ -102,7 +103,7 @@ impl Default for ServerMetrics {
     }
 }
 
-/// The value of the label `method`. Unknown methods share one value, so that clients cannot create series.
+/// Returns the value of the label `method`. Unknown methods share one value, so that clients cannot create series.
 fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

@@ -1,4 +1,4 @@
-//! The number of connections of each client address.
+//! Counts the connections of each client address.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-/// The open connections of each client. A client without connections has no entry.
+/// The number of open connections of each client. A client without connections has no entry.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionsPerIp {
     open: Mutex<HashMap<IpAddr, usize>>,
 }
 
-/// The right of a client to one connection, until dropped.
+/// Counts one connection of a client until dropped.
 #[derive(Debug)]
 pub(super) struct IpPermit {
     connections: Arc<ConnectionsPerIp>,
@@ -21,7 +21,7 @@ pub(super) struct IpPermit {
 }
 
 impl ConnectionsPerIp {
-    /// Counts one more connection of the client at `address`, or returns `None` if it has `limit` already.
+    /// Counts one more connection of the client at `address`. Returns `None` if the client already has `limit`.
     pub(super) fn acquire(self: &Arc<Self>, address: IpAddr, limit: usize) -> Option<IpPermit> {
         let client = client(address);
         let mut open = self.open.lock();
@@ -45,7 +45,10 @@ impl Drop for IpPermit {
     }
 }
 
-/// The client that `address` belongs to: an IPv4 address, or the 64-bit network that an IPv6 client usually owns.
+/// Returns the address that identifies a client.
+///
+/// An IPv4 client is identified by its address. An IPv6 client is identified by the 64-bit network that it usually
+/// owns.
 fn client(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),

@@ -1,14 +1,14 @@
-//! The checks that HTTP and the limits require of a request.
+//! Checks a request against HTTP and the limits.
 
 use hyper::{Method, Request, Uri, Version, header};
 
 use super::limits::Limits;
 use crate::problem::Problem;
 
-/// Returns the target of a request that passes the checks which hyper leaves to its user.
+/// Checks the rules that hyper does not check, and returns the target of `request`.
 ///
 /// # Errors
-/// The problem, and a sentence with its reason.
+/// The problem, and a sentence with its reason, if `request` breaks a rule.
 pub(super) fn check<'r, B>(limits: &Limits, request: &'r Request<B>) -> Result<&'r str, (Problem, &'static str)> {
     if target_bytes(request.uri()) > limits.target_bytes {
         return Err((Problem::TargetTooLong, "The request target is too long."));
@@ -46,7 +46,8 @@ fn target_bytes(target: &Uri) -> usize {
 
 /// Returns true if `host` has only characters of `uri-host [":" port]` (RFC 3986). An empty host is allowed.
 fn is_host(host: &[u8]) -> bool {
-    // A pattern compiles to a table look-up. A search in a list of characters costs as much as an instrument look-up.
+    // A pattern compiles to a table look-up. Searching a list of characters would take as long as finding an
+    // instrument.
     let is_host_byte = |byte: &u8| {
         byte.is_ascii_alphanumeric()
             || matches!(

@@ -1,4 +1,4 @@
-//! Responses with a whole body.
+//! Builds responses whose whole body is in memory.
 
 use bytes::Bytes;
 use hyper::header::{self, HeaderValue};
@@ -9,25 +9,25 @@ use crate::problem::{self, Problem};
 
 /// The media type of most responses.
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
-/// The value of `X-Content-Type-Options`: browsers must not guess another media type.
+/// The value of `X-Content-Type-Options` that forbids browsers to guess another media type.
 pub(super) const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
 
-/// A 200 response with a JSON body.
+/// Returns a 200 response with a JSON body.
 pub fn json(body: impl Into<Bytes>) -> Response<Body> {
     with_type(StatusCode::OK, JSON, body.into())
 }
 
-/// A 200 response with a body of the given media type.
+/// Returns a 200 response with a body of the type `media_type`.
 pub fn text(media_type: &'static str, body: impl Into<Bytes>) -> Response<Body> {
     with_type(StatusCode::OK, HeaderValue::from_static(media_type), body.into())
 }
 
-/// A response with a problem document. `detail` is a sentence about this occurrence.
+/// Returns a response with a problem document. `detail` is a sentence about this occurrence.
 pub fn problem(problem: Problem, detail: &str) -> Response<Body> {
     // Every status of `Problem` is a valid code.
     let status = StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = with_type(status, HeaderValue::from_static(problem::MEDIA_TYPE), problem.document(detail));
-    // By default, caches may store a 404 or a 414.
+    // Without this header, caches may store a 404 or a 414.
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

@@ -1,4 +1,4 @@
-//! The state that all connections of a server share, and the steps from a request to its response.
+//! Turns a request into its response, with the state that all connections of a server share.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(super) struct Service<H> {
     pub(super) limits: Limits,
     pub(super) origins: Origins,
     pub(super) metrics: Arc<ServerMetrics>,
-    /// One permit for each connection that may be served.
+    /// One permit for each connection that may be served at once.
     pub(super) permits: Arc<Semaphore>,
 }
 
@@ -33,8 +33,8 @@ impl<H: Handler> Service<H> {
             Ok(target) => self.handler.handle(RequestHead { method, target, headers, has_body }),
             Err((problem, detail)) => RoutedResponse::unrouted(response::problem(problem, detail)),
         };
-        // The body stays unread, and its bytes must not be parsed as the next request. A server without a free permit
-        // closes each connection after one response, so that waiting clients are served.
+        // The request body stays unread, and its bytes must not be parsed as the next request. If no permit is free,
+        // each connection is closed after one response, so that waiting clients are served.
         if has_body || self.is_full() {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }

@@ -1,4 +1,4 @@
-//! One accept loop for each thread, with connections of its own.
+//! Runs one accept loop on each of several threads.
 
 use std::io;
 use std::sync::Arc;
@@ -10,13 +10,14 @@ use tokio::net::TcpListener;
 use super::handler::Handler;
 use super::listener::Server;
 
-/// Serves `listener` on `threads` threads until `shutdown`, as [`Server::serve`] does on one runtime.
+/// Serves `listener` on several threads until `shutdown` resolves. [`Server::serve`] does the same on one runtime.
 ///
-/// Each thread has a runtime and an accept loop on a clone of the listening socket. A connection stays on the thread
-/// that accepted it: no work moves between cores, which is faster than one runtime that shares its work.
+/// Each of the `threads` threads has a runtime, and an accept loop on a clone of the listening socket. A connection
+/// stays on the thread that accepted it. No work moves between cores, which is faster than one runtime that shares its
+/// work.
 ///
 /// # Errors
-/// If a thread cannot be started, or panicked.
+/// The error if a thread cannot be started or has panicked.
 pub async fn serve_on_threads<H: Handler>(
     server: &Arc<Server<H>>,
     listener: TcpListener,
@@ -29,7 +30,7 @@ pub async fn serve_on_threads<H: Handler>(
         let (server, listener) = (Arc::clone(server), listener.try_clone()?);
         let worker = Background::spawn(format!("http-{number}"), |stop| async move {
             let listener = TcpListener::from_std(listener)?;
-            // The stop also resolves if the sender is dropped.
+            // The future `stop` also resolves if its sender is dropped.
             server.serve(listener, async { drop(stop.await) }).await;
             io::Result::Ok(())
         });
@@ -37,7 +38,7 @@ pub async fn serve_on_threads<H: Handler>(
     }
     drop(listener);
     shutdown.await;
-    // All workers are stopped before the first is joined.
+    // All workers are signalled before the first worker is joined.
     let ended = join_all(workers.into_iter().map(Background::stop)).await;
     ended.into_iter().try_for_each(|worker| worker?)
 }

@@ -1,7 +1,8 @@
-//! The events that bring one client up to date on one instrument.
+//! Writes the events for the changes of one instrument since the last event that a client received.
 //!
-//! A stream has no queue. A [`HistoryDiff`] stores the history that its client has, and compares it with the current one.
-//! A slow client therefore gets the latest prices, and every `final` and `revised` of minutes inside the window.
+//! A stream has no queue. A [`HistoryDiff`] stores the history that its client has received, and compares that history
+//! with the current history. A slow client therefore skips intermediate prices, but receives every `final` and
+//! `revised` event of the minutes inside the window.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,27 +16,28 @@ use crate::history::{CachedHistory, ReadContext};
 use crate::json::{self, lightweight};
 use crate::route::{Format, HistoryOptions};
 
-/// Compares the history that one client has with the current one.
+/// Compares the history that one client has received with the current history.
 #[derive(Debug)]
 pub(crate) struct HistoryDiff {
     id: Box<str>,
     options: HistoryOptions,
     view: View,
-    /// The history that the client has; `None` if the client has none.
+    /// The history that the client has received. `None` before the first snapshot and after `delisted`.
     sent: Option<SentHistory>,
 }
 
-/// The view that a stream counts.
+/// States if the stream has counted its view. Each stream counts one view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum View {
-    /// The next read counts the view.
+    /// The view is not counted yet. The next read counts the view.
     Due,
     Counted,
 }
 
 #[derive(Debug)]
 struct SentHistory {
-    /// While the version and the coverage are current, only the forming candle and the freshness can differ.
+    /// The version of the history. If version and coverage are unchanged, only the forming candle and the freshness can
+    /// have changed.
     version: Version,
     coverage: CoverageWindow,
     usual_gap: Option<Duration>,
@@ -43,11 +45,11 @@ struct SentHistory {
     freshness: Freshness,
     /// The minute of the forming candle.
     forming: Minute,
-    /// Ascending by minute.
+    /// The candles, sorted by minute.
     candles: Vec<WindowCandle>,
 }
 
-/// The fields of a history outside its candles whose change is an event.
+/// The fields of a history outside its candles. A change of these fields is sent as an event.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Freshness {
     status: Status,
@@ -55,20 +57,20 @@ struct Freshness {
 }
 
 impl HistoryDiff {
-    /// A client without a history.
+    /// Creates the state of a client that has not received a history.
     pub(crate) fn new(id: &str, options: HistoryOptions) -> Self {
         Self { id: id.into(), options, view: View::Due, sent: None }
     }
 
-    /// Appends the events that turn the history of the client into the history that a read returns at `now`.
+    /// Appends the events that update the history of the client to the history of a read at `now`.
     ///
-    /// The first event is a `snapshot`, which counts a view. Later events are, oldest candle first:
+    /// The first event is a `snapshot`, and the stream counts one view. These events follow, oldest candle first:
     /// - `candle`: the forming candle changed
     /// - `final`: the minute of a candle ended
     /// - `revised`: a candle changed after its `final`
     /// - `status`: only the fields outside the candles changed
     /// - `delisted`: the instrument is not listed any more
-    /// - `snapshot`: the past changed in another way
+    /// - `snapshot`: the history changed in another way, for example after a restart of the feed
     pub(crate) fn write_changes(&mut self, out: &mut Vec<u8>, engine: &Engine, now: Timestamp) {
         let coverage = engine.feeds.coverage(now);
         match self.read(engine, now, coverage) {
@@ -124,7 +126,8 @@ impl HistoryDiff {
         }
     }
 
-    /// Appends the changes, then a `final` for every minute that ended after `last`, for a client that reconnected.
+    /// Appends the events for a client that reconnected: the changes, then a `final` for each minute that ended after
+    /// `last`.
     pub(crate) fn write_changes_since(&mut self, out: &mut Vec<u8>, engine: &Engine, now: Timestamp, last: Timestamp) {
         self.write_changes(out, engine, now);
         let (Some(sent), Some(history)) = (&self.sent, engine.aggregator.history(&self.id)) else { return };
@@ -145,7 +148,7 @@ impl HistoryDiff {
         });
     }
 
-    /// Returns true if the client has a history of the instrument.
+    /// Returns true if the client has received a history that is still listed.
     pub(crate) const fn is_listed(&self) -> bool {
         self.sent.is_some()
     }
@@ -162,8 +165,9 @@ impl HistoryDiff {
         }
     }
 
-    /// Returns the treatment of empty minutes in the comparison. The lightweight format sends them as items without a value,
-    /// which can change too.
+    /// Returns the treatment of minutes without quotes in the comparison.
+    ///
+    /// The lightweight format always includes them, because it sends such minutes as items that can change.
     fn compared_gaps(&self) -> Gaps {
         match self.options.format {
             Format::Full => self.options.gaps,
@@ -205,7 +209,7 @@ impl HistoryDiff {
         }
     }
 
-    /// Returns true if candle events already convey a change of freshness.
+    /// Returns true if the candle events already contain the changed freshness.
     ///
     /// An item of the lightweight format has no status, so a changed status needs an event of its own.
     fn candles_carry_status(&self, now: Freshness, before: Freshness) -> bool {
@@ -223,7 +227,7 @@ impl HistoryDiff {
         sse::event(out, "status", context.now, |out| self.write_fields(out, latest, context, None));
     }
 
-    /// Appends the fields outside the candles, and one candle.
+    /// Appends the fields outside the candles, and `candle` if given.
     fn write_fields(&self, out: &mut Vec<u8>, latest: &Latest, context: ReadContext, candle: Option<WindowCandle>) {
         out.extend_from_slice(b"{\"id\":");
         json::string(out, &self.id);
@@ -243,7 +247,7 @@ impl SentHistory {
         Some(&self.candles[index])
     }
 
-    /// Stores the forming candle. A new one becomes the last.
+    /// Replaces the candle of the same minute, or inserts `forming` in the order of minutes.
     fn insert(&mut self, forming: WindowCandle) {
         match self.candles.binary_search_by_key(&forming.open_time.minute(), |candle| candle.open_time.minute()) {
             Ok(index) => self.candles[index] = forming,
@@ -251,9 +255,10 @@ impl SentHistory {
         }
     }
 
-    /// Returns true if events of candles can lead from `sent` to here.
+    /// Returns true if candle events can update `sent` to `self`. If false, the client needs a snapshot.
     ///
-    /// Time must not have gone back, the description must be the same, and only candles that left the window may be gone.
+    /// The time must not have gone back. The description must be the same. Only candles outside the window may be
+    /// missing.
     fn continues(&self, sent: &Self) -> bool {
         let first = self.forming.saturating_add(1 - candle_core::WINDOW_MINUTES);
         self.forming >= sent.forming

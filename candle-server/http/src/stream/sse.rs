@@ -1,18 +1,18 @@
-//! Server-sent events in the format of the HTML standard.
+//! Formats server-sent events as the HTML standard defines them.
 
 use candle_core::Timestamp;
 
 /// The media type of a stream of events.
 pub(crate) const MEDIA_TYPE: &str = "text/event-stream";
-/// A comment, which keeps the connection alive and which clients ignore.
+/// A comment. Clients ignore comments, and proxies do not close a connection that sends them.
 pub(crate) const COMMENT: &[u8] = b":\n\n";
 
-/// Appends the time that clients wait before they reconnect.
+/// Appends the field that sets the time clients wait before they reconnect.
 pub(crate) fn retry(out: &mut Vec<u8>, milliseconds: u32) {
     out.extend_from_slice(format!("retry: {milliseconds}\n\n").as_bytes());
 }
 
-/// Appends an event. Its id is the time `at`. `write_data` writes one line.
+/// Appends an event whose id is the time `at`. `write_data` must write one line.
 pub(crate) fn event(out: &mut Vec<u8>, name: &str, at: Timestamp, write_data: impl FnOnce(&mut Vec<u8>)) {
     out.extend_from_slice(format!("event: {name}\nid: {}\ndata: ", at.as_micros()).as_bytes());
     let start = out.len();
@@ -21,7 +21,7 @@ pub(crate) fn event(out: &mut Vec<u8>, name: &str, at: Timestamp, write_data: im
     out.extend_from_slice(b"\n\n");
 }
 
-/// Parses the id of an event into its time. Returns `None` for an id that this server never sends.
+/// Parses the id of an event and returns the time of the event. Returns `None` for an id that is not a time.
 pub(crate) fn parse_id(id: &str) -> Option<Timestamp> {
     id.parse().ok().and_then(Timestamp::from_micros)
 }

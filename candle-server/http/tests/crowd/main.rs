@@ -1,5 +1,7 @@
-//! Thousands of idle clients, hundreds of partial requests and a scan of broken requests: good clients are served, and
-//! memory does not grow. One test in a process of its own, because it reads the memory of the process.
+//! Tests the server with thousands of idle clients, hundreds of partial requests and many broken requests.
+//!
+//! Valid requests are served, and memory does not grow. The test runs in its own process, because it measures the
+//! memory of the process.
 #![allow(clippy::unwrap_used, reason = "helpers outside the test functions panic like the tests themselves")]
 
 #[path = "../server/client.rs"]
@@ -15,11 +17,13 @@ use test_server::TestServer;
 
 const IDLE: usize = 3000;
 const HALF_SENT: usize = 300;
-/// A descriptor for each client and each server socket, and some room.
+/// The number of file descriptors that the test needs.
+///
+/// Each client and each server socket needs one. The margin is 400.
 const DESCRIPTORS: u64 = 2 * (IDLE + HALF_SENT) as u64 + 400;
-/// Bytes of one idle connection that has been served.
+/// The most bytes that an idle connection may use after its first response.
 const IDLE_BYTES: usize = 16 << 10;
-/// Bytes that the process may grow by during the scans of broken requests.
+/// The most bytes by which the process may grow while broken requests are sent.
 const SCAN_BYTES: usize = 200 << 20;
 const SCANS: usize = 40;
 
@@ -36,17 +40,17 @@ fn idle_partial_and_broken_clients_neither_block_good_ones_nor_leak_memory() {
     assert!(each <= IDLE_BYTES, "an idle connection uses {each} bytes");
 
     let half: Vec<Client> = (0..HALF_SENT).map(|_| half_sent(&server)).collect();
-    eventually("all are served", || server.inner.connections() == IDLE + HALF_SENT);
+    eventually("all connections are served", || server.inner.connections() == IDLE + HALF_SENT);
     (0..100).for_each(|_| server.is_fine());
     drop((idle, half));
-    eventually("all are gone", || server.inner.connections() == 0);
+    eventually("all connections are closed", || server.inner.connections() == 0);
 
     let before = resident_bytes();
     for _ in 0..SCANS {
         broken().iter().for_each(|request| check_rejected(&server, request));
     }
     let more = resident_bytes().saturating_sub(before);
-    assert!(more <= SCAN_BYTES, "{more} bytes more after the scan");
+    assert!(more <= SCAN_BYTES, "the process grew by {more} bytes during the scans");
     assert_eq!(server.inner.metrics().panics.get(), 0);
     server.is_fine();
 }
@@ -104,9 +108,9 @@ fn broken() -> Vec<Vec<u8>> {
     texts.into_iter().map(String::into_bytes).collect()
 }
 
-/// The resident memory of this process in bytes.
+/// Returns the resident memory of this process (bytes).
 fn resident_bytes() -> usize {
-    /// The page size of Linux in CI. Another size scales all figures alike.
+    /// The page size on the CI machines (bytes). With another page size, all results are wrong by the same factor.
     const PAGE: usize = 4096;
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * PAGE

@@ -1,4 +1,4 @@
-//! Invalid requests get a 4xx or a close, and the next client is served.
+//! Tests that the server rejects invalid requests with a 4xx or a close, and serves the next client.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::test_server::TestServer;
 
 const SMUGGLED: &str = "GET /instruments/smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// A GET with these header lines, followed by a smuggled request.
+/// Returns a GET request with these header lines, followed by a smuggled request.
 fn smuggling(headers: &str) -> Vec<u8> {
     format!("GET /instruments/4 HTTP/1.1\r\nHost: a\r\n{headers}\r\n{SMUGGLED}").into_bytes()
 }

@@ -1,17 +1,17 @@
-//! A client that writes raw bytes.
+//! A test client that sends raw bytes.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-/// The timeout of every wait: far longer than a passing test takes.
+/// The timeout of every wait. A passing test takes far less time.
 pub(crate) const GUARD: Duration = Duration::from_secs(30);
 
 /// Waits until `condition` is true.
 pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let begun = Instant::now();
+    let start = Instant::now();
     while !condition() {
-        assert!(begun.elapsed() < GUARD, "timeout: {what}");
+        assert!(start.elapsed() < GUARD, "timeout: {what}");
         std::thread::yield_now();
     }
 }
@@ -37,7 +37,7 @@ impl Reply {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    /// Checks that the reply is a problem document of this status and kind.
+    /// Asserts that the reply is a problem document with this status and this kind.
     pub(crate) fn is_problem(&self, status: u16, kind: &str) {
         assert_eq!(self.status, status, "{self:?}");
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
@@ -65,7 +65,7 @@ impl Client {
         let _ = self.socket.write_all(bytes.as_ref());
     }
 
-    /// Reads the next response, head and body.
+    /// Reads the head and the body of the next response.
     pub(crate) fn response(&mut self) -> Reply {
         let mut reply = self.head();
         let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());

@@ -1,4 +1,4 @@
-//! Running out of file descriptors.
+//! Tests the server when file descriptors run out.
 
 use std::fs::File;
 use std::process::Command;
@@ -8,7 +8,7 @@ use candle_http::server::Limits;
 use crate::client::eventually;
 use crate::test_server::TestServer;
 
-/// Set in the child process of the test.
+/// The environment variable that the test sets for its child process.
 const CHILD: &str = "CANDLE_TEST_FEW_DESCRIPTORS";
 
 #[cfg(unix)]
@@ -17,7 +17,7 @@ fn accepting_pauses_without_descriptors_and_resumes_with_them() {
     if std::env::var_os(CHILD).is_some() {
         return run_out();
     }
-    // In a process of its own, because the limit applies to a process and other tests need descriptors.
+    // The test runs in a child process: the limit applies to the whole process, and other tests need descriptors.
     let this = std::env::current_exe().unwrap();
     let test = "descriptors::accepting_pauses_without_descriptors_and_resumes_with_them";
     let script = r#"ulimit -n 64 && exec "$0" --exact "$1""#;
@@ -31,7 +31,7 @@ fn run_out() {
     server.is_fine();
     eventually("the permit is free", || server.inner.connections() == 0);
     let mut files: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
-    // One descriptor is free for the client, and none for the server's end.
+    // One descriptor is free for the client socket, and none for the server socket.
     files.pop();
     let mut client = server.connect();
     client.send("GET /instruments/4 HTTP/1.1\r\nHost: a\r\n\r\n");

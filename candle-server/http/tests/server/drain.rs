@@ -1,4 +1,4 @@
-//! The shutdown: requests in flight are answered, other connections are closed.
+//! Tests the shutdown: the server responds to requests in flight and closes all other connections.
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ fn idle_connections_are_closed_at_once() {
     let mut idle = server.connect();
     idle.send("GET /instruments/4 HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(idle.response().status, 200);
-    eventually("both are served", || server.inner.connections() == 2);
+    eventually("both connections are served", || server.inner.connections() == 2);
     server.stop();
     assert_eq!(idle.rest(), b"");
     assert_eq!(silent.rest(), b"");
@@ -45,7 +45,7 @@ fn a_partial_request_may_still_arrive() {
     idle.send("GET /instruments/5 HTTP/1.1\r\nHost: a\r\n\r\n");
     idle.response();
     server.stop();
-    // The idle connection is closed, so that the shutdown has reached the other one or is about to.
+    // The idle connection is closed, so the shutdown has begun and also affects the other connection.
     assert_eq!(idle.rest(), b"");
     client.try_send("uments/6 HTTP/1.1\r\nHost: a\r\n\r\n");
     let rest = client.rest();
@@ -61,9 +61,9 @@ fn requests_that_exceed_the_drain_time_are_aborted() {
     let mut unread = server.connect();
     unread.send("GET /instruments/large HTTP/1.1\r\nHost: a\r\n\r\n");
     eventually("the request is being handled", || server.fake.handled().len() == 1 && server.inner.connections() == 2);
-    let begun = Instant::now();
+    let start = Instant::now();
     server.stop();
     server.wait_stopped();
-    assert!(begun.elapsed() < Limits::default().request_time, "the drain time, not a later timeout");
+    assert!(start.elapsed() < Limits::default().request_time, "the drain time, not a later timeout");
     half.rest();
 }

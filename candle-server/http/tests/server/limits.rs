@@ -1,4 +1,4 @@
-//! Each limit: just inside and just outside.
+//! Tests each limit with a request just inside and a request just outside.
 
 use std::io::Read;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use candle_http::server::Limits;
 use crate::client::eventually;
 use crate::test_server::{LARGE, TestServer};
 
-/// Long enough for a loaded machine to serve a request.
+/// A short timeout for the tests, which still suffices for a request on a loaded machine.
 const SHORT: Duration = Duration::from_secs(1);
 
 #[test]
@@ -38,13 +38,13 @@ fn half_requests_end_in_408_while_good_clients_are_served() {
 }
 
 #[test]
-fn a_byte_now_and_then_does_not_extend_the_request_time() {
+fn single_bytes_do_not_extend_the_request_time() {
     let server = TestServer::start(Limits { request_time: SHORT, ..Limits::default() });
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nX-Long: ");
     client.socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
     let mut first = [0];
-    // The read timeout paces the bytes until the server responds.
+    // Until the server responds, each read waits for its timeout, and the loop sends another byte.
     while client.socket.read(&mut first).is_err() {
         client.try_send("x");
     }
@@ -103,7 +103,7 @@ fn a_client_that_reads_byte_by_byte_is_closed() {
 }
 
 #[test]
-fn a_target_may_have_8_kib_and_not_a_byte_more() {
+fn a_target_may_have_8_kib_and_no_more() {
     let server = TestServer::start(Limits::default());
     let most = Limits::default().target_bytes;
     let mut client = server.connect();
@@ -124,7 +124,7 @@ fn headers_are_limited_in_number_and_size() {
     };
     assert_eq!(with(&"X: y\r\n".repeat(limits.headers - 1)).status, 200);
     with(&"X: y\r\n".repeat(limits.headers)).is_problem(431, "headers-too-large");
-    // Over its own limit, the parser sends a 431 without a document.
+    // To more headers than the parser accepts, the parser itself responds with a 431 without a problem document.
     assert_eq!(with(&"X: y\r\n".repeat(Limits::MAX_HEADERS)).status, 431);
 
     let rest = limits.header_bytes - "host".len() - "a".len() - "x".len();
@@ -164,7 +164,7 @@ fn a_rejected_upload_may_continue_while_its_response_is_read() {
     client.send("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
     client.response().is_problem(413, "unexpected-body");
     assert_eq!(client.rest(), b"");
-    // If the server had closed the socket, the first send would cause a reset and a later one would fail. A reset can
+    // If the server had closed the socket, the first send would cause a reset, and a later send would fail. A reset can
     // destroy the response before the client reads it.
     for _ in 0..100 {
         server.is_fine();
@@ -184,7 +184,7 @@ fn connections_over_the_limit_wait_for_a_permit() {
     let mut third = server.connect();
     third.send("GET /instruments/third HTTP/1.1\r\nHost: a\r\n\r\n");
 
-    // No permit is free, so that the next response closes its connection.
+    // No permit is free, so the server closes the connection after the next response.
     first.send("GET /instruments/again HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(first.response().header("connection"), Some("close"));
     assert_eq!(first.rest(), b"");
@@ -205,7 +205,7 @@ fn a_client_that_does_not_read_its_stream_buffers_little_and_is_closed() {
     });
     let received = client.rest().len();
     let ours = Limits::default().target_bytes + Limits::default().header_bytes + 64 * 1024;
-    // Bytes that the kernels took reached the client or were lost in the reset. The server buffered the rest.
+    // The kernel buffers a part of the sent bytes. The server buffers the rest, which must be little.
     assert!(
         server.fake.polled_bytes() < received + 8 * 1024 * 1024 + ours,
         "{} polled, {received} received",
@@ -217,7 +217,7 @@ fn a_client_that_does_not_read_its_stream_buffers_little_and_is_closed() {
 fn connections_of_one_address_are_limited() {
     let server = TestServer::start(Limits { connections_per_address: Some(2), ..Limits::default() });
     let open = [server.connect(), server.connect()];
-    eventually("both are served", || server.inner.connections() == 2);
+    eventually("both connections are served", || server.inner.connections() == 2);
     assert_eq!(server.connect().rest(), b"");
     assert_eq!(server.inner.metrics().rejected_connections.get(), 1);
     drop(open);

@@ -1,4 +1,4 @@
-//! The server over raw sockets, with a fake handler.
+//! Tests the server over raw sockets, with a fake handler.
 #![allow(clippy::unwrap_used, reason = "helpers outside the test functions panic like the tests themselves")]
 
 mod broken;

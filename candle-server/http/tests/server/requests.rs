@@ -1,4 +1,4 @@
-//! Valid requests.
+//! Tests valid requests.
 
 use std::sync::Arc;
 
@@ -60,7 +60,7 @@ fn head_has_the_length_of_get_and_no_body() {
     for path in ["/instruments/four", "/nowhere"] {
         client.send(format!("HEAD {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
         let head = client.head();
-        // A byte of a body would precede the next response and break it.
+        // If the response to HEAD had a body, the next response could not be parsed.
         client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
         let got = client.response();
         assert!(!got.body.is_empty());

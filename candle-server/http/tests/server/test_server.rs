@@ -1,4 +1,4 @@
-//! A server with a fake handler on a port of its own.
+//! A test server with a fake handler. Each server listens on its own port.
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,13 +17,15 @@ use tokio::task::JoinHandle;
 
 use crate::client::{Client, GUARD};
 
-/// Bytes of a body that exceeds both socket buffers.
+/// The size of a body that is larger than both socket buffers (bytes).
 pub(crate) const LARGE: usize = 32 << 20;
 
-/// One part of an endless body.
+/// One part of the endless body that the id `flood` returns.
 const PART: [u8; 4096] = [b'.'; 4096];
 
-/// A handler that returns the id or the route as JSON. Some ids do more.
+/// A handler that returns the id or the route as JSON.
+///
+/// The ids `panic`, `wait`, `flood` and `large` panic, block, or return a large body.
 pub(crate) struct Fake {
     handled: Mutex<Vec<String>>,
     waiting: AtomicUsize,
@@ -32,23 +34,23 @@ pub(crate) struct Fake {
 }
 
 impl Fake {
-    /// The methods and ids of all handled requests, in order.
+    /// Returns the methods and ids of all handled requests, in order.
     pub(crate) fn handled(&self) -> Vec<String> {
         self.handled.lock().unwrap().clone()
     }
 
-    /// Bytes of the id `flood` that the server has polled.
+    /// Returns the number of bytes that the server has polled from bodies of the id `flood`.
     pub(crate) fn polled_bytes(&self) -> usize {
         self.polled_bytes.load(Ordering::SeqCst)
     }
 
-    /// Requests of the id `wait` that are blocked.
+    /// Returns the number of requests of the id `wait` that have blocked.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::SeqCst)
     }
 }
 
-/// The fake handler, shared with the test.
+/// A reference to the fake handler, which the test also has.
 pub(crate) struct Shared(pub(crate) Arc<Fake>);
 
 impl RouteHandler for Shared {
@@ -94,12 +96,12 @@ impl TestServer {
     }
 
     pub(crate) fn with_origins(limits: Limits, origins: Origins) -> Self {
-        let (release, held) = sync_channel(8);
+        let (release, released) = sync_channel(8);
         let fake = Arc::new(Fake {
             handled: Mutex::default(),
             waiting: AtomicUsize::new(0),
             polled_bytes: Arc::default(),
-            release: Mutex::new(held),
+            release: Mutex::new(released),
         });
         let inner = Arc::new(Server::new(Router::new(Shared(Arc::clone(&fake))), limits).with_origins(origins));
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -116,7 +118,7 @@ impl TestServer {
         Client::connect(self.address)
     }
 
-    /// Sends a good request on a new connection, and checks the response.
+    /// Sends a valid request on a new connection, and asserts that the response is correct.
     pub(crate) fn is_fine(&self) {
         let mut client = self.connect();
         client.send("GET /instruments/good HTTP/1.1\r\nHost: a\r\n\r\n");

@@ -1,4 +1,4 @@
-//! A disk in memory that loses unsynced writes, fills up, and fails on request.
+//! Simulates a disk in memory, which can lose unsynced writes, become full, or fail.
 
 use std::io;
 use std::ops::Bound;
@@ -9,9 +9,9 @@ use redb::{BackendError, StorageBackend};
 /// A kind of loss.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Loss {
-    /// The process is killed. The system has all of its writes.
+    /// The process is killed. All of its writes have reached the operating system.
     Process,
-    /// The machine loses power, and with it every write that was not synced.
+    /// The machine loses power. Every write that was not synced is lost.
     Power,
 }
 
@@ -21,11 +21,12 @@ pub(super) struct Disk(Arc<Mutex<DiskState>>);
 
 #[derive(Clone, Debug)]
 struct DiskState {
-    /// All bytes, unsynced ones included.
+    /// All bytes, including unsynced bytes.
     written: Vec<u8>,
-    /// The unsynced changes, oldest first: offset, bytes before the change, length before the change.
+    /// The unsynced changes, oldest first. Each has the offset, the bytes before the change, and the length before the
+    /// change.
     unsynced: Vec<(usize, Vec<u8>, usize)>,
-    /// The maximum length.
+    /// The maximum length of the disk, in bytes.
     max_len: usize,
     is_broken: bool,
 }
@@ -40,7 +41,7 @@ impl Disk {
         Self(Arc::new(Mutex::new(state)))
     }
 
-    /// Returns the disk that a new process finds after a loss.
+    /// Returns the disk as a new process reads it after a loss.
     pub(super) fn after(&self, loss: Loss) -> Self {
         let mut state = self.state().clone();
         match loss {
@@ -63,7 +64,7 @@ impl Disk {
         self.state().written.len()
     }
 
-    /// Sets the maximum length.
+    /// Sets the maximum length of the disk, in bytes.
     pub(super) fn limit(&self, max_len: usize) {
         self.state().max_len = max_len;
     }
@@ -83,7 +84,7 @@ impl Disk {
 }
 
 impl DiskState {
-    /// Records the bytes at a place before a change, for a loss of power.
+    /// Saves the bytes before a change, so that a loss of power can undo the change.
     fn record_before(&mut self, offset: usize, len: usize) {
         let end = (offset + len).min(self.written.len());
         let before = self.written.get(offset..end).unwrap_or_default().to_vec();

@@ -1,4 +1,4 @@
-//! Files that are not stores, and disks that fail.
+//! Tests with damaged files, files that are not stores, and disks that fail.
 
 use std::panic::catch_unwind;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::error::{StoreError, StoreErrorKind};
 use crate::file::{File, file_backend};
 use crate::store::{Options, open};
 
-/// Returns a store with all kinds of content, as a kill leaves it: before its last commit, and after.
+/// Returns the bytes of a store after a kill, before and after its last commit. The store has all kinds of content.
 fn killed_store() -> [Vec<u8>; 2] {
     let mut random = fastrand::Rng::with_seed(1);
     let mut process = Process::start(Disk::new(), 1);
@@ -40,7 +40,7 @@ fn read(bytes: &[u8]) -> Result<String, StoreErrorKind> {
 #[test]
 fn a_corrupted_file_is_refused_or_read_correctly_and_never_changed() {
     let [before, sound] = killed_store();
-    // A corrupted header looks like a header torn by a kill: redb then falls back to the commit before.
+    // A corrupted header looks like a header that a kill left incomplete. redb then uses the previous commit.
     let expected = [&before, &sound].map(|bytes| read(bytes).unwrap());
     let mut random = fastrand::Rng::with_seed(2);
     let (mut refused, mut same) = (0, 0);
@@ -105,7 +105,7 @@ fn writes_during_a_disk_failure_are_durable_after_it() {
         }
         process.disk.repair();
         process.disk.limit(usize::MAX);
-        // Longer than the pause before the next attempt.
+        // This is longer than the pause before the next attempt.
         process.advance(Duration::from_secs(2));
         process.commit();
         assert_eq!(process.journal.durability(process.elapsed), Durability::Persisted, "round {round}");
@@ -152,7 +152,7 @@ fn a_writer_that_falls_behind_reports_it_and_catches_up() {
     process.assert_durable_writes_are_present("after more writes than the journal buffers");
 }
 
-/// A temporary directory, removed when dropped.
+/// A temporary directory that is removed when this value is dropped.
 struct Directory(std::path::PathBuf);
 
 impl Directory {

@@ -1,4 +1,4 @@
-//! The size of a file under a continuous load.
+//! Checks the size of a file under a continuous load.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +15,11 @@ use crate::writer::Writer;
 /// The number of instruments; each gets two quotes per second.
 const INSTRUMENTS: usize = 10_000;
 
-/// The minutes simulated: the window fills in 30 minutes, and the next 30 show the size after that.
+/// The number of simulated minutes. The window is full after 30 minutes. The next 30 minutes show if the file still
+/// grows.
 const MINUTES: usize = 60;
 
-/// The commits per second, as with the default interval.
+/// The number of commits per second, as with the default interval.
 const COMMITS: u32 = 10;
 
 #[test]

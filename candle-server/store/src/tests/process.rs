@@ -1,4 +1,4 @@
-//! A server process with a store, driven step by step, beside a log of its writes.
+//! A simulated server process with a store, and a log of its writes. The test runs the process step by step.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::disk::{Disk, Loss};
 use crate::file::{self, File, Location};
 use crate::writer::Writer;
 
-/// The limit on instruments: low enough that some are refused.
+/// The limit on instruments. It is so low that some instruments are rejected.
 const MAX_INSTRUMENTS: usize = 40;
 
 /// One write of a test.
@@ -33,7 +33,7 @@ pub(super) struct Process {
     pub(super) disk: Disk,
     writer: Writer,
     log: Vec<TestWrite>,
-    /// The number of durable writes: a prefix of the log.
+    /// The number of durable writes. They are the first writes of the log.
     durable: usize,
     /// The time since the start of the process.
     pub(super) elapsed: Duration,
@@ -41,7 +41,7 @@ pub(super) struct Process {
     seq: u64,
 }
 
-/// Everything that a reader can see, except the age of quotes.
+/// All values that reads of the engine return, except the age of quotes.
 type Visible = Vec<(InstrumentId, Option<Arc<str>>, u64, Vec<WindowCandle>)>;
 
 pub(super) fn config(seed: u64) -> Config {
@@ -94,7 +94,7 @@ impl Process {
     fn random_ticks(&mut self, random: &mut fastrand::Rng) -> TestWrite {
         let count = random.usize(1..30);
         let ticks = (0..count).map(|_| {
-            // Most ticks are in order; some are late, too late, or have a bad price.
+            // Most ticks are in order. Some are late, too late, or have a bad price.
             let late = if random.u8(..4) == 0 { random.i64(..2_000_000_000) } else { 0 };
             let price = if random.u8(..20) == 0 { -1.0 } else { f64::from(random.u32(1..1000)) / 8.0 };
             self.seq += 1;
@@ -131,7 +131,7 @@ impl Process {
         self.log.push(write);
     }
 
-    /// Lets the writer write once.
+    /// Makes the writer write once.
     pub(super) fn commit(&mut self) {
         self.writer.write(self.elapsed);
         if self.journal.durability(self.elapsed) == Durability::Persisted {
@@ -150,7 +150,7 @@ impl Process {
         let (stop, stopped) = tokio::sync::oneshot::channel();
         drop(stop);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        // The disk of some tests is full: the content is compared afterwards instead.
+        // The result is ignored, because the disk of some tests is full. The test compares the content afterwards.
         let _ = runtime.block_on(self.writer.run(stopped));
         Self::on(self.disk, self.now, self.log)
     }

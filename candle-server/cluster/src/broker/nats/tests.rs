@@ -3,7 +3,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 
-/// The result of a connection to a server of this version and `max_payload`, in bytes.
+/// Connects to a fake server with this version and this `max_payload` (bytes), and returns the result.
 async fn connect_to(version: &str, max_payload: usize) -> Result<NatsBroker, BrokerError> {
     let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("nats://{}/X", server.local_addr().unwrap()).parse().unwrap();

@@ -1,4 +1,4 @@
-//! Handovers of the lease from one gateway to the other.
+//! Tests how the lease changes from one gateway to the other.
 
 use tokio::time::timeout;
 
@@ -39,7 +39,7 @@ async fn a_market_that_goes_silent_causes_no_failover() {
     let leader = world.leader().unwrap();
     for index in [leader, 1 - leader] {
         world.actors[index].lose_feed();
-        // One gateway notices the silence a little before the other.
+        // One gateway notices the silence slightly before the other gateway.
         world.run(FEED_DOWN_TIMEOUT / 2).await;
     }
     world.run(LEASE_TIMEOUT * 3).await;
@@ -88,7 +88,7 @@ async fn a_leader_whose_feed_is_down_keeps_the_lease_until_the_standby_has_a_ste
     world.assert_no_quote_lost_or_repeated("by the gateway with the feed");
 }
 
-/// Ends an actor and returns the number of lost quotes in its error.
+/// Ends the gateway of an actor. Returns the number of lost quotes that the error of the gateway reports.
 async fn end(actor: &mut Actor) -> Option<String> {
     let error = actor.gateway.end(&mut actor.session).await.err()?;
     let number = error.strip_prefix("the last ")?;

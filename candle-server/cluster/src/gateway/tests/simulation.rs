@@ -1,5 +1,7 @@
-//! Two gateways of one feed at a broker in memory, on a driven clock. They are killed, stopped and disconnected at
-//! random, and the log is compared with every quote of the feed.
+//! Simulates two gateways of one feed with an in-memory broker and a simulated clock.
+//!
+//! The simulation kills, suspends and disconnects the gateways at random. It then compares the log with all quotes of
+//! the feed.
 
 use std::collections::BTreeMap;
 
@@ -20,30 +22,30 @@ use crate::follower::Follower;
 use crate::subscribe::Event;
 use crate::tests::paused_time::PausedTime;
 
-/// The start of every simulation, in seconds since the epoch: the start of a minute.
+/// The start of every simulation, in seconds since the epoch. It is the start of a minute.
 const START: i64 = 28_333_333 * 60;
 
-/// A quote with a sequence number of the feed.
+/// Returns a quote with a sequence number of the feed. The number determines the price.
 pub(super) fn tick(time: Timestamp, number: u64) -> Tick {
     let price = 1.0 + (number % 97) as f64;
     Tick::new(time, price).with_seq(number)
 }
 
-/// One gateway, its feed and its connection to the broker.
+/// A gateway with its feed and its connection to the broker.
 pub(super) struct Actor {
     pub(super) gateway: Gateway<MemoryBroker>,
     pub(super) session: LogSession<MemoryBroker>,
     pub(super) connection: MemoryBroker,
     pub(super) engine: Arc<Engine>,
-    /// True while quotes reach the gateway.
+    /// True while the feed of the gateway is connected.
     pub(super) is_fed: bool,
-    /// The quotes that wait at the socket of a gateway that is stopped.
+    /// The quotes that wait in the socket while the gateway is suspended. `None` while the gateway runs.
     waiting: Option<Vec<(String, Tick)>>,
     end: u64,
 }
 
 impl Actor {
-    /// A gateway with a new session. The connection of its feed is open.
+    /// Creates a gateway with a new session and a connected feed.
     pub(super) fn new(broker: &MemoryBroker, node: u64, now: Timestamp) -> Self {
         let journal = Arc::new(crate::gateway_journal());
         let failover = FailoverConfig { fail_over_after: Duration::MAX, fail_back_after: Duration::MAX };
@@ -81,7 +83,7 @@ impl Actor {
         self.engine.feeds.quoted(outcomes.accepted(), None, self.engine.clock.reading());
     }
 
-    /// Disconnects the feed. The gateway knows of it.
+    /// Disconnects the feed. The gateway notices the disconnection.
     pub(super) fn lose_feed(&mut self) {
         self.is_fed = false;
         let at = self.engine.clock.reading();
@@ -98,7 +100,7 @@ impl Actor {
         }
     }
 
-    /// Runs the work of the gateway's task in one send interval.
+    /// Does the work that the task of the gateway does in one send interval.
     pub(super) async fn step(&mut self) -> Result<(), FollowError> {
         if self.waiting.is_some() {
             return Ok(());
@@ -128,7 +130,7 @@ impl Actor {
     }
 }
 
-/// A session of a gateway that reads the log from its first message on.
+/// Returns a session of a gateway that reads the log from the first message.
 fn session(connection: &MemoryBroker, node: u64, now: Duration) -> LogSession<MemoryBroker> {
     let (_, events) = mpsc::channel(1);
     let bootstrapped = Bootstrapped {
@@ -146,14 +148,14 @@ pub(super) fn follower(node: u64) -> Follower {
     Follower::new(Arc::new(Engine::new(aggregator, Clock::new(ClockMode::Feed))), node, 0, None)
 }
 
-/// Two gateways, and every quote of the feed.
+/// Two gateways with their broker, and a summary of all quotes that the feed sent.
 pub(super) struct World {
     pub(super) broker: MemoryBroker,
     pub(super) actors: Vec<Actor>,
     started: tokio::time::Instant,
     nodes: u64,
     number: u64,
-    /// By instrument and minute: open, high, low, close and count.
+    /// By instrument and minute: open, high, low, close and count of the sent quotes.
     sent: BTreeMap<(String, i64), [f64; 5]>,
 }
 
@@ -193,7 +195,7 @@ impl World {
         self.actors.iter_mut().for_each(|actor| actor.quote(id, tick));
     }
 
-    /// Runs for `time`, with some quotes in each send interval.
+    /// Runs the world for `time`, with some quotes in each send interval.
     pub(super) async fn run_with_quotes(&mut self, time: Duration, random: &mut fastrand::Rng) {
         let until = self.started.elapsed() + time;
         while self.started.elapsed() < until {
@@ -205,7 +207,7 @@ impl World {
         }
     }
 
-    /// Runs for one send interval.
+    /// Runs the world for one send interval.
     pub(super) async fn step(&mut self) {
         sleep(SEND_INTERVAL).await;
         for actor in &mut self.actors {
@@ -220,7 +222,8 @@ impl World {
         }
     }
 
-    /// The index of the leader. It is the one with the last epoch, because an earlier leader may not know of the next.
+    /// Returns the index of the leader with the highest epoch. An earlier leader may not know yet that it lost the
+    /// lease.
     pub(super) fn leader(&self) -> Option<usize> {
         let epoch = |actor: &Actor| match &actor.session.lease {
             Lease::Leading(leadership) => Some(leadership.last_writes.header.epoch),
@@ -231,7 +234,7 @@ impl World {
             .max_by_key(|index| epoch(&self.actors[*index]))
     }
 
-    /// A read node that has applied the whole log.
+    /// Returns a read node that has applied the whole log.
     pub(super) fn read_node(&self) -> Follower {
         let mut node = follower(99);
         while let Some((sequence, bytes)) = self.broker.next(node.applied() + 1) {
@@ -240,7 +243,7 @@ impl World {
         node
     }
 
-    /// Compares the candles of a read node with every quote of the feed.
+    /// Compares the candles of a read node with all quotes of the feed.
     pub(super) fn assert_no_quote_lost_or_repeated(&self, context: &str) {
         let node = self.read_node();
         let mut read = BTreeMap::new();
@@ -262,7 +265,7 @@ impl World {
     }
 }
 
-/// Causes one random fault, ends it, and returns its name.
+/// Causes one random fault, repairs it, and returns its name.
 async fn cause_fault(world: &mut World, random: &mut fastrand::Rng) -> &'static str {
     let leader = world.leader().expect("there is a leader when all is well");
     let seconds = |random: &mut fastrand::Rng, range| Duration::from_secs(random.u64(range));
@@ -303,7 +306,7 @@ async fn cause_fault(world: &mut World, random: &mut fastrand::Rng) -> &'static 
         }
         7 => {
             world.actors[leader].lose_feed();
-            // After a shorter time the leader stays, and the minutes are published as not covered.
+            // If the outage were shorter, the leader would not change, and the minutes would not be covered.
             world.run_with_quotes(FEED_DOWN_TIMEOUT + seconds(random, 1..30), random).await;
             let actor = &mut world.actors[leader];
             actor.is_fed = true;
@@ -326,13 +329,13 @@ async fn cause_fault(world: &mut World, random: &mut fastrand::Rng) -> &'static 
     }
 }
 
-/// Runs two gateways through eight faults.
+/// Runs two gateways and causes eight faults.
 async fn simulate(seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut world = World::new();
     let mut faults = Vec::new();
     for _ in 0..8 {
-        // After this time the buffer of a standby is as full as it gets.
+        // After this time, the buffer of the standby no longer grows.
         world.run_with_quotes(BUFFER_DURATION + LEASE_TIMEOUT, &mut random).await;
         faults.push(cause_fault(&mut world, &mut random).await);
         world.run(LEASE_TIMEOUT * 3).await;

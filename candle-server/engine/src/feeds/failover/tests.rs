@@ -3,7 +3,7 @@ use super::*;
 const CONFIG: FailoverConfig =
     FailoverConfig { fail_over_after: Duration::from_secs(2), fail_back_after: Duration::from_secs(10) };
 
-/// Returns both clocks `seconds` after the start, which was at the epoch.
+/// Returns the times of both clocks `seconds` after the start. The start is at the epoch.
 fn at(seconds: f64) -> Reading {
     let elapsed = Duration::from_secs_f64(seconds);
     Reading { elapsed, now: Timestamp::EPOCH.saturating_add(i64::try_from(elapsed.as_micros()).unwrap()) }
@@ -13,7 +13,7 @@ fn new(feeds: usize) -> Failover {
     Failover::new(vec![SilenceTimeout::FromRate; feeds], ClockMode::Wall, CONFIG)
 }
 
-/// Delivers 100 quotes a second of the feed from second `from` to second `to`.
+/// Delivers 100 quotes per second of `feed` from second `from` to second `to`.
 fn quote_steadily(failover: &mut Failover, feed: usize, from: f64, to: f64) {
     let mut now = from;
     while now < to {
@@ -22,7 +22,7 @@ fn quote_steadily(failover: &mut Failover, feed: usize, from: f64, to: f64) {
     }
 }
 
-/// Returns the state after the first feed was live from second 0 to second 60.
+/// Returns the failover state after the first feed was live for 60 seconds.
 fn live(feeds: usize) -> Failover {
     let mut failover = new(feeds);
     assert_eq!(failover.opened(0, at(0.0)), Some(Delivery::Started(at(0.0).now)));
@@ -61,7 +61,7 @@ fn a_connection_without_a_quote_counts_as_never_delivering() {
         assert_eq!(failover.lost(0, "closed", at(second + 1.0)), Some(Delivery::Stopped(at(second).now)));
     }
     let gaps: Vec<Gap> = failover.gaps(at(70.0).now).copied().collect();
-    // Each connection is taken back to its start, so the gap around it continues.
+    // No connection delivered a quote, so the gap continues.
     assert_eq!(gaps, [Gap { from: at(60.0).now, to: None, reason: "closed" }]);
 }
 
@@ -108,14 +108,14 @@ fn each_futile_round_takes_twice_as_long_up_to_half_a_minute() {
     let _ = failover.lost(0, "closed", at(now));
     let mut waits = Vec::new();
     for _ in 0..14 {
-        let began = now;
+        let started = now;
         let next = loop {
             now += 0.5;
             if let Some(Action::FailOver(next)) = failover.action(at(now).elapsed) {
                 break next;
             }
         };
-        waits.push(now - began);
+        waits.push(now - started);
         let _ = failover.switched_to(next, at(now));
         let _ = failover.lost(next, "unreachable", at(now));
     }
@@ -161,7 +161,7 @@ fn gaps_are_bounded_in_number() {
 }
 
 #[test]
-fn a_connection_that_died_quietly_is_a_gap_from_its_last_frame() {
+fn the_gap_of_a_dead_connection_starts_at_its_last_frame() {
     let mut failover = new(1);
     let _ = failover.opened(0, at(0.0));
     (1..600).for_each(|second| assert_eq!(failover.quoted(0, 1, None, at(f64::from(second))), None));
@@ -173,10 +173,10 @@ fn a_connection_that_died_quietly_is_a_gap_from_its_last_frame() {
 }
 
 #[test]
-fn time_that_the_wall_clock_leaps_over_is_a_gap() {
+fn time_that_the_wall_clock_skips_is_a_gap() {
     let mut failover = live(1);
     let woken = |seconds: f64| Reading { now: at(seconds + 3600.0).now, ..at(seconds) };
-    assert_eq!(failover.refresh(Reading { now: at(62.0).now, ..at(60.0) }), None, "a small correction is not a leap");
+    assert_eq!(failover.refresh(Reading { now: at(62.0).now, ..at(60.0) }), None, "a small correction is not a jump");
     let before = Reading { now: at(62.1).now, ..at(60.1) };
     assert_eq!(failover.quoted(0, 1, None, before), None);
     assert_eq!(failover.quoted(0, 1, None, woken(60.2)), Some(Delivery::Stopped(before.now)));

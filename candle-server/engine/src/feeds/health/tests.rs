@@ -4,7 +4,7 @@ fn seconds(seconds: f64) -> Duration {
     Duration::from_secs_f64(seconds)
 }
 
-/// Returns a feed that delivered 200 quotes a second for `length` seconds from its connect at 0.
+/// Returns a feed that connected at 0 and delivered 200 quotes per second for `length` seconds.
 fn busy(silence_timeout: SilenceTimeout, length: u32) -> Health {
     let mut health = Health::new(silence_timeout);
     health.opened(Duration::ZERO);

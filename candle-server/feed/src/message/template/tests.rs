@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::super::{Message, Unreadable, decode, decode_without_template};
 use super::*;
 
-/// Generates lines of every template shape, and lines that almost have a template shape.
+/// Generates lines of every template form, and lines that almost have a template form.
 fn lines() -> impl Strategy<Value = String> {
     let id = prop_oneof![
         "-?[0-9]{1,22}",
@@ -17,7 +17,7 @@ fn lines() -> impl Strategy<Value = String> {
             4 => "-?[0-9]{1,10}(\\.[0-9]{1,12})?",
             1 => "-?[0-9]{1,22}(\\.[0-9]{0,22})?([eE][+-]?[0-9]{1,3})?",
             1 => any::<f64>().prop_map(|value| format!("{value}")),
-            // Halves of a microsecond, and their neighbours.
+            // Timestamps with a half of a microsecond, and slightly smaller ones.
             1 => "[0-9]{1,10}\\.[0-9]{6}(4999|5|50|5000)",
             1 => Just("\"5\"".to_owned()),
         ]
@@ -70,7 +70,7 @@ fn frames() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Adds the bits of the floats to a message, so that the two zeros differ.
+/// Returns the message with the bits of its floats, so that 0.0 and -0.0 differ.
 fn exact(message: Result<Message<'_>, Unreadable>) -> (Result<Message<'_>, Unreadable>, Option<(u64, u64)>) {
     let bits = match &message {
         Ok(Message::Quote(quote)) => Some((quote.price.to_bits(), quote.size.to_bits())),
@@ -97,7 +97,7 @@ proptest! {
 }
 
 #[test]
-fn the_template_reads_every_template_shape_completely() {
+fn the_template_decoder_reads_every_template_form_completely() {
     let shapes = [
         r#"{"id":1,"price":12.34,"timestamp":1629648467.2}"#,
         r#"{"id": 1, "price": 12.34, "timestamp": 12345678}"#,

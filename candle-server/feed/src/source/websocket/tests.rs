@@ -16,7 +16,7 @@ async fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
 }
 
-/// Returns both ends of a new connection.
+/// Opens a connection and returns both of its ends.
 async fn pair() -> (WebSocket, Server) {
     let listener = listener().await;
     let url = address("ws", &listener);
@@ -64,7 +64,7 @@ async fn buffered_frames_are_returned_as_one_batch() {
         server.feed(tungstenite::Message::text(frame)).await.unwrap();
     }
     server.flush().await.unwrap();
-    // On the loopback device one write arrives in one piece, and the server writes nothing else before the read.
+    // On the loopback device, one write arrives as one piece. The server writes nothing else before the read.
     assert_eq!(client.frames().await.unwrap(), [text("one"), text("two"), text("three")]);
 }
 
@@ -122,7 +122,7 @@ async fn an_oversize_frame_is_unreadable_and_ends_the_connection() {
     let (mut client, mut server) = pair().await;
     let sender = tokio::spawn(async move {
         server.send(tungstenite::Message::text("first")).await.unwrap();
-        // The client closes the connection during this write.
+        // The write may fail, because the client closes the connection during this write.
         let _ = server.send(tungstenite::Message::text("x".repeat(MAX_MESSAGE_BYTES + 1))).await;
     });
     let (frames, error) = read_to_end(&mut client).await;
@@ -182,7 +182,7 @@ async fn pongs_keep_a_quiet_connection_alive() {
     let pings = tokio::spawn(async move {
         for _ in 0..6 {
             assert!(server.next().await.unwrap().unwrap().is_ping());
-            // The flush sends the pong; the client does not wait for a message.
+            // The flush sends the pong. No message is sent.
             let _ = server.flush().await;
         }
         quiet_for.send(()).unwrap();

@@ -24,7 +24,7 @@ fn micros(seconds: f64) -> i64 {
     (seconds * 1e6) as i64
 }
 
-/// A client that knows only the events, and that a window has 30 minutes.
+/// A client that applies events, and removes candles older than the window of 30 minutes.
 #[derive(Default)]
 struct Client {
     history: Option<Value>,
@@ -61,7 +61,9 @@ impl Client {
         }
     }
 
-    /// The history of the client at `now`, without `views` and `asOf`, which are those of the last event.
+    /// Returns the history of the client at `now`, without `views` and `asOf`.
+    ///
+    /// These two fields have the values of the last event, which differ from those of a read.
     fn shown(&self, now: Timestamp) -> Option<Value> {
         let mut history = self.history.clone()?;
         let first = 60 * (now.minute().number() - 29);
@@ -75,7 +77,7 @@ fn without_time(mut history: Value) -> Value {
     history
 }
 
-/// The history that a read returns.
+/// Returns the history of a read, without `views` and `asOf`.
 fn read(engine: &Engine, gaps: Gaps) -> Option<Value> {
     let now = engine.clock.now();
     let Update::Changed(history, version) = engine.aggregator.history_if_changed(ID, now, None)? else { return None };
@@ -92,17 +94,17 @@ fn read(engine: &Engine, gaps: Gaps) -> Option<Value> {
 enum Step {
     List(Option<&'static str>),
     Delist,
-    /// A tick this many seconds from now. A later tick moves the clock.
+    /// Records a tick with this time (seconds from now) and this price. A tick ahead of the clock advances the clock.
     Tick(f64, f64),
-    /// The clock advances by this many seconds without a tick.
+    /// Advances the clock by this many seconds without a tick.
     Pass(f64),
-    /// The feed connects and sends a quote.
+    /// Connects the feed and sends a quote.
     Up,
-    /// The feed disconnects.
+    /// Disconnects the feed.
     Lost,
-    /// The feed restarts this many seconds earlier.
+    /// Restarts the feed at a time this many seconds earlier.
     Restart(f64),
-    /// The client gets the changes.
+    /// Sends the changes to the client.
     Poll,
 }
 
