@@ -95,7 +95,7 @@ pub struct Settings {
     #[arg(long, env = "CANDLE_READY_REQUIRES_FEED", value_parser = BoolishValueParser::new())]
     pub ready_requires_feed: bool,
 
-    /// Maximum number of listed instruments. Each needs about 2.3 KB of memory.
+    /// Maximum number of listed instruments. Each needs about 2.9 KB of memory.
     #[arg(long, value_name = "NUMBER", env = "CANDLE_MAX_INSTRUMENTS", default_value_t = Config::DEFAULT_MAX_INSTRUMENTS,
           value_parser = value::instruments)]
     pub max_instruments: usize,

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use benches::common::Feed;
 use benches::rivals::PlainCandle;
 use candle_core::{Aggregator, Gaps, Ring, State, Timestamp, WindowCandle};
 
@@ -90,7 +89,7 @@ pub(crate) fn dated(mut bars: Vec<PlainCandle>, minutes: &[i64]) -> Vec<PlainCan
 
 /// Returns the minutes in which each instrument has ticks.
 #[cfg(feature = "rivals-agpl")]
-pub(crate) fn minutes(feed: &Feed) -> Vec<Vec<i64>> {
+pub(crate) fn minutes(feed: &benches::common::Feed) -> Vec<Vec<i64>> {
     let mut minutes = vec![Vec::new(); feed.ids.len()];
     for (place, (_, tick)) in feed.instruments.iter().zip(&feed.quotes) {
         let minutes = &mut minutes[*place as usize];

@@ -96,7 +96,7 @@ fn help_contains_defaults_units_and_environment_variables() {
         "[env: CANDLE_ALLOW_NON_POSITIVE=]",
         "[env: CANDLE_MAX_INSTRUMENTS=]",
         "[default: 100000]",
-        "2.3 KB",
+        "2.9 KB",
         "CANDLE_LOG",
         "[default: info]",
     ];
