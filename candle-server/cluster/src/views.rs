@@ -9,7 +9,6 @@ use candle_core::Aggregator;
 use candle_core::replication::ViewTotal;
 use candle_engine::codec::RecordedViews;
 
-use crate::catalogue::each_listed;
 use crate::message::first_lsn;
 
 /// The number of messages for which a delisting is stored. Views are normally published within seconds, which is about
@@ -72,11 +71,11 @@ impl ViewLedger {
 
     /// Marks all views of an aggregator that was restored from a checkpoint as published.
     pub(crate) fn account_for(&mut self, aggregator: &Aggregator) {
-        each_listed(aggregator, |summary| {
+        for summary in aggregator.instruments() {
             if summary.views > 0 {
                 self.accounted.insert(summary.id.as_str().into(), summary.views);
             }
-        });
+        }
     }
 
     /// Adds views that another node published at `lsn`, unless their listing has ended.

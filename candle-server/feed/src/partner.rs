@@ -201,17 +201,10 @@ impl<'i> Partner<'i> {
 
     /// Delists the instruments that the partner did not announce again.
     fn delist_missing(&mut self, announced: &HashSet<String>) {
-        /// The number of instruments that are read under one lock of the catalogue.
-        const PAGE: usize = 1000;
         let engine = self.intake.engine().clone();
-        let aggregator = &engine.aggregator;
         let mut delisted: u64 = 0;
-        let mut page = aggregator.page(None, "", PAGE);
-        while let Some(last) = page.last().map(|summary| summary.id.clone()) {
-            for missing in page.iter().filter(|summary| !announced.contains(summary.id.as_str())) {
-                delisted += u64::from(self.intake.delist(missing.id.as_str()));
-            }
-            page = aggregator.page(Some(InstrumentId::as_str(&last)), "", PAGE);
+        for missing in engine.aggregator.instruments().filter(|summary| !announced.contains(summary.id.as_str())) {
+            delisted += u64::from(self.intake.delist(missing.id.as_str()));
         }
         if delisted > 0 {
             tracing::info!(delisted, "delisted instruments that the feed did not announce again");

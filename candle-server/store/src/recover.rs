@@ -9,9 +9,7 @@ use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
 
-use candle_core::{
-    Aggregator, Arrival, Config, CoverageRing, History, InstrumentId, SnapshotError, StripeSnapshot, Timestamp,
-};
+use candle_core::{Aggregator, Arrival, Config, CoverageRing, History, SnapshotError, StripeSnapshot, Timestamp};
 use candle_engine::codec::Record;
 use redb::{AccessGuard, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
@@ -21,9 +19,6 @@ use crate::file::{BATCHES, COVERAGE, CoverageParts, File, Location, NUMBERS, STR
 /// The number of batches that are decoded ahead of the replay: one. Decoding is faster than replaying, so more would
 /// not help.
 const DECODED_AHEAD: usize = 1;
-
-/// The number of instruments that [`StoredState::each_instrument`] looks up at a time.
-const PAGE: usize = 1000;
 
 /// The state that a store file contains.
 #[derive(Debug)]
@@ -51,14 +46,10 @@ impl StoredState {
         mut visit: impl FnMut(&str, &History, Timestamp) -> io::Result<()>,
     ) -> io::Result<()> {
         let now = self.now.unwrap_or(Timestamp::EPOCH);
-        let mut page = self.aggregator.page(None, "", PAGE);
-        while let Some(last) = page.last().map(|summary| summary.id.clone()) {
-            for summary in &page {
-                if let Some(history) = self.aggregator.history(summary.id.as_str()) {
-                    visit(summary.id.as_str(), &history, now)?;
-                }
+        for summary in self.aggregator.instruments() {
+            if let Some(history) = self.aggregator.history(summary.id.as_str()) {
+                visit(summary.id.as_str(), &history, now)?;
             }
-            page = self.aggregator.page(Some(InstrumentId::as_str(&last)), "", PAGE);
         }
         Ok(())
     }

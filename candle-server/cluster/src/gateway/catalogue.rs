@@ -13,7 +13,7 @@ use candle_engine::journal::Write;
 use super::Gateway;
 use super::lease::Leadership;
 use crate::broker::Broker;
-use crate::catalogue::{Catalogue, each_listed};
+use crate::catalogue::Catalogue;
 use crate::follower::Follower;
 
 /// The time within which a connected feed announces all instruments.
@@ -24,9 +24,9 @@ const ANNOUNCED_AFTER: Duration = CATALOGUE_REPLAY_LIMIT.saturating_add(Duration
 /// Returns the description of every listed instrument, by id.
 fn descriptions(aggregator: &Aggregator) -> HashMap<Box<str>, Option<Arc<str>>> {
     let mut descriptions = HashMap::new();
-    each_listed(aggregator, |summary| {
+    for summary in aggregator.instruments() {
         descriptions.insert(summary.id.as_str().into(), summary.description);
-    });
+    }
     descriptions
 }
 
