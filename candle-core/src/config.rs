@@ -42,8 +42,7 @@ impl Config {
     /// take 290 MB with the default window.
     pub const DEFAULT_MAX_INSTRUMENTS: usize = 100_000;
 
-    /// The largest limit on listed instruments. Slots are numbered in 32 bits, and 16 million instruments take 48 GB with the default
-    /// window.
+    /// The largest limit on listed instruments: 16 million. They take 48 GB with the default window.
     pub const MAX_INSTRUMENTS_LIMIT: usize = 1 << 24;
 
     /// Sets the interval of the candles. The default is one minute. The window keeps its number of candles, cut to

@@ -26,7 +26,7 @@ use crate::time::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Interval {
     seconds: u32,
-    /// The same in microseconds, which every tick needs.
+    /// The length of the interval in microseconds, stored because every tick needs it.
     micros: i64,
 }
 

@@ -6,7 +6,7 @@ use crate::interval::{Interval, OpenTime};
 use crate::rules::Rules;
 use crate::time::Timestamp;
 
-/// The candles that a read returns: their interval, and how many of them, the forming one included.
+/// The interval and the number of the candles that a read returns. The number includes the forming candle.
 ///
 /// ```
 /// use candle_core::{Interval, Window};
@@ -85,7 +85,7 @@ impl Window {
         Self::valid(interval, if candles < max { candles } else { max })
     }
 
-    /// Returns the open time of the first candle of the window whose last one opens at `forming`.
+    /// Returns the open time of the first candle of the window, if its last candle opens at `forming`.
     #[inline]
     pub(crate) const fn first(self, forming: OpenTime) -> OpenTime {
         OpenTime(forming.0.saturating_sub((self.candles as u64 - 1) * self.interval.as_seconds() as u64))

@@ -172,7 +172,7 @@ impl Follower {
         self.views.last_delisted(id).is_some_and(|lsn| lsn >= oldest)
     }
 
-    /// Returns true if a recent message cleared all candles.
+    /// Returns true if one of the last [`RECENT_MESSAGES`] messages cleared all candles.
     pub(crate) fn was_cleared_recently(&self) -> bool {
         self.cleared.is_some_and(|sequence| sequence >= self.applied.saturating_sub(RECENT_MESSAGES))
     }

@@ -40,9 +40,9 @@ struct Envelope {
 /// The two kinds of messages.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Content {
-    /// Writes of the feed that a gateway publishes.
+    /// Writes from the feed, published by a gateway.
     Writes(WritesHeader),
-    /// Views that a read node publishes.
+    /// Numbers of views, published by a read node.
     Views(Origin),
 }
 

@@ -33,7 +33,7 @@ pub const BEHIND_AFTER: Duration = Duration::from_secs(1);
 pub enum Durability {
     /// A crash loses at most the writes of the last second, see [`BEHIND_AFTER`].
     Persisted,
-    /// The consumer is slow: a crash loses the writes of more than one second.
+    /// The consumer is slow: a crash would lose more than one second of writes.
     Behind,
     /// The last attempt to persist failed: a crash loses all writes since the last successful attempt.
     Failed,

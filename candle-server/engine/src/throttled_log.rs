@@ -37,8 +37,8 @@ impl ThrottledLog {
         Self { interval, last: None, suppressed: 0 }
     }
 
-    /// Returns the number of suppressed lines since the last logged line. Returns `None` if no line may be logged at
-    /// `now`.
+    /// Asks to log a line at `now`. If the line may be logged, returns the number of lines suppressed since the last one.
+    /// Otherwise counts the line as suppressed and returns `None`.
     pub fn permit(&mut self, now: Duration) -> Option<u64> {
         if self.last.is_some_and(|last| now.saturating_sub(last) < self.interval) {
             self.suppressed += 1;

@@ -24,7 +24,7 @@ pub const HEALTHY: Duration = Duration::from_secs(30);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Backoff {
-    /// The number of losses since the last healthy connection.
+    /// The number of connections lost or failed since the last healthy one.
     losses: u32,
 }
 

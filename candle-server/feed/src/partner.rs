@@ -57,7 +57,7 @@ pub enum Connect {
 }
 
 impl<'i> Partner<'i> {
-    /// Creates the rules for one connection. Its quotes are recorded with `intake`.
+    /// Creates the state of one partner connection. Its quotes are recorded with `intake`.
     pub fn new(intake: &'i mut Intake) -> Self {
         Self {
             intake,

@@ -172,7 +172,8 @@ impl<B> LogSession<B> {
         self.follower.last_writes().is_some_and(|last| is_down(&last.header))
     }
 
-    /// Returns true if the leader has reported for [`FEED_DOWN_TIMEOUT`] that its feed is down.
+    /// Returns true if the leader has reported for [`FEED_DOWN_TIMEOUT`] that its feed is down. Returns false until this
+    /// gateway has applied the whole log.
     pub(super) fn leader_feed_stays_down(&self, now: Duration) -> bool {
         let is_long = |since: Duration| now.saturating_sub(since) >= FEED_DOWN_TIMEOUT;
         self.is_caught_up() && self.leader_feed_down_since.is_some_and(is_long)

@@ -50,7 +50,7 @@ impl<B: Broker> Gateway<B> {
 
     /// Returns `now`, or the time of the previous message plus [`MIN_STEP_MICROS`] if that time is later.
     ///
-    /// If the clock mode is the clock of the feed, returns `now` unchanged.
+    /// With [`ClockMode::Feed`], returns `now` unchanged.
     fn at_or_after(&self, now: Timestamp, before: Option<&WritesHeader>) -> Timestamp {
         let before = before.and_then(WritesHeader::now).filter(|_| self.engine.clock.mode() == ClockMode::Wall);
         before.map_or(now, |before| now.max(before.saturating_add(MIN_STEP_MICROS)))

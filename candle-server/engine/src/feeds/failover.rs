@@ -299,8 +299,8 @@ impl Failover {
 
     /// Returns the time for which the active feed may be unhealthy before the failover.
     ///
-    /// The time doubles with each round over all feeds without a healthy feed. This limits the number of connects while
-    /// all feeds are down.
+    /// The time doubles each time that all feeds were tried and none was healthy, up to [`MAX_FAIL_OVER_AFTER`]. So few
+    /// connections are tried while all feeds are down.
     fn fail_over_after(&self) -> Duration {
         let rounds = self.futile_switches / u32::try_from(self.feeds.len()).unwrap_or(u32::MAX);
         doubled(self.config.fail_over_after, rounds).min(MAX_FAIL_OVER_AFTER.max(self.config.fail_over_after))

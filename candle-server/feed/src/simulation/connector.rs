@@ -22,7 +22,7 @@ const LATENCY: Millis = 80;
 const CATALOGUE_DELAY: Millis = 1_000;
 /// The length of the period before a connect, in milliseconds. The feed repeats the quotes of this period.
 const REPEATED: Millis = 2_000;
-/// The number of steps of a dripping feed of which one step delivers quotes.
+/// A dripping feed delivers quotes in one of this many steps.
 const DRIP: u64 = 17;
 
 /// A connector to the simulated feeds of a world.
