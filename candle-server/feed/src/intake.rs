@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use candle_core::{ListError, Outcome, Outcomes, RecordContext, Tick, Timestamp, Unlisted};
+use candle_core::{ListError, Outcome, Outcomes, Tick, Timestamp, Unlisted};
 use candle_engine::Engine;
 use candle_engine::clock::{ClockMode, is_restart};
 use candle_engine::throttled_log::ThrottledLog;
 
+use crate::batch::Batch;
 use crate::dedup::Deduplicator;
 use crate::message::{Message, Quote, Unreadable, decode};
 
@@ -261,16 +262,15 @@ impl Intake {
 
     fn record_stamped(&mut self, stamped: &[(Cow<'_, str>, Tick)], unlisted: Unlisted) {
         let batch: Vec<(&str, Tick)> = stamped.iter().map(|(id, tick)| (id.as_ref(), *tick)).collect();
-        self.record(&batch, unlisted);
+        self.record(Batch::ById(&batch, unlisted));
     }
 
     /// Records ticks in order. On a feed clock, each tick advances the clock before the tick is validated.
-    pub(crate) fn record(&mut self, mut batch: &[(&str, Tick)], unlisted: Unlisted) {
-        while !batch.is_empty() {
+    pub(crate) fn record(&mut self, mut batch: Batch<'_>) {
+        while batch.len() > 0 {
             let (now, count) = self.next_now(batch);
             let (head, rest) = batch.split_at(count);
-            let context = RecordContext { arrival: self.engine.clock.arrival(), unlisted, ..RecordContext::from(now) };
-            let outcomes = self.engine.record_batch(head, context);
+            let outcomes = head.record(&self.engine, now, self.engine.clock.arrival());
             self.connection.outcomes.merge(&outcomes);
             self.report_accepted(outcomes.accepted());
             batch = rest;
@@ -289,16 +289,16 @@ impl Intake {
     ///
     /// The outcome of a tick depends only on the minute of `now`. On a feed clock, a batch is therefore split where the
     /// minute of `now` changes.
-    fn next_now(&self, batch: &[(&str, Tick)]) -> (Timestamp, usize) {
+    fn next_now(&self, batch: Batch<'_>) -> (Timestamp, usize) {
         let clock = &self.engine.clock;
         if clock.mode() == ClockMode::Wall {
             return (clock.now(), batch.len());
         }
-        let mut now = clock.now().max(batch[0].1.time);
+        let mut now = clock.now().max(batch.time(0));
         let minute = now.minute();
         let mut count = 1;
-        for (_, tick) in &batch[1..] {
-            let next = now.max(tick.time);
+        for index in 1..batch.len() {
+            let next = now.max(batch.time(index));
             if next.minute() != minute {
                 break;
             }

@@ -5,6 +5,7 @@
 //! | [`message`] | decodes frames into quotes and catalogue messages |
 //! | [`url`] | parses feed URLs |
 //! | [`source`] | reads live feeds, files and standard input, and generates the demo |
+//! | `batch` | a batch of ticks, named by id or by handle |
 //! | [`intake`] | turns quotes into ticks and records them |
 //! | [`partner`] | the rules of a partner: a feed that announces its instruments |
 //! | `dedup` | drops quotes that the previous feed already delivered |
@@ -38,6 +39,7 @@
 #![forbid(unsafe_code)]
 
 pub mod backoff;
+mod batch;
 mod dedup;
 mod expiring;
 pub mod intake;

@@ -10,9 +10,10 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use candle_core::{InstrumentId, Tick, Unlisted};
+use candle_core::{Handle, InstrumentId, Tick, Unlisted};
 use candle_engine::feeds::CATALOGUE_REPLAY_LIMIT;
 
+use crate::batch::Batch;
 use crate::expiring::ExpiringQueue;
 use crate::intake::{FrameBytes, Intake};
 use crate::message::{Message, Quote, decode};
@@ -116,27 +117,33 @@ impl<'i> Partner<'i> {
 
     /// Records the quotes of listed instruments, and queues the quotes of other instruments until their `ADD` arrives.
     fn quotes(&mut self, quotes: &mut Vec<Quote<'_>>, now: Duration) {
-        let mut ready: Vec<(&str, Tick)> = Vec::with_capacity(quotes.len());
+        let mut ids: Vec<&str> = Vec::with_capacity(quotes.len());
+        let mut ticks: Vec<(Handle, Tick)> = Vec::with_capacity(quotes.len());
         for quote in quotes.iter() {
-            if self.intake.restarts_clock(quote) {
-                self.record(&ready);
-                ready.clear();
+            let handle = self.intake.engine().aggregator.resolve(&quote.id);
+            // Ticks are recorded in order, because each tick can advance the clock of the feed.
+            if handle.is_none() || self.intake.restarts_clock(quote) {
+                self.intake.record(Batch::ByHandle(&ids, &ticks));
+                ids.clear();
+                ticks.clear();
             }
             let tick = self.intake.tick(quote);
-            let is_listed = self.intake.engine().aggregator.resolve(&quote.id).is_some();
-            // An invalid id can never be listed, and may be too long to store.
-            if is_listed || !self.is_valid(&quote.id) || self.is_deleted(&quote.id, now) {
-                ready.push((&quote.id, tick));
+            if let Some(handle) = handle {
+                ids.push(&quote.id);
+                ticks.push((handle, tick));
+            } else if !self.is_valid(&quote.id) || self.is_deleted(&quote.id, now) {
+                // An invalid id can never be listed, and may be too long to store.
+                self.record(&[(&quote.id, tick)]);
             } else if let Some((id, evicted)) = self.waiting.push(&quote.id, tick, now) {
                 self.record(&[(&id, evicted)]);
             }
         }
-        self.record(&ready);
+        self.intake.record(Batch::ByHandle(&ids, &ticks));
         quotes.clear();
     }
 
     fn record(&mut self, batch: &[(&str, Tick)]) {
-        self.intake.record(batch, Unlisted::Reject);
+        self.intake.record(Batch::ById(batch, Unlisted::Reject));
     }
 
     /// Returns true if an instrument of this id can be listed.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use candle_core::{Tick, Timestamp, Unlisted};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use crate::batch::Batch;
 use crate::intake::Intake;
 pub use crate::url::DemoOptions;
 
@@ -36,7 +37,7 @@ pub(crate) async fn play(intake: &mut Intake, options: &DemoOptions) {
                 (ids[quote.instrument as usize].as_str(), tick)
             })
             .collect();
-        intake.record(&batch, Unlisted::List);
+        intake.record(Batch::ById(&batch, Unlisted::List));
     }
 }
 
