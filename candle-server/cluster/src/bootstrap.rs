@@ -1,6 +1,7 @@
 //! Starts a node: connects, checks the streams, loads the checkpoint, and subscribes to the later messages of the log.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,21 +11,33 @@ use candle_engine::Engine;
 use candle_engine::clock::{Clock, ClockMode};
 use candle_engine::feeds::Feeds;
 use tokio::sync::mpsc::Receiver;
+use tokio::time::sleep;
 
 use crate::broker::{Broker, BrokerError, StreamOptions};
 use crate::checkpoint::{self, Checkpoint};
-use crate::follower::Follower;
+use crate::follower::{FollowError, Follower};
 use crate::retry::retry;
 use crate::subscribe::{self, Event, StreamId, subscribe};
 
 /// The pause before a node that is out of sync restarts. Meanwhile, a gateway can write a newer checkpoint.
-pub(crate) const RESTART_PAUSE: Duration = Duration::from_secs(1);
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
 /// The pause between two attempts.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// The number of failed attempts after which a warning is logged again: 20 attempts take about 10 s.
 const FAILURES_PER_WARNING: u32 = 20;
+
+/// Waits before a node that is out of sync restarts, and logs the reason.
+///
+/// # Errors
+/// The text of any other error: the node can't follow the log any further.
+pub(crate) async fn before_restart(error: FollowError, log: &impl fmt::Display) -> Result<(), String> {
+    let FollowError::OutOfSync(reason) = error else { return Err(error.to_string()) };
+    tracing::warn!(%log, "this node restarts from the checkpoint: {reason}");
+    sleep(RESTART_PAUSE).await;
+    Ok(())
+}
 
 /// The role of a node in the cluster.
 #[derive(Clone, Debug)]

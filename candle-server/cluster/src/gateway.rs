@@ -26,9 +26,9 @@ use candle_engine::Engine;
 use candle_engine::feeds::Feeds;
 use candle_engine::journal::Journal;
 use tokio::sync::oneshot;
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::bootstrap::{BootstrapConfig, Continuity, RESTART_PAUSE, bootstrap};
+use crate::bootstrap::{BootstrapConfig, Continuity, before_restart, bootstrap};
 use crate::broker::Broker;
 use crate::catalogue::Catalogue;
 use crate::follower::{FollowError, LastWrites, OutOfSync};
@@ -93,11 +93,7 @@ impl<B: Broker> Gateway<B> {
         while let Some(mut session) = self.bootstrap(&mut ticks, &mut stop).await? {
             match self.follow(&mut session, &mut ticks, &mut stop).await {
                 Ok(()) => return self.end(&mut session).await,
-                Err(FollowError::OutOfSync(reason)) => {
-                    tracing::warn!(log = %self.config.address, "this gateway restarts from the checkpoint: {reason}");
-                    sleep(RESTART_PAUSE).await;
-                }
-                Err(error) => return Err(error.to_string()),
+                Err(error) => before_restart(error, &self.config.address).await?,
             }
         }
         Ok(())

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 
-use crate::bootstrap::{BootstrapConfig, Bootstrapped, Participant, RESTART_PAUSE, bootstrap};
+use crate::bootstrap::{BootstrapConfig, Bootstrapped, Participant, before_restart, bootstrap};
 use crate::broker::{Broker, PublishResult};
 use crate::follower::{Applied, FollowError, Follower, OutOfSync};
 use crate::retry::retry;
@@ -82,11 +82,7 @@ impl<B: Broker, F: Fn() -> Feeds> ReadNode<B, F> {
             }
             match ended {
                 Ok(()) => break,
-                Err(FollowError::OutOfSync(reason)) => {
-                    tracing::warn!("this server restarts from the checkpoint: {reason}");
-                    sleep(RESTART_PAUSE).await;
-                }
-                Err(error) => return Err(error.to_string()),
+                Err(error) => before_restart(error, &self.address).await?,
             }
         }
         if let Some(stalled) = self.stalled {

@@ -4,6 +4,8 @@ mod simulation;
 use candle_core::{Coverage, Gaps, Tick};
 
 use super::timing::LEASE_TIMEOUT;
+use tokio::time::sleep;
+
 use super::*;
 use crate::broker::memory::MemoryBroker;
 use crate::message::{self, Content, LeaseAction, WritesHeader};

@@ -1,6 +1,6 @@
 //! Tests how the lease changes from one gateway to the other.
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::super::timing::{FEED_DOWN_TIMEOUT, LEASE_TIMEOUT, RELEASE_TIMEOUT};
 use super::super::*;

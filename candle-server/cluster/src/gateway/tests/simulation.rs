@@ -10,7 +10,7 @@ use candle_engine::clock::{Clock, ClockMode};
 use candle_engine::feeds::failover::FailoverConfig;
 use candle_engine::feeds::health::SilenceTimeout;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::super::timing::{FEED_DOWN_TIMEOUT, LEASE_TIMEOUT, RELEASE_TIMEOUT};
 use super::super::*;
