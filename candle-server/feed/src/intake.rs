@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{ListError, Outcome, Outcomes, Tick, Timestamp, Unlisted};
 use candle_engine::Engine;
 use candle_engine::clock::{ClockMode, is_restart};
-use candle_engine::throttled_log::ThrottledLog;
+use candle_engine::throttled_log::{Incident, ThrottledLog};
 
 use crate::batch::Batch;
 use crate::dedup::Deduplicator;
@@ -48,7 +48,7 @@ struct ConnectionStats {
     /// back.
     newest: Option<Timestamp>,
     outcomes: Outcomes,
-    has_warned: bool,
+    wrong_clock: Incident,
 }
 
 impl Intake {
@@ -230,8 +230,7 @@ impl Intake {
         if self.engine.clock.mode() == ClockMode::Wall {
             return now;
         }
-        if self.connection.newest.is_none() && !self.connection.has_warned {
-            self.connection.has_warned = true;
+        if self.connection.newest.is_none() && self.connection.wrong_clock.begin() {
             tracing::warn!(
                 "quotes without a timestamp do not advance the feed clock; --clock wall stamps quotes on arrival"
             );
@@ -313,12 +312,12 @@ impl Intake {
     fn warn_of_wrong_clock(&mut self) {
         let outcomes = &self.connection.outcomes;
         let received = outcomes.received();
-        if self.connection.has_warned || received < CLOCK_CHECK_TICKS {
+        if self.connection.wrong_clock.is_ongoing() || received < CLOCK_CHECK_TICKS {
             return;
         }
         let rejected = outcomes.of(Outcome::TooFarAhead) + outcomes.of(Outcome::TooOld);
         if 2 * rejected > received {
-            self.connection.has_warned = true;
+            self.connection.wrong_clock.begin();
             let flag = match self.engine.clock.mode() {
                 ClockMode::Wall => "--clock feed",
                 ClockMode::Feed => "--clock wall",

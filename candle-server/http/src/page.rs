@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use hyper::header::{self, HeaderName, HeaderValue};
-use hyper::{HeaderMap, Response, StatusCode};
+use hyper::{HeaderMap, Response};
 
 use crate::problem::Problem;
-use crate::server::{self, Body, is_not_modified};
+use crate::server::{self, Body, is_not_modified, not_modified};
 
 /// The content security policy. The page may load its own files and connect to its own server.
 ///
@@ -85,7 +85,7 @@ pub(crate) fn asset(name: &str, headers: &HeaderMap) -> Response<Body> {
 fn serve(file: &File, request: &HeaderMap) -> Response<Body> {
     let etag = etag(file);
     let is_known = is_not_modified(request, &etag);
-    let mut response = Response::new(Body::from(Bytes::from_static(if is_known { b"" } else { file.bytes })));
+    let mut response = Response::new(Body::from(Bytes::from_static(file.bytes)));
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
@@ -93,10 +93,7 @@ fn serve(file: &File, request: &HeaderMap) -> Response<Body> {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(file.media_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(file.cache));
     headers.insert(header::ETAG, etag);
-    if is_known {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-    }
-    response
+    if is_known { not_modified(response) } else { response }
 }
 
 /// Returns the entity tag of a file: a 64-bit hash of its content.

@@ -32,7 +32,7 @@ mod service;
 mod threads;
 
 pub use body::{Body, Segments};
-pub use caching::{CacheableResponse, is_not_modified};
+pub use caching::{CacheableResponse, is_not_modified, not_modified};
 pub use cors::{Origins, preflight};
 pub use handler::{Handler, RequestHead, RoutedResponse};
 pub use limits::Limits;

@@ -82,8 +82,7 @@ impl CacheableResponse {
     /// the body has 1400 bytes or more.
     pub fn respond_to(self, request: &HeaderMap) -> Response<Body> {
         if is_not_modified(request, &self.etag) {
-            let mut response = with_etag(self.etag, Bytes::new().into());
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            let mut response = not_modified(with_etag(self.etag, Bytes::new().into()));
             response.headers_mut().remove(header::CONTENT_TYPE);
             return response;
         }
@@ -106,6 +105,13 @@ fn with_etag(etag: HeaderValue, body: Body) -> Response<Body> {
         *value = etag;
     }
     response
+}
+
+/// Returns the response with the status 304 and without its body. The headers stay.
+pub fn not_modified(response: Response<Body>) -> Response<Body> {
+    let (mut parts, _) = response.into_parts();
+    parts.status = StatusCode::NOT_MODIFIED;
+    Response::from_parts(parts, Bytes::new().into())
 }
 
 /// Returns true if an `If-None-Match` header of `request` lists `etag` or is `*`.

@@ -8,6 +8,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use candle_engine::throttled_log::Incident;
 use futures_util::FutureExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -148,18 +149,18 @@ impl<H: Handler> Server<H> {
 
     /// Waits for the next connection. Logs the first failed accept and the next successful accept.
     async fn next_socket(&self, listener: &TcpListener) -> (TcpStream, SocketAddr) {
-        let mut failed: u64 = 0;
+        let (failure, mut failed) = (Incident::default(), 0_u64);
         loop {
             match listener.accept().await {
                 Ok(accepted) => {
-                    if failed > 0 {
+                    if failure.end() {
                         tracing::info!(failed, "accepting connections again");
                     }
                     return accepted;
                 }
                 Err(error) if is_client_error(&error) => {}
                 Err(error) => {
-                    if failed == 0 {
+                    if failure.begin() {
                         tracing::warn!(%error, "cannot accept connections, retrying");
                     }
                     failed += 1;
