@@ -1,4 +1,4 @@
-//! The same ticks for both revisions.
+//! Ticks for both revisions.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! The same calls for both revisions.
+//! Calls of both revisions.
 
 macro_rules! side {
     ($side:ident) => {

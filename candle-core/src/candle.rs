@@ -116,7 +116,7 @@ impl Candle {
     /// Adds the longest prefix of `ticks` that is in order: inside the candle, less than `limit` microseconds after its open
     /// time, and with positive prices. Returns the length of the prefix.
     ///
-    /// The same as [`update`](Self::update) for each tick, with the candle in registers.
+    /// Adds ticks like [`update`](Self::update), with the candle in registers.
     #[inline]
     pub(crate) fn update_all(&mut self, ticks: &[Tick], limit: u64, interval: Interval) -> usize {
         let start = self.open_time();

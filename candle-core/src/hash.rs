@@ -4,7 +4,7 @@ use rapidhash::v3::{RapidSecrets, rapidhash_v3_nano_inline};
 
 /// A seeded, portable hash of instrument ids (rapidhash V3).
 ///
-/// The same seed gives the same hashes on every machine and in every version. An instrument of a stored stripe therefore
+/// Hashes depend on the seed only, on every machine and in every version. An instrument of a stored stripe therefore
 /// belongs to the same stripe after it is restored.
 ///
 /// Threat: an attacker lists ids that all fall into one stripe, or into one chain of a table. The seed prevents this,

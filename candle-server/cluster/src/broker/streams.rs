@@ -6,7 +6,7 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stor
 
 /// The age at which the broker deletes a message of the log.
 ///
-/// It is the candle window of 30 minutes, plus one minute for nodes that start.
+/// The age covers the candle window of 30 minutes, plus one minute for nodes that start.
 const MAX_AGE: Duration = Duration::from_mins(31);
 
 /// The time for which the broker recognizes a repeated message of the log by its id.

@@ -18,7 +18,7 @@ use crate::follower::Follower;
 
 /// The time within which a connected feed announces all instruments.
 ///
-/// It is the time limit of an announcement of the whole catalogue, plus a margin of 2 s.
+/// The value is the time limit of an announcement of the whole catalogue, plus a margin of 2 s.
 const ANNOUNCED_AFTER: Duration = CATALOGUE_REPLAY_LIMIT.saturating_add(Duration::from_secs(2));
 
 /// Returns the description of every listed instrument, by id.
